@@ -1,0 +1,1 @@
+"""What a pipeline script imports; importing it costs the standard library only."""
