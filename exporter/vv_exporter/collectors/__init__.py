@@ -1,0 +1,61 @@
+"""What turns the store or a probe into series.
+
+Each module of this folder holds one collector and a function `build(context)` that makes it; a module that lies here
+is registered. `guard.py` (in the package above) runs them, each with a deadline.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client.core import Metric as Family
+
+if TYPE_CHECKING:
+    from vv_exporter.settings import Settings
+    from vv_exporter.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What collectors and services are built from. `clock` gives Unix seconds, `monotonic` CLOCK_MONOTONIC."""
+
+    settings: Settings
+    store: Store
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+
+
+class Collector(Protocol):
+    """One family of series. `collect` may be slow or raise: it then costs this collector's own series only."""
+
+    @property
+    def name(self) -> str:
+        """Value of the label `collector`."""
+        ...
+
+    def collect(self) -> Iterable[Family]:
+        """The families as they are now."""
+        ...
+
+
+class Service(Protocol):
+    """Work in the background; a collector that has such work is a service too."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        ...
+
+    def stop(self) -> None:
+        """End; returns within a few seconds, whatever hangs."""
+        ...
+
+
+def discover() -> Iterator[Callable[[Context], Collector]]:
+    """The `build` function of every module in this folder."""
+    for module in pkgutil.iter_modules(__path__):
+        build: Callable[[Context], Collector] = importlib.import_module(f"{__name__}.{module.name}").build
+        yield build

@@ -1,0 +1,102 @@
+"""The catalogue of everything that `/metrics` shows: each family is declared once, in the file of its domain.
+
+A new family is a constant in one of this folder's modules (or a new module); collectors and folds import it from
+there, and the reference page, the checks of rules and the store's limits follow from it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
+
+MetricType = Literal["counter", "gauge", "histogram"]
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Metric:
+    """One family: its full name (with `_total` for counters), its type, its help and the names of its labels.
+
+    `buckets` are a histogram's upper bounds in base units, ascending, without `+Inf`. `limit` bounds how many series
+    the family may have; what comes beyond it is not stored but counted in `vv_series_limited_total{metric}`.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    labels: Labels = ()
+    buckets: tuple[float, ...] = ()
+    limit: int = 1000
+
+    def sample_names(self) -> tuple[str, ...]:
+        """The names under which the family's samples can be queried in Prometheus."""
+        if self.type == "histogram":
+            return tuple(f"{self.name}_{suffix}" for suffix in ("bucket", "sum", "count"))
+        return (self.name,)
+
+
+def gauge(name: str, help: str, *labels: str) -> Metric:
+    """Declare a gauge."""
+    return Metric(name, "gauge", help, labels)
+
+
+def counter(name: str, help: str, *labels: str) -> Metric:
+    """Declare a counter; its name ends in `_total`."""
+    return Metric(name, "counter", help, labels)
+
+
+def histogram(name: str, help: str, *labels: str, buckets: tuple[float, ...]) -> Metric:
+    """Declare a histogram with upper bounds `buckets`, without `+Inf`."""
+    return Metric(name, "histogram", help, labels, buckets)
+
+
+@cache
+def all_metrics() -> Mapping[str, Metric]:
+    """Every declared family by name, in the order of the files and of their lines."""
+    found: dict[str, Metric] = {}
+    for module in pkgutil.iter_modules(__path__):
+        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(value, Metric):
+                if found.setdefault(value.name, value) is not value:
+                    raise ValueError(f"metric {value.name} is declared twice")
+    return found
+
+
+def gauges(metric: Metric, values: Iterable[tuple[Labels, float]]) -> Family:
+    """The exposition of a gauge with these values by label values."""
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+def counters(metric: Metric, values: Iterable[tuple[Labels, float, float | None]]) -> Family:
+    """The exposition of a counter with (label values, value, time of creation in Unix seconds or None)."""
+    family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value, created in values:
+        family.add_metric(labels, value, created=created)
+    return family
+
+
+def histograms(metric: Metric, values: Iterable[tuple[Labels, Iterable[int], float, float]]) -> Family:
+    """The exposition of a histogram with (label values, counts per bucket with +Inf last, sum, time of creation)."""
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, counts, total, created in values:
+        family.add_metric(labels, list(_cumulative(metric.buckets, counts)), total)
+        # HistogramMetricFamily has no argument for it, and Prometheus needs it to see a series' first event.
+        family.add_sample(f"{metric.name}_created", dict(zip(metric.labels, labels, strict=True)), created)
+    return family
+
+
+def _cumulative(bounds: tuple[float, ...], counts: Iterable[int]) -> Iterator[tuple[str, float]]:
+    running = 0
+    for bound, count in zip((*(repr(float(bound)) for bound in bounds), "+Inf"), counts, strict=True):
+        running += count
+        yield bound, running

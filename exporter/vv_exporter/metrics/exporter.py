@@ -1,0 +1,32 @@
+"""The exporter itself."""
+
+from vv_exporter.metrics import counter, gauge
+
+BUILD_INFO = gauge(
+    "vv_exporter_build_info", "The exporter's version; always 1.", "version", "revision", "python"
+)
+COLLECTOR_SUCCESS = gauge(
+    "vv_collector_success", "Whether the collector answered in time without an error.", "collector"
+)
+COLLECTOR_DURATION = gauge(
+    "vv_collector_duration_seconds", "How long the collector took at its last answer.", "collector"
+)
+EVENTS = counter("vv_events_total", "Journal events counted.", "type")
+EVENTS_REJECTED = counter(
+    "vv_events_rejected_total",
+    "Journal lines that could not be used: torn, oversize, syntax, schema, version, unknown_type.",
+    "reason",
+)
+EVENTS_DROPPED = counter(
+    "vv_events_dropped_total",
+    "Events that a writer could not write, or removed to keep the journal within its bound.",
+    "component",
+)
+EVENT_LAG = gauge(
+    "vv_event_lag_seconds",
+    "Time from writing to counting of the event counted last, or the age of what waits.",
+)
+EVENT_BACKLOG = gauge("vv_event_backlog_bytes", "Journal bytes that are not counted yet.")
+SERIES_LIMITED = counter(
+    "vv_series_limited_total", "Updates refused because the family has all the series it may have.", "metric"
+)

@@ -1,0 +1,19 @@
+"""Cron jobs and heartbeats."""
+
+from vv_exporter.metrics import counter, gauge
+
+JOB_LAST_START = gauge("vv_job_last_start_timestamp_seconds", "When the job last started.", "job")
+JOB_LAST_SUCCESS = gauge("vv_job_last_success_timestamp_seconds", "When the job last succeeded.", "job")
+JOB_LAST_COMPLETION = gauge(
+    "vv_job_last_completion_timestamp_seconds", "When the job last ended, with whatever result.", "job"
+)
+JOB_LAST_DURATION = gauge("vv_job_last_duration_seconds", "How long the job's last run took.", "job")
+JOB_LAST_EXIT_CODE = gauge("vv_job_last_exit_code", "Exit code of the job's last run.", "job")
+JOB_RUNS = counter("vv_job_runs_total", "Ended runs by result: success, failure, crashed.", "job", "result")
+JOB_RUNNING = gauge("vv_job_running", "Runs in progress.", "job")
+JOB_NEXT_DUE = gauge(
+    "vv_job_next_due_timestamp_seconds",
+    "When the job is due: the first time of its schedule after its last success or start; in the past when missed.",
+    "job",
+)
+JOB_GRACE = gauge("vv_job_grace_seconds", "How long after its due time the job may come.", "job")

@@ -1,0 +1,36 @@
+"""Stages of the video pipeline."""
+
+from vv_exporter.metrics import counter, gauge, histogram
+
+STAGE_DURATION = histogram(
+    "vv_stage_duration_seconds",
+    "Duration of finished stage runs, by outcome: success, failure, crashed.",
+    "stage",
+    "outcome",
+    buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200),
+)
+STAGE_RUNNING = gauge("vv_stage_running", "Runs in progress.", "stage")
+STAGE_OLDEST_START = gauge(
+    "vv_stage_oldest_start_timestamp_seconds", "When the oldest run in progress started.", "stage"
+)
+STAGE_OVERDUE = gauge("vv_stage_overdue", "Runs in progress that are past their limit.", "stage")
+STAGE_OVERRUNS = counter("vv_stage_overruns_total", "Runs that went past their limit.", "stage")
+STAGE_LAST_SUCCESS = gauge(
+    "vv_stage_last_success_timestamp_seconds", "When a run last finished with success.", "stage"
+)
+EXCEPTIONS = counter(
+    "vv_exceptions_total", "Exceptions that ended a stage, by type.", "component", "exception"
+)
+LAST_FAILURE = gauge(
+    "vv_last_failure_timestamp_seconds", "When the component last failed in this way.", "component", "kind"
+)
+LAST_FAILURE_INFO = gauge(
+    "vv_last_failure_info",
+    "The latest failure of a component and kind; always 1.",
+    "component",
+    "kind",
+    "video",
+    "video_sha256",
+    "error",
+    "alert_id",
+)

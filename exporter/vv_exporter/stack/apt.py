@@ -1,0 +1,200 @@
+"""Packages from Debian's archive, fetched and verified by apt, without touching the system.
+
+Apt reads the machine's own configuration (proxies, certificates, passwords of mirrors), but keeps its state,
+lists, cache and sources in a folder of ours: nothing is installed, nothing outside that folder is written,
+and no root is needed. Signatures and hashes are checked by apt as ever.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vv_exporter.stack.progress import CommandFailed, Step, last_lines
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+RECENT = "forky"
+"""The release of Debian that has recent enough servers; its programs need libc 2.34, which Debian 12 has."""
+
+# Apt reads the machine's apt.conf.d first and this file last, so these lines win. Hooks are cleared: they
+# would work on the system's own cache.
+_CONFIGURATION = """
+Dir::State "{home}/state";
+Dir::State::status "{status}";
+Dir::Cache "{home}/cache";
+Dir::Log "{home}/log";
+{sources}
+APT::Sandbox::User "root";
+APT::Default-Release "";
+APT::Install-Recommends "false";
+Debug::NoLocking "true";
+Acquire::Retries "3";
+Acquire::Languages "none";
+#clear APT::Update;
+#clear DPkg;
+"""
+_OWN_SOURCES = """
+Dir::Etc::SourceList "/dev/null";
+Dir::Etc::SourceParts "{home}/sources";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+"""
+_SOURCE = """Types: deb
+URIs: {mirror}
+Suites: {suite}
+Components: main
+Targets: Packages
+Signed-By: {keyring}
+"""
+
+
+class AptError(Exception):
+    """Something could not be had from the archive; the message is one line for people."""
+
+
+def mirrors() -> list[str]:
+    """The Debian mirrors that this machine's own apt sources name (`VV_DEBIAN_MIRROR` goes before them).
+
+    Raises `AptError` where there is no apt, no Debian keyring or no mirror.
+    """
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise AptError("this is no Debian machine (there is no apt-get)")
+    if not KEYRING.exists():
+        raise AptError(f"Debian's keyring {KEYRING} is missing (package debian-archive-keyring)")
+    own = os.environ.get("VV_DEBIAN_MIRROR")
+    found = parse_targets(_index_targets(), _codename())
+    if own:
+        found.insert(0, own)
+    if not found:
+        raise AptError("this machine's apt sources name no Debian mirror (VV_DEBIAN_MIRROR=URL names one)")
+    return list(dict.fromkeys(found))
+
+
+def parse_targets(listing: str, codename: str) -> list[str]:
+    """The mirrors in the output of `apt-get indextargets`, one `URI|release|component` a line.
+
+    Security archives, media and other people's archives do not carry a whole release: they are left out.
+    """
+    releases = {codename, f"{codename}-updates", "stable", "oldstable", "testing", "unstable", "sid"} - {""}
+    found = []
+    for line in listing.splitlines():
+        uri, _, rest = line.partition("|")
+        release, _, component = rest.partition("|")
+        if release in releases and component == "main" and not uri.startswith("cdrom:"):
+            found.append(uri)
+    return list(dict.fromkeys(found))
+
+
+def _index_targets() -> str:
+    command = ["apt-get", "--no-release-info", "indextargets"]
+    command += ["--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Identifier: Packages"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _codename() -> str:
+    try:
+        text = Path("/etc/os-release").read_text()
+    except OSError:
+        return ""
+    match = re.search(r'^VERSION_CODENAME="?([a-z]+)', text, re.MULTILINE)
+    return match[1] if match else ""
+
+
+class Apt:
+    """An apt of our own below `home`."""
+
+    def __init__(self, home: Path, *, mirror: str | None = None, suite: str = RECENT) -> None:
+        """With `mirror`, packages come from `suite` on that mirror and nothing counts as installed; without,
+        they come from the machine's own sources and what is installed counts."""
+        self._home = home
+        for folder in ("state/lists/partial", "cache/archives/partial", "log", "sources"):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        (home / "none-installed").touch()
+        sources = ""
+        if mirror is not None:
+            sources = _OWN_SOURCES.format(home=home)
+            source = _SOURCE.format(mirror=mirror, suite=suite, keyring=KEYRING)
+            (home / "sources" / "vv.sources").write_text(source)
+        status = home / "none-installed" if mirror else "/var/lib/dpkg/status"
+        self._configuration = home / "apt.conf"
+        self._configuration.write_text(_CONFIGURATION.format(home=home, status=status, sources=sources))
+
+    def update(self, shown: Step) -> None:
+        """Fetch the package lists. Raises `AptError`."""
+        self._run(["update", "-o", "APT::Update::Error-Mode=any"], shown, self._home)
+
+    def download(self, packages: Sequence[str], into: Path, shown: Step) -> list[Path]:
+        """Fetch just these packages. Raises `AptError`."""
+        into.mkdir(parents=True, exist_ok=True)
+        self._run(["download", *packages], shown, into)
+        return sorted(into.glob("*.deb"))
+
+    def download_with_dependencies(self, packages: Sequence[str], shown: Step) -> list[Path]:
+        """Fetch these packages and what they need that this machine has not. Raises `AptError`."""
+        archives = self._home / "cache" / "archives"
+        for old in archives.glob("*.deb"):
+            old.unlink()
+        options = ["--yes", "--download-only", "-o", "APT::Keep-Downloaded-Packages=true"]
+        self._run(["install", *options, *packages], shown, self._home)
+        return sorted(archives.glob("*.deb"))
+
+    def _run(self, arguments: Sequence[str], shown: Step, cwd: Path) -> None:
+        log = self._home / "log" / f"{arguments[0]}.log"
+        status_read, status_write = os.pipe()
+        command = [
+            "apt-get",
+            "-q",
+            "-c",
+            str(self._configuration),
+            "-o",
+            f"APT::Status-Fd={status_write}",
+            *arguments,
+        ]
+        environment = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+        with log.open("wb") as output, os.fdopen(status_read, "rb") as status:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(status_write,),
+            )
+            os.close(status_write)
+            try:
+                for line in status:
+                    shown.update(_percent(line))
+                process.wait()
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
+        if process.returncode != 0:
+            raise AptError(_reason(log))
+
+
+def _percent(status_line: bytes) -> str:
+    """`dlstatus:1:42.3:Retrieving file` is apt's way to tell how far a download is."""
+    fields = status_line.split(b":")
+    if fields[0] != b"dlstatus" or len(fields) < 3:
+        return ""
+    return f"{float(fields[2]):.0f} %"
+
+
+def _reason(log: Path) -> str:
+    errors = re.findall(r"^(?:E|Err|W): ?(.+)", log.read_text(errors="replace"), re.MULTILINE)
+    return errors[0] if errors else last_lines(log, 1).strip()
+
+
+def extract(packages: Iterable[Path], into: Path) -> None:
+    """Unpack packages into a folder; no script of theirs is run. Raises `CommandFailed`."""
+    into.mkdir(parents=True, exist_ok=True)
+    for package in packages:
+        done = subprocess.run(
+            ["dpkg-deb", "-x", str(package), str(into)], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise CommandFailed(f"{package.name} cannot be unpacked: {done.stderr.strip()}")
