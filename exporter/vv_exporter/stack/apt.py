@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vv_exporter.stack.progress import CommandFailed, Step, last_lines
+from vv_exporter.stack.progress import CommandError, Step, last_lines
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 RECENT = "forky"
@@ -190,11 +190,9 @@ def _reason(log: Path) -> str:
 
 
 def extract(packages: Iterable[Path], into: Path) -> None:
-    """Unpack packages into a folder; no script of theirs is run. Raises `CommandFailed`."""
+    """Unpack packages into a folder; no script of theirs is run. Raises `CommandError`."""
     into.mkdir(parents=True, exist_ok=True)
     for package in packages:
-        done = subprocess.run(
-            ["dpkg-deb", "-x", str(package), str(into)], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["dpkg-deb", "-x", str(package), str(into)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise CommandFailed(f"{package.name} cannot be unpacked: {done.stderr.strip()}")
+            raise CommandError(f"{package.name} cannot be unpacked: {done.stderr.strip()}")

@@ -13,7 +13,7 @@ _LINE_EVERY = 10.0
 """Seconds between two lines about one step where the output is no terminal."""
 
 
-class CommandFailed(Exception):
+class CommandError(Exception):
     """A command ended with an error; the message holds the last lines that it printed."""
 
 
@@ -69,7 +69,7 @@ def run(
 ) -> None:
     """Run `command` with its output in `log`, keeping `shown` alive.
 
-    Raises `CommandFailed` with the end of the output.
+    Raises `CommandError` with the end of the output.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -83,7 +83,7 @@ def run(
             process.wait()
             raise
     if process.returncode != 0:
-        raise CommandFailed(f"{' '.join(command[:3])} … failed:\n{last_lines(log)}")
+        raise CommandError(f"{' '.join(command[:3])} … failed:\n{last_lines(log)}")
 
 
 def _wait(process: subprocess.Popen[bytes], shown: Step) -> None:

@@ -1,0 +1,230 @@
+"""Fetch the programs of the local stack and of the tests into a folder of our own; install nothing.
+
+`python -m vv_exporter.stack.fetch [--engine]`; needs nothing but the standard library. Does nothing where all
+is there. Safe to run at the same time by several: the others wait. An interrupted run leaves nothing half done.
+"""
+
+import argparse
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vv_exporter.stack import tools
+from vv_exporter.stack.apt import Apt, AptError, extract, mirrors
+from vv_exporter.stack.progress import CommandError, Step, step
+
+_ENGINE_PACKAGES = ("docker.io", "busybox-static", "tini")
+_ENGINE_CLIENT = "docker-cli"  # part of docker.io up to Debian 12
+
+ALERTMANAGER_SHARE = b"/usr/share/prometheus/alertmanager"
+_SHARE_DESCRIPTOR = 9
+_WRAPPER = f"""#!/bin/sh
+# The program beside this one looks for its templates in its file descriptor {_SHARE_DESCRIPTOR}.
+here=$(dirname "$(readlink -f "$0")")/..
+exec {_SHARE_DESCRIPTOR}<"$here/share/alertmanager"
+exec "$here/lib/alertmanager" "$@"
+"""
+
+
+class FetchError(Exception):
+    """Something could not be had; the message is one line that says what, why and how to get it."""
+
+
+def ensure_tools(folder: Path) -> None:
+    """Have Prometheus, promtool, Alertmanager and amtool, new enough. Raises `FetchError`."""
+    if not tools.missing(folder):
+        return
+    with _only_one(folder), _workplace(folder) as work:
+        wanted = tools.missing(folder)
+        if not wanted:
+            return
+        try:
+            _fetch_tools(wanted, folder, work)
+        except (AptError, CommandError) as error:
+            raise FetchError(
+                f"{_names(tool.name for tool in wanted)} could not be fetched: {error}. Put "
+                + _names(f"{tool.name} ≥ {'.'.join(map(str, tool.minimum))}" for tool in wanted)
+                + " on PATH (from prometheus.io/download or your distribution) and run this again"
+            ) from error
+
+
+def ensure_engine(folder: Path) -> None:
+    """Have the programs of a private Docker Engine and compose v2. Raises `FetchError`."""
+    if not tools.missing_engine_programs(folder):
+        return
+    with _only_one(folder), _workplace(folder) as work:
+        wanted = tools.missing_engine_programs(folder)
+        if not wanted:
+            return
+        try:
+            _fetch_engine(folder, work)
+        except (AptError, CommandError) as error:
+            raise FetchError(
+                f"{_names(wanted)} could not be fetched: {error}. Install a Docker Engine with compose v2 "
+                "(packages docker.io and docker-compose), or set DOCKER_HOST to one that answers"
+            ) from error
+
+
+def fetch_package(package: str, into: Path, work: Path) -> None:
+    """Unpack one package of the recent release into a folder. Raises `AptError`, `CommandError`."""
+    with step(f"Fetching {package}") as shown:
+        apt = _recent(work, shown)
+        extract(apt.download([package], work / "packages", shown), into)
+
+
+def _fetch_tools(wanted: Sequence[tools.Tool], folder: Path, work: Path) -> None:
+    packages = sorted({tool.package for tool in wanted})
+    with step(f"Fetching {_names(tool.name for tool in wanted)} (about 60 MB, once)") as shown:
+        apt = _recent(work, shown)
+        root = work / "root"
+        extract(apt.download(packages, work / "packages", shown), root)
+        for tool in wanted:
+            _check(tool, root / tool.member)
+        for tool in wanted:
+            _install_tool(tool, root, folder)
+
+
+def _recent(work: Path, shown: Step) -> Apt:
+    """An apt with the package lists of the recent release, from the first mirror that serves it."""
+    failures = []
+    for number, mirror in enumerate(mirrors()):
+        apt = Apt(work / f"apt{number}", mirror=mirror)
+        try:
+            apt.update(shown)
+        except AptError as error:
+            failures.append(str(error))
+        else:
+            return apt
+    raise AptError(failures[0])
+
+
+def _check(tool: tools.Tool, program: Path) -> None:
+    found = tools.version(program)
+    if found is None:
+        raise AptError(f"{tool.name} does not run on this machine")
+    if found < tool.minimum:
+        raise AptError(f"the archive has only {tool.name} {'.'.join(map(str, found))}")
+
+
+def _install_tool(tool: tools.Tool, root: Path, folder: Path) -> None:
+    program = root / tool.member
+    if tool is not tools.ALERTMANAGER:
+        return _move(program, folder / "bin" / tool.name)
+    share = root / ALERTMANAGER_SHARE.decode().lstrip("/")
+    for template in share.glob("*.tmpl"):
+        _move(template, folder / "share" / "alertmanager" / template.name)
+    program.write_bytes(relocate_share(program.read_bytes()))
+    _move(program, folder / "lib" / "alertmanager")
+    wrapper = root / "wrapper"
+    wrapper.write_text(_WRAPPER)
+    wrapper.chmod(0o755)
+    return _move(wrapper, folder / "bin" / tool.name)
+
+
+def relocate_share(program: bytes) -> bytes:
+    """Debian's Alertmanager with its compiled-in folder of templates replaced by a file descriptor's.
+
+    Debian's build reads `default.tmpl` and `email.tmpl` from a fixed folder below `/usr`, has no flag for it,
+    and does not start without them (upstream embeds them). To put them there would be to install into the
+    system; a mount namespace needs root, or user namespaces that many machines forbid. The constant is
+    replaced by a path of the same length (Go's strings carry their length), which works for everyone,
+    everywhere, whatever the working directory: the wrapper opens our folder as descriptor 9. A build that
+    embeds its templates has no such constant and stays as it is.
+    """
+    prefix, number = b"/proc/self/fd/", b"%d" % _SHARE_DESCRIPTOR
+    padding = b"/" * (len(ALERTMANAGER_SHARE) - len(prefix) - len(number))
+    return program.replace(ALERTMANAGER_SHARE, prefix + padding + number)
+
+
+def _fetch_engine(folder: Path, work: Path) -> None:
+    with step("Fetching a private Docker Engine with compose (about 80 MB, once)") as shown:
+        # The Engine from the machine's own release, so that it fits the libraries of this machine.
+        mirrors()
+        own = Apt(work / "own")
+        own.update(shown)
+        try:
+            packages = own.download_with_dependencies([*_ENGINE_PACKAGES, _ENGINE_CLIENT], shown)
+        except AptError:
+            packages = own.download_with_dependencies(_ENGINE_PACKAGES, shown)
+        root = work / "engine"
+        extract(packages, root)
+        compose = _recent(work, shown).download(["docker-compose"], work / "packages", shown)
+        extract(compose, root)
+        _link_engine_programs(root)
+        final = folder / "engine"
+        if final.exists():
+            shutil.rmtree(final)
+        root.rename(final)
+
+
+def _link_engine_programs(root: Path) -> None:
+    """What the packages' own scripts would have done: choose an iptables; make compose a plugin of `docker`."""
+    (root / "bin").mkdir(exist_ok=True)
+    for name in ("iptables", "ip6tables"):
+        if (root / "usr/sbin/xtables-nft-multi").exists():
+            (root / "bin" / name).symlink_to("../usr/sbin/xtables-nft-multi")
+    plugins = root / "config" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-compose").symlink_to("../../usr/libexec/docker/cli-plugins/docker-compose")
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another run that is fetching …", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """A folder on the same file system as its parent, gone afterwards; so is what a killed run left."""
+    for left in folder.glob("fetching-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _names(names: Iterator[str] | Sequence[str]) -> str:
+    *first, last = list(names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fetch what is missing; 1 if something could not be had."""
+    parser = argparse.ArgumentParser(prog="vv_exporter.stack.fetch", description=__doc__)
+    parser.add_argument("--engine", action="store_true", help="a private Docker Engine with compose, too")
+    parser.add_argument("--home", type=Path, default=tools.home(), help="the folder (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    wanted = [ensure_tools]
+    if options.engine and os.geteuid() == 0:
+        wanted.append(ensure_engine)
+    status = 0
+    for ensure in wanted:
+        try:
+            ensure(options.home.absolute())
+        except FetchError as error:
+            print(error, file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

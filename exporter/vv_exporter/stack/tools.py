@@ -1,0 +1,111 @@
+"""Which programs the local stack and the tests need, and where they are.
+
+A program that was fetched into our own folder goes first, then what `PATH` has, if it is new enough.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program: how old it may be, what it is called on `PATH`, and the Debian package that has it."""
+
+    name: str
+    minimum: Version
+    package: str
+    member: str
+    """Its path inside the package."""
+    also_called: tuple[str, ...] = ()
+
+
+PROMETHEUS = Tool("prometheus", (3, 5), "prometheus", "usr/bin/prometheus")
+PROMTOOL = Tool("promtool", (3, 5), "promtool", "usr/bin/promtool")
+ALERTMANAGER = Tool(
+    "alertmanager",
+    (0, 33),
+    "prometheus-alertmanager",
+    "usr/bin/prometheus-alertmanager",
+    ("prometheus-alertmanager",),
+)
+AMTOOL = Tool("amtool", (0, 33), "prometheus-alertmanager", "usr/bin/amtool")
+TOOLS = (PROMETHEUS, PROMTOOL, ALERTMANAGER, AMTOOL)
+
+ENGINE_PROGRAMS = ("dockerd", "containerd", "runc", "docker", "iptables", "docker-compose", "busybox")
+"""What a private Docker Engine and its tests need."""
+
+
+def home() -> Path:
+    """The folder of fetched programs: `VV_TOOLS_DIR`, or `.vv` of the checkout, or one in the user's cache."""
+    named = os.environ.get("VV_TOOLS_DIR")
+    if named:
+        return Path(named).absolute()
+    checkout = Path(__file__).resolve().parents[3]
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / ".vv"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "vv-exporter"
+
+
+def find(tool: Tool, folder: Path | None = None) -> Path | None:
+    """The program, or None where there is none that is new enough."""
+    own = (folder or home()) / "bin" / tool.name
+    if own.exists():
+        return own
+    for name in (tool.name, *tool.also_called):
+        found = shutil.which(name)
+        if found and (version(Path(found)) or (0,)) >= tool.minimum:
+            return Path(found)
+    return None
+
+
+def missing(folder: Path, tools: Iterable[Tool] = TOOLS) -> list[Tool]:
+    """The tools that are neither in `folder` nor, new enough, on `PATH`."""
+    return [tool for tool in tools if find(tool, folder) is None]
+
+
+def version(program: Path) -> Version | None:
+    """What `program --version` says, or None if it does not run."""
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return parse_version(done.stdout + done.stderr) if done.returncode == 0 else None
+
+
+def parse_version(text: str) -> Version | None:
+    """The version in the likes of `prometheus, version 3.5.3+ds1 (branch: …)`."""
+    match = re.search(r"version v?(\d+(?:\.\d+)+)", text)
+    return tuple(int(part) for part in match[1].split(".")) if match else None
+
+
+def engine_environment(folder: Path | None = None) -> dict[str, str]:
+    """The environment in which the fetched Docker Engine and its client find their programs and libraries."""
+    root = (folder or home()) / "engine"
+    triplet = sysconfig.get_config_var("MULTIARCH") or ""
+    programs = [root / part for part in ("bin", "usr/sbin", "usr/bin", "usr/libexec/docker/cli-plugins")]
+    libraries = [root / part / triplet for part in ("usr/lib", "lib")]
+    environment = dict(os.environ)
+    # /usr/sbin is not on the PATH of everyone, and an installed Engine needs it.
+    path = [*map(str, programs), environment.get("PATH", ""), "/usr/sbin", "/sbin"]
+    environment["PATH"] = os.pathsep.join(path)
+    environment["DOCKER_CONFIG"] = str(root / "config")
+    present = [str(library) for library in libraries if library.is_dir()]
+    if present:
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join(present)
+        environment["XTABLES_LIBDIR"] = os.pathsep.join(f"{library}/xtables" for library in present)
+    return environment
+
+
+def missing_engine_programs(folder: Path | None = None) -> list[str]:
+    """The programs of a private Docker Engine that are not there."""
+    path = engine_environment(folder)["PATH"]
+    return [name for name in ENGINE_PROGRAMS if shutil.which(name, path=path) is None]
