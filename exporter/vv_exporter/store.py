@@ -226,9 +226,7 @@ class Store:
         stored = self._undecoded.pop(kind.name, None)
         if stored:
             decoder = msgspec.json.Decoder(kind.type)
-            documents.update(
-                (key, decoder.decode(body)) for key, body in stored.items() if key not in documents
-            )
+            documents.update((key, decoder.decode(body)) for key, body in stored.items() if key not in documents)
         return documents
 
     def _load(self) -> None:
@@ -239,9 +237,7 @@ class Store:
             if metric is None or len(key) != len(metric.labels):
                 continue
             bounds, counts = msgspec.json.decode(buckets) if buckets else ((), ())
-            if (
-                tuple(bounds) == metric.buckets
-            ):  # otherwise the bounds were changed: the histogram starts anew
+            if tuple(bounds) == metric.buckets:  # otherwise the bounds were changed: the histogram starts anew
                 self.families[name][key] = Series(value, created, tuple(counts))
         for kind, key, body in self._connection.execute("SELECT kind, key, body FROM document"):
             self._undecoded.setdefault(kind, {})[key] = body
@@ -254,27 +250,17 @@ class Store:
             )
             self._connection.executemany(
                 "DELETE FROM series WHERE metric = ? AND labels = ?",
-                [
-                    (name, _text(labels))
-                    for (name, labels), series in changes.series.items()
-                    if series is None
-                ],
+                [(name, _text(labels)) for (name, labels), series in changes.series.items() if series is None],
             )
             self._connection.executemany(
                 "INSERT OR REPLACE INTO document VALUES (?, ?, ?)",
-                [
-                    (*key, msgspec.json.encode(body))
-                    for key, body in changes.documents.items()
-                    if body is not None
-                ],
+                [(*key, msgspec.json.encode(body)) for key, body in changes.documents.items() if body is not None],
             )
             self._connection.executemany(
                 "DELETE FROM document WHERE kind = ? AND key = ?",
                 [key for key, body in changes.documents.items() if body is None],
             )
-            self._connection.executemany(
-                "INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", changes.history
-            )
+            self._connection.executemany("INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", changes.history)
 
     @contextlib.contextmanager
     def _sql(self) -> Iterator[None]:
@@ -333,9 +319,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} was written by a newer version of vv-exporter: install that, or move the file"
-            )
+            raise StoreError(f"{path} was written by a newer version of vv-exporter: install that, or move the file")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)

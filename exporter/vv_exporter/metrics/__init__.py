@@ -63,9 +63,8 @@ def all_metrics() -> Mapping[str, Metric]:
     found: dict[str, Metric] = {}
     for module in pkgutil.iter_modules(__path__):
         for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
-            if isinstance(value, Metric):
-                if found.setdefault(value.name, value) is not value:
-                    raise ValueError(f"metric {value.name} is declared twice")
+            if isinstance(value, Metric) and found.setdefault(value.name, value) is not value:
+                raise ValueError(f"metric {value.name} is declared twice")
     return found
 
 

@@ -16,9 +16,7 @@ RELAY_DELIVERIES = counter(
     "result",
 )
 RELAY_QUEUE = gauge("vv_relay_queue", "Alerts that wait for their first delivery.")
-RELAY_OLDEST = gauge(
-    "vv_relay_oldest_timestamp_seconds", "Since when the oldest of them waits; 0 when none does."
-)
+RELAY_OLDEST = gauge("vv_relay_oldest_timestamp_seconds", "Since when the oldest of them waits; 0 when none does.")
 NOTIFICATIONS_LOGGED = counter(
     "vv_notifications_logged_total",
     "Alerts in notifications that Alertmanager sent here.",

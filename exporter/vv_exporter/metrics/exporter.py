@@ -2,9 +2,7 @@
 
 from vv_exporter.metrics import counter, gauge
 
-BUILD_INFO = gauge(
-    "vv_exporter_build_info", "The exporter's version; always 1.", "version", "revision", "python"
-)
+BUILD_INFO = gauge("vv_exporter_build_info", "The exporter's version; always 1.", "version", "revision", "python")
 COLLECTOR_SUCCESS = gauge(
     "vv_collector_success", "Whether the collector answered in time without an error.", "collector"
 )

@@ -15,12 +15,8 @@ STAGE_OLDEST_START = gauge(
 )
 STAGE_OVERDUE = gauge("vv_stage_overdue", "Runs in progress that are past their limit.", "stage")
 STAGE_OVERRUNS = counter("vv_stage_overruns_total", "Runs that went past their limit.", "stage")
-STAGE_LAST_SUCCESS = gauge(
-    "vv_stage_last_success_timestamp_seconds", "When a run last finished with success.", "stage"
-)
-EXCEPTIONS = counter(
-    "vv_exceptions_total", "Exceptions that ended a stage, by type.", "component", "exception"
-)
+STAGE_LAST_SUCCESS = gauge("vv_stage_last_success_timestamp_seconds", "When a run last finished with success.", "stage")
+EXCEPTIONS = counter("vv_exceptions_total", "Exceptions that ended a stage, by type.", "component", "exception")
 LAST_FAILURE = gauge(
     "vv_last_failure_timestamp_seconds", "When the component last failed in this way.", "component", "kind"
 )

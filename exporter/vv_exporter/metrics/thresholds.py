@@ -8,7 +8,5 @@ FREE_RATIO = gauge(
     "role",
     "severity",
 )
-FREE_BYTES = gauge(
-    "vv_threshold_filesystem_free_bytes", "Alert when less than this is free.", "role", "severity"
-)
+FREE_BYTES = gauge("vv_threshold_filesystem_free_bytes", "Alert when less than this is free.", "role", "severity")
 STAGE_SECONDS = gauge("vv_threshold_stage_seconds", "Maximum expected duration of the stage.", "stage")

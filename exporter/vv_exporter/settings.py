@@ -1,0 +1,520 @@
+"""What can be configured: every key with its default, its meaning and its check.
+
+Each variable can stand in the environment or, under the same name, in `vv.yml` below `settings:`; the environment
+wins. What does not fit a variable (jobs, stages, containers) has sections of its own in `vv.yml`. A secret can be
+given as `NAME` or, better, as `NAME_FILE`, the path of a file that holds it.
+
+Everything is read and checked once, by `load`; each complaint names its key and the cure.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+import yaml
+from cronsim import CronSim, CronSimError
+from vv_core._environment import state_dir as default_state_dir
+from vv_core._units import parse_duration, parse_size
+
+from vv_exporter._clock import utc
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+DEFAULT_CONFIG = Path("/etc/vv/vv.yml")
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used. `problems` are lines that each name a key and the cure."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that must not be shown: `str()` and `repr()` hide it."""
+
+    value: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "(hidden)"
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSpace:
+    """Least free space: as a share of the file system (0 to 1), in bytes, or both; None where not asked for."""
+
+    ratio: float | None
+    bytes: int | None
+
+
+class Duration(float):
+    """Seconds, written `90`, `90s`, `15m`, `2h` or `1d`."""
+
+
+class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stage in `vv.yml`. `limit`: how long a run may take before it is overdue."""
+
+    limit: Duration | None = None
+
+
+class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A job in `vv.yml`. It is missed when it has not succeeded `grace` after a time of its `schedule`."""
+
+    schedule: str
+    timezone: str = "UTC"
+    grace: Duration = Duration(300)
+
+
+class ContainersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Container names: critical when down, expected to run, not looked at."""
+
+    essential: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sections of `vv.yml`."""
+
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    stages: dict[str, Any] = msgspec.field(default_factory=dict)
+    jobs: dict[str, Any] = msgspec.field(default_factory=dict)
+    containers: Any = msgspec.field(default_factory=dict)
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _label(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+        raise ValueError("letters, digits, '.', '_' and '-' only, at most 63, beginning with a letter or digit")
+    return value
+
+
+def _path(value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_absolute():
+        raise ValueError(f"{value!r} is not an absolute path; begin it with /")
+    return path
+
+
+def _optional_path(value: str) -> Path | None:
+    return _path(value) if value else None
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _secret_url(value: str) -> Secret:
+    return Secret(_url(value))
+
+
+def _port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise ValueError(f"{value!r} is not a port; give a number from 1 to 65535")
+    return int(value)
+
+
+def _positive(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise ValueError(f"{value!r} is not a whole number above 0")
+    return int(value)
+
+
+def _duration(value: str) -> float:
+    seconds = parse_duration(value)
+    if seconds <= 0:
+        raise ValueError(f"{value!r} must be longer than 0")
+    return seconds
+
+
+def _optional_duration(value: str) -> float | None:
+    return _duration(value) if value else None
+
+
+def _whole_seconds(value: str) -> float:
+    seconds = _duration(value)
+    if seconds < 1 or seconds != int(seconds):
+        raise ValueError(f"{value!r} must be whole seconds, at least 1s")
+    return seconds
+
+
+def _free_space(value: str) -> FreeSpace:
+    ratio, size = None, None
+    for part in (part.strip() for part in value.split(",") if part.strip()):
+        if part.endswith("%"):
+            try:
+                ratio = float(part[:-1]) / 100
+            except ValueError:
+                raise ValueError(f"{part!r} is not a percentage; write e.g. 20%") from None
+            if not 0 <= ratio <= 1:
+                raise ValueError(f"{part!r} is not between 0% and 100%")
+        else:
+            size = parse_size(part)
+    if ratio is None and size is None:
+        raise ValueError("empty; write a percentage, a size or both, e.g. 20%,50GB")
+    return FreeSpace(ratio, size)
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A key of the environment: how it is read, its default as text, and what it means."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | Callable[[], str]
+    meaning: str
+    secret: bool = False
+
+
+def _variable(
+    name: str, meaning: str, parse: Callable[[str], Any] = _text, default: str | Callable[[], str] = ""
+) -> Any:
+    return field(metadata={"variable": Variable(name, parse, default, meaning)})
+
+
+def _secret(name: str, meaning: str, parse: Callable[[str], Any] = Secret) -> Any:
+    return field(metadata={"variable": Variable(name, parse, "", meaning, secret=True)})
+
+
+def _section(default: Callable[[], Any]) -> Any:
+    return field(default_factory=default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole configuration, checked. Times are in seconds, sizes in bytes."""
+
+    device_id: str = _variable(
+        "VV_DEVICE_ID", "This device's name in every alert.", _label, lambda: socket.gethostname().split(".")[0]
+    )
+    state_dir: Path = _variable(
+        "VV_STATE_DIR", "Where the journal and the exporter's state live.", _path, lambda: str(default_state_dir({}))
+    )
+    log_dir: Path | None = _variable(
+        "VV_LOG_DIR", "Folder of app.log; default: logs in VV_STATE_DIR.", _optional_path
+    )
+    video_storage_root: Path | None = _variable(
+        "VIDEO_STORAGE_ROOT", "Folder of the videos (input/, corrupted/); watched when set.", _optional_path
+    )
+    journal_max: int = _variable(
+        "VV_JOURNAL_MAX", "Disk that the journal may use while nobody reads it.", parse_size, "256MB"
+    )
+    history_days: int = _variable("VV_HISTORY_DAYS", "How many days of history are kept.", _positive, "30")
+    alert_window: float = _variable(
+        "VV_ALERT_WINDOW", "Identical send_alert calls within this time are one alert.", _duration, "15m"
+    )
+    exporter_port: int = _variable("VV_EXPORTER_PORT", "Port of the exporter.", _port, "19461")
+    prometheus_port: int = _variable("VV_PROMETHEUS_PORT", "Port of Prometheus.", _port, "9090")
+    alertmanager_port: int = _variable("VV_ALERTMANAGER_PORT", "Port of Alertmanager.", _port, "9093")
+    alertmanager_url: str = _variable(
+        "VV_ALERTMANAGER_URL", "Where alerts are sent; default: VV_ALERTMANAGER_PORT on 127.0.0.1.", _url
+    )
+    scrape_interval: float = _variable(
+        "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", _whole_seconds, "10s"
+    )
+    runbook_base_url: str = _variable(
+        "VV_RUNBOOK_BASE_URL", "Where the runbooks are; default: the project's pages.", _url
+    )
+    docker_host: str = _variable(
+        "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
+    )
+    disk_warning_free: FreeSpace = _variable(
+        "DISK_WARNING_FREE", "DiskSpaceLow below this share or size.", _free_space, "20%,50GB"
+    )
+    disk_critical_free: FreeSpace = _variable(
+        "DISK_CRITICAL_FREE", "DiskSpaceCritical below this share or size.", _free_space, "10%,10GB"
+    )
+    max_scan_video: float | None = _variable(
+        "MAX_PROCESSING_TIME_SCAN_VIDEO", "Longest expected run of the stage scan_video.", _optional_duration
+    )
+    max_summarize: float | None = _variable(
+        "MAX_PROCESSING_TIME_SUMMARIZE", "Longest expected run of the stage summarize_scene.", _optional_duration
+    )
+    max_logline: float | None = _variable(
+        "MAX_PROCESSING_TIME_LOGLINE", "Longest expected run of the stage logline_generator.", _optional_duration
+    )
+    slack_webhook_url: Secret = _secret("SLACK_WEBHOOK_URL", "Slack incoming webhook.", _secret_url)
+    telegram_bot_token: Secret = _secret("TELEGRAM_BOT_TOKEN", "Telegram bot's token.")
+    telegram_chat_id: Secret = _secret("TELEGRAM_CHAT_ID", "Telegram chat that the bot writes to.")
+    telegram_api_url: str = _variable(
+        "TELEGRAM_API_URL", "Base address of Telegram's API.", _url, "https://api.telegram.org"
+    )
+    pagerduty_routing_key: Secret = _secret("PAGERDUTY_ROUTING_KEY", "PagerDuty Events API v2 integration key.")
+    pagerduty_url: str = _variable(
+        "PAGERDUTY_URL", "PagerDuty's events address.", _url, "https://events.pagerduty.com/v2/enqueue"
+    )
+    opsgenie_api_key: Secret = _secret("OPSGENIE_API_KEY", "Opsgenie API key (Opsgenie ends in April 2027).")
+    opsgenie_api_url: str = _variable(
+        "OPSGENIE_API_URL", "Base address of Opsgenie's API.", _url, "https://api.opsgenie.com"
+    )
+    smtp_smarthost: str = _variable("SMTP_SMARTHOST", "Mail server, host:port.")
+    smtp_from: str = _variable("SMTP_FROM", "Sender of e-mails.")
+    smtp_username: str = _variable("SMTP_USERNAME", "User at the mail server.")
+    smtp_password: Secret = _secret("SMTP_PASSWORD", "Password at the mail server.")
+    smtp_require_tls: str = _variable(
+        "SMTP_REQUIRE_TLS", "Refuse to send e-mail without TLS.", _choice("true", "false"), "true"
+    )
+    alert_email_to: str = _variable("ALERT_EMAIL_TO", "Receivers of e-mails, comma-separated.")
+    webhook_url: Secret = _secret("WEBHOOK_URL", "Generic webhook that gets every alert as JSON.", _secret_url)
+    deadman_url: Secret = _secret("DEADMAN_URL", "Outside check that the Watchdog pings.", _secret_url)
+
+    stages: Mapping[str, StageSettings] = _section(dict)
+    jobs: Mapping[str, JobSettings] = _section(dict)
+    containers: ContainersSettings = _section(ContainersSettings)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of app.log."""
+        return self.log_dir or self.state_dir / "logs"
+
+    @property
+    def journal_dir(self) -> Path:
+        """The folder that scripts write their events to."""
+        return self.state_dir / "journal"
+
+    @property
+    def exporter_dir(self) -> Path:
+        """The exporter's own folder: database, lock, token."""
+        return self.state_dir / "exporter"
+
+    @property
+    def alertmanager(self) -> str:
+        """Alertmanager's address without a slash at the end."""
+        return self.alertmanager_url or f"http://127.0.0.1:{self.alertmanager_port}"
+
+
+# Read by other parts of the product; known here so that a misspelt name can be told from them.
+OTHER_VARIABLES = frozenset(
+    {
+        "VV_CONFIG",
+        "SELF_MONITOR_MAX_RESTARTS",
+        "SELF_MONITOR_WINDOW",
+        "SELF_MONITOR_ON_EXHAUSTED",
+        "DVR_IP",
+        "DVR_URL",
+        "DVR_PASSWORD_FILE",
+        "VV_REQUIRE_ALL",
+    }
+)
+STAGE_LIMITS = {
+    "scan_video": "max_scan_video",
+    "summarize_scene": "max_summarize",
+    "logline_generator": "max_logline",
+}
+
+
+def variables() -> dict[str, Variable]:
+    """Every variable by the name of its field in `Settings`."""
+    return {item.name: item.metadata["variable"] for item in fields(Settings) if "variable" in item.metadata}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the environment and `vv.yml`. Raises `SettingsError` with everything that is wrong."""
+    environ = os.environ if environ is None else environ
+    problems: list[str] = []
+    file = _read_file(environ, problems)
+    known = variables()
+    names = {variable.name for variable in known.values()} | OTHER_VARIABLES
+    names |= {f"{variable.name}_FILE" for variable in known.values() if variable.secret}
+    problems += _misspelt(environ, file.settings, names)
+    given = {name: _scalar(value) for name, value in file.settings.items()} | {
+        name: environ[name] for name in names if environ.get(name)
+    }
+    values: dict[str, Any] = {}
+    for attribute, variable in known.items():
+        try:
+            values[attribute] = _value(variable, given)
+        except (ValueError, OSError) as error:
+            problems.append(f"{variable.name}: {error}")
+    sections = _sections(file, values, problems)
+    problems += _contradictions(values)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**values, **sections)
+
+
+def _value(variable: Variable, given: Mapping[str, str]) -> Any:
+    default = variable.default if isinstance(variable.default, str) else variable.default()
+    text = given.get(variable.name, "")
+    path = given.get(f"{variable.name}_FILE", "") if variable.secret else ""
+    if text and path:
+        raise ValueError(f"{variable.name} and {variable.name}_FILE are both set; keep one")
+    if path:
+        text = _read_secret(variable.name, path)
+    return variable.parse((text or default).strip())
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{name}_FILE: {path} is not text; it must hold the secret alone") from None
+    except OSError as error:
+        raise ValueError(f"{name}_FILE: {path} cannot be read ({error.strerror}); name a file that can") from None
+    if not text:
+        raise ValueError(f"{name}_FILE: {path} is empty; put the secret into it")
+    return text
+
+
+def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
+    named = environ.get("VV_CONFIG", "")
+    path = Path(named) if named else DEFAULT_CONFIG
+    if not named and not path.exists():
+        return ConfigFile()
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        return msgspec.convert(content if content is not None else {}, ConfigFile)
+    except OSError as error:
+        problems.append(f"VV_CONFIG: {path} cannot be read ({error.strerror}); name a file that can, or unset it")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problems.append(f"VV_CONFIG: {path} is not valid YAML: {' '.join(str(error).split())}")
+    except msgspec.ValidationError as error:
+        sections = ", ".join(ConfigFile.__struct_fields__)
+        problems.append(f"VV_CONFIG: {path}: {_plain(error)}; its sections are {sections}")
+    return ConfigFile()
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML 1.2 forbids a key that stands twice; PyYAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key} stands twice", key_node.start_mark)
+            seen.add(key if isinstance(key, str) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
+def _misspelt(environ: Mapping[str, str], in_file: Mapping[str, Any], names: set[str]) -> list[str]:
+    problems = [
+        f"{name}: unknown key in vv.yml below settings:{_suggestion(name, names)}"
+        for name in in_file
+        if name not in names or name == "VV_CONFIG"
+    ]
+    # The environment also holds what is not ours: only a name that nearly is one of ours is taken for a slip.
+    for name in environ:
+        if name not in names and name.startswith(("VV_", "DISK_", "MAX_PROCESSING_", "SELF_MONITOR_")):
+            suggestion = _suggestion(name, names)
+            if suggestion:
+                problems.append(f"{name}: unknown key{suggestion}")
+    return problems
+
+
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    stages = _items("stages", file.stages, StageSettings, problems)
+    for stage, attribute in STAGE_LIMITS.items():
+        if values.get(attribute) is not None:
+            stages[stage] = StageSettings(limit=Duration(values[attribute]))
+    jobs = _items("jobs", file.jobs, JobSettings, problems)
+    for name, job in jobs.items():
+        problems += [f"jobs.{name}.{problem}" for problem in _schedule_problems(job)]
+    containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
+    return {"stages": stages, "jobs": jobs, "containers": containers or ContainersSettings()}
+
+
+def _items(section: str, items: Mapping[str, Any], type_: type[S], problems: list[str]) -> dict[str, S]:
+    converted = {name: _convert(f"{section}.{name}", item or {}, type_, problems) for name, item in items.items()}
+    return {name: item for name, item in converted.items() if item is not None}
+
+
+def _convert(key: str, item: Any, type_: type[S], problems: list[str]) -> S | None:
+    try:
+        return msgspec.convert(item, type_, dec_hook=_decode_custom)
+    except msgspec.ValidationError as error:
+        problems.append(f"{key}: {_plain(error)}; known keys: {', '.join(type_.__struct_fields__)}")
+        return None
+
+
+def _decode_custom(type_: type, value: Any) -> Any:
+    if type_ is Duration:
+        return Duration(_duration(_scalar(value)))
+    raise NotImplementedError(f"no decoder for {type_}")
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    return str(error).replace("Object contains unknown field", "unknown key").replace("Object missing", "missing")
+
+
+def _schedule_problems(job: JobSettings) -> list[str]:
+    problems = []
+    try:
+        CronSim(job.schedule, utc(0.0))
+    except CronSimError as error:
+        problems.append(f'schedule: {job.schedule!r} is not a cron expression ({error}); e.g. "0 3 * * *"')
+    try:
+        ZoneInfo(job.timezone)
+    except (KeyError, ValueError, OSError):
+        problems.append(f"timezone: {job.timezone!r} is not known; e.g. Europe/Lisbon")
+    return problems
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    ports: dict[int, str] = {}
+    for attribute, variable in variables().items():
+        if attribute.endswith("_port") and attribute in values:
+            other = ports.setdefault(values[attribute], variable.name)
+            if other != variable.name:
+                problems.append(f"{variable.name}: {values[attribute]} is the port of {other} too; choose another")
+    warning, critical = values.get("disk_warning_free"), values.get("disk_critical_free")
+    if warning and critical:
+        for unit in ("ratio", "bytes"):
+            least, more = getattr(critical, unit), getattr(warning, unit)
+            if least is not None and more is not None and least > more:
+                problems.append("DISK_CRITICAL_FREE: is above DISK_WARNING_FREE; make it smaller")
+                break
+    together = {
+        "TELEGRAM_BOT_TOKEN": "TELEGRAM_CHAT_ID",
+        "TELEGRAM_CHAT_ID": "TELEGRAM_BOT_TOKEN",
+        "ALERT_EMAIL_TO": "SMTP_SMARTHOST",
+        "SMTP_SMARTHOST": "ALERT_EMAIL_TO",
+    }
+    for name, needed in together.items():
+        if values.get(name.lower()) and not values.get(needed.lower()):
+            problems.append(f"{needed}: is not set, but {name} is; set both or neither")
+    if values.get("smtp_smarthost") and not values.get("smtp_from"):
+        problems.append("SMTP_FROM: is not set, but SMTP_SMARTHOST is; set the sender's address")
+    return problems
