@@ -1,0 +1,92 @@
+"""What the SDK reads from the environment. A wrong value is told once and replaced by its default, never raised:
+``vv config check`` is the strict one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vv_core._units import parse_duration, parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+JOURNAL_MAX = 256_000_000
+"""Default of ``VV_JOURNAL_MAX``, bytes: what the journal may take while nobody reads it."""
+
+_told: set[tuple[str, str]] = set()
+
+
+def state_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """``VV_STATE_DIR``; by default ``/var/lib/vv`` for root, the user's state folder for others.
+
+    The user's is that of the XDG Base Directory Specification: ``$XDG_STATE_HOME/vv``, ``~/.local/state/vv``.
+    """
+    if chosen := environ.get("VV_STATE_DIR"):
+        return os.path.abspath(chosen)
+    if os.geteuid() == 0:
+        return "/var/lib/vv"
+    return os.path.join(environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "vv")
+
+
+def journal_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """Where writers and the exporter meet: ``$VV_STATE_DIR/journal``."""
+    return os.path.join(state_dir(environ), "journal")
+
+
+def log_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """``VV_LOG_DIR``, the folder of ``app.log``; by default ``$VV_STATE_DIR/logs``."""
+    chosen = environ.get("VV_LOG_DIR")
+    return os.path.abspath(chosen) if chosen else os.path.join(state_dir(environ), "logs")
+
+
+def device_id(environ: Mapping[str, str] = os.environ) -> str:
+    """``VV_DEVICE_ID``; by default the host's name."""
+    return environ.get("VV_DEVICE_ID") or os.uname().nodename
+
+
+def journal_max(environ: Mapping[str, str] = os.environ) -> int:
+    """``VV_JOURNAL_MAX`` in bytes."""
+    size = _parsed("VV_JOURNAL_MAX", parse_size, environ)
+    return JOURNAL_MAX if size is None else int(size)
+
+
+def stage_limit(stage: str, environ: Mapping[str, str] = os.environ) -> float | None:
+    """Seconds after which a run of `stage` is overdue, from ``MAX_PROCESSING_TIME_<STAGE>``; None if unset.
+
+    The variable is the stage's name in capitals, or a beginning of it that ends at an underscore:
+    ``MAX_PROCESSING_TIME_SUMMARIZE`` holds for ``summarize_scene``. The longest that is set counts.
+    """
+    words = "".join(c if c.isalnum() else "_" for c in stage.upper()).split("_")
+    for length in range(len(words), 0, -1):
+        limit = _parsed("MAX_PROCESSING_TIME_" + "_".join(words[:length]), parse_duration, environ)
+        if limit:
+            return limit
+    return None
+
+
+def script_name() -> str:
+    """The running script, the component of those who do not name one."""
+    return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c") else "python"
+
+
+def _parsed(name: str, parse: Callable[[str], float], environ: Mapping[str, str]) -> float | None:
+    text = environ.get(name)
+    if not text:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        _tell_once(name, str(error))
+        return None
+
+
+def _tell_once(name: str, problem: str) -> None:
+    if (name, problem) in _told:
+        return
+    _told.add((name, problem))
+    import logging
+
+    logging.getLogger("vv_core").warning("%s: %s; its default is used", name, problem)
