@@ -55,7 +55,9 @@ class Service(Protocol):
 
 
 def discover() -> Iterator[Callable[[Context], Collector]]:
-    """The `build` function of every module in this folder."""
+    """The `build` function of every module in this folder whose name does not begin with `_`."""
     for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
         build: Callable[[Context], Collector] = importlib.import_module(f"{__name__}.{module.name}").build
         yield build
