@@ -23,9 +23,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import yaml
 from cronsim import CronSim, CronSimError
+
 from vv_core._environment import state_dir as default_state_dir
 from vv_core._units import parse_duration, parse_size
-
 from vv_exporter._clock import utc
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -410,7 +410,7 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key} stands twice", key_node.start_mark)
             seen.add(key if isinstance(key, str) else id(key_node))

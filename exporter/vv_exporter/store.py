@@ -97,14 +97,19 @@ class Transaction:
 
     def remove(self, metric: Metric, labels: Labels) -> None:
         """Forget a series."""
-        if self._current(metric, labels) is not None:
+        if self.find(metric, labels) is not None:
             self.series[metric.name, labels] = None
             self._added[metric.name] = self._added.get(metric.name, 0) - 1
 
     def value(self, metric: Metric, labels: Labels = ()) -> float | None:
         """A counter's or gauge's value, None when there is no such series."""
-        current = self._current(metric, labels)
+        current = self.find(metric, labels)
         return None if current is None else current.value
+
+    def find(self, metric: Metric, labels: Labels) -> Series | None:
+        """The series, None when there is none."""
+        key = (metric.name, labels)
+        return self.series[key] if key in self.series else self._store.find(metric, labels)
 
     def get(self, kind: Kind[T], key: str) -> T | None:
         """The document with this key."""
@@ -135,16 +140,16 @@ class Transaction:
                 found[key] = document
         return found
 
+    def count(self, kind: Kind[T]) -> int:
+        """At least how many documents of a kind there are (those deleted just now included)."""
+        return self._store.count(kind) + sum(name == kind.name for name, _ in self.documents)
+
     def append(self, kind: str, time: float, body: Mapping[str, Any]) -> None:
         """Add an entry to a history."""
         self.history.append((kind, time, msgspec.json.encode(body)))
 
-    def _current(self, metric: Metric, labels: Labels) -> Series | None:
-        key = (metric.name, labels)
-        return self.series[key] if key in self.series else self._store.find(metric, labels)
-
     def _admitted(self, metric: Metric, labels: Labels) -> Series | None:
-        current = self._current(metric, labels)
+        current = self.find(metric, labels)
         if current is not None:
             return current
         added = self._added.get(metric.name, 0)
@@ -200,6 +205,10 @@ class Store:
         """All committed documents of a kind, by key."""
         with self._reading:
             return dict(self._typed(kind))
+
+    def count(self, kind: Kind[T]) -> int:
+        """How many documents of a kind are committed."""
+        return len(self._typed(kind))
 
     def history(self, kind: str, since: float = 0.0, limit: int = 1000) -> list[Record]:
         """The newest entries of a history since a time, newest first; reads the disk."""

@@ -1,0 +1,124 @@
+"""The journal's events, format 1, and how a line becomes one. The fields are described in docs/journal.md."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+VERSION = 1
+MAX_LINE = 1024 * 1024  # bytes, with the newline
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
+    """What every line has."""
+
+    v: int
+    ts: float
+    component: str = ""
+    tag: ClassVar[str] = ""
+
+
+class WriterStarted(Event, frozen=True, tag="writer"):
+    lock: bool = False
+    pid: int = 0
+    host: str = ""
+    boot: str = ""
+    sdk: str = ""
+
+
+class StageStarted(Event, frozen=True, tag="stage.started", kw_only=True):
+    run: str
+    stage: str
+    mono: float = 0.0
+    video: str = ""
+    video_bytes: int = 0
+    limit: float | None = None
+    parent: str = ""
+
+
+class StageFinished(Event, frozen=True, tag="stage.finished", kw_only=True):
+    run: str
+    stage: str
+    outcome: str
+    seconds: float
+    video: str = ""
+    video_sha256: str = ""
+    error: str = ""
+    exception: str = ""
+
+
+class JobStarted(Event, frozen=True, tag="job.started", kw_only=True):
+    run: str
+    job: str
+    mono: float = 0.0
+
+
+class JobFinished(Event, frozen=True, tag="job.finished", kw_only=True):
+    run: str
+    job: str
+    result: str
+    seconds: float
+    exit_code: int | None = None
+    error: str = ""
+    output: str = ""
+
+
+class Heartbeat(Event, frozen=True, tag="heartbeat", kw_only=True):
+    job: str
+
+
+class AlertRaised(Event, frozen=True, tag="alert", kw_only=True):
+    id: str
+    level: str
+    title: str
+    details: str = ""
+    context: dict[str, str] = msgspec.field(default_factory=dict)
+    suggested_actions: str = ""
+    dedupe_key: str = ""
+
+
+class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
+    count: int
+
+
+AnyEvent = (
+    WriterStarted | StageStarted | StageFinished | JobStarted | JobFinished | Heartbeat | AlertRaised | Dropped
+)
+TYPES: dict[type[Event], str] = {
+    type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__
+}
+
+
+class RejectedError(Exception):
+    """A line that cannot be used; `reason` is the label of `vv_events_rejected_total`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+_decode = msgspec.json.Decoder(AnyEvent).decode
+
+
+def decode(line: bytes | memoryview) -> Event:
+    """The event in a line (without or with its newline). Raises `RejectedError`."""
+    try:
+        event: Event = _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RejectedError(_reason(line)) from None
+    if event.v != VERSION:
+        raise RejectedError("version")
+    return event
+
+
+def _reason(line: bytes | memoryview) -> str:
+    try:
+        content: Any = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "syntax"
+    if not isinstance(content, dict):
+        return "schema"
+    if content.get("v") != VERSION:
+        return "version"
+    return "schema" if content.get("type") in TYPES.values() else "unknown_type"

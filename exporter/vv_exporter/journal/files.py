@@ -1,0 +1,69 @@
+"""The journal's files: their names, and the lock that tells whether a writer lives."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_NAME = re.compile(r"([A-Za-z0-9_-]{1,64})(?:\.([0-9]{1,9}))?\.jsonl")
+
+
+class Entry(NamedTuple):
+    """A file of the journal as the folder shows it; entries sort by writer and sequence."""
+
+    writer: str
+    seq: int
+    name: str
+    size: int
+    modified: float
+
+
+def scan(directory: Path) -> list[Entry]:
+    """All files of the journal, in the order in which they are to be read."""
+    entries = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as items:
+        for item in items:
+            match = _NAME.fullmatch(item.name)
+            if not match:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                stat = item.stat(follow_symlinks=False)
+                entries.append(Entry(match[1], int(match[2] or 0), item.name, stat.st_size, stat.st_mtime))
+    entries.sort()
+    return entries
+
+
+def writer_of(name: str) -> str:
+    """The writer that a file's name begins with."""
+    return name.split(".", 1)[0]
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor to read the file with. Symbolic links are refused: the folder is open to other users."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Whether nobody holds the file's lock; if so, it is held until the descriptor is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def ensure_directory(directory: Path) -> None:
+    """Make the journal's folder: sticky and setgid, so that a group may write and only owners delete."""
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o3770)

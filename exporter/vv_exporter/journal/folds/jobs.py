@@ -1,0 +1,84 @@
+"""Cron jobs and heartbeats."""
+
+from __future__ import annotations
+
+from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
+from vv_exporter.journal.events import Heartbeat, JobFinished, JobStarted
+from vv_exporter.journal.folds import Handler, Source, ensure, latest
+from vv_exporter.journal.folds.stages import CRASH
+from vv_exporter.metrics.jobs import (
+    JOB_LAST_COMPLETION,
+    JOB_LAST_DURATION,
+    JOB_LAST_EXIT_CODE,
+    JOB_LAST_START,
+    JOB_LAST_SUCCESS,
+    JOB_RUNS,
+)
+from vv_exporter.runs import JOB_RUNS_OPEN, Run
+from vv_exporter.settings import Settings
+from vv_exporter.store import Transaction
+
+RESULTS = ("success", "failure", "crashed")
+
+
+def started(tx: Transaction, event: JobStarted, source: Source, settings: Settings) -> None:
+    """A run begins."""
+    ensure(tx, JOB_RUNS, *((event.job, result) for result in RESULTS))
+    latest(tx, JOB_LAST_START, (event.job,), event.ts)
+    tx.put(
+        JOB_RUNS_OPEN,
+        event.run,
+        Run(
+            name=event.job,
+            component=event.component or source.component,
+            writer=source.writer,
+            started=event.ts,
+            mono=event.mono,
+            boot=source.boot,
+        ),
+    )
+
+
+def finished(tx: Transaction, event: JobFinished, source: Source, settings: Settings) -> None:
+    """A run ended; it counts even if its start was never seen."""
+    tx.delete(JOB_RUNS_OPEN, event.run)
+    job = (event.job,)
+    result = "success" if event.result == "success" else "failure"
+    tx.inc(JOB_RUNS, (event.job, result))
+    if event.ts >= (tx.value(JOB_LAST_COMPLETION, job) or 0.0):
+        tx.set(JOB_LAST_COMPLETION, job, event.ts)
+        tx.set(JOB_LAST_DURATION, job, max(event.seconds, 0.0))
+        tx.set(JOB_LAST_EXIT_CODE, job, event.exit_code if event.exit_code is not None else int(result != "success"))
+    if result == "success":
+        latest(tx, JOB_LAST_SUCCESS, job, event.ts)
+    else:
+        output = event.output.strip().rpartition("\n")[2]
+        _failed(tx, event.job, event.component or source.component, event.ts, event.error or output)
+
+
+def heartbeat(tx: Transaction, event: Heartbeat, source: Source, settings: Settings) -> None:
+    """The job succeeded just now, of unknown duration."""
+    tx.inc(JOB_RUNS, (event.job, "success"))
+    latest(tx, JOB_LAST_SUCCESS, (event.job,), event.ts)
+    latest(tx, JOB_LAST_COMPLETION, (event.job,), event.ts)
+
+
+def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
+    """What the writer had open has crashed."""
+    for key, run in tx.docs(JOB_RUNS_OPEN).items():
+        if run.writer != writer:
+            continue
+        ended = max(last_seen, run.started)
+        tx.delete(JOB_RUNS_OPEN, key)
+        tx.inc(JOB_RUNS, (run.name, "crashed"))
+        latest(tx, JOB_LAST_COMPLETION, (run.name,), ended)
+        _failed(tx, run.name, run.component, ended, CRASH)
+
+
+def _failed(tx: Transaction, job: str, component: str, time: float, error: str) -> None:
+    remember(
+        tx, Failure(component=component, kind=f"job_failure:{job}", time=time, error=shorten(error, MAX_ERROR))
+    )
+
+
+HANDLERS: dict[type, Handler] = {JobStarted: started, JobFinished: finished, Heartbeat: heartbeat}
