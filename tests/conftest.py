@@ -1,0 +1,79 @@
+"""Fixtures that need something of the machine. Where it is missing a test is skipped, and says why; with `CI` or
+`VV_REQUIRE_ALL` in the environment nothing may be missing: what would be skipped fails."""
+
+import os
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+import docker
+import pytest
+
+from tests.support import engine as engines
+from tests.support.servers import Programs
+from vv_exporter.stack import tools
+
+R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
+
+
+def _require_all() -> bool:
+    return any(os.environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "VV_REQUIRE_ALL"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _unskipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _unskipped((yield))
+
+
+def _unskipped(report: R) -> R:
+    if report.skipped and not hasattr(report, "wasxfail") and _require_all():
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"nothing may be skipped here (CI or VV_REQUIRE_ALL is set), but: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """Prometheus, promtool, Alertmanager and amtool."""
+    paths = {tool.name: tools.find(tool) for tool in tools.TOOLS}
+    absent = [name for name, path in paths.items() if path is None]
+    if absent:
+        pytest.skip(f"{', '.join(absent)} missing: `make tools` fetches them")
+    return Programs(**{name: path for name, path in paths.items() if path is not None})
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[engines.Engine]:
+    """A Docker Engine: one of our own as root, else the one that answers. Mark the test `docker`."""
+    try:
+        with engines.private_engine() as engine:
+            yield engine
+            return
+    except engines.EngineUnavailableError as error:
+        reason = str(error)
+    try:
+        yield engines.answering_engine()
+    except engines.EngineUnavailableError as error:
+        pytest.skip(f"{reason}; {error}")
+
+
+@pytest.fixture
+def docker_client(docker_engine: engines.Engine) -> Iterator[docker.APIClient]:
+    """A client of the Engine."""
+    client = docker_engine.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def busybox(docker_engine: engines.Engine) -> str:
+    """The name of a small image with busybox."""
+    try:
+        return engines.busybox_image(docker_engine)
+    except engines.EngineUnavailableError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,269 @@
+"""A private Docker Engine for tests: own socket, data, containerd and mounts; nothing is left of it.
+
+`private_engine()` starts one (as root); `answering_engine()` is the one that the environment names. A keeper
+process owns the private Engine and tears it down when its standard input closes: also after the tests were
+killed outright. In a shell: `python -m tests.support.engine` runs one until Ctrl-D.
+
+What a test may rely on: user-defined networks, published ports and container addresses work; there is no
+default bridge and no way out to the world (the machine's packet filter and forwarding are left alone).
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import docker
+import docker.errors
+
+from tests.support.waiting import wait_until
+from vv_exporter.stack import tools
+from vv_exporter.stack.progress import last_lines
+
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+# In a mount namespace of its own, all that the Engine mounts vanishes with it; a /run of its own keeps it from
+# using the machine's containerd, and its shims' sockets from staying behind.
+_PRIVATE = ("unshare", "--mount", "--propagation", "slave", "sh", "-c")
+_PRIVATE_SCRIPT = 'mount -t tmpfs -o mode=755 tmpfs /run && exec dockerd "$@"'
+
+
+class EngineUnavailableError(Exception):
+    """No Docker Engine can be had; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Docker Engine that answers."""
+
+    host: str
+    """For `DOCKER_HOST`, such as `unix:///tmp/…/docker.sock`."""
+    environment: dict[str, str] = field(repr=False)
+    """For child processes: `DOCKER_HOST`, and a `PATH` with `docker`, where `docker compose` works."""
+    private: bool = False
+    """Whether it was started for these tests, and is nobody else's."""
+
+    def client(self) -> docker.APIClient:
+        """A new client; the version of the API is negotiated."""
+        return docker.APIClient(base_url=self.host, version="auto", timeout=60)
+
+
+def answering_engine() -> Engine:
+    """The Engine that `DOCKER_HOST` or the default socket leads to. Raises `EngineUnavailableError`."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    engine = Engine(host, dict(os.environ) | {"DOCKER_HOST": host})
+    try:
+        with contextlib.closing(engine.client()) as client:
+            client.ping()
+    except docker.errors.DockerException as error:
+        raise EngineUnavailableError(f"no Docker Engine answers at {host}: {str(error)[:200]}") from error
+    return engine
+
+
+@contextlib.contextmanager
+def private_engine(*arguments: str) -> Iterator[Engine]:
+    """A new, empty Engine for the length of the block; `arguments` go to dockerd.
+
+    Raises `EngineUnavailableError` where it cannot be started: not root, no programs, no right to mount.
+    """
+    if os.geteuid() != 0:
+        raise EngineUnavailableError("a private Docker Engine needs root")
+    absent = tools.missing_engine_programs()
+    if absent:
+        raise EngineUnavailableError(f"{', '.join(absent)} missing (python -m vv_exporter.stack.fetch --engine)")
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", __name__, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a Ctrl-C is for the tests alone: they tell the keeper
+        cwd=Path(__file__).parents[2],
+    )
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    try:
+        answer = json.loads(keeper.stdout.readline() or '{"error": "the keeper of the Engine died"}')
+        if "error" in answer:
+            raise EngineUnavailableError(answer["error"])
+        environment = tools.engine_environment() | {"DOCKER_HOST": answer["host"]}
+        yield Engine(answer["host"], environment, private=True)
+    finally:
+        keeper.stdin.close()
+        keeper.wait(_STOP_SECONDS * 3)
+        keeper.stdout.close()
+
+
+def busybox_image(engine: Engine, name: str = "vv-test/busybox:latest") -> str:
+    """Load a small image with a static busybox and all its applets into the Engine; returns its name.
+
+    Raises `EngineUnavailableError` where there is no static busybox.
+    """
+    program = shutil.which("busybox", path=tools.engine_environment()["PATH"])
+    if program is None:
+        raise EngineUnavailableError("busybox (package busybox-static) is missing")
+    repository, _, tag = name.partition(":")
+    with contextlib.closing(engine.client()) as client:
+        client.import_image_from_data(
+            _busybox_tree(Path(program)), repository=repository, tag=tag, changes=['CMD ["sh"]', "ENV PATH=/bin"]
+        )
+    return name
+
+
+def _busybox_tree(program: Path) -> bytes:
+    applets = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tree:
+        for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            tree.addfile(entry)
+        tree.add(program, "bin/busybox")
+        for applet in set(applets) - {"busybox"}:
+            entry = tarfile.TarInfo(f"bin/{applet}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            tree.addfile(entry)
+        passwd = b"root:x:0:0:root:/:/bin/sh\n"
+        entry = tarfile.TarInfo("etc/passwd")
+        entry.size = len(passwd)
+        tree.addfile(entry, io.BytesIO(passwd))
+    return buffer.getvalue()
+
+
+class _Daemon:
+    """dockerd below a folder of its own, and the removal of every trace of it."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="vv-engine-"))  # short: a socket's path has 107 bytes
+        self.host = f"unix://{self.root}/docker.sock"
+        self._log = self.root / "log"
+        self._arguments = arguments
+        self._namespace = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = [
+            f"--host={self.host}",
+            f"--data-root={self.root}/data",
+            f"--exec-root={self.root}/exec",
+            f"--pidfile={self.root}/pid",
+            f"--config-file={self.root}/daemon.json",  # not the machine's
+            "--bridge=none",
+            "--iptables=false",
+            "--ip-forward=false",
+            "--ip-masq=false",
+            *self._arguments,
+        ]
+        (self.root / "daemon.json").write_text("{}")
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*_PRIVATE, _PRIVATE_SCRIPT, "dockerd", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=tools.engine_environment(),
+            )
+        try:
+            wait_until(self._answers, _START_SECONDS, what="the private Docker Engine")
+        except AssertionError as error:
+            raise EngineUnavailableError(f"{error}\n{last_lines(self._log)}") from error
+        self._namespace = str(Path(f"/proc/{self._process.pid}/ns/mnt").readlink())
+
+    def stop(self) -> None:
+        bridges = self._empty()
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            for pid in self._left():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        for bridge in bridges:
+            if Path(f"/sys/class/net/{bridge}").exists():
+                subprocess.run(["ip", "link", "delete", bridge], check=False)
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        """The last mounts go with the last process, a moment after its end."""
+        end = time.monotonic() + 10
+        while self.root.exists() and time.monotonic() < end:
+            shutil.rmtree(self.root, ignore_errors=True)
+            time.sleep(0.05 if self.root.exists() else 0)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise EngineUnavailableError(f"dockerd ended with {self._process.returncode}\n{last_lines(self._log, 5)}")
+        with contextlib.closing(docker.APIClient(base_url=self.host, version="auto")) as client:
+            return bool(client.ping())
+
+    def _empty(self) -> list[str]:
+        """Remove all containers and networks; returns the names of the networks' bridges."""
+        bridges: list[str] = []
+        with (
+            contextlib.suppress(docker.errors.DockerException, OSError),
+            contextlib.closing(docker.APIClient(base_url=self.host, version="auto", timeout=30)) as client,
+        ):
+            for container in client.containers(all=True):
+                with contextlib.suppress(docker.errors.APIError):
+                    client.remove_container(container["Id"], force=True, v=True)
+            for network in client.networks():
+                if network["Driver"] == "bridge":
+                    bridges.append(f"br-{network['Id'][:12]}")
+                    with contextlib.suppress(docker.errors.APIError):
+                        client.remove_network(network["Id"])
+        return bridges
+
+    def _left(self) -> list[int]:
+        """What still lives in the Engine's mount namespace, and the children of that (containers)."""
+        parents: dict[int, int] = {}
+        members: set[int] = set()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if str((entry / "ns/mnt").readlink()) == self._namespace:
+                    members.add(int(entry.name))
+        grown = True
+        while grown:
+            children = {pid for pid, parent in parents.items() if parent in members}
+            grown = not children <= members
+            members |= children
+        return sorted(members)
+
+
+def _keep(arguments: list[str], orders: IO[str], answers: IO[str]) -> None:
+    """Run an Engine until `orders` ends; says on `answers` where it is, as one line of JSON."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: orders.close())
+    daemon = _Daemon(arguments)
+    try:
+        try:
+            daemon.start()
+        except EngineUnavailableError as error:
+            print(json.dumps({"error": str(error)}), file=answers, flush=True)
+            return
+        print(json.dumps({"host": daemon.host}), file=answers, flush=True)
+        with contextlib.suppress(ValueError):  # closed by a signal
+            orders.read()
+    finally:
+        daemon.stop()
+
+
+if __name__ == "__main__":
+    _keep(sys.argv[1:], sys.stdin, sys.stdout)
