@@ -1,0 +1,68 @@
+"""File systems by role: `video_storage` is the one of VIDEO_STORAGE_ROOT, `system` the one of `/`.
+
+vv_filesystem_free_bytes{role="video_storage",path="/srv/video"} 1.2e+11
+vv_filesystem_probe_success{role="video_storage",path="/srv/video"} 1.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.metrics import Labels, Metric, gauges
+from vv_exporter.metrics.storage import FREE, INODES, INODES_FREE, PROBE_DURATION, PROBE_SUCCESS, READONLY, SIZE
+from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write
+
+_OF_USAGE: Mapping[Metric, Callable[[Usage], float]] = {
+    SIZE: lambda usage: usage.size,
+    FREE: lambda usage: usage.free,
+    INODES: lambda usage: usage.inodes,
+    INODES_FREE: lambda usage: usage.inodes_free,
+    READONLY: lambda usage: usage.readonly,
+}
+
+
+class Storage:
+    """Shows what the probes found last; never touches a file system itself."""
+
+    name = "storage"
+
+    def __init__(self, probes: Mapping[str, PathProbe]) -> None:
+        self._probes = probes
+
+    def start(self) -> None:
+        """Begin to probe."""
+        for probe in self._probes.values():
+            probe.start()
+
+    def stop(self) -> None:
+        """End probing."""
+        for probe in self._probes.values():
+            probe.stop()
+
+    def collect(self) -> Iterable[Family]:
+        """All families of storage."""
+        seen = [((role, str(probe.path)), probe.status()) for role, probe in self._probes.items()]
+        return families([(labels, status) for labels, status in seen if status is not None])
+
+
+def families(seen: Iterable[tuple[Labels, Status]]) -> Iterable[Family]:
+    """What the statuses of paths are as series; what is not known is left out."""
+    seen = list(seen)
+    for metric, value in _OF_USAGE.items():
+        yield gauges(metric, [(labels, value(status.usage)) for labels, status in seen if status.usage])
+    yield gauges(PROBE_SUCCESS, [(labels, float(status.success)) for labels, status in seen])
+    durations = [(labels, status.duration) for labels, status in seen]
+    yield gauges(PROBE_DURATION, [(labels, value) for labels, value in durations if value is not None])
+
+
+def build(context: Context) -> Storage:
+    """The video storage is also written to, the system disk only asked; both are shown, also when they are one."""
+    probes = {"system": PathProbe(Path("/"), look, monotonic=context.monotonic)}
+    root = context.settings.video_storage_root
+    if root is not None:
+        probes["video_storage"] = PathProbe(root, look_and_write, monotonic=context.monotonic)
+    return Storage(probes)

@@ -1,0 +1,39 @@
+"""The thresholds of this device as series, which rules compare with.
+
+vv_threshold_filesystem_free_ratio{role="system",severity="critical"} 0.1
+vv_threshold_stage_seconds{stage="scan_video"} 900.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.metrics import gauges
+from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO, STAGE_SECONDS
+from vv_exporter.settings import Settings
+
+
+class Thresholds:
+    """Shows what is configured; what is not configured is left out."""
+
+    name = "thresholds"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def collect(self) -> Iterable[Family]:
+        """All thresholds."""
+        spaces = {"warning": self._settings.disk_warning_free, "critical": self._settings.disk_critical_free}
+        free = [((role, severity), space) for role in ("video_storage", "system") for severity, space in spaces.items()]
+        yield gauges(FREE_RATIO, [(labels, space.ratio) for labels, space in free if space.ratio is not None])
+        yield gauges(FREE_BYTES, [(labels, space.bytes) for labels, space in free if space.bytes is not None])
+        stages = self._settings.stages.items()
+        yield gauges(STAGE_SECONDS, [((name,), stage.limit) for name, stage in stages if stage.limit is not None])
+
+
+def build(context: Context) -> Thresholds:
+    """The thresholds of the settings."""
+    return Thresholds(context.settings)

@@ -1,0 +1,179 @@
+"""Whether a path can be read and written, and how much is free, asked by a thread that may hang for ever.
+
+A system call on a dead network mount does not return. So every path has one thread, the only one that touches it;
+whoever wants to know reads its last answer, and an answer that is overdue counts as failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 10.0
+"""Seconds from one probe's end to the next one's beginning; free space is shown with at most this delay."""
+TIMEOUT = 10.0
+"""Seconds that a probe may take before the path counts as failed."""
+
+FOLDER = ".vv-probe"
+"""Folder below the path in which the probe writes; it may be made beforehand for a user who may write nowhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A file system as `statvfs` describes it, sizes in bytes; `free` is what a normal user can still write."""
+
+    size: int
+    free: int
+    inodes: int
+    inodes_free: int
+    readonly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a probe found out, and, when it failed, why; a full file system has both."""
+
+    usage: Usage | None
+    error: str | None
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A path as it counts now. `usage` and `duration` are None when they are not known."""
+
+    success: bool
+    usage: Usage | None
+    duration: float | None
+
+
+def judge(answer: Answer | None, since: float, now: float, allowed: float) -> Status | None:
+    """What the last answer, or none at all, is worth now; None when it is too early to tell.
+
+    `since` is when the answer came (without one: when the first probe began), on the clock of `now`; an answer counts
+    for `allowed` seconds.
+    """
+    if now - since > allowed:
+        return Status(False, None, None)
+    if answer is None:
+        return None
+    return Status(answer.error is None, answer.usage, answer.duration)
+
+
+def look(path: Path) -> Answer:
+    """Ask for the usage, and write nothing: for a system disk, where a write every few seconds only wears it."""
+    try:
+        return Answer(_usage(path), None)
+    except OSError as error:
+        return Answer(None, str(error))
+
+
+def look_and_write(path: Path) -> Answer:
+    """Ask for the usage, then write a few bytes through to the disk, read them and delete them."""
+    answer = look(path)
+    if answer.error is not None:
+        return answer
+    try:
+        _write(path)
+    except OSError as error:
+        return Answer(answer.usage, str(error))
+    return answer
+
+
+class PathProbe:
+    """The thread of one path: calls `probe` again and again, and keeps its last answer."""
+
+    def __init__(
+        self,
+        path: Path,
+        probe: Callable[[Path], Answer],
+        *,
+        interval: float = INTERVAL,
+        timeout: float = TIMEOUT,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = path
+        self._probe = probe
+        self._interval = interval
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._last: tuple[Answer | None, float] | None = None
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name=f"probe-{path}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to probe; returns at once."""
+        self._last = (None, self._monotonic())
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No further probes; one that hangs is left to its (daemon) thread."""
+        self._stopped.set()
+
+    def status(self) -> Status | None:
+        """The path as it counts now, None as long as it is too early to tell. Never blocks."""
+        if self._last is None:
+            return None
+        answer, since = self._last
+        allowed = self._timeout if answer is None else self._interval + self._timeout
+        return judge(answer, since, self._monotonic(), allowed)
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stopped.is_set():
+            answer = self._ask()
+            self._last = (answer, self._monotonic())
+            if failing != (answer.error is not None):
+                failing = not failing
+                log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self.path, answer.error or "works again")
+            self._stopped.wait(self._interval)
+
+    def _ask(self) -> Answer:
+        began = self._monotonic()
+        try:
+            answer = self._probe(self.path)
+        except Exception as error:
+            answer = Answer(None, f"{type(error).__name__}: {error}")
+        return Answer(answer.usage, answer.error, self._monotonic() - began)
+
+
+def _usage(path: Path) -> Usage:
+    found = os.statvfs(path)
+    return Usage(
+        size=found.f_blocks * found.f_frsize,
+        free=found.f_bavail * found.f_frsize,
+        inodes=found.f_files,
+        inodes_free=found.f_favail,
+        readonly=bool(found.f_flag & os.ST_RDONLY),
+    )
+
+
+def _write(path: Path) -> None:
+    content = os.urandom(16)
+    with suppress(FileExistsError):
+        (path / FOLDER).mkdir(mode=0o700)
+    # Others may write below `path`: no link of theirs leads the probe elsewhere.
+    folder = os.open(path / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        name = f"probe-{os.uname().nodename}"  # devices that share a storage do not meet
+        file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        try:
+            if os.write(file, content) != len(content):
+                raise OSError(f"{path} took only a part of {len(content)} bytes")
+            os.fsync(file)  # without it a dead disk goes unnoticed: the page cache takes the bytes
+            if os.pread(file, len(content), 0) != content:
+                raise OSError(f"{path} gives back other bytes than were written")
+        finally:
+            os.close(file)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(folder)
