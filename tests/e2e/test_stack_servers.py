@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.ports import free_port
@@ -99,7 +100,7 @@ def test_alertmanager_finds_its_templates_for_a_user_without_rights(programs: Pr
         data.mkdir(mode=0o777)
         data.chmod(0o777)
         port = free_port()
-        other = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        other: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         server = subprocess.Popen(
             alertmanager_command(program, config, data, port), cwd="/", stderr=subprocess.DEVNULL, **other
         )

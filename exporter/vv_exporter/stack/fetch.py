@@ -19,6 +19,8 @@ from vv_exporter.stack.apt import Apt, AptError, extract, mirrors
 from vv_exporter.stack.progress import CommandError, Step, step
 
 _ENGINE_PACKAGES = ("docker.io", "busybox-static", "tini")
+_PIP_PACKAGE = "python3-pip-whl"
+_PIP_WHEELS = "usr/share/python-wheels"
 _ENGINE_CLIENT = "docker-cli"  # part of docker.io up to Debian 12
 
 ALERTMANAGER_SHARE = b"/usr/share/prometheus/alertmanager"
@@ -70,11 +72,16 @@ def ensure_engine(folder: Path) -> None:
             ) from error
 
 
-def fetch_package(package: str, into: Path, work: Path) -> None:
-    """Unpack one package of the recent release into a folder. Raises `AptError`, `CommandError`."""
-    with step(f"Fetching {package}") as shown:
-        apt = _recent(work, shown)
-        extract(apt.download([package], work / "packages", shown), into)
+def fetch_pip(folder: Path) -> Path:
+    """A wheel of pip, for a Python that came without. Raises `AptError`, `CommandError`."""
+    with _only_one(folder), _workplace(folder) as work:
+        with step("Fetching pip") as shown:
+            apt = _recent(work, shown)
+            extract(apt.download([_PIP_PACKAGE], work / "packages", shown), work)
+        (wheel,) = (work / _PIP_WHEELS).glob("pip-*.whl")
+        kept = folder / wheel.name
+        _move(wheel, kept)
+    return kept
 
 
 def _fetch_tools(wanted: Sequence[tools.Tool], folder: Path, work: Path) -> None:

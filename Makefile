@@ -1,0 +1,44 @@
+# Everything below sets up what it needs in the checkout (.venv, .vv) and installs nothing into the system.
+# Another Python: PYTHON=python3.12 make test
+
+PYTHON ?= python3
+VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
+SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint bench tools setup clean
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+run: ## Run exporter, Prometheus and Alertmanager here, until Ctrl-C (ARGS= goes to `vv up`)
+	@$(SETUP) --tools
+	@$(VENV)/bin/vv up $(ARGS)
+
+demo: ## The same with an example pipeline that fails in several ways
+	@$(SETUP) --tools
+	@$(VENV)/bin/vv up --demo $(ARGS)
+
+# A tool that cannot be had is told in one line; the tests that need it are skipped, or fail in CI.
+test: ## Run all tests, those with real servers and a Docker Engine included (ARGS= goes to pytest)
+	@$(SETUP) --tools --engine || test -x $(VENV)/bin/pytest
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: setup ## Check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+bench: setup ## Measure, and print a table
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+tools: ## Fetch Prometheus, Alertmanager and, as root, a Docker Engine into .vv
+	@$(SETUP) --tools --engine
+
+setup: ## Make the virtual environment
+	@$(SETUP)
+
+clean: ## Remove what make has made (the folder state stays)
+	rm -rf .venv .vv .mypy_cache .ruff_cache .pytest_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
