@@ -29,6 +29,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
 
 STAGE_RUNS: Kind[Run] = Kind("stage_run", Run)
 JOB_RUNS_OPEN: Kind[Run] = Kind("job_run", Run)
+OPEN_RUNS = (STAGE_RUNS, JOB_RUNS_OPEN)
 
 
 def boot_id() -> str:

@@ -31,6 +31,7 @@ from vv_exporter._clock import utc
 S = TypeVar("S", bound=msgspec.Struct)
 
 DEFAULT_CONFIG = Path("/etc/vv/vv.yml")
+RUNBOOK_BASE_URL = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main/docs/runbooks"
 
 
 class SettingsError(Exception):
@@ -220,9 +221,7 @@ class Settings:
     state_dir: Path = _variable(
         "VV_STATE_DIR", "Where the journal and the exporter's state live.", _path, lambda: str(default_state_dir({}))
     )
-    log_dir: Path | None = _variable(
-        "VV_LOG_DIR", "Folder of app.log; default: logs in VV_STATE_DIR.", _optional_path
-    )
+    log_dir: Path | None = _variable("VV_LOG_DIR", "Folder of app.log; default: logs in VV_STATE_DIR.", _optional_path)
     video_storage_root: Path | None = _variable(
         "VIDEO_STORAGE_ROOT", "Folder of the videos (input/, corrupted/); watched when set.", _optional_path
     )
@@ -242,9 +241,7 @@ class Settings:
     scrape_interval: float = _variable(
         "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", _whole_seconds, "10s"
     )
-    runbook_base_url: str = _variable(
-        "VV_RUNBOOK_BASE_URL", "Where the runbooks are; default: the project's pages.", _url
-    )
+    runbook_base_url: str = _variable("VV_RUNBOOK_BASE_URL", "Where the runbooks are.", _url, RUNBOOK_BASE_URL)
     docker_host: str = _variable(
         "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
     )
@@ -306,6 +303,15 @@ class Settings:
     def exporter_dir(self) -> Path:
         """The exporter's own folder: database, lock, token."""
         return self.state_dir / "exporter"
+
+    @property
+    def exporter_url(self) -> str:
+        """The exporter's address on this device."""
+        return f"http://127.0.0.1:{self.exporter_port}"
+
+    def runbook(self, alert: str) -> str:
+        """The address of an alert's runbook."""
+        return f"{self.runbook_base_url}/{alert}.md"
 
     @property
     def alertmanager(self) -> str:

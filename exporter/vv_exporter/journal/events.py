@@ -82,12 +82,8 @@ class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
     count: int
 
 
-AnyEvent = (
-    WriterStarted | StageStarted | StageFinished | JobStarted | JobFinished | Heartbeat | AlertRaised | Dropped
-)
-TYPES: dict[type[Event], str] = {
-    type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__
-}
+AnyEvent = WriterStarted | StageStarted | StageFinished | JobStarted | JobFinished | Heartbeat | AlertRaised | Dropped
+TYPES: dict[type[Event], str] = {type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__}
 
 
 class RejectedError(Exception):

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 _NAME = re.compile(r"([A-Za-z0-9_-]{1,64})(?:\.([0-9]{1,9}))?\.jsonl")
@@ -33,6 +34,8 @@ def scan(directory: Path) -> list[Entry]:
                 continue
             with contextlib.suppress(FileNotFoundError):
                 stat = item.stat(follow_symlinks=False)
+                if not S_ISREG(stat.st_mode):  # the folder is open to other users: no links, pipes or folders
+                    continue
                 entries.append(Entry(match[1], int(match[2] or 0), item.name, stat.st_size, stat.st_mtime))
     entries.sort()
     return entries
@@ -45,7 +48,7 @@ def writer_of(name: str) -> str:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """A descriptor to read the file with. Symbolic links are refused: the folder is open to other users."""
+    """A descriptor to read the file with."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         yield descriptor

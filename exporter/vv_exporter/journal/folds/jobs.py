@@ -76,9 +76,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
 
 
 def _failed(tx: Transaction, job: str, component: str, time: float, error: str) -> None:
-    remember(
-        tx, Failure(component=component, kind=f"job_failure:{job}", time=time, error=shorten(error, MAX_ERROR))
-    )
+    remember(tx, Failure(component=component, kind=f"job_failure:{job}", time=time, error=shorten(error, MAX_ERROR)))
 
 
 HANDLERS: dict[type, Handler] = {JobStarted: started, JobFinished: finished, Heartbeat: heartbeat}

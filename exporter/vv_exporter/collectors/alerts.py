@@ -1,0 +1,73 @@
+"""Alerts raised by scripts, their way to Alertmanager, and the notifications that came of all alerts.
+
+::
+
+    vv_alert_events_total{component="scan_video.py",severity="error"} 2.0
+    vv_relay_queue 0.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.collectors._store import stored
+from vv_exporter.metrics import gauges
+from vv_exporter.metrics.alerts import (
+    ALERT_EVENTS,
+    ALERT_SUPPRESSED,
+    NOTIFICATIONS_LOGGED,
+    RELAY_DELIVERIES,
+    RELAY_OLDEST,
+    RELAY_QUEUE,
+)
+from vv_exporter.openalerts import ALERTS, OpenAlert
+from vv_exporter.relay.alertmanager import Alertmanager
+from vv_exporter.relay.payload import payload
+from vv_exporter.relay.worker import Relay, waiting
+
+
+class AlertsCollector:
+    """Runs the relay and shows what became of alerts."""
+
+    name = "alerts"
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        self._store = context.store
+
+        def present(alert: OpenAlert) -> dict[str, Any]:
+            return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.exporter_url)
+
+        self._relay = Relay(
+            context.store,
+            Alertmanager(settings.alertmanager),
+            present,
+            settings.alert_window,
+            context.clock,
+            context.monotonic,
+        )
+
+    def start(self) -> None:
+        """Begin to relay."""
+        self._relay.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._relay.stop()
+
+    def collect(self) -> Iterable[Family]:
+        """All families of alerts."""
+        for metric in (ALERT_EVENTS, ALERT_SUPPRESSED, RELAY_DELIVERIES, NOTIFICATIONS_LOGGED):
+            yield stored(self._store, metric)
+        queue = waiting(self._store.docs(ALERTS).values())
+        yield gauges(RELAY_QUEUE, [((), len(queue))])
+        yield gauges(RELAY_OLDEST, [((), min((alert.first for alert in queue), default=0.0))])
+
+
+def build(context: Context) -> AlertsCollector:
+    """Make the collector."""
+    return AlertsCollector(context)

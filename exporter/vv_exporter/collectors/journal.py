@@ -1,0 +1,54 @@
+"""The journal's reader, and how far it is behind.
+
+::
+
+    vv_event_lag_seconds 0.12
+    vv_event_backlog_bytes 0.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.journal import files
+from vv_exporter.journal.folds import discover
+from vv_exporter.journal.reader import Reader
+from vv_exporter.metrics import gauges
+from vv_exporter.metrics.exporter import EVENT_BACKLOG, EVENT_LAG
+
+
+class JournalCollector:
+    """Runs the reader; fails while the reader cannot read or count."""
+
+    name = "journal"
+
+    def __init__(self, context: Context) -> None:
+        self._directory = context.settings.journal_dir
+        self._reader = Reader(
+            self._directory, context.store, discover(), context.settings, context.clock, context.monotonic
+        )
+
+    def start(self) -> None:
+        """Begin to follow the journal."""
+        files.ensure_directory(self._directory)
+        self._reader.start()
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._reader.stop()
+
+    def collect(self) -> Iterable[Family]:
+        """Raises `RuntimeError` while the journal cannot be read or counted."""
+        status = self._reader.status
+        if status.problem:
+            raise RuntimeError(status.problem)
+        yield gauges(EVENT_LAG, [((), status.lag)])
+        yield gauges(EVENT_BACKLOG, [((), status.backlog)])
+
+
+def build(context: Context) -> JournalCollector:
+    """Make the collector."""
+    return JournalCollector(context)

@@ -1,0 +1,119 @@
+"""Stages: what the journal counted, and what is in progress now.
+
+::
+
+    vv_stage_duration_seconds_count{stage="scan_video",outcome="success"} 12.0
+    vv_stage_running{stage="scan_video"} 1.0
+    vv_stage_overdue{stage="scan_video"} 1.0
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.collectors._store import stored
+from vv_exporter.failures import FAILURES
+from vv_exporter.metrics import gauges
+from vv_exporter.metrics.pipeline import (
+    EXCEPTIONS,
+    LAST_FAILURE,
+    LAST_FAILURE_INFO,
+    STAGE_DURATION,
+    STAGE_LAST_SUCCESS,
+    STAGE_OLDEST_START,
+    STAGE_OVERDUE,
+    STAGE_OVERRUNS,
+    STAGE_RUNNING,
+)
+from vv_exporter.runs import STAGE_RUNS, Run, boot_id
+from vv_exporter.store import Store, StoreError
+
+CHECK_INTERVAL = 1.0  # seconds between looks for runs that went past their limit
+
+
+class PipelineCollector:
+    """Shows stages, and notices runs that go past their limit while they run."""
+
+    name = "pipeline"
+
+    def __init__(self, context: Context) -> None:
+        self._store = context.store
+        self._clock = context.clock
+        self._monotonic = context.monotonic
+        self._boot = boot_id()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="stage-limits", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look for overruns."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def collect(self) -> Iterable[Family]:
+        """All families of the stages."""
+        for metric in (STAGE_DURATION, STAGE_OVERRUNS, STAGE_LAST_SUCCESS, EXCEPTIONS):
+            yield stored(self._store, metric)
+        yield from self._in_progress()
+        yield from self._failures()
+
+    def _in_progress(self) -> Iterable[Family]:
+        runs = list(self._store.docs(STAGE_RUNS).values())
+        stages = {labels[0] for labels, _ in self._store.series(STAGE_DURATION)} | {run.name for run in runs}
+        running = Counter(run.name for run in runs)
+        overdue = Counter(run.name for run in runs if self._overdue(run))
+        oldest: dict[str, float] = {}
+        for run in runs:
+            oldest[run.name] = min(oldest.get(run.name, run.started), run.started)
+        yield gauges(STAGE_RUNNING, (((stage,), running[stage]) for stage in sorted(stages)))
+        yield gauges(STAGE_OVERDUE, (((stage,), overdue[stage]) for stage in sorted(stages)))
+        yield gauges(STAGE_OLDEST_START, (((stage,), started) for stage, started in sorted(oldest.items())))
+
+    def _failures(self) -> Iterable[Family]:
+        failures = list(self._store.docs(FAILURES).values())
+        yield gauges(LAST_FAILURE, (((one.component, one.kind), one.time) for one in failures))
+        yield gauges(
+            LAST_FAILURE_INFO,
+            (
+                ((one.component, one.kind, one.video, one.video_sha256, one.error, one.alert_id), 1.0)
+                for one in failures
+            ),
+        )
+
+    def _overdue(self, run: Run) -> bool:
+        return run.limit is not None and run.age(self._clock(), self._monotonic(), self._boot) > run.limit
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(CHECK_INTERVAL):
+            note_overruns(self._store, self._overdue)
+
+
+def note_overruns(store: Store, overdue: Callable[[Run], bool]) -> None:
+    """Count each run once when it goes past its limit."""
+    late = [key for key, run in store.docs(STAGE_RUNS).items() if not run.overdue and overdue(run)]
+    if not late:
+        return
+    try:
+        with store.transaction() as tx:
+            for key in late:
+                run = tx.get(STAGE_RUNS, key)
+                if run is not None and not run.overdue:  # it may have ended meanwhile, and was counted then
+                    tx.put(STAGE_RUNS, key, msgspec.structs.replace(run, overdue=True))
+                    tx.inc(STAGE_OVERRUNS, (run.name,))
+    except StoreError:
+        return  # said by the journal's reader, which meets the same; the next look tries again
+
+
+def build(context: Context) -> PipelineCollector:
+    """Make the collector."""
+    return PipelineCollector(context)

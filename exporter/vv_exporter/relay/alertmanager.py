@@ -1,0 +1,32 @@
+"""The client of Alertmanager's API v2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import requests
+
+TIMEOUT = (2.0, 5.0)  # seconds to connect, and between bytes of the answer
+
+
+class DeliveryError(Exception):
+    """Alertmanager did not take the alerts."""
+
+
+class Alertmanager:
+    """Sends alerts to one Alertmanager at `url` (without a slash at the end)."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/api/v2/alerts"
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy for the outside world must not get between the two
+
+    def send(self, alerts: Sequence[dict[str, Any]]) -> None:
+        """Send alerts. Raises `DeliveryError` unless the answer is 200."""
+        try:
+            answer = self._session.post(self._url, json=list(alerts), timeout=TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
+        if answer.status_code != 200:
+            raise DeliveryError(f"{self._url} answered {answer.status_code}: {answer.text[:200]!r}")

@@ -1,0 +1,47 @@
+"""An alert in the terms of Alertmanager's API (https://prometheus.io/docs/alerting/latest/alerts_api/)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vv_exporter._clock import isoformat
+from vv_exporter.openalerts import OpenAlert
+
+QUOTED = ("video", "video_id", "video_sha256")
+
+
+def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str) -> dict[str, Any]:
+    """The alert as VVEvent: what identifies it as labels, everything else as annotations."""
+    annotations = {
+        "summary": alert.title,
+        "description": _description(alert),
+        "suggested_actions": alert.suggested_actions,
+        "alert_id": alert.id,
+        "hostname": device,
+        "timestamp": isoformat(alert.first),
+        "count": str(alert.count),
+        "runbook_url": runbook_url,
+        **{name: alert.context[name] for name in QUOTED if name in alert.context},
+    }
+    return {
+        "labels": {
+            "alertname": "VVEvent",
+            "severity": alert.severity,
+            "component": alert.component or "unknown",
+            "device": device,
+            "title": alert.title,
+            "alert_key": alert.key,
+        },
+        "annotations": {name: value for name, value in annotations.items() if value},
+        "startsAt": isoformat(alert.first),
+        "endsAt": isoformat(alert.ends),
+        "generatorURL": generator_url,
+    }
+
+
+def _description(alert: OpenAlert) -> str:
+    lines = [alert.details] if alert.details else []
+    lines += [f"{name}: {value}" for name, value in alert.context.items()]
+    if alert.count > 1:
+        lines.append(f"repeated {alert.count - 1} times since {isoformat(alert.first)}")
+    return "\n".join(lines)

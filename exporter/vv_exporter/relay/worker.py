@@ -1,0 +1,154 @@
+"""Sees alerts through to Alertmanager: again and again until they end, however often either side is restarted.
+
+The store's documents are the outbox. An alert is sent as soon as it is there or has changed, then every
+`RESEND` seconds (Alertmanager keeps alerts in memory only), and it does not end before it was delivered once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from vv_exporter.metrics.alerts import RELAY_DELIVERIES
+from vv_exporter.openalerts import ALERTS, OpenAlert
+from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.store import Store, StoreError, Transaction
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 0.25  # seconds between looks at the outbox
+RESEND = 60.0  # seconds after which an alert that still lasts is sent again
+BACKOFF_MAX = 30.0  # seconds between tries when Alertmanager does not take alerts
+BATCH = 64  # alerts a request
+DESTINATION = "alertmanager"
+
+
+class Destination(Protocol):
+    """Where alerts go."""
+
+    def send(self, alerts: list[dict[str, Any]]) -> None:
+        """Send alerts. Raises `DeliveryError` when they were not taken."""
+        ...
+
+
+class Relay:
+    """The worker. `present` turns an alert into what the destination takes; `window` is how long alerts last."""
+
+    def __init__(
+        self,
+        store: Store,
+        destination: Destination,
+        present: Callable[[OpenAlert], dict[str, Any]],
+        window: float,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._destination = destination
+        self._present = present
+        self._window = window
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sent: dict[str, tuple[OpenAlert, float]] = {}
+        self._failures = 0
+        self._not_before = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what was not sent is sent after the next start."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=8)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(INTERVAL):
+            try:
+                self.round()
+            except StoreError as error:
+                log.error("alerts wait, will try again: %s", error)
+                self._stopping.wait(1.0)
+            except Exception:  # an alert that cannot be presented must not end the relay
+                log.exception("relaying alerts failed, will try again")
+                self._stopping.wait(1.0)
+
+    def round(self) -> None:
+        """Send what is due, once."""
+        self._forget_ended()
+        if self._monotonic() < self._not_before:
+            return
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
+        for start in range(0, len(due), BATCH):
+            if not self._deliver(due[start : start + BATCH]):
+                return
+
+    def _due(self, alert: OpenAlert) -> bool:
+        known = self._sent.get(alert.key)
+        return known is None or known[0] is not alert or self._monotonic() - known[1] >= RESEND
+
+    def _deliver(self, alerts: list[OpenAlert]) -> bool:
+        now = self._clock()
+        first = [alert for alert in alerts if not alert.delivered]
+        # What waited for longer than it would have lasted lasts from now: Alertmanager must see it firing.
+        lasting = {alert.key: max(alert.ends, now + self._window) for alert in first}
+        shown = [
+            msgspec.structs.replace(alert, ends=lasting[alert.key]) if alert.key in lasting else alert
+            for alert in alerts
+        ]
+        try:
+            self._destination.send([self._present(alert) for alert in shown])
+        except DeliveryError as error:
+            self._failed(error)
+            return False
+        if self._failures:
+            log.info("alerts are taken again")
+        self._failures = 0
+        with self._store.transaction() as tx:
+            tx.inc(RELAY_DELIVERIES, (DESTINATION, "ok"))
+            for alert in first:
+                _mark_delivered(tx, alert.key, now, lasting[alert.key])
+        for alert in alerts:
+            current = self._store.document(ALERTS, alert.key)
+            unchanged = current is not None and current.count == alert.count
+            self._sent[alert.key] = (current if unchanged and current else alert, self._monotonic())
+        return True
+
+    def _failed(self, error: DeliveryError) -> None:
+        if not self._failures:
+            log.warning("alerts wait, will try again: %s", error)
+        self._failures += 1
+        self._not_before = self._monotonic() + min(2.0 ** (self._failures - 1), BACKOFF_MAX)
+        with self._store.transaction() as tx:
+            tx.inc(RELAY_DELIVERIES, (DESTINATION, "failed"))
+
+    def _forget_ended(self) -> None:
+        now = self._clock()
+        ended = [key for key, alert in self._store.docs(ALERTS).items() if alert.delivered and alert.ends <= now]
+        if not ended:
+            return
+        with self._store.transaction() as tx:
+            for key in ended:
+                alert = tx.get(ALERTS, key)
+                if alert is not None and alert.ends <= now:  # not repeated meanwhile
+                    tx.delete(ALERTS, key)
+        for key in ended:
+            self._sent.pop(key, None)
+
+
+def waiting(alerts: Iterable[OpenAlert]) -> list[OpenAlert]:
+    """The alerts that were never delivered."""
+    return [alert for alert in alerts if not alert.delivered]
+
+
+def _mark_delivered(tx: Transaction, key: str, now: float, ends: float) -> None:
+    alert = tx.get(ALERTS, key)
+    if alert is not None:
+        tx.put(ALERTS, key, msgspec.structs.replace(alert, delivered=now, ends=max(alert.ends, ends)))
