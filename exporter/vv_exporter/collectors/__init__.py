@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from prometheus_client.core import Metric as Family
 
@@ -42,6 +42,7 @@ class Collector(Protocol):
         ...
 
 
+@runtime_checkable
 class Service(Protocol):
     """Work in the background; a collector that has such work is a service too."""
 

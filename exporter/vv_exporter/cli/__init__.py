@@ -1,0 +1,75 @@
+"""The command line `vv`: one file a command, loaded only when it is asked for, so that `vv heartbeat` starts fast."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import click
+
+from vv_exporter import __version__
+
+WRONG_USE = 2
+
+
+class Commands(click.Group):
+    """The commands that lie in this folder; a command's name is its file's with `-` for `_`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name."""
+        return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(__path__) if info.name[0] != "_")
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name, None when there is none."""
+        module = name.replace("-", "_")
+        if name not in self.list_commands(ctx):
+            return None
+        try:
+            command: click.Command = importlib.import_module(f"{__name__}.{module}").command
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing in ("vv_exporter", "vv_core"):
+                raise
+            return _not_installed(name, missing)
+        return command
+
+
+def _not_installed(name: str, missing: str) -> click.Command:
+    """What stands in for a command whose libraries are not installed: the SDK alone needs none of them."""
+
+    @click.command(name, help="Not installed: needs vv-exporter[exporter].", context_settings={"allow_extra_args": True})
+    def command() -> None:
+        raise click.UsageError(f"vv {name} needs {missing}: pip install 'vv-exporter[exporter]'")
+
+    return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="vv")
+def vv() -> None:
+    """Monitoring of the VV-Video-AI-System on this device.
+
+    \b
+    Run it:         vv up                 exporter, Prometheus and Alertmanager on this machine
+                    vv exporter           the exporter alone
+    In scripts:     vv alert ERROR "Disk swapped" --details "…"
+                    vv heartbeat nightly_backup
+                    vv cron --job cleanup -- ./cleanup.sh
+    Configuration:  vv config check       everything is read from the environment and vv.yml
+
+    Exit codes: 0 ok, 1 failed, 2 wrong use or configuration.
+    """
+
+
+def main() -> None:
+    """The entry point of `vv`."""
+    try:
+        vv(prog_name="vv")
+    except Exception as error:
+        problems = getattr(error, "problems", None)  # SettingsError, without importing what it needs
+        if problems is None:
+            raise
+        more = f" (and {len(problems) - 1} more: vv config check)" if len(problems) > 1 else ""
+        print(f"vv: {problems[0]}{more}", file=sys.stderr)
+        sys.exit(WRONG_USE)

@@ -1,0 +1,129 @@
+"""The exporter: everything built from the settings, started, served until a signal, and stopped in reverse order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from vv_core.logs import setup_logging
+from vv_exporter.collectors import Collector, Context, Service, discover
+from vv_exporter.guard import Guarded
+from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.store import Store, StoreError
+from vv_exporter.web import ListenError, Server, WebConfigError, create_app, load_web_config
+
+log = logging.getLogger(__name__)
+
+DAY = 86400.0
+HOUSEKEEPING_INTERVAL = 3600.0  # seconds between deletions of history that is too old
+
+
+def run(settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises `SettingsError` for what the configuration gets wrong."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with running(settings, listen_address, web_config_file):
+        stopping.wait()
+        log.info("stopping")
+
+
+@contextlib.contextmanager
+def running(
+    settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None
+) -> Iterator[Server]:
+    """The exporter, at work. Raises `SettingsError`."""
+    with contextlib.ExitStack() as stack:
+        with _explained("--web.config.file"):
+            web_config = load_web_config(web_config_file) if web_config_file else None
+        stack.enter_context(_only_one(settings.exporter_dir))
+        setup_logging("vv-exporter")
+        logging.getLogger().addHandler(_console())
+        with _explained("VV_STATE_DIR"):
+            store = Store(settings.exporter_dir / "state.db", time.time)
+        stack.callback(store.close)
+        context = Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic)
+        collectors = [build(context) for build in discover()]
+        server = Server(
+            listen_address or f"127.0.0.1:{settings.exporter_port}",
+            create_app(context, [Guarded(collector) for collector in collectors]),
+            web_config,
+        )
+        # The port first: with another exporter on it nothing must begin to work.
+        with _explained("" if listen_address is None else "--web.listen-address"):
+            server.start()
+        stack.callback(server.stop)
+        for service in _services(collectors):
+            service.start()
+            stack.callback(service.stop)
+        stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
+        log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
+        yield server
+
+
+def _services(collectors: list[Collector]) -> list[Service]:
+    return [collector for collector in collectors if isinstance(collector, Service)]
+
+
+def _console() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    return handler
+
+
+@contextlib.contextmanager
+def _explained(key: str) -> Iterator[None]:
+    """Turn what can be wrong at the start into one line that names the key."""
+    try:
+        yield
+    except (WebConfigError, ListenError, StoreError) as error:
+        raise SettingsError([f"{key}: {error}" if key else str(error)]) from error
+
+
+@contextlib.contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    """Hold the state folder: two exporters would count everything twice."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise SettingsError(
+            [f"VV_STATE_DIR: {directory} cannot be used ({error.strerror}); name a folder that this user may write"]
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise SettingsError([f"VV_STATE_DIR: another exporter is using {directory}; stop it first"]) from None
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _housekeeping(store: Store, keep: float, clock: Callable[[], float]) -> Iterator[None]:
+    """Delete history that is older than `keep` seconds, now and from time to time."""
+    stopping = threading.Event()
+
+    def work() -> None:
+        while True:
+            try:
+                store.forget_history(clock() - keep)
+            except StoreError as error:
+                log.error("old history could not be deleted, will try again: %s", error)
+            if stopping.wait(HOUSEKEEPING_INTERVAL):
+                return
+
+    thread = threading.Thread(target=work, name="housekeeping", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(timeout=5)
