@@ -90,6 +90,7 @@ def parse_targets(listing: str, codename: str) -> list[str]:
 def _index_targets() -> str:
     command = ["apt-get", "--no-release-info", "indextargets"]
     command += ["--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Identifier: Packages"]
+    command += ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]  # root would write the system's
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
