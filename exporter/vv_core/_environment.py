@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 
 from vv_core._units import parse_duration, parse_size
 
@@ -59,12 +60,16 @@ def stage_limit(stage: str, environ: Mapping[str, str] = os.environ) -> float | 
     The variable is the stage's name in capitals, or a beginning of it that ends at an underscore:
     ``MAX_PROCESSING_TIME_SUMMARIZE`` holds for ``summarize_scene``. The longest that is set counts.
     """
-    words = "".join(c if c.isalnum() else "_" for c in stage.upper()).split("_")
-    for length in range(len(words), 0, -1):
-        limit = _parsed("MAX_PROCESSING_TIME_" + "_".join(words[:length]), parse_duration, environ)
-        if limit:
+    for name in _limit_names(stage):
+        if limit := _parsed(name, parse_duration, environ):
             return limit
     return None
+
+
+@lru_cache(maxsize=256)
+def _limit_names(stage: str) -> tuple[str, ...]:
+    words = "".join(c if c.isalnum() else "_" for c in stage.upper()).split("_")
+    return tuple("MAX_PROCESSING_TIME_" + "_".join(words[:length]) for length in range(len(words), 0, -1))
 
 
 def script_name() -> str:

@@ -1,0 +1,120 @@
+"""The bound of the journal: how much it takes, and what may go when nobody reads it (``docs/journal.md``)."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_BLOCK = 4096
+_SAMPLE = 1000
+_LARGEST = 8 << 20
+_PAUSE = 5.0
+_PATIENCE = 0.1
+
+
+def usage(folder: str) -> int:
+    """Bytes that the journal's files take on the disk: estimated from a sample when there are thousands."""
+    names = [name for name in os.listdir(folder) if name.endswith(".jsonl")]
+    sample = names[:: len(names) // _SAMPLE + 1]
+    sizes = [_size(os.path.join(folder, name)) for name in sample]
+    return sum(sizes) * len(names) // len(sample) if sample else 0
+
+
+def make_room(folder: str, wanted: int, patience: float = _PATIENCE) -> tuple[int, dict[str, int]]:
+    """Delete the oldest files that hold nothing but successes until `wanted` bytes are free.
+
+    Takes at most about `patience` seconds. Returns the bytes gained and how many events went, by component.
+    """
+    end = time.monotonic() + patience
+    gained, gone = 0, dict[str, int]()
+    for name in sorted((n for n in os.listdir(folder) if n.endswith(".jsonl")), key=_age):
+        if gained >= wanted or time.monotonic() > end:
+            break
+        size, counts = _delete_if_dispensable(os.path.join(folder, name))
+        gained += size
+        for component, count in counts.items():
+            gone[component] = gone.get(component, 0) + count
+    return gained, gone
+
+
+def dispensable(content: Iterable[bytes]) -> dict[str, int] | None:
+    """Events by component if the lines tell of nothing but successes; None if any of them must be kept.
+
+    A run that is not both begun and ended here is kept: it may have crashed, or its other half lies elsewhere.
+    """
+    counts: dict[str, int] = {}
+    default, open_runs = "", set[str]()
+    for raw in content:
+        try:
+            event = json.loads(raw)
+            kind, component = event["type"], event.get("component", default)
+            if kind == "writer":
+                default = component
+                continue
+            if not _success(kind, event, open_runs):
+                return None
+            counts[component] = counts.get(component, 0) + 1
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+    return None if open_runs else counts
+
+
+def _success(kind: str, event: dict[str, object], open_runs: set[str]) -> bool:
+    run = str(event.get("run"))
+    if kind in ("stage.started", "job.started"):
+        open_runs.add(run)
+        return True
+    if kind in ("stage.finished", "job.finished"):
+        known = run in open_runs
+        open_runs.discard(run)
+        return known and "success" in (event.get("outcome"), event.get("result"))
+    return kind == "heartbeat"
+
+
+def _delete_if_dispensable(path: str) -> tuple[int, dict[str, int]]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0, {}
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink == 0 or status.st_size > _LARGEST:
+            return 0, {}
+        content = os.read(fd, status.st_size).splitlines()
+        if not _complete(content, status):
+            return 0, {}
+        counts = dispensable(content)
+        if counts is None:
+            return 0, {}
+        os.unlink(path)
+    except OSError:  # its writer lives, or it belongs to someone else
+        return 0, {}
+    else:
+        return max(status.st_size, _BLOCK), counts
+    finally:
+        os.close(fd)
+
+
+def _complete(content: list[bytes], status: os.stat_result) -> bool:
+    """Whether the writer is known to be gone; the lock alone says so of those who promise to hold it."""
+    return (bool(content) and b'"lock":true' in content[0]) or time.time() - status.st_mtime > _PAUSE
+
+
+def _age(name: str) -> tuple[str, int]:
+    writer, _, seq = name.removesuffix(".jsonl").partition(".")
+    return writer, int(seq) if seq.isdecimal() else 0
+
+
+def _size(path: str) -> int:
+    try:
+        return max(os.stat(path, follow_symlinks=False).st_size, _BLOCK)
+    except OSError:
+        return 0

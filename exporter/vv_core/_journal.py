@@ -1,0 +1,430 @@
+"""The way into the journal: one file a process, one ``write`` an event. The format is ``docs/journal.md``.
+
+Nothing here raises into the caller or waits for anybody: what cannot be written is kept for a while if it matters,
+counted if it is lost, and told once on the logger ``vv_core``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import fcntl
+import json
+import os
+import time
+from collections import deque
+from threading import RLock, get_ident
+
+from vv_core import __version__, _bound, _environment, _text
+from vv_core._ids import uuid7_hex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    class Sink(Protocol):
+        """What takes events: the journal, or a test."""
+
+        lost: int
+
+        def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float) -> bool: ...
+        def flush(self) -> bool: ...
+
+
+# How much of the journal's bound must be used before an event is refused.
+ROUTINE = 1
+"""Worth of a success: refused when the journal is over its bound."""
+NEEDED = 2
+"""Worth of a failure, an alert, an account of losses: refused at twice the bound."""
+CLOSING = float("inf")
+"""Worth of the end of a run whose start was written: without it the run would look crashed."""
+
+MAX_LINE = 64 << 10
+ROLL_AT = 1 << 20
+
+_QUEUE = 256
+_PATIENCE = 0.05
+_SECOND = 1.0
+_PAUSE = 10.0
+_ATTEMPTS = 8
+_SHARED = 0o3770  # members of the group write, only its owner deletes a file
+# Descriptors below are what a daemon closes and opens again; ours must never come to mean another file.
+_HIGH_DESCRIPTOR = 500
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+
+
+class _Event:
+    __slots__ = ("component", "count", "line", "lost", "sent", "worth")
+
+    def __init__(self, component: str, line: bytes, worth: float, count: int) -> None:
+        self.component = component
+        self.line = line
+        self.worth = worth
+        self.count = count  # the events it stands for: many, if it is an account of losses
+        self.sent = 0
+        self.lost = False
+
+
+class Journal:
+    """One process' writer. `folder` and `bound` (bytes) come from the environment when the first event does."""
+
+    def __init__(
+        self, folder: str | None = None, bound: int | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._bound = bound
+        self._clock = clock
+        # Reentrant: a signal handler or a log handler may report while its own thread is reporting.
+        self._lock = RLock()
+        self._counting = RLock()  # never held over anything that takes time
+        self._draining = False
+        self._queue: deque[_Event] = deque()
+        self._dropped: dict[str, int] = {}  # what the next account of losses will tell
+        self.lost = 0
+        """Events that this process could not record."""
+        self._component: str | None = None
+        self._fd = -1
+        self._size = 0
+        self._writer = ""
+        self._seq = 0
+        self._fullness = 0.0
+        self._looked = self._checked = self._failed = self._reported = float("-inf")
+        self._complaint = ""
+        self._told: set[str] = set()
+
+    def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float = ROUTINE) -> bool:
+        """Record an event. False if it is lost; then it is counted. `fields` are safe text and finite numbers."""
+        if self._component is None:
+            self._component = component
+        try:
+            event = self._event(kind, component, fields, worth)
+            if len(self._queue) >= _QUEUE:
+                self._lose(event, "too many events wait for the disk")
+            else:
+                self._queue.append(event)
+            self.flush()
+        except Exception as error:
+            self._lose(_Event(component, b"", worth, 1), f"an event of type {kind} failed: {error!r}")
+            return False
+        else:
+            return not event.lost
+        finally:
+            if self._complaint:
+                self._tell()
+
+    def flush(self) -> bool:
+        """Write what waits. True if all is written."""
+        while self._queue and self._lock.acquire(timeout=_PATIENCE):
+            try:
+                if self._draining or not self._drain():
+                    break
+            finally:
+                self._lock.release()
+        return not self._queue
+
+    def finish(self) -> None:
+        """At the end of the process: write what waits and what was lost, without regard to pauses."""
+        try:
+            self._failed = self._reported = float("-inf")
+            if self._dropped:
+                self._report()
+            if not self.flush():
+                self._complain(f"{len(self._queue)} events could not be written before the end")
+            if self._complaint:
+                self._tell()
+        except Exception:
+            return
+
+    def close(self) -> None:
+        """Give up the file, and with it the sign of life."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def hold(self) -> bool:
+        """Keep other threads from having a file half open; for the moment of a fork."""
+        return self._lock.acquire(timeout=_PATIENCE)
+
+    def release(self) -> None:
+        """Undo `hold`."""
+        self._lock.release()
+
+    # Everything below is called with the lock held, by one thread at a time.
+
+    def _drain(self) -> bool:
+        self._draining = True
+        try:
+            while True:
+                while self._queue:
+                    if not self._write(self._queue[0]):
+                        self._shed()
+                        return False
+                    self._queue.popleft()
+                if not self._dropped or time.monotonic() < self._reported + _PAUSE:
+                    return True
+                self._report()
+        finally:
+            self._draining = False
+
+    def _write(self, event: _Event) -> bool:
+        """Whether `event` is dealt with: written, or refused and counted. False if it should be tried again."""
+        now = time.monotonic()
+        try:
+            opening = self._wants_file(event, now)
+            if opening if self._fullness <= 1 else now > self._looked + _PAUSE:
+                self._look(now)
+            if event.worth < self._fullness and not event.sent:
+                self._lose(event, "the journal is over its bound, VV_JOURNAL_MAX")
+                return True
+            if opening:
+                self._open(event, now)
+            if self._fd < 0:
+                return False
+            written = os.write(self._fd, event.line[event.sent :] if event.sent else event.line)
+        except OSError as error:
+            self._complain(error.strerror or str(error))
+            return False
+        self._size += written
+        event.sent += written
+        if event.sent < len(event.line):
+            self._complain(os.strerror(errno.ENOSPC))
+            return False
+        return True
+
+    def _wants_file(self, event: _Event, now: float) -> bool:
+        """Whether there is no file, a deleted, closed or full one; not again within a second of a failure."""
+        if now > self._checked + _SECOND:
+            self._checked = now
+            if self._fd >= 0 and not _linked(self._fd):
+                self.close()
+        full = self._size >= ROLL_AT and event.worth != CLOSING and not event.sent
+        return (self._fd < 0 or full) and now > self._failed + _SECOND
+
+    def _open(self, event: _Event, now: float) -> None:
+        """Open the next file; a full one serves on if there can be none. Raises `OSError` without any."""
+        if self._fd < 0:
+            self._writer, self._seq = "", 0
+            event.sent = 0
+        try:
+            self._next_file()
+        except OSError:
+            self._failed = now
+            if self._fd < 0:
+                raise
+
+    def _next_file(self) -> None:
+        """Open and lock a new file, begin it, then let go of the old one."""
+        folder = self._home()
+        for _ in range(_ATTEMPTS):
+            writer = self._writer or uuid7_hex()
+            path = os.path.join(folder, f"{writer}.{self._seq}.jsonl")
+            fd = _create(path)
+            if self._writer:
+                self._seq += 1
+            if fd >= 0:
+                break
+        else:
+            raise OSError(errno.EAGAIN, "the reader took every new file")
+        header = self._header()
+        if os.write(fd, header) < len(header):
+            os.close(fd)
+            os.unlink(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.close()
+        self._fd, self._size = fd, len(header)
+        if not self._writer:
+            self._writer, self._seq = writer, 1
+        self._reported = float("-inf")
+
+    def _look(self, now: float) -> None:
+        """Compare the journal with its bound, and make room."""
+        self._looked = now
+        folder = self._home()
+        bound = max(1, _environment.journal_max() if self._bound is None else self._bound)
+        used = _bound.usage(folder)
+        if used > bound:
+            gained, gone = _bound.make_room(folder, used - bound * 9 // 10)
+            used -= gained
+            for component, count in gone.items():
+                self._count(component, count)
+        self._fullness = used / bound
+
+    def _shed(self) -> None:
+        """Keep what matters for the next attempt; what is half written must be ended in any case."""
+        kept = []
+        while self._queue:
+            event = self._queue.popleft()
+            if event.sent or event.worth > ROUTINE:
+                kept.append(event)
+            else:
+                self._lose(event)
+        self._queue.extendleft(reversed(kept))
+
+    def _report(self) -> None:
+        self._reported = time.monotonic()
+        with self._counting:
+            dropped, self._dropped = self._dropped, {}
+        for component, count in dropped.items():
+            self._queue.append(self._event("dropped", component, {"count": count}, NEEDED, count))
+
+    def _lose(self, event: _Event, why: str = "") -> None:
+        event.lost = True
+        self.lost += event.count
+        self._count(event.component, event.count)
+        self._complain(why)
+
+    def _count(self, component: str, lost: int) -> None:
+        with self._counting:
+            name = component if len(self._dropped) < _QUEUE else self._component or ""
+            self._dropped[name] = self._dropped.get(name, 0) + lost
+
+    def _event(self, kind: str, component: str, fields: Mapping[str, object], worth: float, count: int = 1) -> _Event:
+        record: dict[str, object] = {"v": 1, "type": kind, "ts": self._clock()}
+        if component != self._component:
+            record["component"] = component
+        record.update(fields)
+        line = _encode(record).encode() + b"\n"
+        if len(line) > MAX_LINE:
+            raise ValueError(f"{len(line)} bytes are more than a line may have")
+        return _Event(component, line, worth, count)
+
+    def _header(self) -> bytes:
+        record = {
+            "v": 1,
+            "type": "writer",
+            "ts": self._clock(),
+            "component": self._component,
+            "lock": True,
+            "pid": os.getpid(),
+            "host": _environment.device_id(),
+            "boot": _boot_id(),
+            "sdk": f"vv_core {__version__}",
+        }
+        return _encode(record).encode() + b"\n"
+
+    def _home(self) -> str:
+        if self._folder is None:
+            self._folder = _environment.journal_dir()
+        if not os.path.isdir(self._folder):
+            os.makedirs(os.path.dirname(self._folder), exist_ok=True)
+            try:
+                os.mkdir(self._folder)
+            except FileExistsError:  # another process was faster
+                return self._folder
+            os.chmod(self._folder, _SHARED)
+        return self._folder
+
+    def _complain(self, problem: str) -> None:
+        if problem and problem not in self._told and len(self._told) < _QUEUE:
+            self._told.add(problem)
+            self._complaint = problem
+
+    def _tell(self) -> None:
+        """Without the lock: a log handler may take its time, or report an event itself."""
+        problem, self._complaint = self._complaint, ""
+        try:
+            import logging
+
+            where = self._folder or "the journal"
+            logging.getLogger("vv_core").warning("events cannot be written to %s: %s", where, problem)
+        except Exception:
+            return
+
+
+def _create(path: str) -> int:
+    """A new, locked file's descriptor; -1 if the reader was faster. Raises `OSError` if there can be none."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    except FileExistsError:
+        return -1
+    try:
+        os.fchmod(fd, 0o640)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if _linked(fd):
+            return _raised(fd)
+    except BlockingIOError:
+        pass
+    except OSError:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return -1
+
+
+def _raised(fd: int) -> int:
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+    except OSError:  # above this process' limit
+        return fd
+    os.close(fd)
+    return high
+
+
+def _linked(fd: int) -> bool:
+    try:
+        return os.fstat(fd).st_nlink > 0
+    except OSError:
+        return False
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+_journal = Journal()
+_sink: Sink = _journal
+_holding: dict[int, bool] = {}
+
+
+def emit(kind: str, component: str, fields: Mapping[str, object], worth: float = ROUTINE) -> bool:
+    """Record an event of this process. Never raises. False if it is lost."""
+    return _sink.emit(kind, component, fields, worth)
+
+
+def complete() -> bool:
+    """Whether every event of this process is written. Tries once more to write those that wait."""
+    return _sink.flush() and not _sink.lost
+
+
+def reset(sink: Sink | None = None) -> None:
+    """Close this process' file, and begin anew with the environment of now; or give the events to `sink`."""
+    global _journal, _sink
+    _journal.finish()
+    _journal.close()
+    _journal = Journal()
+    _sink = sink or _journal
+
+
+def component_name(component: object) -> str:
+    """The component that reports: the one that is named, or else the running script."""
+    return _text.line(component, 128) if component else _environment.script_name()
+
+
+def _before_fork() -> None:
+    _holding[get_ident()] = _journal.hold()
+
+
+def _after_fork_in_parent() -> None:
+    if _holding.pop(get_ident(), False):
+        _journal.release()
+
+
+def _after_fork_in_child() -> None:
+    """The inherited descriptor shares the parent's lock, and what waits is the parent's to write."""
+    global _journal, _sink
+    own = _sink is _journal
+    _journal.close()
+    _holding.clear()
+    _journal = Journal()
+    if own:
+        _sink = _journal
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+atexit.register(lambda: _journal.finish())

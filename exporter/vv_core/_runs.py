@@ -1,0 +1,151 @@
+"""What a stage and a job have in common: a body that begins and ends, and reports both."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextvars import ContextVar
+from functools import wraps
+
+from vv_core import _journal, _text
+from vv_core._ids import uuid7_hex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Any, ParamSpec, Self, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+MAX_ERROR = 1000
+"""Longest error that is recorded, in bytes (``docs/journal.md``)."""
+
+MAX_PATH = 4096
+"""Longest path of a video, in bytes: Linux' PATH_MAX."""
+
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the cost of importing inspect
+_current: ContextVar[str | None] = ContextVar("vv_core_run", default=None)
+
+
+class Run:
+    """One run of a body: what that may add to the report. `id` names the run in the journal."""
+
+    def __init__(self, parent: str | None) -> None:
+        self.id = uuid7_hex()
+        self.parent = parent
+        self.error: str | None = None
+        self.exception: str | None = None
+        self.exit_code: int | None = None
+        self.output: object = None
+        self.notes: dict[str, str] = {}
+        self.begun = time.monotonic()
+        self.pid = os.getpid()
+        self.recorded = False
+        self.token: Token[str | None] | None = None
+
+    def fail(self, reason: object) -> None:
+        """Let the run count as failed although no exception leaves its body."""
+        self.error = _text.line(reason, MAX_ERROR) or "failed"
+
+    def note(self, *, video: object = None, video_sha256: object = None) -> None:
+        """Tell what became known on the way: the video, the SHA-256 of its content (hexadecimal)."""
+        if video is not None:
+            self.notes["video"] = _text.path(video, MAX_PATH)
+        if video_sha256 is not None:
+            self.notes["video_sha256"] = _text.line(video_sha256, 128)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it counts as failed so far."""
+        return self.error is not None
+
+    def end_with(self, error: BaseException) -> None:
+        """Take over how the body ended. `SystemExit` with 0 is a success, as is a generator's early end."""
+        if isinstance(error, GeneratorExit):
+            return
+        if isinstance(error, SystemExit):
+            self._exit_with(error.code)
+            return
+        self.exception = _text.line(type(error).__name__, 200)
+        self.fail(_text.printed(error) or self.exception)
+
+    def _exit_with(self, code: object) -> None:
+        if code is None or isinstance(code, int):
+            self.exit_code = int(code or 0) & 0xFF
+            if self.exit_code:
+                self.fail(f"exit code {self.exit_code}")
+        else:
+            self.exit_code = 1
+            self.fail(code)
+
+
+class Span:
+    """Context manager and decorator around a body. It never changes what the body returns or raises."""
+
+    kind = ""
+
+    def __init__(self, name: object, component: object = None) -> None:
+        self._name = _text.line(name, 128) or "unnamed"
+        self._component = _journal.component_name(component)
+        self._runs: list[Run] = []
+
+    def __enter__(self) -> Run:
+        run = Run(_current.get())
+        self._runs.append(run)
+        run.token = _current.set(run.id)
+        fields = {"run": run.id, self.kind: self._name, "mono": run.begun, **self._start(run)}
+        run.recorded = _journal.emit(f"{self.kind}.started", self._component, fields)
+        return run
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        run = self._runs.pop()
+        self._restore(run)
+        if run.pid != os.getpid():  # a fork inside the body: the parent's copy reports
+            return
+        if error is not None:
+            run.end_with(error)
+        seconds = time.monotonic() - run.begun
+        fields = {"run": run.id, self.kind: self._name, "seconds": seconds, **self._finish(run)}
+        worth = _journal.CLOSING if run.recorded else _journal.NEEDED if run.failed else _journal.ROUTINE
+        _journal.emit(f"{self.kind}.finished", self._component, fields, worth)
+
+    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function or a coroutine function; each call is a run of its own."""
+        if getattr(getattr(func, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
+
+            @wraps(func)
+            async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with self._again():
+                    return await func(*args, **kwargs)  # type: ignore[misc]
+
+            return run_async  # type: ignore[return-value]
+
+        @wraps(func)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._again():
+                return func(*args, **kwargs)
+
+        return run
+
+    def _start(self, run: Run) -> dict[str, object]:
+        raise NotImplementedError
+
+    def _finish(self, run: Run) -> dict[str, object]:
+        raise NotImplementedError
+
+    def _again(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _runs=[])
+        return twin
+
+    def _restore(self, run: Run) -> None:
+        try:
+            if run.token is not None:
+                _current.reset(run.token)
+        except ValueError:  # left in another context than it was entered in, as generators may
+            _current.set(run.parent)

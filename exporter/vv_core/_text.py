@@ -1,0 +1,86 @@
+"""Whatever a script hands over, made into text that is safe to store, show and cut."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_CUT = "…"
+# What could rewrite a terminal or the order of a line: controls C0 and C1, line separators, bidi overrides.
+_UNSAFE = (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _UNSAFE}
+_ONE_LINE = _ESCAPES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x2028, 0x2029), " ")
+_MANY_LINES = _ESCAPES | {0x09: "\t", 0x0A: "\n", 0x2028: "\n", 0x2029: "\n"}
+
+
+def line(value: object, limit: int) -> str:
+    """`value` as one line of at most `limit` bytes of UTF-8; line breaks become blanks."""
+    text = printed(value)
+    if len(text) * 4 <= limit and text.isprintable():
+        return text
+    return _cut(_encodable(text[:limit]).translate(_ONE_LINE), limit, longer=len(text) > limit)
+
+
+def lines(value: object, limit: int) -> str:
+    """`value` as text of at most `limit` bytes of UTF-8 that may have several lines."""
+    text = printed(value)
+    if len(text) * 4 <= limit and text.isprintable():
+        return text
+    whole = _encodable(text[:limit]).replace("\r\n", "\n").translate(_MANY_LINES)
+    return _cut(whole, limit, longer=len(text) > limit)
+
+
+def last_lines(value: object, limit: int) -> str:
+    """As `lines`, but the *end* of a long text is kept."""
+    text = printed(value)
+    data = _encodable(text[-limit:]).replace("\r\n", "\n").translate(_MANY_LINES).encode()
+    if len(data) <= limit and len(text) <= limit:
+        return data.decode()
+    return _CUT + data[-(limit - len(_CUT.encode())) :].decode(errors="ignore")
+
+
+def listing(value: Mapping[Any, object], limit: int) -> str:
+    """A mapping as lines ``key: value``, of at most `limit` bytes together."""
+    parts: list[str] = []
+    room = limit
+    for key, item in value.items():
+        parts.append(f"{line(key, 200)}: {lines(item, limit)}")
+        room -= len(parts[-1])
+        if room < 0:
+            break
+    return lines("\n".join(parts), limit)
+
+
+def printed(value: object) -> str:
+    """``str(value)``, and a description of `value` where that fails: the ``__str__`` of others may raise."""
+    if type(value) is str:
+        return value
+    try:
+        if isinstance(value, bytes | bytearray):
+            return value.decode(errors="replace")
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"
+
+
+def path(value: object, limit: int) -> str:
+    """A path or a name of a file, in any of Python's forms."""
+    try:
+        return line(os.fsdecode(value), limit)  # type: ignore[arg-type]
+    except Exception:
+        return line(value, limit)
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _cut(text: str, limit: int, *, longer: bool) -> str:
+    data = text.encode()
+    if len(data) <= limit and not longer:
+        return text
+    return data[: limit - len(_CUT.encode())].decode(errors="ignore") + _CUT

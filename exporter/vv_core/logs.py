@@ -1,0 +1,145 @@
+"""``app.log``: one line an event, written by many processes at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+
+from vv_core import _environment, _text
+
+MAX_TEXT = 16_000
+"""Longest message, and longest traceback (its end is kept), in bytes."""
+
+_SHARED_FOLDER, _SHARED_FILE = 0o2770, 0o660
+
+
+def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
+    """Log to ``$VV_LOG_DIR/app.log`` from now on; return the logger named `component`.
+
+    Everything that is logged in this process goes there, from `level` on, one line an event: UTC with
+    milliseconds, level, component and process id, message. Line breaks, those of tracebacks too, are written as
+    ``\\n``. The file may be moved away at any time (logrotate needs neither ``copytruncate`` nor a signal). Where
+    it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. Raises
+    nothing.
+    """
+    name = _text.line(component, 128) or _environment.script_name()
+    handler = AppLogHandler(os.path.join(_environment.log_dir(), "app.log"), name)
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, AppLogHandler)]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    try:
+        root.setLevel(level.upper() if isinstance(level, str) else level)
+    except (TypeError, ValueError):
+        root.setLevel(logging.INFO)
+        root.warning("%r is not a log level; INFO is used", level)
+    return logging.getLogger(name)
+
+
+class AppLogHandler(logging.Handler):
+    """Appends each record to the file `path` with one ``write``."""
+
+    def __init__(self, path: str, component: str) -> None:
+        super().__init__()
+        self._path = path
+        self._component = component
+        self._fd = -1
+        self._identity = (0, 0)
+        self._complained = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write `record`. Raises nothing."""
+        try:
+            line = as_line(record, self._component)
+            try:
+                self._append(line.encode())
+            except OSError as error:
+                self._fall_back(line, error)
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._release()
+        super().close()
+
+    def _append(self, data: bytes) -> None:
+        self._follow()
+        written = os.write(self._fd, data)
+        if written < len(data):
+            os.write(self._fd, b"\n")  # so that the next line, another process' perhaps, stands by itself
+        self._complained = False
+
+    def _follow(self) -> None:
+        """Have the file open that has the path now: it may have been moved away."""
+        try:
+            status = os.stat(self._path)
+            if self._fd >= 0 and (status.st_dev, status.st_ino) == self._identity:
+                return
+        except FileNotFoundError:
+            pass
+        self._release()
+        self._fd = _open(self._path)
+        status = os.fstat(self._fd)
+        self._identity = status.st_dev, status.st_ino
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _fall_back(self, line: str, error: OSError) -> None:
+        if sys.stderr is None:
+            return
+        if not self._complained:
+            self._complained = True
+            sys.stderr.write(f"{self._path} cannot be written ({error.strerror}); its lines come here\n")
+        sys.stderr.write(line)
+
+
+def as_line(record: logging.LogRecord, component: str) -> str:
+    """A record as the line of ``app.log``, with its line break. CRITICAL stands out."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    level = f"***{record.levelname}***" if record.levelno >= logging.CRITICAL else record.levelname
+    source = "" if record.name in ("root", component) else f" {_text.line(record.name, 128)}:"
+    text = _text.lines(_message(record), MAX_TEXT) + _trace(record)
+    return (
+        f"{stamp}.{int(record.msecs):03d}Z {level} {component}[{record.process}]{source} "
+        + text.rstrip().replace("\n", "\\n")
+        + "\n"
+    )
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # arguments that do not fit the format: the line is worth more than the mistake
+        return f"{_text.printed(record.msg)} (its arguments do not fit: {_text.printed(error)})"
+
+
+def _trace(record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info and record.exc_info[0] is not None:
+        parts.append(logging.Formatter().formatException(record.exc_info))
+    elif record.exc_text:
+        parts.append(record.exc_text)
+    if record.stack_info:
+        parts.append(record.stack_info)
+    return "".join("\n" + _text.last_lines(part, MAX_TEXT) for part in parts)
+
+
+def _open(path: str) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(folder, _SHARED_FOLDER)
+    try:
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, _SHARED_FILE)
+    except FileExistsError:
+        return os.open(path, flags)
+    os.fchmod(fd, _SHARED_FILE)
+    return fd

@@ -1,0 +1,50 @@
+"""For the tests of scripts that report: see what they report, and leave the journal alone."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+from vv_core import _journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+
+class Events(list["dict[str, Any]"]):
+    """What was reported, in order: the journal's objects, each with its `type` and `component`."""
+
+    lost = 0
+
+    def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float = 0) -> bool:  # noqa: ARG002
+        """Take an event, as the journal would."""
+        event = {"v": 1, "type": kind, "component": component, **fields}
+        self.append(json.loads(json.dumps(event, allow_nan=False)))
+        return True
+
+    def flush(self) -> bool:
+        """Nothing waits here."""
+        return True
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Those of one type, such as ``alert`` or ``stage.finished``."""
+        return [event for event in self if event["type"] == kind]
+
+
+@contextmanager
+def captured() -> Iterator[Events]:
+    """Collect the events of this process in a list instead of the journal.
+
+    with captured() as events:
+        main()
+
+    assert events.of("stage.finished")[0]["outcome"] == "success"
+    """
+    events = Events()
+    _journal.reset(events)
+    try:
+        yield events
+    finally:
+        _journal.reset()

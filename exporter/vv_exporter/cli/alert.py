@@ -1,0 +1,58 @@
+"""``vv alert``: `vv_core.alerter.send_alert` for shells."""
+
+import sys
+
+import click
+
+from vv_core import _journal
+from vv_core.alerter import LEVELS, send_alert
+
+_MAX_STDIN = 64 << 10
+
+
+@click.command("alert")
+@click.argument("level")
+@click.argument("title")
+@click.option("--details", default="", help="What happened; - reads it from standard input.")
+@click.option("--component", help="Who says so (default: vv alert).")
+@click.option("--context", multiple=True, metavar="KEY=VALUE", help="What it is about, such as video=…; repeatable.")
+@click.option("--suggest", multiple=True, metavar="TEXT", help="What to do about it; repeatable.")
+@click.option("--dedupe-key", help="Alerts with this key, component and title are the same alert.")
+def command(
+    level: str,
+    title: str,
+    details: str,
+    component: str | None,
+    context: tuple[str, ...],
+    suggest: tuple[str, ...],
+    dedupe_key: str | None,
+) -> None:
+    """Raise an alert and print its id. LEVEL is INFO, WARNING, ERROR or CRITICAL.
+
+    An alert with another level is raised as ERROR all the same, for it is worth more than the mistake; the exit
+    code is then 2.
+    """
+    alert_id = send_alert(
+        level,
+        title,
+        sys.stdin.read(_MAX_STDIN) if details == "-" else details,
+        component or "vv alert",
+        context=_pairs(context),
+        suggested_actions=suggest,
+        dedupe_key=dedupe_key,
+    )
+    if not _journal.complete():
+        raise click.ClickException("the alert could not be recorded")
+    click.echo(alert_id)
+    if level.strip().upper() not in LEVELS:
+        raise click.UsageError(f"LEVEL is one of {', '.join(LEVELS)}, not {level!r}; the alert was raised as ERROR")
+
+
+def _pairs(context: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for item in context:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"--context takes KEY=VALUE, not {item!r}")
+        pairs[key] = value
+    return pairs
