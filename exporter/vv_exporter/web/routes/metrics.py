@@ -1,0 +1,66 @@
+"""`GET /metrics`: all series, in the text format 0.0.4 or in OpenMetrics 1.0, whichever the client prefers."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Iterable, Sequence
+
+from prometheus_client.core import Metric as Family
+from prometheus_client.exposition import choose_encoder, generate_latest, gzip_accepted
+from prometheus_client.registry import Collector
+from werkzeug import Request, Response
+
+from vv_exporter.guard import DEADLINE, gather
+from vv_exporter.web.routes import Route, Site
+
+TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+"""How long Prometheus waits for the answer; it sends this with every scrape."""
+_MARGIN = 0.5
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Gathered(Collector):
+    """Families that are known already, as prometheus_client's encoders want them."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Family]:
+        """The families."""
+        return self._families
+
+
+def deadline(timeout: str | None) -> float:
+    """Seconds for the collectors when the client waits `timeout`: enough is left to send what the others have."""
+    try:
+        seconds = float(timeout or "inf")
+    except ValueError:
+        return DEADLINE
+    return min(DEADLINE, max(0.1, seconds - _MARGIN)) if not math.isnan(seconds) else DEADLINE
+
+
+def encode(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
+    """The exposition and its content type."""
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # the client asks for a version that is no number
+        encoder, content_type = generate_latest, _TEXT
+    return encoder(Gathered(families)), content_type
+
+
+def build(site: Site) -> Iterable[Route]:
+    """The scrape."""
+
+    def metrics(request: Request) -> Response:
+        families = gather(site.guarded, deadline(request.headers.get(TIMEOUT_HEADER)))
+        body, content_type = encode(families, request.headers.get("Accept", ""))
+        response = Response(body, content_type=content_type)
+        response.vary.add("Accept")
+        response.vary.add("Accept-Encoding")
+        if gzip_accepted(request.headers.get("Accept-Encoding", "")):
+            response.set_data(gzip.compress(body, compresslevel=3))
+            response.content_encoding = "gzip"
+        return response
+
+    yield Route("/metrics", metrics)

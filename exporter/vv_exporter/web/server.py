@@ -1,0 +1,232 @@
+"""Serves the application with cheroot, so that neither a slow client nor many of them keep a scrape from its answer.
+
+cheroot gives each connection a thread as soon as it is accepted, and lets a client take its timeout again for every
+byte. Here a connection gets a thread when its first bytes are there; reading a request and writing its answer each
+have one deadline, a short one while others wait; and of too many idle connections the oldest goes.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
+from typing import Any, TypeVar
+
+from cheroot.makefile import MakeFile
+from cheroot.server import HTTPConnection
+from cheroot.wsgi import Server as WSGIServer
+
+from vv_exporter.web.app import MAX_BODY, App
+from vv_exporter.web.config import WebConfig
+from vv_exporter.web.tls import Adapter, shake_hands
+
+log = logging.getLogger(__name__)
+
+FLAG = "--web.listen-address"
+THREADS = 4
+MAX_HEAD = 32 << 10
+"""Bytes that a request's line and headers may have."""
+MAX_IDLE = 64
+"""Connections without a request in progress; more end the oldest of them."""
+MAX_WAITING = 64
+"""Connections whose request waits for a thread; more are closed at once."""
+IDLE_TIMEOUT = 65
+"""Seconds that a connection is kept between requests: longer than Prometheus' usual scrape interval of a minute."""
+DEADLINE = 10.0
+"""Seconds that reading a request may take in all, and again writing its answer."""
+DEADLINE_WHILE_OTHERS_WAIT = 1.0
+STOP_TIMEOUT = 2.0
+
+T = TypeVar("T")
+
+
+class ListenError(ValueError):
+    """The address cannot be listened on; the message is one line that names the key and the cure."""
+
+
+class _Socket:
+    """A socket whose operations in one direction, together, end by a deadline. The rest of it is as it was."""
+
+    def __init__(self, sock: socket.socket, others_wait: Callable[[], bool]) -> None:
+        self.plain = sock
+        self._others_wait = others_wait
+        self._direction = ""
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """A new request."""
+        self._direction = ""
+
+    def recv_into(self, buffer: memoryview) -> int:
+        return self.within("in", lambda: self.plain.recv_into(buffer))
+
+    def send(self, data: bytes) -> int:
+        return self.within("out", lambda: self.plain.send(data))
+
+    def within(self, direction: str, operation: Callable[[], T]) -> T:
+        """Do it. Raises `TimeoutError` when this direction's deadline has passed."""
+        if direction != self._direction:
+            self._direction, self._since = direction, time.monotonic()
+        while True:
+            allowed = DEADLINE_WHILE_OTHERS_WAIT if self._others_wait() else DEADLINE
+            left = self._since + allowed - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")  # the words by which cheroot knows a timeout
+            self.plain.settimeout(min(left, DEADLINE_WHILE_OTHERS_WAIT))
+            with suppress(TimeoutError):
+                return operation()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.plain, name)
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, server: _Server, sock: socket.socket, makefile: Callable[..., Any] = MakeFile) -> None:
+        super().__init__(server, _Socket(sock, server.others_wait), makefile)
+        self._greeted = not isinstance(sock, ssl.SSLSocket)
+
+    def communicate(self) -> bool:
+        """Handle one request; gives whether the connection is kept."""
+        self.socket.begin()
+        try:
+            if not self._greeted:
+                self.socket.within("in", lambda: shake_hands(self.socket.plain))
+                self._greeted = True
+        except OSError as error:
+            log.debug("TLS handshake with %s failed: %s", self.remote_addr, error)
+            return False
+        return bool(super().communicate())  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """End the connection."""
+        self.server.idle.pop(self, None)
+        super().close()
+
+
+class _Server(WSGIServer):
+    ConnectionClass = _Connection
+    max_request_header_size = MAX_HEAD
+    max_request_body_size = MAX_BODY
+
+    def __init__(self, address: tuple[str, int], app: App) -> None:
+        super().__init__(
+            address,
+            app,
+            numthreads=THREADS,
+            max=THREADS,
+            server_name="vv-exporter",
+            request_queue_size=MAX_IDLE,
+            timeout=IDLE_TIMEOUT,
+            shutdown_timeout=1,
+            accepted_queue_size=MAX_WAITING,
+            accepted_queue_timeout=0,
+        )
+        self.idle: dict[_Connection, None] = {}
+
+    def others_wait(self) -> bool:
+        return bool(self.requests.qsize)
+
+    def process_conn(self, conn: _Connection) -> None:
+        """Called for a connection that is new, and for one that has something to read."""
+        if conn.last_used is None:
+            self.put_conn(conn)
+            return
+        self.idle.pop(conn, None)
+        try:
+            self.requests.put(conn)
+        except queue.Full:
+            conn.close()
+
+    def put_conn(self, conn: _Connection) -> None:
+        """Keep a connection until it has something to read."""
+        self.idle[conn] = None
+        if len(self.idle) > MAX_IDLE:
+            oldest = next(iter(self.idle))
+            del self.idle[oldest]
+            with suppress(OSError):
+                oldest.socket.shutdown(socket.SHUT_RDWR)  # wakes a worker, which reads its end and closes it
+        super().put_conn(conn)
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        """What clients do wrong is of no interest; what goes wrong here is."""
+        log.log(level if level >= logging.ERROR else logging.DEBUG, "%s", msg, exc_info=traceback)
+
+
+class Server:
+    """The web server on one address. Raises `ListenError` for an address that makes no sense."""
+
+    def __init__(self, listen_address: str, app: App, web_config: WebConfig | None = None) -> None:
+        self._address = listen_address
+        self._server = _Server(parse_address(listen_address), app)
+        if web_config is not None and web_config.tls_server_config is not None:
+            self._server.ssl_adapter = Adapter(web_config.tls_server_config)
+
+    @property
+    def port(self) -> int:
+        """The port, also when 0 was asked for, once it is started."""
+        port: int = self._server.bind_addr[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine finds it, once it is started."""
+        host: str = self._server.bind_addr[0]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        scheme = "http" if self._server.ssl_adapter is None else "https"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
+
+    def start(self) -> None:
+        """Listen, and serve in the background. Raises `ListenError` when the address cannot be had."""
+        outcome: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+        # cheroot's threads are daemons, and cannot keep the process alive, because this one is.
+        Thread(target=self._serve, args=(outcome,), name="web", daemon=True).start()
+        error = outcome.get()
+        if error is not None:
+            raise ListenError(f"{FLAG} (VV_EXPORTER_PORT): {self._address} cannot be used: {_reason(error)}") from error
+        log.info("listening on %s, port %d", self._address, self.port)
+
+    def stop(self) -> None:
+        """Close all connections and end; returns within 2 seconds, whatever a request hangs in."""
+        stopping = Thread(target=self._server.stop, name="web-stop", daemon=True)
+        stopping.start()
+        stopping.join(STOP_TIMEOUT)
+
+    def _serve(self, outcome: queue.SimpleQueue[OSError | None]) -> None:
+        try:
+            self._server.prepare()
+        except OSError as error:
+            outcome.put(error)
+            return
+        outcome.put(None)
+        self._server.serve()
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of `host:port`, `[IPv6]:port` or `:port` (all addresses). Raises `ListenError`."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\[\]:]*)):([0-9]{1,5})", text)
+    if not found or int(found[3]) > 65535:
+        raise ListenError(f"{FLAG}: {text!r} is no address; write host:port, [IPv6]:port or :port")
+    return found[1] or found[2] or _every_address(), int(found[3])
+
+
+def _every_address() -> str:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::", 0))
+    except OSError:  # a kernel without IPv6
+        return "0.0.0.0"  # noqa: S104 - what was asked for
+    return "::"
+
+
+def _reason(error: OSError) -> str:
+    found = re.search(r"\[Errno -?\d+\] ([^)]*)", str(error))
+    reason = found[1].lower() if found else str(error)
+    if "in use" in reason:
+        return f"{reason}; stop what listens there, or choose another port"
+    return f"{reason}; name an address of this machine and a port that may be used"
