@@ -1,0 +1,227 @@
+"""`vv up`: exporter, Alertmanager and Prometheus on this machine's loopback interface, in the foreground."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from vv_exporter.render import render
+from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.stack import fetch, tools
+from vv_exporter.stack.processes import Child
+from vv_exporter.stack.progress import step
+from vv_exporter.stack.servers import LOOPBACK, alertmanager_command, prometheus_command, ready
+
+_READY_SECONDS = 60.0
+_LOOK_SECONDS = 0.2
+
+
+class StackError(Exception):
+    """The stack cannot run; the message is for people."""
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """Somebody asked for the end while the stack was starting."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One server of the stack."""
+
+    name: str
+    child: Child
+    port: int
+
+
+def run(settings: Settings, environment: Mapping[str, str], demo: Path | None = None) -> None:
+    """Run the stack until Ctrl-C, SIGTERM or SIGHUP; stop it all when one part ends.
+
+    `demo` is a script to run beside it. Raises `SettingsError` for a port in use, `StackError` for a part that
+    does not run.
+    """
+    check_ports(settings)
+    try:
+        fetch.ensure_tools(tools.home())
+    except fetch.FetchError as error:
+        raise StackError(str(error)) from error
+    folder = settings.state_dir / "stack"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    render(settings, folder / "config")
+    parts = _parts(settings, folder, environment)
+    with _asked_to_stop() as stop, _stopping() as started, contextlib.suppress(_Stopped):
+        for part in parts:
+            _start(part, started, stop)
+        print(summary(settings), flush=True)
+        if demo is not None:
+            example = Child("the example pipeline", [sys.executable, demo], folder / "demo.log", environment)
+            example.start()
+            started.append(example)
+            print(f"The example pipeline is at work: {folder / 'demo.log'} has what it prints.", flush=True)
+        while not stop.wait(_LOOK_SECONDS):
+            for part in parts:
+                _still_runs(part.child)
+
+
+def check_ports(settings: Settings) -> None:
+    """Raises `SettingsError`, naming the key, for a port that somebody else listens on."""
+    taken = [
+        f"{name}: port {port} of {LOOPBACK} is in use; stop what uses it, or set another, e.g. {name}={port + 100}"
+        for name, port in (
+            ("VV_EXPORTER_PORT", settings.exporter_port),
+            ("VV_ALERTMANAGER_PORT", settings.alertmanager_port),
+            ("VV_PROMETHEUS_PORT", settings.prometheus_port),
+        )
+        if not _is_free(port)
+    ]
+    if taken:
+        raise SettingsError(taken)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> list[Part]:
+    """In the order of their start: who is spoken to comes before who speaks."""
+    config, logs = folder / "config", folder / "logs"
+    alertmanager = alertmanager_command(
+        _program(tools.ALERTMANAGER), config / "alertmanager.yml", folder / "alertmanager", settings.alertmanager_port
+    )
+    prometheus = prometheus_command(
+        _program(tools.PROMETHEUS), config / "prometheus.yml", folder / "prometheus", settings.prometheus_port
+    )
+    exporter = [sys.executable, "-m", "vv_exporter", "exporter"]
+    return [
+        Part("exporter", Child("the exporter", exporter, logs / "exporter.log", environment), settings.exporter_port),
+        Part(
+            "Alertmanager",
+            Child("Alertmanager", alertmanager, logs / "alertmanager.log"),
+            settings.alertmanager_port,
+        ),
+        Part("Prometheus", Child("Prometheus", prometheus, logs / "prometheus.log"), settings.prometheus_port),
+    ]
+
+
+def _program(tool: tools.Tool) -> Path:
+    found = tools.find(tool)
+    if found is None:
+        raise StackError(f"{tool.name} is missing")
+    return found
+
+
+def _start(part: Part, started: list[Child], stop: Event) -> None:
+    with step(f"Starting {part.name}") as shown:
+        part.child.start()
+        started.append(part.child)
+        end = time.monotonic() + _READY_SECONDS
+        while not ready(part.port):
+            shown.update()
+            _still_runs(part.child)
+            if stop.wait(_LOOK_SECONDS / 4):
+                raise _Stopped
+            if time.monotonic() > end:
+                raise StackError(f"{part.name} is not ready after {_READY_SECONDS:.0f} s:\n{part.child.tail()}")
+
+
+def _still_runs(child: Child) -> None:
+    code = child.exit_code()
+    if code is not None:
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        raise StackError(f"{child.name} {how}; it said last ({child.log}):\n{child.tail()}")
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[Event]:
+    """An event that the signals which end a foreground program set."""
+    stop = Event()
+    before: dict[signal.Signals, Callable[..., object] | int | None] = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[list[Child]]:
+    """A list of children, all of which are stopped at the end, the last first, also when the terminal is gone."""
+    started: list[Child] = []
+    try:
+        yield started
+    finally:
+        _tell("\nStopping …")
+        for child in reversed(started):
+            child.stop()
+        _tell("All is stopped.")
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
+
+
+def example_pipeline(environment: dict[str, str]) -> Path:
+    """The example pipeline's script; sets what is not set so that its faults are told within two minutes.
+
+    Raises `StackError` where there is no checkout.
+    """
+    script = Path(__file__).resolve().parents[3] / "examples" / "pipeline" / "demo.py"
+    if not script.is_file():
+        raise StackError("--demo needs a checkout of the repository: the example pipeline is not installed")
+    defaults = {
+        "VIDEO_STORAGE_ROOT": str(Path(environment["VV_STATE_DIR"]) / "demo"),
+        "VV_SCRAPE_INTERVAL": "5s",
+    }
+    for name, value in defaults.items():
+        environment.setdefault(name, value)
+    Path(environment["VIDEO_STORAGE_ROOT"]).mkdir(parents=True, exist_ok=True)
+    return script
+
+
+def summary(settings: Settings) -> str:
+    """What a person wants to know once all is running."""
+    exporter = f"http://{LOOPBACK}:{settings.exporter_port}"
+    lines = {
+        "exporter": f"{exporter}/metrics",
+        "Prometheus": f"http://{LOOPBACK}:{settings.prometheus_port}/api/v1/alerts",
+        "Alertmanager": f"http://{LOOPBACK}:{settings.alertmanager_port}/api/v2/alerts",
+        "alerts, in words": f"tail -f {settings.logs / 'app.log'}",
+        "state and logs": f"{settings.state_dir}",
+        "a test alert": f"VV_STATE_DIR={settings.state_dir} {_vv()} alert ERROR 'A test' --details 'Hello'",
+        "channels": ", ".join(_channels(settings)) or "none (SLACK_WEBHOOK_URL and others: see .env.example)",
+    }
+    if settings.video_storage_root is None:
+        lines["not watched"] = "the videos' disk (set VIDEO_STORAGE_ROOT)"
+    width = max(map(len, lines))
+    listed = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines.items())
+    return f"\nDevice {settings.device_id} is watched.\n{listed}\nCtrl-C stops everything.\n"
+
+
+def _vv() -> str:
+    return os.path.relpath(Path(sys.executable).with_name("vv"))
+
+
+def _channels(settings: Settings) -> list[str]:
+    configured = {
+        "Slack": settings.slack_webhook_url,
+        "Telegram": settings.telegram_bot_token,
+        "PagerDuty": settings.pagerduty_routing_key,
+        "Opsgenie": settings.opsgenie_api_key,
+        "e-mail": settings.alert_email_to,
+        "webhook": settings.webhook_url,
+    }
+    return [name for name, value in configured.items() if value]
