@@ -22,7 +22,9 @@ CRASH = "the process ended without a word (killed, out of memory, or power lost)
 def started(tx: Transaction, event: StageStarted, source: Source, settings: Settings) -> None:
     """A run begins; its limit is the writer's or, failing that, the configured one."""
     configured = settings.stages.get(event.stage)
-    limit = event.limit if event.limit is not None else configured.limit if configured else None
+    limit = event.limit
+    if limit is None and configured is not None and configured.limit is not None:
+        limit = float(configured.limit)
     ensure(tx, STAGE_DURATION, *((event.stage, outcome) for outcome in OUTCOMES))
     ensure(tx, STAGE_OVERRUNS, (event.stage,))
     tx.put(

@@ -1,0 +1,281 @@
+"""What each event changes, seen through the journal as a script would write it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.journal.conftest import Journal
+from vv_exporter.failures import FAILURES
+from vv_exporter.journal.folds.stages import CRASH
+from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED
+from vv_exporter.metrics.jobs import (
+    JOB_LAST_COMPLETION,
+    JOB_LAST_DURATION,
+    JOB_LAST_EXIT_CODE,
+    JOB_LAST_START,
+    JOB_LAST_SUCCESS,
+    JOB_RUNS,
+)
+from vv_exporter.metrics.pipeline import EXCEPTIONS, STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERRUNS
+from vv_exporter.openalerts import ALERTS, OpenAlert
+from vv_exporter.runs import JOB_RUNS_OPEN, STAGE_RUNS
+
+
+def only_alert(journal: Journal) -> OpenAlert:
+    (alert,) = journal.store.docs(ALERTS).values()
+    return alert
+
+
+class TestStages:
+    def test_a_run_is_open_until_it_ends(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r", mono=5.0, video="a.mp4", ts=1000.0)
+        journal.read()
+        (run,) = journal.store.docs(STAGE_RUNS).values()
+        writer.event("stage.finished", stage="scan", run="r", outcome="success", seconds=2.0, ts=1002.0)
+        journal.read()
+
+        assert (run.name, run.video, run.started, run.mono, run.boot) == ("scan", "a.mp4", 1000.0, 5.0, "b")
+        assert journal.store.docs(STAGE_RUNS) == {}
+        assert journal.count(STAGE_DURATION, "scan", "success") == 1
+        assert journal.value(STAGE_LAST_SUCCESS, "scan") == 1002.0
+
+    def test_all_outcomes_begin_at_0_when_the_first_run_starts(self, journal: Journal) -> None:
+        journal.writer().event("stage.started", stage="scan", run="r")
+        journal.read()
+
+        outcomes = {labels for labels, _ in journal.store.series(STAGE_DURATION)}
+        assert outcomes == {("scan", outcome) for outcome in ("success", "failure", "crashed")}
+        assert journal.value(STAGE_OVERRUNS, "scan") == 0
+
+    def test_a_failure_is_counted_and_its_cause_remembered(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r", video="a.mp4")
+        writer.event(
+            "stage.finished",
+            stage="scan",
+            run="r",
+            outcome="failure",
+            seconds=2.0,
+            error="no\nframes",
+            exception="ValueError",
+            video_sha256="ab" * 32,
+        )
+        journal.read()
+
+        (failure,) = journal.store.docs(FAILURES).values()
+        assert journal.count(STAGE_DURATION, "scan", "failure") == 1
+        assert journal.value(EXCEPTIONS, "test.py", "ValueError") == 1
+        assert (failure.kind, failure.video, failure.video_sha256) == ("stage_failure:scan", "a.mp4", "ab" * 32)
+        assert failure.error == "no frames"
+
+    def test_only_the_latest_failure_is_remembered_whatever_order_they_are_read_in(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for ts, error in ((3.0, "third"), (1.0, "first")):
+            writer.event("stage.finished", stage="s", run="r", outcome="failure", seconds=1, error=error, ts=ts)
+        journal.read()
+
+        assert [failure.error for failure in journal.store.docs(FAILURES).values()] == ["third"]
+
+    def test_what_a_dead_writer_left_open_has_crashed(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r", video="a.mp4", ts=journal.clock.now)
+        journal.read()
+        journal.clock.advance(60)
+        journal.read()
+        writer.close()
+        journal.read()
+
+        series = journal.store.find(STAGE_DURATION, ("scan", "crashed"))
+        (failure,) = journal.store.docs(FAILURES).values()
+        assert series is not None
+        assert sum(series.counts) == 1
+        assert series.value >= 60  # it was last seen alive then
+        assert (failure.kind, failure.video, failure.error) == ("stage_crash:scan", "a.mp4", CRASH)
+        assert journal.store.docs(STAGE_RUNS) == {}
+
+    def test_a_crash_is_noticed_though_it_happened_while_the_exporter_was_down(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r")
+        journal.read()
+        writer.close()
+        journal.restart()
+        journal.read()
+
+        assert journal.count(STAGE_DURATION, "scan", "crashed") == 1
+
+    def test_runs_of_others_are_not_touched_by_a_crash(self, journal: Journal) -> None:
+        dead, alive = journal.writer("dead"), journal.writer("alive")
+        dead.event("stage.started", stage="scan", run="d")
+        alive.event("stage.started", stage="scan", run="a")
+        dead.close()
+        journal.read()
+
+        assert list(journal.store.docs(STAGE_RUNS)) == ["a"]
+
+    def test_a_finish_whose_start_was_never_seen_counts(self, journal: Journal) -> None:
+        journal.writer().event("stage.finished", stage="scan", run="r", outcome="success", seconds=1.0)
+        journal.read()
+
+        assert journal.count(STAGE_DURATION, "scan", "success") == 1
+
+    def test_an_overrun_is_counted_also_when_it_ended_before_anyone_looked(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for run, seconds in (("a", 9.0), ("b", 10.0), ("c", 10.5)):
+            writer.event("stage.started", stage="scan", run=run, limit=10)
+            writer.event("stage.finished", stage="scan", run=run, outcome="success", seconds=seconds)
+        journal.read()
+
+        assert journal.value(STAGE_OVERRUNS, "scan") == 1
+
+    @pytest.mark.parametrize(("own", "expected"), [(None, 900.0), (5, 5.0)])
+    def test_the_writers_limit_wins_over_the_configured_one(
+        self, make_journal: Callable[..., Journal], own: float | None, expected: float
+    ) -> None:
+        journal = make_journal(MAX_PROCESSING_TIME_SCAN_VIDEO="15m")
+        fields = {} if own is None else {"limit": own}
+        journal.writer().event("stage.started", stage="scan_video", run="r", **fields)
+        journal.read()
+
+        assert journal.store.docs(STAGE_RUNS)["r"].limit == expected
+
+    def test_a_run_whose_file_was_removed_by_the_bound_did_not_crash(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r")
+        journal.read()
+        writer.path.unlink()
+        writer.close()
+        journal.read()
+
+        assert journal.store.docs(STAGE_RUNS) == {}
+        assert journal.count(STAGE_DURATION, "scan", "crashed") == 0
+
+
+class TestJobs:
+    def test_a_run_leaves_its_times_and_its_result(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("job.started", job="nightly", run="r", ts=1000.0)
+        writer.event("job.finished", job="nightly", run="r", result="success", seconds=5.0, exit_code=0, ts=1005.0)
+        journal.read()
+
+        assert journal.value(JOB_LAST_START, "nightly") == 1000.0
+        assert journal.value(JOB_LAST_SUCCESS, "nightly") == 1005.0
+        assert journal.value(JOB_LAST_COMPLETION, "nightly") == 1005.0
+        assert journal.value(JOB_LAST_DURATION, "nightly") == 5.0
+        assert journal.value(JOB_LAST_EXIT_CODE, "nightly") == 0
+        assert journal.values(JOB_RUNS) == {
+            ("nightly", "success"): 1,
+            ("nightly", "failure"): 0,
+            ("nightly", "crashed"): 0,
+        }
+
+    def test_a_failure_is_no_success_and_says_why(self, journal: Journal) -> None:
+        journal.writer().event(
+            "job.finished", job="nightly", run="r", result="failure", seconds=1, exit_code=3, output="a\nno space left\n"
+        )
+        journal.read()
+
+        (failure,) = journal.store.docs(FAILURES).values()
+        assert journal.value(JOB_LAST_SUCCESS, "nightly") is None
+        assert journal.value(JOB_LAST_EXIT_CODE, "nightly") == 3
+        assert (failure.kind, failure.error) == ("job_failure:nightly", "no space left")
+
+    def test_a_heartbeat_is_a_success(self, journal: Journal) -> None:
+        journal.writer().event("heartbeat", job="nightly", ts=1000.0)
+        journal.read()
+
+        assert journal.value(JOB_LAST_SUCCESS, "nightly") == 1000.0
+        assert journal.value(JOB_RUNS, "nightly", "success") == 1
+
+    def test_times_never_go_back(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for ts, exit_code in ((2000.0, 0), (1000.0, 7)):
+            result = "success" if exit_code == 0 else "failure"
+            writer.event("job.started", job="j", run=f"r{ts}", ts=ts)
+            writer.event(
+                "job.finished", job="j", run=f"r{ts}", result=result, seconds=1, exit_code=exit_code, ts=ts + 1
+            )
+        journal.read()
+
+        assert journal.value(JOB_LAST_START, "j") == 2000.0
+        assert journal.value(JOB_LAST_COMPLETION, "j") == 2001.0
+        assert journal.value(JOB_LAST_EXIT_CODE, "j") == 0
+
+    def test_a_killed_job_has_crashed(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("job.started", job="nightly", run="r")
+        writer.close()
+        journal.read()
+
+        assert journal.value(JOB_RUNS, "nightly", "crashed") == 1
+        assert journal.store.docs(JOB_RUNS_OPEN) == {}
+
+
+class TestAlerts:
+    FIELDS = {"id": "0190", "level": "ERROR", "title": "No frames", "details": "none for 30 s"}
+
+    def test_an_alert_opens_for_the_window(self, journal: Journal) -> None:
+        journal.writer().event("alert", **self.FIELDS, context={"video": "a.mp4"}, ts=journal.clock.now)
+        journal.read()
+
+        alert = only_alert(journal)
+        assert (alert.id, alert.severity, alert.title, alert.component) == ("0190", "error", "No frames", "test.py")
+        assert alert.ends == journal.clock.now + 900
+        assert alert.count == 1
+        assert not alert.delivered
+
+    def test_repeats_are_counted_and_keep_it_open(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for number in range(37):
+            writer.event("alert", **{**self.FIELDS, "id": f"id{number}"}, ts=journal.clock.now)
+        journal.read()
+        journal.restart()
+        journal.clock.advance(600)
+        writer.event("alert", **self.FIELDS, ts=journal.clock.now)
+        journal.read()
+
+        alert = only_alert(journal)
+        assert (alert.id, alert.count) == ("id0", 38)
+        assert alert.ends == journal.clock.now + 900
+        assert journal.value(ALERT_EVENTS, "test.py", "error") == 38
+        assert journal.value(ALERT_SUPPRESSED, "test.py", "error") == 37
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"title": "Other"},
+            {"component": "other.py"},
+            {"level": "CRITICAL"},
+            {"context": {"video": "b.mp4"}},
+            {"dedupe_key": "k"},
+        ],
+    )
+    def test_what_differs_is_another_alert(self, journal: Journal, change: dict[str, object]) -> None:
+        writer = journal.writer()
+        writer.event("alert", **self.FIELDS)
+        writer.event("alert", **{**self.FIELDS, **change})
+        journal.read()
+
+        assert len(journal.store.docs(ALERTS)) == 2
+
+    def test_a_dedupe_key_stands_for_the_context(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for video in ("a.mp4", "b.mp4"):
+            writer.event("alert", **self.FIELDS, context={"video": video}, dedupe_key="dvr")
+        journal.read()
+
+        assert only_alert(journal).count == 2
+
+    def test_an_alert_that_waited_long_lasts_from_when_it_was_read(self, journal: Journal) -> None:
+        journal.writer().event("alert", **self.FIELDS, ts=journal.clock.now - 86_400)
+        journal.read()
+
+        alert = only_alert(journal)
+        assert alert.first == journal.clock.now - 1 - 86_400
+        assert alert.ends == journal.clock.now + 900
+
+    def test_an_unknown_level_is_an_error(self, journal: Journal) -> None:
+        journal.writer().event("alert", **{**self.FIELDS, "level": "PANIC"})
+        journal.read()
+
+        assert only_alert(journal).severity == "error"
