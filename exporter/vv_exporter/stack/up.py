@@ -123,7 +123,10 @@ def _program(tool: tools.Tool) -> Path:
 
 def _start(part: Part, started: list[Child], stop: Event) -> None:
     with step(f"Starting {part.name}") as shown:
-        part.child.start()
+        try:
+            part.child.start()
+        except OSError as error:
+            raise StackError(f"{part.name} cannot be run: {error}") from error
         started.append(part.child)
         end = time.monotonic() + _READY_SECONDS
         while not ready(part.port):
