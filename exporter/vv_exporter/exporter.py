@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vv_core.logs import setup_logging
+from vv_core.logs import AppLogHandler
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.guard import Guarded
 from vv_exporter.settings import Settings, SettingsError
@@ -44,8 +44,7 @@ def running(
         with _explained("--web.config.file"):
             web_config = load_web_config(web_config_file) if web_config_file else None
         stack.enter_context(_only_one(settings.exporter_dir))
-        setup_logging("vv-exporter")
-        logging.getLogger().addHandler(_console())
+        stack.enter_context(_logging(settings.logs / "app.log"))
         with _explained("VV_STATE_DIR"):
             store = Store(settings.exporter_dir / "state.db", time.time)
         stack.callback(store.close)
@@ -53,7 +52,7 @@ def running(
         collectors = [build(context) for build in discover()]
         server = Server(
             listen_address or f"127.0.0.1:{settings.exporter_port}",
-            create_app(context, [Guarded(collector) for collector in collectors]),
+            create_app(context, [Guarded(collector) for collector in collectors], web_config),
             web_config,
         )
         # The port first: with another exporter on it nothing must begin to work.
@@ -72,10 +71,22 @@ def _services(collectors: list[Collector]) -> list[Service]:
     return [collector for collector in collectors if isinstance(collector, Service)]
 
 
-def _console() -> logging.Handler:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    return handler
+@contextlib.contextmanager
+def _logging(path: Path) -> Iterator[None]:
+    """Log to app.log and to stderr."""
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handlers = (console, AppLogHandler(str(path), "vv-exporter"))
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ WRONG_USE = 2
 class Commands(click.Group):
     """The commands that lie in this folder; a command's name is its file's with `-` for `_`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Every command's name."""
         return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(__path__) if info.name[0] != "_")
 
@@ -38,7 +38,9 @@ class Commands(click.Group):
 def _not_installed(name: str, missing: str) -> click.Command:
     """What stands in for a command whose libraries are not installed: the SDK alone needs none of them."""
 
-    @click.command(name, help="Not installed: needs vv-exporter[exporter].", context_settings={"allow_extra_args": True})
+    help_ = "Not installed: needs vv-exporter[exporter]."
+
+    @click.command(name, help=help_, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
     def command() -> None:
         raise click.UsageError(f"vv {name} needs {missing}: pip install 'vv-exporter[exporter]'")
 

@@ -1,0 +1,104 @@
+"""What Alertmanager tells the exporter of each notification: a line in app.log, a count, an entry of history.
+
+The format is Alertmanager's webhook, version 4
+(https://prometheus.io/docs/alerting/latest/configuration/#webhook_config).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import msgspec
+
+from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
+from vv_exporter.openalerts import SEVERITIES
+from vv_exporter.store import Transaction
+
+HISTORY = "notification"
+LEVELS = {
+    "critical": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warning": logging.WARNING,
+    "info": logging.INFO,
+}
+STATUSES = ("firing", "resolved")
+QUOTED = ("summary", "description", "suggested_actions", "video", "video_sha256", "error", "alert_id", "runbook_url")
+
+
+class NotifiedAlert(msgspec.Struct, frozen=True, rename="camel"):
+    """One alert of a notification; times are RFC 3339."""
+
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: str
+    ends_at: str
+    fingerprint: str = ""
+
+    @property
+    def severity(self) -> str:
+        """One of the severities; what has none of them is shown as an error."""
+        severity = self.labels.get("severity", "")
+        return severity if severity in SEVERITIES else "error"
+
+
+class Notification(msgspec.Struct, frozen=True, rename="camel"):
+    """What Alertmanager posts."""
+
+    alerts: tuple[NotifiedAlert, ...]
+    group_key: str = ""
+    receiver: str = ""
+
+
+class LogLine(NamedTuple):
+    """A line for app.log and its level of `logging`."""
+
+    level: int
+    text: str
+
+
+_decoder = msgspec.json.Decoder(Notification)
+
+
+def parse(body: bytes) -> Notification:
+    """Read a webhook's body. Raises `ValueError` when it is none."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a notification of Alertmanager: {error}") from error
+
+
+def log_line(alert: NotifiedAlert) -> LogLine:
+    """The alert as one line; a firing critical one is logged as CRITICAL."""
+    labels, notes = alert.labels, alert.annotations
+    what = notes.get("summary") or labels.get("alertname", "alert")
+    parts = [
+        f"ALERT {alert.status.upper()} {alert.severity.upper()} {labels.get('alertname', '?')}: {what}",
+        notes.get("description", ""),
+        f"component={labels.get('component', '?')} device={labels.get('device', '?')} since={alert.starts_at}",
+        f"alert_id={notes['alert_id']}" if notes.get("alert_id") else "",
+        f"Do: {notes['suggested_actions']}" if alert.status == "firing" and notes.get("suggested_actions") else "",
+        f"Runbook: {notes['runbook_url']}" if alert.status == "firing" and notes.get("runbook_url") else "",
+    ]
+    level = LEVELS[alert.severity] if alert.status == "firing" else logging.INFO
+    return LogLine(level, " | ".join(part for part in parts if part))
+
+
+def record(tx: Transaction, notification: Notification) -> None:
+    """Count the notification's alerts and keep them as history."""
+    for alert in notification.alerts:
+        status = alert.status if alert.status in STATUSES else "firing"
+        tx.inc(NOTIFICATIONS_LOGGED, (status, alert.severity))
+        tx.append(
+            HISTORY,
+            tx.now,
+            {
+                "status": status,
+                "labels": alert.labels,
+                "annotations": {name: alert.annotations[name] for name in QUOTED if name in alert.annotations},
+                "starts_at": alert.starts_at,
+                "ends_at": alert.ends_at,
+                "fingerprint": alert.fingerprint,
+            },
+        )
