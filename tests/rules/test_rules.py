@@ -1,0 +1,142 @@
+"""Prometheus' configuration and rules: valid, proven by promtool, documented, and on metrics that exist."""
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.servers import Programs, check
+
+from vv_exporter.metrics import all_metrics
+from vv_exporter.settings import RUNBOOK_BASE_URL
+
+ROOT = Path(__file__).parents[2]
+RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
+PROOFS = sorted(Path(__file__).parent.glob("*_test.yml"))
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+SEVERITIES = {"none", "info", "warning", "error", "critical"}
+
+Rule = dict[str, Any]
+
+
+def all_rules() -> Iterator[Rule]:
+    for file in RULES:
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            yield from group["rules"]
+
+
+ALERTS = [rule for rule in all_rules() if "alert" in rule]
+NAMES = {rule["alert"] for rule in ALERTS}
+
+
+def ids(rule: Rule) -> str:
+    return f"{rule['alert']}-{rule['labels']['severity']}"
+
+
+def proven() -> dict[str, set[str]]:
+    """The alerts with a test in which they fire, with all their labels and annotations, and those severities."""
+    found: dict[str, set[str]] = {}
+    for file in PROOFS:
+        for test in yaml.safe_load(file.read_text())["tests"]:
+            for case in test.get("alert_rule_test", []):
+                for alert in case["exp_alerts"]:
+                    found.setdefault(case["alertname"], set()).add(alert["exp_labels"]["severity"])
+    return found
+
+
+def refuted() -> set[str]:
+    """The alerts with a test in which they do not fire."""
+    return {
+        case["alertname"]
+        for file in PROOFS
+        for test in yaml.safe_load(file.read_text())["tests"]
+        for case in test.get("alert_rule_test", [])
+        if not case["exp_alerts"]
+    }
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda path: path.stem)
+def test_promtool_proves_the_rules(proof: Path, programs: Programs) -> None:
+    assert "SUCCESS" in check(programs.promtool, "test", "rules", proof)
+
+
+@pytest.mark.prometheus
+def test_rules_are_valid_and_lint_clean(programs: Programs) -> None:
+    check(programs.promtool, "check", "rules", "--lint=all", "--lint-fatal", *RULES)
+
+
+@pytest.mark.prometheus
+def test_configuration_is_valid_as_committed(programs: Programs) -> None:
+    said = check(
+        programs.promtool, "check", "config", "--lint=all", "--lint-fatal", ROOT / "prometheus" / "prometheus.yml"
+    )
+
+    assert f"{len(RULES)} rule files found" in said
+
+
+def test_each_alert_is_proven_to_fire_in_each_of_its_severities() -> None:
+    expected: dict[str, set[str]] = {}
+    for rule in ALERTS:
+        expected.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])
+
+    assert proven() == expected
+
+
+def test_each_alert_is_proven_not_to_fire_without_cause() -> None:
+    assert refuted() == NAMES
+
+
+def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
+    assert {path.stem for path in RUNBOOKS} == NAMES
+
+
+@pytest.mark.parametrize("runbook", RUNBOOKS, ids=lambda path: path.stem)
+def test_runbook_says_what_the_one_who_is_woken_needs(runbook: Path) -> None:
+    text = runbook.read_text()
+    chapters = dict(zip(*[iter(re.split(r"^## (.+)\n", text, flags=re.MULTILINE)[1:])] * 2, strict=True))
+
+    assert text.startswith(f"# {runbook.stem}\n")
+    assert list(chapters) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+    assert all(chapter.strip() for chapter in chapters.values())
+    assert "```sh" in chapters["Diagnosis"]
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=ids)
+def test_alert_carries_what_every_notification_needs(rule: Rule) -> None:
+    annotations = rule["annotations"]
+    actions = annotations["suggested_actions"].splitlines()
+
+    assert rule["labels"]["severity"] in SEVERITIES
+    assert rule["labels"]["component"]
+    assert annotations["summary"]
+    assert annotations["description"].endswith(".")
+    assert "\n" not in annotations["summary"] + annotations["description"]
+    assert [line.split(". ")[0] for line in actions] == [str(n + 1) for n in range(len(actions))]
+    assert annotations["runbook_url"] == f"{RUNBOOK_BASE_URL}/{rule['alert']}.md"
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=ids)
+def test_labels_do_not_change_with_the_value(rule: Rule) -> None:
+    assert "$value" not in str(rule["labels"])
+
+
+def test_rules_use_metrics_that_exist() -> None:
+    samples = {name for metric in all_metrics().values() for name in metric.sample_names()}
+    recorded = {rule["record"] for rule in all_rules() if "record" in rule}
+    text = "".join(rule["expr"] + str(rule.get("annotations", "")) for rule in all_rules())
+    series = set(re.findall(r"(?:\w+:)?vv_\w+(?::\w+)?", text))
+
+    assert {name for name in series if ":" not in name} <= samples
+    assert {name for name in series if ":" in name} == recorded
+
+
+def test_rules_use_collectors_that_exist() -> None:
+    text = "".join(rule["expr"] for rule in all_rules())
+    named = set(re.findall(r'collector="(\w+)"', text))
+
+    assert named
+    assert [name for name in named if importlib.util.find_spec(f"vv_exporter.collectors.{name}") is None] == []
