@@ -1,0 +1,54 @@
+"""What Alertmanager is told of an alert."""
+
+from vv_exporter.openalerts import OpenAlert
+from vv_exporter.relay.payload import payload
+
+ALERT = OpenAlert(
+    id="0190",
+    key="abcd",
+    severity="critical",
+    title="Signing failed",
+    component="logline_generator.py",
+    first=1_700_000_000.0,
+    last=1_700_000_600.0,
+    ends=1_700_001_500.0,
+    details="key 7 cannot be read",
+    context={"video": "a.mp4", "video_sha256": "ab", "camera": "door"},
+    suggested_actions="Look at the key.",
+    count=38,
+)
+
+
+def test_what_identifies_it_is_a_label_and_the_rest_an_annotation() -> None:
+    sent = payload(ALERT, "edge-1", "https://runbooks/VVEvent.md", "http://127.0.0.1:19461")
+
+    assert sent["labels"] == {
+        "alertname": "VVEvent",
+        "severity": "critical",
+        "component": "logline_generator.py",
+        "device": "edge-1",
+        "title": "Signing failed",
+        "alert_key": "abcd",
+    }
+    assert sent["annotations"] == {
+        "summary": "Signing failed",
+        "description": "key 7 cannot be read\nvideo: a.mp4\nvideo_sha256: ab\ncamera: door\n"
+        "repeated 37 times since 2023-11-14T22:13:20Z",
+        "suggested_actions": "Look at the key.",
+        "alert_id": "0190",
+        "hostname": "edge-1",
+        "timestamp": "2023-11-14T22:13:20Z",
+        "count": "38",
+        "runbook_url": "https://runbooks/VVEvent.md",
+        "video": "a.mp4",
+        "video_sha256": "ab",
+    }
+    assert (sent["startsAt"], sent["endsAt"]) == ("2023-11-14T22:13:20Z", "2023-11-14T22:38:20Z")
+
+
+def test_no_annotation_is_empty() -> None:
+    bare = OpenAlert(id="1", key="k", severity="info", title="T", component="", first=0.0, last=0.0, ends=1.0)
+    sent = payload(bare, "edge-1", "u", "g")
+
+    assert all(sent["annotations"].values())
+    assert sent["labels"]["component"] == "unknown"

@@ -1,0 +1,187 @@
+"""The configuration is read strictly, and every complaint names its key and the cure."""
+
+from pathlib import Path
+
+import pytest
+
+from vv_exporter.settings import FreeSpace, Settings, SettingsError, load, variables
+
+
+def problems(environ: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as error:
+        load(environ)
+    return error.value.problems
+
+
+def problem(environ: dict[str, str]) -> str:
+    (only,) = problems(environ)
+    return only
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "vv.yml"
+
+
+def with_file(config: Path, text: str, **environ: str) -> dict[str, str]:
+    config.write_text(text)
+    return {"VV_CONFIG": str(config), **environ}
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = load({})
+
+    assert settings.exporter_port == 19461
+    assert settings.scrape_interval == 10
+    assert settings.disk_warning_free == FreeSpace(0.2, 50_000_000_000)
+    assert settings.disk_critical_free == FreeSpace(0.1, 10_000_000_000)
+    assert settings.logs == settings.state_dir / "logs"
+    assert not settings.slack_webhook_url
+    assert settings.alertmanager == "http://127.0.0.1:9093"
+
+
+def test_the_environment_wins_over_the_file(config: Path) -> None:
+    text = "settings: {VV_DEVICE_ID: from-file, VV_EXPORTER_PORT: 9000, DISK_WARNING_FREE: 30%}"
+    settings = load(with_file(config, text, VV_DEVICE_ID="from-environment"))
+
+    assert settings.device_id == "from-environment"
+    assert settings.exporter_port == 9000
+    assert settings.disk_warning_free == FreeSpace(0.3, None)
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert load({"VV_EXPORTER_PORT": "", "SLACK_WEBHOOK_URL": ""}) == load({})
+
+
+def test_sections_of_the_file(config: Path) -> None:
+    text = """
+stages:
+  scan_video: {limit: 15m}
+jobs:
+  cleanup: {schedule: "0 3 * * *", timezone: Europe/Lisbon, grace: 30m}
+containers:
+  essential: [agent_dvr]
+"""
+    settings = load(with_file(config, text))
+
+    assert settings.stages["scan_video"].limit == 900
+    assert settings.jobs["cleanup"].grace == 1800
+    assert settings.containers.essential == ("agent_dvr",)
+
+
+def test_the_environments_limit_of_a_stage_wins(config: Path) -> None:
+    text = "stages: {scan_video: {limit: 15m}, summarize_scene: {limit: 1m}}"
+    settings = load(with_file(config, text, MAX_PROCESSING_TIME_SCAN_VIDEO="90"))
+
+    assert settings.stages["scan_video"].limit == 90
+    assert settings.stages["summarize_scene"].limit == 60
+
+
+def test_a_secret_can_be_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "slack"
+    file.write_text("https://hooks.example/T/B/x\n")
+
+    assert load({"SLACK_WEBHOOK_URL_FILE": str(file)}).slack_webhook_url.value == "https://hooks.example/T/B/x"
+
+
+def test_a_secret_is_never_shown() -> None:
+    settings = load({"PAGERDUTY_ROUTING_KEY": "r0ut1ng", "WEBHOOK_URL": "http://h/s3cret"})
+
+    shown = f"{settings!r} {settings} {settings.pagerduty_routing_key}"
+    assert "r0ut1ng" not in shown
+    assert "s3cret" not in shown
+
+
+def test_a_wrong_secret_is_not_quoted() -> None:
+    assert "s3cret" not in problem({"SLACK_WEBHOOK_URL": "ftp://host/s3cret"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"VV_SCRAPE_INTERVAL": "soon"}, "VV_SCRAPE_INTERVAL: "),
+        ({"VV_SCRAPE_INTERVAL": "100ms"}, "VV_SCRAPE_INTERVAL: "),
+        ({"VV_ALERT_WINDOW": "0"}, "VV_ALERT_WINDOW: '0' must be longer than 0"),
+        ({"MAX_PROCESSING_TIME_SCAN_VIDEO": "-5"}, "MAX_PROCESSING_TIME_SCAN_VIDEO: "),
+        ({"VV_EXPORTER_PORT": "http"}, "VV_EXPORTER_PORT: 'http' is not a port; give a number from 1 to 65535"),
+        ({"VV_EXPORTER_PORT": "70000"}, "VV_EXPORTER_PORT: '70000' is not a port"),
+        ({"VV_EXPORTER_PORT": "9090"}, "VV_PROMETHEUS_PORT: 9090 is the port of VV_EXPORTER_PORT too"),
+        ({"VV_STATE_DIR": "state"}, "VV_STATE_DIR: 'state' is not an absolute path; begin it with /"),
+        ({"VV_DEVICE_ID": "two words"}, "VV_DEVICE_ID: letters, digits"),
+        ({"DISK_WARNING_FREE": "20"}, "DISK_CRITICAL_FREE: is above DISK_WARNING_FREE"),
+        ({"DISK_WARNING_FREE": "120%"}, "DISK_WARNING_FREE: '120%' is not between 0% and 100%"),
+        ({"DISK_WARNING_FREE": "x%"}, "DISK_WARNING_FREE: 'x%' is not a percentage"),
+        ({"DISK_CRITICAL_FREE": "lots"}, "DISK_CRITICAL_FREE: "),
+        ({"SLACK_WEBHOOK_URL": "hooks"}, "SLACK_WEBHOOK_URL: must be a URL"),
+        ({"SLACK_WEBHOOK_URL_FILE": "/nowhere/slack"}, "SLACK_WEBHOOK_URL: SLACK_WEBHOOK_URL_FILE: /nowhere/slack cannot"),
+        ({"TELEGRAM_BOT_TOKEN": "t"}, "TELEGRAM_CHAT_ID: is not set, but TELEGRAM_BOT_TOKEN is"),
+        ({"VV_CONFIG": "/nowhere/vv.yml"}, "VV_CONFIG: /nowhere/vv.yml cannot be read (No such file or directory)"),
+        ({"VV_STATEDIR": "/x"}, "VV_STATEDIR: unknown key; did you mean VV_STATE_DIR?"),
+        ({"DISK_WARNING_FRE": "5%"}, "DISK_WARNING_FRE: unknown key; did you mean DISK_WARNING_FREE?"),
+        ({"VV_HISTORY_DAYS": "0"}, "VV_HISTORY_DAYS: '0' is not a whole number above 0"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(environ: dict[str, str], said: str) -> None:
+    assert problem(environ).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("settings: {VV_DEVICE: x}", "VV_DEVICE: unknown key in vv.yml below settings:"),
+        ("jbos: {}", "unknown key `jbos`; its sections are settings, stages, jobs, containers"),
+        ("stages: {scan: {limit: soon}}", "stages.scan: "),
+        ("stages: {scan: {limits: 5}}", "stages.scan: unknown key `limits`; known keys: limit"),
+        ("jobs: {nightly: {}}", "jobs.nightly: missing required field `schedule`"),
+        ('jobs: {nightly: {schedule: "61 * * * *"}}', "jobs.nightly.schedule: '61 * * * *' is not a cron expression"),
+        ('jobs: {nightly: {schedule: "1 * * * *", timezone: Mars/Base}}', "jobs.nightly.timezone: 'Mars/Base' is not known"),
+        ("containers: {essential: 5}", "containers: "),
+        ("a: b: c", "is not valid YAML"),
+        ("stages: {}\nstages: {}", "stages stands twice"),
+        ("- list", "VV_CONFIG: "),
+    ],
+)
+def test_a_wrong_file_is_told_with_the_key(config: Path, text: str, said: str) -> None:
+    assert said in problem(with_file(config, text))
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    told = problems({"VV_EXPORTER_PORT": "x", "VV_SCRAPE_INTERVAL": "y", "VV_CONFIG": "/nowhere"})
+
+    assert [line.partition(":")[0] for line in told] == ["VV_CONFIG", "VV_EXPORTER_PORT", "VV_SCRAPE_INTERVAL"]
+
+
+def test_an_unreadable_secret_is_told_without_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"\xff\xfes3cret")
+
+    assert problem({"OPSGENIE_API_KEY_FILE": str(file)}) == (
+        f"OPSGENIE_API_KEY: OPSGENIE_API_KEY_FILE: {file} is not text; it must hold the secret alone"
+    )
+    file.write_text("")
+    assert problem({"OPSGENIE_API_KEY_FILE": str(file)}).endswith("is empty; put the secret into it")
+
+
+def test_other_programs_variables_are_none_of_our_business() -> None:
+    assert load({"VV_CAMERA_COLOUR": "green", "HOME": "/root"}) == load({})
+
+
+def test_every_variable_says_what_it_means() -> None:
+    for variable in variables().values():
+        assert variable.meaning.endswith("."), variable.name
+    assert len({variable.name for variable in variables().values()}) == len(variables())
+
+
+def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "slack"
+    file.write_text("https://h/x")
+
+    assert "are both set; keep one" in problem({"SLACK_WEBHOOK_URL": "https://h/y", "SLACK_WEBHOOK_URL_FILE": str(file)})
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load({})
+
+    with pytest.raises(AttributeError):
+        settings.device_id = "other"  # type: ignore[misc]
+    assert isinstance(settings, Settings)
