@@ -1,0 +1,87 @@
+"""Alertmanager's configuration and templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vv_exporter.render import base, channels
+from vv_exporter.settings import Settings
+
+LINKS = "links.tmpl"
+
+
+def config(source: Path, settings: Settings, out: Path) -> str:
+    """The text of alertmanager.yml, for a folder `out` (absolute)."""
+    return base.dump(document(base.load(source / "alertmanager" / "alertmanager.yml"), settings, out))
+
+
+def document(committed: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
+    """The committed alertmanager.yml with the configured channels only, and absolute paths.
+
+    A receiver that loses its last entry goes, and so do its routes; one that is committed empty stays.
+    """
+    receivers = [_receiver(receiver, settings, out) for receiver in committed["receivers"]]
+    emptied = {
+        after["name"]
+        for before, after in zip(committed["receivers"], receivers, strict=True)
+        if len(before) > 1 and len(after) == 1
+    }
+    return committed | {
+        "templates": [str(out / pattern) for pattern in committed["templates"]],
+        "route": _without(committed["route"], emptied),
+        "receivers": [receiver for receiver in receivers if receiver["name"] not in emptied],
+    }
+
+
+def templates(source: Path, settings: Settings) -> dict[str, str]:
+    """The template files by name; the one with links is written for this device."""
+    found = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in sorted((source / "alertmanager" / "templates").glob("*.tmpl"))
+    }
+    return found | {LINKS: f'{{{{ define "vv.url.status" }}}}{settings.exporter_url}/{{{{ end }}}}\n'}
+
+
+def _receiver(receiver: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
+    kept: dict[str, Any] = {"name": receiver["name"]}
+    for kind, entries in receiver.items():
+        if kind == "name":
+            continue
+        entries = [adapted for entry in entries for adapted in _entry(entry, settings, out)]
+        if entries:
+            kept[kind] = entries
+    return kept
+
+
+def _entry(entry: dict[str, Any], settings: Settings, out: Path) -> Iterator[dict[str, Any]]:
+    """The entry as it runs, or nothing if its channel is not configured."""
+    channel = channels.owner(secret_files(entry))
+    if channel.configured(settings):
+        adapted: dict[str, Any] = _absolute(channel.adapt(entry, settings), out)
+        yield adapted
+
+
+def secret_files(entry: Any) -> Iterator[str]:
+    """The names of the files below secrets/ that an entry refers to."""
+    if isinstance(entry, dict):
+        for value in entry.values():
+            yield from secret_files(value)
+    elif isinstance(entry, str) and entry.startswith("secrets/"):
+        yield entry.removeprefix("secrets/")
+
+
+def _absolute(value: Any, out: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _absolute(item, out) for key, item in value.items()}
+    if isinstance(value, str) and value.startswith("secrets/"):
+        return str(out / value)
+    return value
+
+
+def _without(route: dict[str, Any], receivers: set[str]) -> dict[str, Any]:
+    if "routes" not in route:
+        return route
+    kept = [_without(child, receivers) for child in route["routes"] if child.get("receiver") not in receivers]
+    return {key: value for key, value in route.items() if key != "routes"} | ({"routes": kept} if kept else {})

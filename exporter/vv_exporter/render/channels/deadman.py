@@ -1,0 +1,10 @@
+"""The dead man's switch: an outside check that complains when it no longer hears the Watchdog."""
+
+from vv_exporter.render.channels import Channel
+
+CHANNEL = Channel(
+    title="dead man's switch",
+    needs="DEADMAN_URL",
+    secrets={"deadman-url": lambda settings: settings.deadman_url},
+    configured=lambda settings: bool(settings.deadman_url),
+)

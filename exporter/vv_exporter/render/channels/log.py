@@ -1,0 +1,17 @@
+"""The exporter itself, which writes every notification to app.log. Always on."""
+
+from vv_exporter.render.channels import Channel, Entry
+from vv_exporter.render.token import ensure_token
+from vv_exporter.settings import Secret, Settings
+
+
+def _adapt(entry: Entry, settings: Settings) -> Entry:
+    return entry | {"url": f"{settings.exporter_url}/api/v1/alertmanager"}
+
+
+CHANNEL = Channel(
+    title="app.log",
+    secrets={"exporter-token": lambda settings: Secret(ensure_token(settings).read_text(encoding="ascii").strip())},
+    configured=lambda _: True,
+    adapt=_adapt,
+)

@@ -1,0 +1,62 @@
+"""Prometheus' configuration and rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from vv_exporter.render import base
+from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
+
+
+def config(source: Path, settings: Settings) -> str:
+    """The text of prometheus.yml."""
+    return base.dump(document(base.load(source / "prometheus" / "prometheus.yml"), settings))
+
+
+def document(committed: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The committed prometheus.yml with this device, its addresses and its interval in their places."""
+    interval = f"{settings.scrape_interval:.0f}s"
+    labels = committed["global"].get("external_labels", {}) | {"device": settings.device_id}
+    alertmanager = urlsplit(settings.alertmanager)
+    targets = {
+        "vv-exporter": f"127.0.0.1:{settings.exporter_port}",
+        "prometheus": f"127.0.0.1:{settings.prometheus_port}",
+        "alertmanager": alertmanager.netloc,
+    }
+    return committed | {
+        "global": committed["global"]
+        | {"scrape_interval": interval, "evaluation_interval": interval, "external_labels": labels},
+        "alerting": {"alertmanagers": [_at(alertmanager.scheme, alertmanager.path) | _target(alertmanager.netloc)]},
+        "scrape_configs": [
+            _scrape(job, targets, settings.device_id, alertmanager.scheme, alertmanager.path)
+            for job in committed["scrape_configs"]
+        ],
+    }
+
+
+def rules(source: Path, settings: Settings) -> dict[str, str]:
+    """The rule files by name, with links to where this device's runbooks are."""
+    return {
+        path.name: path.read_text(encoding="utf-8").replace(RUNBOOK_BASE_URL, settings.runbook_base_url)
+        for path in sorted((source / "prometheus" / "rules").glob("*.yml"))
+    }
+
+
+def _scrape(job: dict[str, Any], targets: dict[str, str], device: str, scheme: str, path: str) -> dict[str, Any]:
+    name = job["job_name"]
+    if name not in targets:
+        return job
+    elsewhere = {"scheme": scheme, "metrics_path": f"{path}/metrics"} if name == "alertmanager" else {}
+    default = {"scheme": "http", "metrics_path": "/metrics"}
+    changed = {key: value for key, value in elsewhere.items() if value != default[key]}
+    return job | changed | _target(targets[name], {"device": device})
+
+
+def _at(scheme: str, path: str) -> dict[str, Any]:
+    return ({"scheme": scheme} if scheme != "http" else {}) | ({"path_prefix": path} if path else {})
+
+
+def _target(address: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"static_configs": [{"targets": [address]} | ({"labels": labels} if labels else {})]}
