@@ -369,6 +369,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values, **sections)
 
 
+def secret_files(environ: Mapping[str, str] | None = None) -> dict[str, Path]:
+    """The files that hold secrets, by the key that names each; vv.yml (`VV_CONFIG`) is one if a secret stands in it."""
+    environ = os.environ if environ is None else environ
+    secrets = [variable.name for variable in variables().values() if variable.secret]
+    settings = _read_file(environ, []).settings
+    given = {f"{name}_FILE": environ.get(f"{name}_FILE") or settings.get(f"{name}_FILE") for name in secrets}
+    files = {name: Path(_scalar(path)) for name, path in given.items() if path}
+    if any(name in settings for name in secrets):
+        files["VV_CONFIG"] = Path(environ.get("VV_CONFIG") or DEFAULT_CONFIG)
+    return files
+
+
 def _value(variable: Variable, given: Mapping[str, str]) -> Any:
     default = variable.default if isinstance(variable.default, str) else variable.default()
     text = given.get(variable.name, "")

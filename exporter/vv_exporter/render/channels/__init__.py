@@ -39,6 +39,8 @@ class Channel:
     """An entry of a receiver as committed, with what is configured in its place."""
     problems: Callable[[Settings], Iterable[str]] = _no_problems
     """What cannot be used although it is set, one line each: the key and the cure."""
+    urgent: bool = False
+    """Whether it is told of errors or critical alerts, and meant to be read at once."""
     needs: str = ""
     """The variables that switch it on."""
 

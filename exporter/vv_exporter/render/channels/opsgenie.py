@@ -11,6 +11,7 @@ def _adapt(entry: Entry, settings: Settings) -> Entry:
 CHANNEL = Channel(
     title="Opsgenie",
     needs="OPSGENIE_API_KEY",
+    urgent=True,
     secrets={"opsgenie-api-key": lambda settings: settings.opsgenie_api_key},
     configured=lambda settings: bool(settings.opsgenie_api_key),
     adapt=_adapt,

@@ -11,6 +11,7 @@ def _adapt(entry: Entry, settings: Settings) -> Entry:
 CHANNEL = Channel(
     title="PagerDuty",
     needs="PAGERDUTY_ROUTING_KEY",
+    urgent=True,
     secrets={"pagerduty-routing-key": lambda settings: settings.pagerduty_routing_key},
     configured=lambda settings: bool(settings.pagerduty_routing_key),
     adapt=_adapt,

@@ -20,6 +20,7 @@ def _problems(settings: Settings) -> Iterator[str]:
 CHANNEL = Channel(
     title="Telegram",
     needs="TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT_ID",
+    urgent=True,
     secrets={
         "telegram-bot-token": lambda settings: settings.telegram_bot_token,
         "telegram-chat-id": lambda settings: settings.telegram_chat_id,

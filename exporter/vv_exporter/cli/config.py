@@ -1,0 +1,76 @@
+"""`vv config`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from vv_exporter.settings import Settings
+
+
+@click.group("config")
+def command() -> None:
+    """The configuration: the environment and vv.yml (the environment wins)."""
+
+
+@command.command()
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
+)
+def render(out: Path) -> None:
+    """Write the files that Prometheus and Alertmanager run with, and the secret files that they read (mode 0600)."""
+    from vv_exporter.render import render as write
+    from vv_exporter.settings import load
+
+    settings = load()
+    try:
+        write(settings, out)
+    except OSError as error:
+        raise click.BadParameter(str(error), param_hint="--out") from error
+    click.echo(f"{out}: {_channels(settings)}")
+
+
+@command.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Read everything and say what is wrong, a line each (exit code 2), or which channels are on."""
+    from vv_exporter.render import channels
+    from vv_exporter.settings import SettingsError, load
+
+    try:
+        settings = load()
+        problems = list(channels.problems(settings))
+    except SettingsError as error:
+        problems = list(error.problems)
+    if problems:
+        for problem in problems:
+            click.echo(f"vv: {problem}", err=True)
+        context.exit(2)
+    for warning in _warnings(settings):
+        click.echo(f"vv: warning: {warning}", err=True)
+    click.echo(f"ok: {_channels(settings)}")
+
+
+def _channels(settings: Settings) -> str:
+    from vv_exporter.render.channels import all_channels
+
+    on = [channel.title for channel in all_channels() if channel.configured(settings)]
+    off = [f"{channel.title} ({channel.needs})" for channel in all_channels() if not channel.configured(settings)]
+    return f"device {settings.device_id}; channels on: {', '.join(on)}; off: {', '.join(off) or 'none'}"
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    from vv_exporter.render.channels import all_channels
+    from vv_exporter.settings import secret_files
+
+    for name, path in secret_files().items():
+        if path.stat().st_mode & 0o007:
+            yield f"{name}: others can read {path}; chmod 600 {path}"
+    if not any(channel.configured(settings) for channel in all_channels() if channel.urgent):
+        yield "SLACK_WEBHOOK_URL: neither chat nor pager is configured; errors and critical alerts are in app.log only"
+    if not settings.deadman_url:
+        yield "DEADMAN_URL: is not set; nobody notices when this device falls silent"
