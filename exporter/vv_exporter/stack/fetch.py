@@ -18,10 +18,21 @@ from vv_exporter.stack import tools
 from vv_exporter.stack.apt import Apt, AptError, extract, mirrors
 from vv_exporter.stack.progress import CommandError, Step, step
 
-_ENGINE_PACKAGES = ("docker.io", "busybox-static", "tini")
+_RECENT_PACKAGES = {"docker-compose": "docker-compose"}
+_OWN_PACKAGES = {
+    "dockerd": "docker.io",
+    "containerd": "containerd",
+    "runc": "runc",
+    "docker": "docker.io",
+    "iptables": "iptables",
+    "busybox": "busybox-static",
+}
+"""Which package has which program of a private Docker Engine."""
 _PIP_PACKAGE = "python3-pip-whl"
 _PIP_WHEELS = "usr/share/python-wheels"
-_ENGINE_CLIENT = "docker-cli"  # part of docker.io up to Debian 12
+_ENGINE_CLIENT = "docker-cli"  # a part of docker.io up to Debian 12, a package of its own since
+_RECIPE = f"2: {tools.TOOLS}"
+"""What the fetched tools are made by. The number goes up when they must be made anew."""
 
 ALERTMANAGER_SHARE = b"/usr/share/prometheus/alertmanager"
 _SHARE_DESCRIPTOR = 9
@@ -39,14 +50,18 @@ class FetchError(Exception):
 
 def ensure_tools(folder: Path) -> None:
     """Have Prometheus, promtool, Alertmanager and amtool, new enough. Raises `FetchError`."""
-    if not tools.missing(folder):
+    recipe = folder / "tools"
+    if not tools.missing(folder) and (not recipe.exists() or recipe.read_text() == _RECIPE):
         return
     with _only_one(folder), _workplace(folder) as work:
+        if recipe.exists() and recipe.read_text() != _RECIPE:
+            shutil.rmtree(folder / "bin", ignore_errors=True)
         wanted = tools.missing(folder)
         if not wanted:
             return
         try:
             _fetch_tools(wanted, folder, work)
+            recipe.write_text(_RECIPE)
         except (AptError, CommandError) as error:
             raise FetchError(
                 f"{_names(tool.name for tool in wanted)} could not be fetched: {error}. Put "
@@ -64,7 +79,8 @@ def ensure_engine(folder: Path) -> None:
         if not wanted:
             return
         try:
-            _fetch_engine(folder, work)
+            # All that the machine itself has not: what an earlier fetch brought is made anew with it.
+            _fetch_engine(tools.missing_engine_programs(work), folder, work)
         except (AptError, CommandError) as error:
             raise FetchError(
                 f"{_names(wanted)} could not be fetched: {error}. Install a Docker Engine with compose v2 "
@@ -148,36 +164,47 @@ def relocate_share(program: bytes) -> bytes:
     return program.replace(ALERTMANAGER_SHARE, prefix + padding + number)
 
 
-def _fetch_engine(folder: Path, work: Path) -> None:
+def _fetch_engine(wanted: Sequence[str], folder: Path, work: Path) -> None:
     with step("Fetching a private Docker Engine with compose (about 80 MB, once)") as shown:
-        # The Engine from the machine's own release, so that it fits the libraries of this machine.
-        mirrors()
-        own = Apt(work / "own")
-        own.update(shown)
-        try:
-            packages = own.download_with_dependencies([*_ENGINE_PACKAGES, _ENGINE_CLIENT], shown)
-        except AptError:
-            packages = own.download_with_dependencies(_ENGINE_PACKAGES, shown)
-        root = work / "engine"
-        extract(packages, root)
-        compose = _recent(work, shown).download(["docker-compose"], work / "packages", shown)
-        extract(compose, root)
+        final, root = folder / "engine", work / "engine"
+        root.mkdir()
+        if any(name in _OWN_PACKAGES for name in wanted):
+            extract(_own_packages(wanted, work, shown), root)
+        recent = [_RECENT_PACKAGES[name] for name in wanted if name in _RECENT_PACKAGES]
+        if recent:
+            extract(_recent(work, shown).download(recent, work / "packages", shown), root)
         _link_engine_programs(root)
-        final = folder / "engine"
         if final.exists():
             shutil.rmtree(final)
         root.rename(final)
 
 
+def _own_packages(wanted: Sequence[str], work: Path, shown: Step) -> list[Path]:
+    """From the machine's own release, so that they fit its libraries."""
+    mirrors()
+    apt = Apt(work / "own")
+    apt.update(shown)
+    packages = sorted({_OWN_PACKAGES[name] for name in wanted if name in _OWN_PACKAGES})
+    if {"docker", "dockerd"} & set(wanted):  # a client that fits the Engine, whatever else PATH has
+        try:
+            return apt.download_with_dependencies([*packages, _ENGINE_CLIENT], shown)
+        except AptError:
+            pass
+    return apt.download_with_dependencies(packages, shown)
+
+
 def _link_engine_programs(root: Path) -> None:
     """What the packages' own scripts would have done: choose an iptables; make compose a plugin of `docker`."""
-    (root / "bin").mkdir(exist_ok=True)
-    for name in ("iptables", "ip6tables"):
-        if (root / "usr/sbin/xtables-nft-multi").exists():
-            (root / "bin" / name).symlink_to("../usr/sbin/xtables-nft-multi")
-    plugins = root / "config" / "cli-plugins"
-    plugins.mkdir(parents=True)
-    (plugins / "docker-compose").symlink_to("../../usr/libexec/docker/cli-plugins/docker-compose")
+    links = {
+        "bin/iptables": "../usr/sbin/xtables-nft-multi",
+        "bin/ip6tables": "../usr/sbin/xtables-nft-multi",
+        "config/cli-plugins/docker-compose": "../../usr/libexec/docker/cli-plugins/docker-compose",
+    }
+    for name, target in links.items():
+        link = root / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if (link.parent / target).exists() and not link.is_symlink():
+            link.symlink_to(target)
 
 
 def _move(source: Path, target: Path) -> None:
@@ -230,6 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except FetchError as error:
             print(error, file=sys.stderr)
             status = 1
+        except KeyboardInterrupt:
+            return 130
     return status
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 Version = tuple[int, ...]
 
+_PLUGIN_FOLDERS = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins")
+"""Where packages put compose v2: https://docs.docker.com/compose/install/linux/"""
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -95,7 +98,7 @@ def engine_environment(folder: Path | None = None) -> dict[str, str]:
     libraries = [root / part / triplet for part in ("usr/lib", "lib")]
     environment = dict(os.environ)
     # /usr/sbin is not on the PATH of everyone, and an installed Engine needs it.
-    path = [*map(str, programs), environment.get("PATH", ""), "/usr/sbin", "/sbin"]
+    path = [*map(str, programs), environment.get("PATH", ""), "/usr/sbin", "/sbin", *_PLUGIN_FOLDERS]
     environment["PATH"] = os.pathsep.join(path)
     environment["DOCKER_CONFIG"] = str(root / "config")
     present = [str(library) for library in libraries if library.is_dir()]

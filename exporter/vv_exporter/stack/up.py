@@ -51,8 +51,11 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Path | None = 
     except fetch.FetchError as error:
         raise StackError(str(error)) from error
     folder = settings.state_dir / "stack"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    render(settings, folder / "config")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        render(settings, folder / "config")
+    except OSError as error:
+        raise SettingsError([f"VV_STATE_DIR: {folder} cannot be written: {error}; name another folder"]) from error
     parts = _parts(settings, folder, environment)
     with _asked_to_stop() as stop, _stopping() as started, contextlib.suppress(_Stopped):
         for part in parts:
