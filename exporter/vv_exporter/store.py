@@ -75,6 +75,14 @@ class Transaction:
         self.history: list[tuple[str, float, bytes]] = []
         self._added: dict[str, int] = {}
 
+    def ensure(self, metric: Metric, *all_labels: Labels) -> None:
+        """Let series begin at 0 before anything is counted in them, so that Prometheus sees their first event."""
+        for labels in all_labels:
+            if self.find(metric, labels) is None:
+                series = self._admitted(metric, labels)
+                if series is not None:
+                    self.series[metric.name, labels] = series
+
     def inc(self, metric: Metric, labels: Labels = (), amount: float = 1.0) -> None:
         """Add to a counter; a series that is new starts at 0 now."""
         current = self._admitted(metric, labels)
@@ -91,7 +99,7 @@ class Transaction:
         """Count one observation of a histogram."""
         current = self._admitted(metric, labels)
         if current is not None:
-            counts = list(current.counts or (0,) * (len(metric.buckets) + 1))
+            counts = list(current.counts)
             counts[bisect_left(metric.buckets, value)] += 1
             self.series[metric.name, labels] = Series(current.value + value, current.created, tuple(counts))
 
@@ -158,7 +166,7 @@ class Transaction:
                 self.inc(SERIES_LIMITED, (metric.name,))
             return None
         self._added[metric.name] = added + 1
-        return Series(0.0, self.now)
+        return Series(0.0, self.now, (0,) * (len(metric.buckets) + 1) if metric.type == "histogram" else ())
 
 
 class Store:

@@ -16,7 +16,6 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
-from vv_exporter.journal.folds import ensure
 from vv_exporter.journal.folds.jobs import RESULTS
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.jobs import (
@@ -71,7 +70,7 @@ class JobsCollector:
             for name in tx.docs(SCHEDULED).keys() - self._jobs.keys():
                 tx.delete(SCHEDULED, name)
             for name, job in self._jobs.items():
-                ensure(tx, JOB_RUNS, *((name, result) for result in RESULTS))
+                tx.ensure(JOB_RUNS, *((name, result) for result in RESULTS))
                 known = tx.get(SCHEDULED, name)
                 if known is None or (known.schedule, known.timezone) != (job.schedule, job.timezone):
                     tx.put(SCHEDULED, name, ScheduledJob(tx.now, job.schedule, job.timezone))

@@ -91,6 +91,23 @@ def test_histograms_count_into_the_bucket_whose_bound_holds_them(path: Path) -> 
     assert series.value == pytest.approx(bounds[0] * 2 + 0.01 + bounds[-1] + 1)
 
 
+def test_series_can_begin_at_0(path: Path) -> None:
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.ensure(STAGE_DURATION, ("scan", "success"), ("scan", "failure"))
+        tx.ensure(EVENTS, ("alert",))
+        tx.observe(STAGE_DURATION, ("scan", "success"), 1.0)
+        tx.ensure(STAGE_DURATION, ("scan", "success"))
+    store.close()
+
+    again = Store(path, Clock())
+    assert {labels[1]: sum(series.counts) for labels, series in again.series(STAGE_DURATION)} == {
+        "success": 1,
+        "failure": 0,
+    }
+    assert again.value(EVENTS, ("alert",)) == 0
+
+
 def test_a_histogram_with_other_bounds_starts_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(path, Clock())
     with store.transaction() as tx:

@@ -51,10 +51,3 @@ def latest(tx: Transaction, metric: Metric, labels: tuple[str, ...], timestamp: 
     """Move a timestamp forward, never back: files of several writers are not read in the order of their events."""
     if timestamp > (tx.value(metric, labels) or 0.0):
         tx.set(metric, labels, timestamp)
-
-
-def ensure(tx: Transaction, metric: Metric, *all_labels: tuple[str, ...]) -> None:
-    """Let series begin at 0 before anything is counted in them, so that `increase` sees the first event."""
-    for labels in all_labels:
-        if tx.find(metric, labels) is None:
-            tx.inc(metric, labels, 0.0)

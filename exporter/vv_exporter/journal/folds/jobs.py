@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
 from vv_exporter.journal.events import Heartbeat, JobFinished, JobStarted
-from vv_exporter.journal.folds import Handler, Source, ensure, latest
+from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.journal.folds.stages import CRASH
 from vv_exporter.metrics.jobs import (
     JOB_LAST_COMPLETION,
@@ -23,7 +23,7 @@ RESULTS = ("success", "failure", "crashed")
 
 def started(tx: Transaction, event: JobStarted, source: Source, settings: Settings) -> None:
     """A run begins."""
-    ensure(tx, JOB_RUNS, *((event.job, result) for result in RESULTS))
+    tx.ensure(JOB_RUNS, *((event.job, result) for result in RESULTS))
     latest(tx, JOB_LAST_START, (event.job,), event.ts)
     tx.put(
         JOB_RUNS_OPEN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.journal.events import StageFinished, StageStarted
-from vv_exporter.journal.folds import Handler, Source, ensure, latest
+from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
     STAGE_DURATION,
@@ -25,8 +25,8 @@ def started(tx: Transaction, event: StageStarted, source: Source, settings: Sett
     limit = event.limit
     if limit is None and configured is not None and configured.limit is not None:
         limit = float(configured.limit)
-    ensure(tx, STAGE_DURATION, *((event.stage, outcome) for outcome in OUTCOMES))
-    ensure(tx, STAGE_OVERRUNS, (event.stage,))
+    tx.ensure(STAGE_DURATION, *((event.stage, outcome) for outcome in OUTCOMES))
+    tx.ensure(STAGE_OVERRUNS, (event.stage,))
     tx.put(
         STAGE_RUNS,
         event.run,

@@ -1,0 +1,51 @@
+"""`POST /api/v1/alertmanager`: Alertmanager's webhook, with a bearer token (RFC 6750)."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Iterable
+
+from werkzeug import Request, Response
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from vv_exporter.notifications import log_line, parse, record
+from vv_exporter.render.token import ensure_token
+from vv_exporter.store import StoreError
+from vv_exporter.web.routes import Route, Site
+
+log = logging.getLogger("alerts")
+
+
+def build(site: Site) -> Iterable[Route]:
+    """The route. What is not answered with 2xx is sent again, so a notification is logged only once it is kept."""
+    store = site.context.store
+    token = ensure_token(site.context.settings).read_text(encoding="ascii").strip()
+
+    def receive(request: Request) -> Response:
+        given = request.authorization
+        if (
+            given is None
+            or given.type != "bearer"
+            or not hmac.compare_digest((given.token or "").encode(), token.encode())
+        ):
+            raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
+        try:
+            notification = parse(request.get_data())
+        except ValueError as error:
+            return _plain(400, str(error))
+        try:
+            with store.transaction() as tx:
+                record(tx, notification)
+        except StoreError as error:
+            return _plain(503, str(error))
+        for line in map(log_line, notification.alerts):
+            log.log(line.level, "%s", line.text)
+        return _plain(200, "ok")
+
+    yield Route("/api/v1/alertmanager", receive, methods=("POST",), at_once=2, own_auth=True)
+
+
+def _plain(status: int, text: str) -> Response:
+    return Response(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
