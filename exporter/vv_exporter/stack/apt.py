@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vv_exporter.stack.progress import CommandError, Step, last_lines
+from vv_exporter.stack.progress import Step, last_lines, run
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 RECENT = "forky"
@@ -190,10 +190,8 @@ def _reason(log: Path) -> str:
     return errors[0] if errors else last_lines(log, 1).strip()
 
 
-def extract(packages: Iterable[Path], into: Path) -> None:
+def extract(packages: Iterable[Path], into: Path, shown: Step) -> None:
     """Unpack packages into a folder; no script of theirs is run. Raises `CommandError`."""
     into.mkdir(parents=True, exist_ok=True)
     for package in packages:
-        done = subprocess.run(["dpkg-deb", "-x", str(package), str(into)], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise CommandError(f"{package.name} cannot be unpacked: {done.stderr.strip()}")
+        run(["dpkg-deb", "-x", str(package), str(into)], shown, into.with_suffix(".log"))

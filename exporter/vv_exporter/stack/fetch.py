@@ -93,8 +93,8 @@ def fetch_pip(folder: Path) -> Path:
     with _only_one(folder), _workplace(folder) as work:
         with step("Fetching pip") as shown:
             apt = _recent(work, shown)
-            extract(apt.download([_PIP_PACKAGE], work / "packages", shown), work)
-        (wheel,) = (work / _PIP_WHEELS).glob("pip-*.whl")
+            extract(apt.download([_PIP_PACKAGE], work / "packages", shown), work / "root", shown)
+        (wheel,) = (work / "root" / _PIP_WHEELS).glob("pip-*.whl")
         kept = folder / wheel.name
         _move(wheel, kept)
     return kept
@@ -105,7 +105,7 @@ def _fetch_tools(wanted: Sequence[tools.Tool], folder: Path, work: Path) -> None
     with step(f"Fetching {_names(tool.name for tool in wanted)} (about 60 MB, once)") as shown:
         apt = _recent(work, shown)
         root = work / "root"
-        extract(apt.download(packages, work / "packages", shown), root)
+        extract(apt.download(packages, work / "packages", shown), root, shown)
         for tool in wanted:
             _check(tool, root / tool.member)
         for tool in wanted:
@@ -169,10 +169,10 @@ def _fetch_engine(wanted: Sequence[str], folder: Path, work: Path) -> None:
         final, root = folder / "engine", work / "engine"
         root.mkdir()
         if any(name in _OWN_PACKAGES for name in wanted):
-            extract(_own_packages(wanted, work, shown), root)
+            extract(_own_packages(wanted, work, shown), root, shown)
         recent = [_RECENT_PACKAGES[name] for name in wanted if name in _RECENT_PACKAGES]
         if recent:
-            extract(_recent(work, shown).download(recent, work / "packages", shown), root)
+            extract(_recent(work, shown).download(recent, work / "packages", shown), root, shown)
         _link_engine_programs(root)
         if final.exists():
             shutil.rmtree(final)
