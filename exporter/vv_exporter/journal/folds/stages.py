@@ -25,8 +25,9 @@ def started(tx: Transaction, event: StageStarted, source: Source, settings: Sett
     limit = event.limit
     if limit is None and configured is not None and configured.limit is not None:
         limit = float(configured.limit)
-    tx.ensure(STAGE_DURATION, *((event.stage, outcome) for outcome in OUTCOMES))
-    tx.ensure(STAGE_OVERRUNS, (event.stage,))
+    if tx.find(STAGE_OVERRUNS, (event.stage,)) is None:
+        tx.ensure(STAGE_DURATION, *((event.stage, outcome) for outcome in OUTCOMES))
+        tx.ensure(STAGE_OVERRUNS, (event.stage,))
     tx.put(
         STAGE_RUNS,
         event.run,
