@@ -19,7 +19,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from cheroot.makefile import MakeFile
-from cheroot.server import HTTPConnection
+from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.wsgi import Server as WSGIServer
 
 from vv_exporter.web.app import MAX_BODY, App
@@ -86,7 +86,23 @@ class _Socket:
         return getattr(self.plain, name)
 
 
+class _Request(HTTPRequest):
+    def read_request_headers(self) -> bool:
+        """Read them; a body must say its length in digits, so that no two readings of it are possible."""
+        if not super().read_request_headers():  # type: ignore[no-untyped-call]
+            return False
+        if b"Transfer-Encoding" in self.inheaders:
+            self.simple_response("411 Length Required", "Send the body with a Content-Length.\n")
+            return False
+        if not self.inheaders.get(b"Content-Length", b"0").isdigit():
+            self.simple_response("400 Bad Request", "Content-Length is no number.\n")
+            return False
+        return True
+
+
 class _Connection(HTTPConnection):
+    RequestHandlerClass = _Request
+
     def __init__(self, server: _Server, sock: socket.socket, makefile: Callable[..., Any] = MakeFile) -> None:
         super().__init__(server, _Socket(sock, server.others_wait), makefile)
         self._greeted = not isinstance(sock, ssl.SSLSocket)
@@ -113,6 +129,7 @@ class _Server(WSGIServer):
     ConnectionClass = _Connection
     max_request_header_size = MAX_HEAD
     max_request_body_size = MAX_BODY
+    expiration_interval = 0.1  # how long cheroot takes to notice that it shall stop
 
     def __init__(self, address: tuple[str, int], app: App) -> None:
         super().__init__(
