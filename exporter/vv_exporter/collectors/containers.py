@@ -1,0 +1,108 @@
+"""Containers, as the worker that follows the Docker Engine last knew them; a scrape never asks the Engine.
+
+While the Engine does not answer, containers keep their last known state, and `vv_docker_up` is 0. It is absent on a
+device where Docker was neither configured nor ever seen::
+
+    vv_docker_up 1.0
+    vv_container_info{essential="true",image="agent_dvr:1",name="agent_dvr",project="vv",service="agent_dvr"} 1.0
+    vv_container_expected{name="agent_dvr"} 1.0
+    vv_container_running{name="agent_dvr"} 1.0
+    vv_container_state{name="agent_dvr",state="running"} 1.0
+    vv_container_health{name="agent_dvr",status="healthy"} 1.0
+    vv_container_restarts_total{cause="policy",name="agent_dvr"} 2.0
+    vv_container_exits_total{name="agent_dvr",reason="error"} 2.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.collectors._store import stored
+from vv_exporter.containers.expectation import expected, listed
+from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
+from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.watch import ContainerWatch
+from vv_exporter.metrics import Labels, gauges
+from vv_exporter.metrics.containers import (
+    DOCKER_UP,
+    EVENT_STREAM,
+    EXITS,
+    EXPECTED,
+    HEALTH,
+    HEALTH_STREAK,
+    INFO,
+    LAST_EXIT_CODE,
+    OOM_KILLS,
+    RESTARTS,
+    RUNNING,
+    START_TIME,
+    STATE,
+)
+
+Value = tuple[Labels, float]
+
+
+class ContainersCollector:
+    """Shows containers; as a service, follows the Engine."""
+
+    name = "containers"
+
+    def __init__(self, context: Context, watch: ContainerWatch) -> None:
+        self._store = context.store
+        self._settings = context.settings.containers
+        self._watch = watch
+
+    def start(self) -> None:
+        """Begin to follow the Engine."""
+        self._watch.start()
+
+    def stop(self) -> None:
+        """Stop following it."""
+        self._watch.stop()
+
+    def collect(self) -> Iterable[Family]:
+        """The last known state."""
+        known = list(self._store.docs(CONTAINERS).values())
+        healthy = [record for record in known if record.running and record.health]
+        yield gauges(DOCKER_UP, self._engine(self._watch.up))
+        yield gauges(EVENT_STREAM, self._engine(self._watch.following))
+        yield gauges(INFO, (self._info(record) for record in known))
+        yield gauges(EXPECTED, [*self._expected(known), *self._never_seen(known, 1.0)])
+        yield gauges(RUNNING, [*(_of(record, record.running) for record in known), *self._never_seen(known, 0.0)])
+        yield gauges(STATE, (((record.name, record.state), 1.0) for record in known))
+        yield gauges(HEALTH, (((record.name, record.health), 1.0) for record in healthy))
+        yield gauges(HEALTH_STREAK, (_of(record, record.streak) for record in healthy))
+        yield gauges(LAST_EXIT_CODE, (_of(one, one.exit_code) for one in known if one.exit_code is not None))
+        yield gauges(START_TIME, (_of(record, record.started / SECOND) for record in known if record.started))
+        yield from (stored(self._store, metric) for metric in (RESTARTS, EXITS, OOM_KILLS))
+
+    def _engine(self, value: bool) -> Iterator[Value]:
+        if self._watch.present:
+            yield (), float(value)
+
+    def _info(self, record: ContainerRecord) -> Value:
+        essential = "true" if record.name in self._settings.essential else "false"
+        return (record.name, record.service, record.project, record.image, essential), 1.0
+
+    def _expected(self, known: list[ContainerRecord]) -> Iterator[Value]:
+        return (_of(record, expected(record, self._settings)) for record in known)
+
+    def _never_seen(self, known: list[ContainerRecord], value: float) -> Iterator[Value]:
+        """Containers that are listed and that the Engine never had, once it was asked."""
+        if self._watch.settled:
+            names = listed(self._settings) - {record.name for record in known}
+            yield from (((name,), value) for name in sorted(names))
+
+
+def _of(record: ContainerRecord, value: float) -> Value:
+    return (record.name,), float(value)
+
+
+def build(context: Context) -> ContainersCollector:
+    """The collector and its worker."""
+    settings = context.settings
+    watch = ContainerWatch(settings.docker_host, settings.containers, context.store, context.clock, context.monotonic)
+    return ContainersCollector(context, watch)

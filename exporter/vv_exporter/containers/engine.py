@@ -1,0 +1,194 @@
+"""The Docker Engine's API: read-only, typed, and never waited for longer than `TIMEOUT` seconds.
+
+What is asked: `/version` (the API's version is negotiated: Docker 29 refuses those below 1.44), `/_ping`, `/info`,
+`/events`, `/containers/json`, `/containers/<id>/json`, and `/networks/bridge`, which a restricting proxy may refuse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import docker.errors
+import msgspec
+import requests
+
+from vv_exporter.containers.observed import (
+    ACTIONS,
+    SECOND,
+    Event,
+    Inspection,
+    Listed,
+    decode_event,
+    decode_inspection,
+    decode_list,
+    nanoseconds,
+)
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 4.0  # seconds for any answer; half of what vv_docker_up may be late
+REPLAY_LIMIT = 256  # events of all kinds that the Engine keeps (moby, daemon/events: eventsLimit)
+_MAX_QUEUE = 10_000  # events waiting to be counted; beyond, the stream is begun anew, and the Engine replays
+_FILTERS = {"type": ["container"], "event": list(ACTIONS)}
+
+
+class EngineError(Exception):
+    """The Engine does not answer, or not as expected."""
+
+
+class Engine:
+    """A connection to the Engine at `host`. Methods raise `EngineError`; so does making it."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        with _translated():
+            self._client = docker.APIClient(base_url=host, version="auto", timeout=TIMEOUT)
+        self._base = f"{self._client.base_url}/v{self._client.api_version}"
+
+    def ping(self) -> None:
+        """Whether it answers."""
+        self._get("/_ping")
+
+    def time(self) -> int:
+        """Its clock, in nanoseconds since 1970."""
+        return nanoseconds(msgspec.json.decode(self._get("/info"), type=_Info).system_time)
+
+    def containers(self) -> list[Listed]:
+        """All containers, also those that do not run."""
+        with _translated():
+            return decode_list(self._get("/containers/json", all="1"))
+
+    def inspect(self, container: str) -> Inspection | None:
+        """One container, None if there is none of that id."""
+        with _translated():
+            body = self._find(f"/containers/{container}/json")
+            return None if body is None else decode_inspection(body)
+
+    def kept_events(self, until: int) -> int:
+        """How many events it still has from before a time."""
+        return len(self._get("/events", since="0", until=_seconds(until)).splitlines())
+
+    def bridge_created(self) -> str:
+        """When it made its default bridge, which it does at each start; "" where it has none or does not tell."""
+        try:
+            body = self._find("/networks/bridge")
+            return msgspec.json.decode(body, type=_Network).created if body else ""
+        except (EngineError, msgspec.MsgspecError):
+            return ""
+
+    def follow(self, since: int) -> Follower:
+        """Its events after a time (0: from now on), in a thread of their own."""
+        return Follower(self.host, since)
+
+    def close(self) -> None:
+        """End all connections."""
+        self._client.close()
+
+    def _find(self, path: str) -> bytes | None:
+        with _translated():
+            response = self._client.get(self._base + path, timeout=TIMEOUT)
+            if response.status_code == requests.codes.not_found:
+                return None
+            response.raise_for_status()
+            return bytes(response.content)
+
+    def _get(self, path: str, **parameters: str) -> bytes:
+        with _translated():
+            response = self._client.get(self._base + path, params=parameters, timeout=TIMEOUT)
+            response.raise_for_status()
+            return bytes(response.content)
+
+
+class Follower:
+    """One subscription to the Engine's events. It ends by itself when the stream does; then make another."""
+
+    def __init__(self, host: str, since: int) -> None:
+        self._host = host
+        self._since = since
+        self._queue: queue.Queue[Event] = queue.Queue(_MAX_QUEUE)
+        self._stream: Any = None
+        self._closed = threading.Event()
+        self.connected = threading.Event()
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="docker-events", daemon=True)
+        self._thread.start()
+
+    def take(self, timeout: float) -> list[Event]:
+        """Events in their order; waits up to `timeout` seconds for the first."""
+        events: list[Event] = []
+        with contextlib.suppress(queue.Empty):
+            if timeout > 0:
+                events.append(self._queue.get(timeout=timeout))
+            while len(events) < _MAX_QUEUE:
+                events.append(self._queue.get_nowait())
+        return events
+
+    def close(self) -> None:
+        """End it, also when it waits for a dead connection; returns at once."""
+        self._closed.set()
+        stream = self._stream
+        if stream is not None:
+            with contextlib.suppress(Exception):  # it may end at the same time, in a different way each time
+                stream.close()
+
+    def _run(self) -> None:
+        try:
+            with _translated(), contextlib.closing(self._client()) as client:
+                self._stream = client.events(since=_seconds(self._since) or None, filters=_FILTERS)
+                self.connected.set()
+                self._read()
+        except (EngineError, queue.Full) as error:
+            if not self._closed.is_set():
+                log.debug("the Docker Engine's event stream ended: %s", error)
+        except Exception:
+            log.exception("the Docker Engine's event stream ended")
+        finally:
+            self.ended.set()
+
+    def _client(self) -> docker.APIClient:
+        return docker.APIClient(base_url=self._host, version="auto", timeout=TIMEOUT)
+
+    def _read(self) -> None:
+        rest = b""
+        for chunk in self._stream:
+            if self._closed.is_set():
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._put(line)
+
+    def _put(self, line: bytes) -> None:
+        try:
+            event = decode_event(line) if line.strip() else None
+        except msgspec.MsgspecError as error:
+            log.warning("the Docker Engine sent an event that is not understood: %s", error)
+            return
+        if event is not None:
+            self._queue.put_nowait(event)
+
+
+class _Info(msgspec.Struct, rename="pascal"):
+    system_time: str
+
+
+class _Network(msgspec.Struct, rename="pascal"):
+    created: str = ""
+
+
+def _seconds(time: int) -> str:
+    """The API's form of a time: seconds with nine decimals."""
+    return f"{time // SECOND}.{time % SECOND:09d}" if time else ""
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException, msgspec.MsgspecError, OSError) as error:
+        raise EngineError(str(error)[:300]) from error

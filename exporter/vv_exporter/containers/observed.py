@@ -1,0 +1,237 @@
+"""What the Docker Engine says, decoded: events, entries of a listing, and inspections of one container.
+
+Fields are those of the Engine's API 1.24 and later. Only what is used is decoded: the environment that an inspection
+shows, which may hold secrets, never becomes part of an object. Times are nanoseconds since 1970 of the Engine's clock,
+0 for never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+SECOND = 1_000_000_000
+ACTIONS = (
+    "start",
+    "die",
+    "kill",
+    "stop",
+    "oom",
+    "destroy",
+    "rename",
+    "health_status",
+    "pause",
+    "unpause",
+    "update",
+)
+"""The events that are asked for; probes of health checks alone would bring three `exec_*` events each."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_TEXT = 200  # characters of a label's value
+
+
+class Event(NamedTuple):
+    """Something that happened to a container."""
+
+    id: str
+    name: str
+    action: str
+    time: int
+    attributes: Mapping[str, str]
+
+
+class Listed(NamedTuple):
+    """One entry of the list of containers."""
+
+    id: str
+    name: str
+    state: str
+    health: str
+    one_off: bool
+
+
+class Inspection(NamedTuple):
+    """A container as it is now. `state` is Docker's own word; `error` says why it could not be started."""
+
+    id: str
+    name: str
+    image: str
+    project: str
+    service: str
+    one_off: bool
+    policy: str
+    max_retries: int
+    auto_remove: bool
+    state: str
+    health: str
+    streak: int
+    exit_code: int
+    oom_killed: bool
+    error: str
+    restart_count: int
+    created: int
+    started: int
+    finished: int
+
+    @property
+    def running(self) -> bool:
+        """Whether its main process lives."""
+        return self.state in RUNNING_STATES
+
+    @property
+    def policy_restarts(self) -> int:
+        """Restarts by policy since it was last started otherwise; Docker counts the one that is yet to come, too."""
+        return self.restart_count - (self.state == "restarting")
+
+
+RUNNING_STATES = frozenset({"running", "paused"})
+
+
+def decode_event(line: bytes) -> Event | None:
+    """One line of the event stream; None for what does not concern a container. Raises `msgspec.MsgspecError`."""
+    raw = _EVENT.decode(line)
+    if raw.type != "container" or not raw.actor.id:
+        return None
+    attributes = raw.actor.attributes or {}
+    action, _, detail = raw.action.partition(": ")
+    if detail:
+        attributes = {**attributes, "detail": detail}
+    return Event(raw.actor.id, attributes.get("name", ""), action, raw.time_nano, attributes)
+
+
+def decode_list(body: bytes) -> list[Listed]:
+    """The answer of `/containers/json?all=1`. Raises `msgspec.MsgspecError`."""
+    return [
+        Listed(raw.id, _own_name(raw.names or ()), raw.state, _health_in(raw.status), is_one_off(raw.labels or {}))
+        for raw in _LIST.decode(body)
+    ]
+
+
+def decode_inspection(body: bytes) -> Inspection:
+    """The answer of `/containers/<id>/json`. Raises `msgspec.MsgspecError`."""
+    raw = _INSPECTION.decode(body)
+    labels = raw.config.labels or {}
+    policy, state, health = raw.host_config.restart_policy, raw.state, raw.state.health
+    has_health = health is not None and health.status not in ("", "none")
+    return Inspection(
+        id=raw.id,
+        name=raw.name.removeprefix("/"),
+        image=raw.config.image[:_MAX_TEXT],
+        project=labels.get(PROJECT_LABEL, "")[:_MAX_TEXT],
+        service=labels.get(SERVICE_LABEL, "")[:_MAX_TEXT],
+        one_off=is_one_off(labels),
+        policy=policy.name or "no",
+        max_retries=policy.maximum_retry_count,
+        auto_remove=raw.host_config.auto_remove,
+        state=state.status,
+        health=health.status if health and has_health else "",
+        streak=health.failing_streak if health and has_health else 0,
+        exit_code=state.exit_code,
+        oom_killed=state.oom_killed,
+        error=state.error,
+        restart_count=raw.restart_count,
+        created=nanoseconds(raw.created),
+        started=nanoseconds(state.started_at),
+        finished=nanoseconds(state.finished_at),
+    )
+
+
+def is_one_off(labels: Mapping[str, str]) -> bool:
+    """Whether `docker compose run` made it: a command of a person, not a part of the deployment."""
+    return labels.get(ONE_OFF_LABEL, "").lower() == "true"
+
+
+def nanoseconds(text: str) -> int:
+    """The Engine's RFC 3339 time, to the microsecond; 0 for its zero (year 1) and for none."""
+    if not text or text.startswith("0001-"):
+        return 0
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _own_name(names: tuple[str, ...]) -> str:
+    # Links add names such as "/other/alias".
+    return next((name[1:] for name in names if name.count("/") == 1), "")
+
+
+def _health_in(status: str) -> str:
+    for word, health in (("(healthy)", "healthy"), ("(unhealthy)", "unhealthy"), ("(health: starting)", "starting")):
+        if word in status:
+            return health
+    return ""
+
+
+class _Raw(msgspec.Struct, frozen=True, rename="pascal"):
+    pass
+
+
+class _RawActor(_Raw, frozen=True, rename={"id": "ID", "attributes": "Attributes"}):
+    id: str = ""
+    attributes: dict[str, str] | None = None
+
+
+class _RawEvent(
+    _Raw, frozen=True, rename={"type": "Type", "action": "Action", "actor": "Actor", "time_nano": "timeNano"}
+):
+    type: str
+    action: str
+    actor: _RawActor
+    time_nano: int
+
+
+class _RawListed(_Raw, frozen=True, rename="pascal"):
+    id: str
+    names: tuple[str, ...] | None = None
+    state: str = ""
+    status: str = ""
+    labels: dict[str, str] | None = None
+
+
+class _RawHealth(_Raw, frozen=True, rename="pascal"):
+    status: str = ""
+    failing_streak: int = 0
+
+
+class _RawState(_Raw, frozen=True, rename="pascal"):
+    status: str
+    oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
+    exit_code: int = 0
+    error: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+    health: _RawHealth | None = None
+
+
+class _RawPolicy(_Raw, frozen=True, rename="pascal"):
+    name: str = ""
+    maximum_retry_count: int = 0
+
+
+class _RawHostConfig(_Raw, frozen=True, rename="pascal"):
+    restart_policy: _RawPolicy = _RawPolicy()
+    auto_remove: bool = False
+
+
+class _RawConfig(_Raw, frozen=True, rename="pascal"):
+    image: str = ""
+    labels: dict[str, str] | None = None
+
+
+class _RawInspection(_Raw, frozen=True, rename="pascal"):
+    id: str
+    name: str
+    state: _RawState
+    config: _RawConfig = _RawConfig()
+    host_config: _RawHostConfig = _RawHostConfig()
+    created: str = ""
+    restart_count: int = 0
+
+
+_EVENT: msgspec.json.Decoder[_RawEvent] = msgspec.json.Decoder(_RawEvent)
+_LIST: msgspec.json.Decoder[list[_RawListed]] = msgspec.json.Decoder(list[_RawListed])
+_INSPECTION: msgspec.json.Decoder[_RawInspection] = msgspec.json.Decoder(_RawInspection)
