@@ -50,13 +50,10 @@ def running(
         stack.callback(store.close)
         context = Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic)
         collectors = [build(context) for build in discover()]
-        server = Server(
-            listen_address or f"127.0.0.1:{settings.exporter_port}",
-            create_app(context, [Guarded(collector) for collector in collectors], web_config),
-            web_config,
-        )
+        app = create_app(context, [Guarded(collector) for collector in collectors], web_config)
         # The port first: with another exporter on it nothing must begin to work.
-        with _explained("" if listen_address is None else "--web.listen-address"):
+        with _explained(""):
+            server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
             server.start()
         stack.callback(server.stop)
         for service in _services(collectors):

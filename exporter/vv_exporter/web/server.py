@@ -206,7 +206,6 @@ class Server:
         error = outcome.get()
         if error is not None:
             raise ListenError(f"{FLAG} (VV_EXPORTER_PORT): {self._address} cannot be used: {_reason(error)}") from error
-        log.info("listening on %s, port %d", self._address, self.port)
 
     def stop(self) -> None:
         """Close all connections and end; returns within 2 seconds, whatever a request hangs in."""
