@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import stat
 import time
@@ -47,8 +46,11 @@ def make_room(folder: str, wanted: int, patience: float = _PATIENCE) -> tuple[in
 def dispensable(content: Iterable[bytes]) -> dict[str, int] | None:
     """Events by component if the lines tell of nothing but successes; None if any of them must be kept.
 
-    A run that is not both begun and ended here is kept: it may have crashed, or its other half lies elsewhere.
+    A run that is not both begun and ended here is kept: it may have crashed, or its other half lies elsewhere. An
+    account of losses passes into the result, and from there into the next account.
     """
+    import json  # only here, where nobody is in a hurry
+
     counts: dict[str, int] = {}
     default, open_runs = "", set[str]()
     for raw in content:
@@ -58,9 +60,9 @@ def dispensable(content: Iterable[bytes]) -> dict[str, int] | None:
             if kind == "writer":
                 default = component
                 continue
-            if not _success(kind, event, open_runs):
+            if kind != "dropped" and not _success(kind, event, open_runs):
                 return None
-            counts[component] = counts.get(component, 0) + 1
+            counts[component] = counts.get(component, 0) + (int(event["count"]) if kind == "dropped" else 1)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
     return None if open_runs else counts

@@ -8,8 +8,6 @@ import os
 import sys
 from functools import lru_cache
 
-from vv_core._units import parse_duration, parse_size
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +48,7 @@ def device_id(environ: Mapping[str, str] = os.environ) -> str:
 
 def journal_max(environ: Mapping[str, str] = os.environ) -> int:
     """``VV_JOURNAL_MAX`` in bytes."""
-    size = _parsed("VV_JOURNAL_MAX", parse_size, environ)
+    size = _parsed("VV_JOURNAL_MAX", "parse_size", environ)
     return JOURNAL_MAX if size is None else int(size)
 
 
@@ -61,7 +59,7 @@ def stage_limit(stage: str, environ: Mapping[str, str] = os.environ) -> float | 
     ``MAX_PROCESSING_TIME_SUMMARIZE`` holds for ``summarize_scene``. The longest that is set counts.
     """
     for name in _limit_names(stage):
-        if limit := _parsed(name, parse_duration, environ):
+        if limit := _parsed(name, "parse_duration", environ):
             return limit
     return None
 
@@ -77,10 +75,13 @@ def script_name() -> str:
     return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c") else "python"
 
 
-def _parsed(name: str, parse: Callable[[str], float], environ: Mapping[str, str]) -> float | None:
+def _parsed(name: str, parser: str, environ: Mapping[str, str]) -> float | None:
     text = environ.get(name)
     if not text:
         return None
+    from vv_core import _units  # costs a script nothing as long as nothing is set
+
+    parse: Callable[[str], float] = getattr(_units, parser)
     try:
         return parse(text)
     except ValueError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
-import json
 import os
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from threading import RLock, get_ident
 
 from vv_core import __version__, _bound, _environment, _text
 from vv_core._ids import uuid7_hex
+from vv_core._json import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,17 +52,16 @@ _SHARED = 0o3770  # members of the group write, only its owner deletes a file
 # Descriptors below are what a daemon closes and opens again; ours must never come to mean another file.
 _HIGH_DESCRIPTOR = 500
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
-
 
 class _Event:
-    __slots__ = ("component", "count", "line", "lost", "sent", "worth")
+    __slots__ = ("account", "component", "count", "line", "lost", "sent", "worth")
 
-    def __init__(self, component: str, line: bytes, worth: float, count: int) -> None:
+    def __init__(self, component: str, line: bytes, worth: float, account: int = 0) -> None:
         self.component = component
         self.line = line
         self.worth = worth
-        self.count = count  # the events it stands for: many, if it is an account of losses
+        self.account = account  # of how many lost events this one tells
+        self.count = account or 1
         self.sent = 0
         self.lost = False
 
@@ -106,7 +105,7 @@ class Journal:
                 self._queue.append(event)
             self.flush()
         except Exception as error:
-            self._lose(_Event(component, b"", worth, 1), f"an event of type {kind} failed: {error!r}")
+            self._lose(_Event(component, b"", worth), f"an event of type {kind} failed: {error!r}")
             return False
         else:
             return not event.lost
@@ -168,7 +167,7 @@ class Journal:
         finally:
             self._draining = False
 
-    def _write(self, event: _Event) -> bool:
+    def _write(self, event: _Event, *, again: bool = True) -> bool:
         """Whether `event` is dealt with: written, or refused and counted. False if it should be tried again."""
         now = time.monotonic()
         try:
@@ -184,6 +183,9 @@ class Journal:
                 return False
             written = os.write(self._fd, event.line[event.sent :] if event.sent else event.line)
         except OSError as error:
+            if error.errno == errno.EBADF and again:  # somebody closed all descriptors, as daemons do
+                self._fd = -1
+                return self._write(event, again=False)
             self._complain(error.strerror or str(error))
             return False
         self._size += written
@@ -271,7 +273,8 @@ class Journal:
 
     def _lose(self, event: _Event, why: str = "") -> None:
         event.lost = True
-        self.lost += event.count
+        if not event.account:
+            self.lost += 1
         self._count(event.component, event.count)
         self._complain(why)
 
@@ -280,15 +283,15 @@ class Journal:
             name = component if len(self._dropped) < _QUEUE else self._component or ""
             self._dropped[name] = self._dropped.get(name, 0) + lost
 
-    def _event(self, kind: str, component: str, fields: Mapping[str, object], worth: float, count: int = 1) -> _Event:
+    def _event(self, kind: str, component: str, fields: Mapping[str, object], worth: float, account: int = 0) -> _Event:
         record: dict[str, object] = {"v": 1, "type": kind, "ts": self._clock()}
         if component != self._component:
             record["component"] = component
         record.update(fields)
-        line = _encode(record).encode() + b"\n"
+        line = encode(record).encode() + b"\n"
         if len(line) > MAX_LINE:
             raise ValueError(f"{len(line)} bytes are more than a line may have")
-        return _Event(component, line, worth, count)
+        return _Event(component, line, worth, account)
 
     def _header(self) -> bytes:
         record = {
@@ -302,7 +305,7 @@ class Journal:
             "boot": _boot_id(),
             "sdk": f"vv_core {__version__}",
         }
-        return _encode(record).encode() + b"\n"
+        return encode(record).encode() + b"\n"
 
     def _home(self) -> str:
         if self._folder is None:
@@ -398,7 +401,7 @@ def reset(sink: Sink | None = None) -> None:
     _journal.finish()
     _journal.close()
     _journal = Journal()
-    _sink = sink or _journal
+    _sink = _journal if sink is None else sink
 
 
 def component_name(component: object) -> str:

@@ -108,7 +108,7 @@ def as_line(record: logging.LogRecord, component: str) -> str:
     text = _text.lines(_message(record), MAX_TEXT) + _trace(record)
     return (
         f"{stamp}.{int(record.msecs):03d}Z {level} {component}[{record.process}]{source} "
-        + text.rstrip().replace("\n", "\\n")
+        + text.rstrip("\n").replace("\n", "\\n")
         + "\n"
     )
 

@@ -1,0 +1,47 @@
+import os
+
+import pytest
+
+from vv_core import _environment
+
+
+def test_the_state_folder_is_the_one_that_is_named() -> None:
+    assert _environment.state_dir({"VV_STATE_DIR": "/srv/state"}) == "/srv/state"
+
+
+@pytest.mark.parametrize(
+    ("user", "environ", "folder"),
+    [
+        (0, {}, "/var/lib/vv"),
+        (1000, {"XDG_STATE_HOME": "/h/.state"}, "/h/.state/vv"),
+        (1000, {}, os.path.expanduser("~/.local/state/vv")),  # noqa: PTH111
+    ],
+)
+def test_by_default_it_is_the_systems_for_root_and_the_users_own_for_others(
+    monkeypatch: pytest.MonkeyPatch, user: int, environ: dict[str, str], folder: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+
+    assert folder == _environment.state_dir(environ)
+
+
+def test_logs_lie_in_the_state_folder_unless_named() -> None:
+    assert _environment.log_dir({"VV_STATE_DIR": "/srv"}) == "/srv/logs"
+    assert _environment.log_dir({"VV_STATE_DIR": "/srv", "VV_LOG_DIR": "/var/log/vv"}) == "/var/log/vv"
+
+
+def test_the_device_is_the_host_unless_named() -> None:
+    assert os.uname().nodename == _environment.device_id({})
+    assert _environment.device_id({"VV_DEVICE_ID": "edge-7"}) == "edge-7"
+
+
+def test_the_more_particular_limit_counts() -> None:
+    environ = {"MAX_PROCESSING_TIME_SUMMARIZE": "60", "MAX_PROCESSING_TIME_SUMMARIZE_SCENE": "2m"}
+
+    assert _environment.stage_limit("summarize_scene", environ) == 120
+    assert _environment.stage_limit("summarize_day", environ) == 60
+
+
+def test_a_wrong_value_is_told_and_its_default_used(caplog: pytest.LogCaptureFixture) -> None:
+    assert _environment.journal_max({"VV_JOURNAL_MAX": "lots"}) == _environment.JOURNAL_MAX
+    assert "VV_JOURNAL_MAX: 'lots' is not a size" in caplog.text
