@@ -31,7 +31,7 @@ lint: setup ## Check style and types
 	@$(VENV)/bin/mypy
 
 bench: setup ## Measure, and print a table
-	@$(VENV)/bin/python -m benchmarks $(ARGS)
+	@for bench in benchmarks/bench_*.py; do $(VENV)/bin/python $$bench $(ARGS) || exit 1; done
 
 tools: ## Fetch Prometheus, Alertmanager and, as root, a Docker Engine into .vv
 	@$(SETUP) --tools --engine
