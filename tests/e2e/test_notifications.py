@@ -1,0 +1,614 @@
+"""What each channel gets, from a real Alertmanager that runs the rendered configuration."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from tests.support.receivers import (
+    DeadMan,
+    Mail,
+    MailServer,
+    Opsgenie,
+    PagerDuty,
+    Recorder,
+    Request,
+    Slack,
+    Telegram,
+    TelegramText,
+    Webhook,
+)
+from tests.support.routes import hasten
+from tests.support.servers import Alertmanager, Programs
+from tests.support.waiting import wait_until
+from vv_exporter.render import render
+from vv_exporter.render.token import ensure_token
+from vv_exporter.settings import Settings, load
+
+pytestmark = pytest.mark.prometheus
+
+STARTED = datetime(2026, 1, 31, 10, 30, tzinfo=UTC)
+RUNBOOK = "https://example.org/runbooks/StageFailing.md"
+_numbers = itertools.count()
+
+
+@dataclass
+class World:
+    """Alertmanager and everybody whom it tells."""
+
+    settings: Settings
+    alertmanager: Alertmanager
+    slack: Slack
+    telegram: Telegram
+    pagerduty: PagerDuty
+    opsgenie: Opsgenie
+    webhook: Webhook
+    log: Webhook
+    deadman: DeadMan
+    mail: MailServer
+
+    def raise_alerts(self, *alerts: Alert) -> None:
+        """Raise or resolve alerts, all in one request, as Prometheus does."""
+        self.alertmanager.post("/api/v2/alerts", [alert.payload() for alert in alerts])
+
+    def receivers(self) -> list[Recorder[Any]]:
+        """All of them."""
+        return [item for item in vars(self).values() if isinstance(item, Recorder)]
+
+
+@dataclass
+class Alert:
+    """An alert as a rule raises it; each on a device of its own, so that tests do not meet."""
+
+    name: str = "StageFailing"
+    severity: str = "error"
+    component: str = "scan_video"
+    device: str = field(default_factory=lambda: f"edge-{next(_numbers):03}")
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    started: datetime = STARTED
+    """Alertmanager does not wait for others with an alert that is older than `group_wait`."""
+    resolved_after: timedelta | None = None
+
+    def payload(self) -> dict[str, Any]:
+        labels = {"alertname": self.name, "severity": self.severity, "component": self.component}
+        ends = self.started + self.resolved_after if self.resolved_after else datetime.now(UTC) + timedelta(minutes=10)
+        return {
+            "labels": labels | {"device": self.device} | self.labels,
+            "annotations": {
+                "summary": "Stage scan_video is failing",
+                "description": "3 of the runs of stage scan_video failed; the latest with cam1.mp4: no frames.",
+                "suggested_actions": "1. Read the errors: `vv status`\n2. Look at the video",
+                "runbook_url": RUNBOOK,
+                "video": "cam1.mp4",
+                "video_sha256": "ab" * 32,
+                "error": "no frames",
+                "alert_id": "0190b6c4-0000-7000-8000-000000000001",
+            }
+            | self.annotations,
+            "startsAt": self.started.isoformat(),
+            "endsAt": ends.isoformat(),
+        }
+
+    def resolved(self) -> Alert:
+        """The same alert, ended 90 seconds after it began."""
+        return replace(self, resolved_after=timedelta(seconds=90))
+
+
+@pytest.fixture(scope="module")
+def world(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("notifications")
+    with ExitStack() as stack:
+        slack, telegram = stack.enter_context(Slack()), stack.enter_context(Telegram())
+        pagerduty, opsgenie = stack.enter_context(PagerDuty()), stack.enter_context(Opsgenie())
+        webhook, log = stack.enter_context(Webhook()), stack.enter_context(Webhook())
+        deadman, mail = stack.enter_context(DeadMan()), stack.enter_context(MailServer())
+        settings = load(
+            {
+                "VV_DEVICE_ID": "edge-device-001",
+                "VV_STATE_DIR": str(folder / "state"),
+                "VV_EXPORTER_PORT": log.base_url.rpartition(":")[2],
+                "SLACK_WEBHOOK_URL": slack.url,
+                "TELEGRAM_BOT_TOKEN": telegram.token,
+                "TELEGRAM_CHAT_ID": "-100123",
+                "TELEGRAM_API_URL": telegram.base_url,
+                "PAGERDUTY_ROUTING_KEY": "k" * 32,
+                "PAGERDUTY_URL": pagerduty.url,
+                "OPSGENIE_API_KEY": "opsgenie-key",
+                "OPSGENIE_API_URL": opsgenie.base_url,
+                "SMTP_SMARTHOST": mail.smarthost,
+                "SMTP_FROM": "vv-exporter@example.org",
+                "SMTP_REQUIRE_TLS": "false",
+                "ALERT_EMAIL_TO": "ana@example.org, rui@example.org",
+                "WEBHOOK_URL": webhook.url,
+                "DEADMAN_URL": deadman.url,
+            }
+        )
+        render(settings, folder / "config")
+        hasten(folder / "config" / "alertmanager.yml")
+        alertmanager = Alertmanager(folder / "config" / "alertmanager.yml", folder / "alertmanager", programs)
+        stack.enter_context(alertmanager)
+        yield World(settings, alertmanager, slack, telegram, pagerduty, opsgenie, webhook, log, deadman, mail)
+
+
+@pytest.fixture(autouse=True)
+def nobody_refuses(world: World) -> Iterator[None]:
+    """Whatever a test sends, each provider would have taken."""
+    yield
+    refused = {type(receiver).__name__: receiver.violations[:] for receiver in world.receivers() if receiver.violations}
+    for receiver in world.receivers():
+        receiver.violations.clear()
+    assert refused == {}
+
+
+def slack_text(request: Request) -> str:
+    """What people see of a Slack message, links with their addresses."""
+    attachment = request.json["attachments"][0]
+    texts = "\n".join(attachment[name] for name in ("title", "text", "fallback", "footer"))
+    return html.unescape(texts)
+
+
+def telegram_text(request: Request) -> str:
+    parsed = TelegramText(request.json["text"])
+    return "\n".join([parsed.text, *parsed.links.values()])
+
+
+def pagerduty_text(request: Request) -> str:
+    event = request.json
+    links = "\n".join(link["href"] for link in event["links"])
+    return "\n".join([event["payload"]["summary"], *map(str, event["payload"]["custom_details"].values()), links])
+
+
+def opsgenie_text(request: Request) -> str:
+    return "\n".join(request.json.get(name, "") for name in ("message", "description"))  # a closing one has neither
+
+
+def webhook_text(request: Request) -> str:
+    """The values of the alerts in Alertmanager's JSON."""
+    alerts = request.json["alerts"]
+    silence = f"{request.json['externalURL']}/#/silences/new"  # its receiver is a program: it makes its own links
+    values = [[*alert["labels"].values(), *alert["annotations"].values(), alert["startsAt"]] for alert in alerts]
+    return "\n".join([*itertools.chain.from_iterable(values), silence])
+
+
+def mail_text(mail: Mail) -> str:
+    return "\n".join([mail.subject, mail.body("plain")])
+
+
+def mail_html(mail: Mail) -> str:
+    return html.unescape(re.sub(r"<(?!a href)[^>]+>", "", mail.body("html")))
+
+
+TEXTS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "Slack": ("slack", slack_text),
+    "Telegram": ("telegram", telegram_text),
+    "PagerDuty": ("pagerduty", pagerduty_text),
+    "Opsgenie": ("opsgenie", opsgenie_text),
+    "webhook": ("webhook", webhook_text),
+    "app.log": ("log", webhook_text),
+    "e-mail": ("mail", mail_text),
+    "e-mail in HTML": ("mail", mail_html),
+}
+# The severity at which a channel is told.
+SEVERITY = {"Slack": "error", "Telegram": "error", "e-mail": "warning", "e-mail in HTML": "warning"}
+
+
+def told(world: World, channel: str, *markers: str, timeout: float = 15.0) -> str:
+    """What the channel tells of the alert whose text has all `markers` in it."""
+    name, text = TEXTS[channel]
+    receiver: Recorder[Any] = getattr(world, name)
+    return text(receiver.wait_for(lambda item: all(marker in text(item) for marker in markers), timeout))
+
+
+@pytest.mark.parametrize("channel", TEXTS)
+def test_every_channel_tells_every_field(world: World, channel: str) -> None:
+    alert = Alert(severity=SEVERITY.get(channel, "critical"))
+
+    world.raise_alerts(alert)
+    text = told(world, channel, alert.device)
+
+    annotations = alert.payload()["annotations"]
+    wanted = {name: value for name, value in annotations.items() if name != "runbook_url"}
+    wanted |= {
+        "timestamp": "2026-01-31T10:30:00",
+        "component": "scan_video",
+        "runbook": RUNBOOK,
+        "silence": "/#/silences/new",
+    }
+    if channel not in ("webhook", "app.log"):
+        wanted |= {"status page": world.settings.exporter_url}
+    assert {name: value for name, value in wanted.items() if value not in text} == {}
+    assert alert.severity in text.lower()
+
+
+def test_the_silence_link_fills_in_the_alert(world: World) -> None:
+    alert = Alert(labels={"stage": "scan & <video>"})
+
+    world.raise_alerts(alert)
+    request = world.telegram.wait_for(lambda request: alert.device in telegram_text(request))
+
+    link = TelegramText(request.json["text"]).links["Silence"]
+    assert unquote(link) == (
+        f"{world.alertmanager.url}/#/silences/new?filter="
+        f'{{alertname="StageFailing",component="scan_video",device="{alert.device}",stage="scan & <video>"}}'
+    )
+
+
+def test_without_an_alert_id_the_episode_is_named(world: World) -> None:
+    alert = Alert(annotations={"alert_id": ""})
+
+    world.raise_alerts(alert)
+
+    assert re.search(rf"Alert id\*? [0-9a-f]{{16}}-{STARTED.timestamp():.0f}", told(world, "Slack", alert.device))
+
+
+def test_the_exporter_is_told_with_its_token(world: World) -> None:
+    alert = Alert(severity="info")
+
+    world.raise_alerts(alert)
+    request = world.log.wait_for(lambda request: alert.device in webhook_text(request))
+
+    assert request.path == "/api/v1/alertmanager"
+    assert request.headers["Authorization"] == f"Bearer {ensure_token(world.settings).read_text().strip()}"
+
+
+def test_secrets_reach_their_provider(world: World) -> None:
+    alert = Alert(severity="critical")
+
+    world.raise_alerts(alert)
+
+    assert world.pagerduty.wait_for(lambda r: alert.device in pagerduty_text(r)).json["routing_key"] == "k" * 32
+    authorization = world.opsgenie.wait_for(lambda r: alert.device in opsgenie_text(r)).headers["Authorization"]
+    assert authorization == "GenieKey opsgenie-key"
+
+
+@pytest.mark.parametrize(
+    ("severity", "channels"),
+    [
+        ("critical", {"slack", "telegram", "pagerduty", "opsgenie", "webhook", "log"}),
+        ("error", {"slack", "telegram", "webhook", "log"}),
+        ("warning", {"slack", "telegram", "mail", "webhook", "log"}),
+        ("info", {"webhook", "log"}),
+    ],
+)
+def test_a_severity_goes_to_its_channels_once(world: World, severity: str, channels: set[str]) -> None:
+    alert = Alert(severity=severity)
+    mark = Alert(severity=severity)
+
+    world.raise_alerts(alert)
+    for name in channels:
+        getattr(world, name).wait_for(lambda item: alert.device in seen(item))
+    # Told after it in each channel: what else was to come of the first has come.
+    world.raise_alerts(mark)
+    for name in channels:
+        getattr(world, name).wait_for(lambda item: mark.device in seen(item))
+
+    counts = {
+        name: len(receiver.matching(lambda item: alert.device in seen(item)))
+        for name, receiver in vars(world).items()
+        if isinstance(receiver, Recorder)
+    }
+    assert {name: count for name, count in counts.items() if count} == dict.fromkeys(channels, 1)
+
+
+def seen(item: Request | Mail) -> str:
+    """Everything in a request or mail that could name a device."""
+    return item.body.decode() if isinstance(item, Request) else mail_text(item)
+
+
+def test_the_watchdog_beats_at_the_dead_mans_switch_only(world: World) -> None:
+    watchdog = Alert("Watchdog", severity="none", component="prometheus")
+    before = len(world.deadman.received)
+
+    world.raise_alerts(watchdog)
+    wait_until(lambda: len(world.deadman.received) >= before + 3, 20, what="three beats")
+
+    elsewhere = [
+        type(receiver).__name__
+        for receiver in world.receivers()
+        if receiver is not world.deadman and receiver.matching(lambda item: watchdog.device in seen(item))
+    ]
+    assert elsewhere == []
+
+
+def test_one_cause_is_one_message(world: World) -> None:
+    first = Alert("CollectorFailing", component="exporter", labels={"collector": "storage"})
+    second = Alert("CollectorFailing", component="exporter", device=first.device, labels={"collector": "host"})
+    for alert in (first, second):
+        alert.started = datetime.now(UTC)
+        alert.annotations = {"summary": f"Collector {alert.labels['collector']} is failing"}
+
+    world.raise_alerts(first, second)
+    text = told(world, "Slack", first.device)
+
+    assert "(and others: 2 in all)" in text
+    assert "Collector storage is failing" in text
+    assert "Collector host is failing" in text
+    assert len(world.slack.matching(lambda request: first.device in slack_text(request))) == 1
+
+
+def test_events_with_different_titles_are_different_messages(world: World) -> None:
+    first = Alert("VVEvent", labels={"title": "Disk swapped", "alert_key": "1"})
+    second = Alert("VVEvent", device=first.device, labels={"title": "Lens dirty", "alert_key": "2"})
+
+    world.raise_alerts(first, second)
+
+    wait_until(lambda: len(world.slack.matching(lambda r: first.device in slack_text(r))) == 2, 15, what="two messages")
+
+
+@pytest.mark.parametrize("channel", ["Slack", "Telegram", "e-mail", "e-mail in HTML"])
+def test_the_end_is_told_with_its_duration(world: World, channel: str) -> None:
+    alert = Alert(severity="warning")
+    name, text = TEXTS[channel]
+
+    world.raise_alerts(alert)
+    told(world, channel, alert.device)
+    world.raise_alerts(alert.resolved())
+    item = getattr(world, name).wait_for(lambda item: alert.device in text(item) and "RESOLVED" in text(item))
+
+    assert "resolved 2026-01-31T10:31:30Z, after 1m 30s" in text(item)
+
+
+def test_the_end_closes_the_incident(world: World) -> None:
+    alert = Alert(severity="critical")
+
+    world.raise_alerts(alert)
+    event = world.pagerduty.wait_for(lambda request: alert.device in pagerduty_text(request)).json
+    alias = world.opsgenie.wait_for(lambda request: alert.device in request.body.decode()).json["alias"]
+    world.raise_alerts(alert.resolved())
+
+    world.pagerduty.wait_for(lambda r: (r.json["event_action"], r.json["dedup_key"]) == ("resolve", event["dedup_key"]))
+    world.opsgenie.wait_for(lambda request: request.path == f"/v2/alerts/{alias}/close")
+
+
+def test_the_end_of_an_event_is_told_to_the_pager_and_the_log_but_not_to_the_chat(world: World) -> None:
+    event = Alert("VVEvent", severity="critical", labels={"title": "Key is gone", "alert_key": "k"})
+
+    world.raise_alerts(event)
+    told(world, "Slack", event.device)
+    world.raise_alerts(event.resolved())
+    world.pagerduty.wait_for(
+        lambda request: event.device in pagerduty_text(request) and request.json["event_action"] == "resolve"
+    )
+    world.log.wait_for(lambda request: event.device in webhook_text(request) and request.json["status"] == "resolved")
+    # An alert on the same route that begins and ends after it.
+    later = Alert("VVEvent", severity="critical", labels={"title": "Key is back", "alert_key": "b"})
+    world.raise_alerts(later)
+    told(world, "Slack", later.device)
+
+    assert len(world.slack.matching(lambda request: event.device in slack_text(request))) == 1
+    assert len(world.telegram.matching(lambda request: event.device in telegram_text(request))) == 1
+
+
+def subject(alertname: str, severity: str, device: str, /, **labels: str) -> Alert:
+    return Alert(alertname, severity, labels.pop("component", "storage"), device, labels)
+
+
+INHIBITED = {
+    "the disk's worse alert": (
+        subject("DiskSpaceCritical", "critical", "i0", role="system", path="/"),
+        subject("DiskSpaceLow", "warning", "i0", role="system", path="/"),
+        True,
+    ),
+    "another disk's": (
+        subject("DiskSpaceCritical", "critical", "i1", role="system", path="/"),
+        subject("DiskSpaceLow", "warning", "i1", role="video_storage", path="/data"),
+        False,
+    ),
+    "another device's": (
+        subject("DiskSpaceCritical", "critical", "i2", role="system", path="/"),
+        subject("DiskSpaceLow", "warning", "i2b", role="system", path="/"),
+        False,
+    ),
+    "storage that is gone": (
+        subject("StorageUnavailable", "critical", "i3", role="video_storage", path="/data"),
+        subject("DiskSpaceCritical", "critical", "i3", role="video_storage", path="/data"),
+        True,
+    ),
+    "storage of another role": (
+        subject("StorageUnavailable", "critical", "i4", role="video_storage", path="/data"),
+        subject("DiskSpaceCritical", "critical", "i4", role="system", path="/"),
+        False,
+    ),
+    "Docker that is gone": (
+        subject("DockerUnreachable", "critical", "i5", component="docker"),
+        subject("ContainerDown", "error", "i5", component="agent_dvr", name="agent_dvr"),
+        True,
+    ),
+    "Docker, for a stage": (
+        subject("DockerUnreachable", "critical", "i6", component="docker"),
+        subject("StageFailing", "error", "i6", component="scan_video", stage="scan_video"),
+        False,
+    ),
+    "the exporter that is down": (
+        subject("ExporterDown", "critical", "i7", component="exporter"),
+        subject("CollectorFailing", "error", "i7", component="exporter", collector="host"),
+        True,
+    ),
+    "the exporter, for an event": (
+        subject("ExporterDown", "critical", "i8", component="exporter"),
+        subject("VVEvent", "error", "i8", component="exporter", title="Lens dirty"),
+        False,
+    ),
+    "the same container at another severity": (
+        subject("ContainerDown", "critical", "i9", component="agent_dvr", name="agent_dvr"),
+        subject("ContainerDown", "error", "i9", component="agent_dvr", name="agent_dvr"),
+        True,
+    ),
+    "another container": (
+        subject("ContainerDown", "critical", "i10", component="agent_dvr", name="agent_dvr"),
+        subject("ContainerDown", "error", "i10", component="web", name="web"),
+        False,
+    ),
+    "an event beside another of its component": (
+        subject("VVEvent", "critical", "i11", title="Key is gone", alert_key="1"),
+        subject("VVEvent", "error", "i11", title="Lens dirty", alert_key="2"),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INHIBITED)
+def test_what_follows_from_a_cause_is_not_told_beside_it(world: World, case: str) -> None:
+    cause, consequence, inhibited = INHIBITED[case]
+    told_of_it: Callable[[Request], bool] = lambda request: (  # noqa: E731
+        consequence.device in slack_text(request)
+        and request.json["attachments"][0]["footer"].endswith(consequence.name)
+        and f"Severity* {consequence.severity.upper()}" in slack_text(request)
+    )
+
+    world.raise_alerts(cause)
+    told(world, "Slack", cause.device)
+    world.raise_alerts(consequence)
+
+    if inhibited:
+        alert = wait_until(lambda: [a for a in world.alertmanager.alerts(consequence.name) if is_alert(a, consequence)])
+        wait_until(lambda: status_of(world, consequence)["inhibitedBy"], 10, what="the inhibition")
+        assert alert
+        assert world.slack.matching(told_of_it) == []
+    else:
+        world.slack.wait_for(told_of_it)
+        assert status_of(world, consequence)["inhibitedBy"] == []
+
+
+def is_alert(found: dict[str, Any], alert: Alert) -> bool:
+    return bool(found["labels"] == alert.payload()["labels"])
+
+
+def status_of(world: World, alert: Alert) -> dict[str, Any]:
+    (found,) = (item for item in world.alertmanager.alerts(alert.name) if is_alert(item, alert))
+    status: dict[str, Any] = found["status"]
+    return status
+
+
+HOSTILE = {
+    "template braces": '{{ .ExternalURL }} {{ template "x" }} {{ end }} {{/* {{`',
+    "Slack's pings": "<!channel> <!here> <@U012AB> @channel <https://evil.example|Runbook> &lt;!channel&gt;",
+    "HTML": '<script>alert(1)</script><a href="https://evil.example">x</a> <b>bold & &amp; &nope; &#x41;',
+    "a number in YAML": "0123",
+    "a boolean in YAML": "yes",
+    "null in YAML": "~",
+    "a map in YAML": "error at line 3:\n  more: here",
+    "a list in YAML": "- one\n- {{ two }}",
+    "a YAML anchor and tag": "&a !!python/object:os.system [*a]",
+    "YAML quotes": "\"{{ 'x' }}\"",
+    "Markdown": "*bold* _it_ ~no~ `code` ```block``` [x](https://evil.example) > quote",
+    "backslashes and dollars": r"C:\new\table $1 ${HOME} %s %d %.500s $(id) `id`",
+    "right to left": "ملف الفيديو \u202egpj.exe\u202c שלום",
+    "emoji": "📹🎥 👩‍👩‍👧‍👦 e\u0301",
+}
+
+
+@pytest.mark.parametrize("channel", TEXTS)
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_text_arrives_as_it_is(world: World, kind: str, channel: str) -> None:
+    text = HOSTILE[kind]
+    one_line = " ".join(text.split())
+    alert = Alert(
+        severity=SEVERITY.get(channel, "critical"),
+        annotations={
+            "summary": one_line,
+            "description": text,
+            "suggested_actions": text,
+            "video": one_line,
+            "error": text,
+        },
+    )
+
+    world.raise_alerts(alert)
+    got = told(world, channel, alert.device)
+
+    if channel == "Slack":
+        text = text.replace("```", "'''")  # they would end the block that the error stands in
+    assert got.count(text) >= 3
+    assert "2026-01-31T10:30:00" in got
+    assert "0190b6c4-0000-7000-8000-000000000001" in got
+    assert RUNBOOK in got
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_labels_arrive_as_they_are(world: World, kind: str) -> None:
+    text = " ".join(HOSTILE[kind].split())
+    event = Alert("VVEvent", "critical", text, labels={"title": text, "alert_key": text}, annotations={"summary": text})
+
+    world.raise_alerts(event)
+
+    for channel in ("Telegram", "PagerDuty", "Opsgenie", "webhook"):
+        assert text in told(world, channel, event.device)
+    assert text.replace("```", "'''") in told(world, "Slack", event.device)
+
+
+@pytest.mark.parametrize("channel", TEXTS)
+def test_control_characters_do_no_harm(world: World, channel: str) -> None:
+    controls = "".join(map(chr, [*range(0x20), 0x7F, *range(0x80, 0xA0)]))
+    alert = Alert(
+        severity=SEVERITY.get(channel, "critical"),
+        annotations={"summary": f"a{controls}\r\nBcc: x@example.org", "description": f"before{controls}after\r\nnext"},
+    )
+
+    world.raise_alerts(alert)
+    got = told(world, channel, alert.device)
+
+    if channel in ("webhook", "app.log"):
+        assert f"before{controls}after" in got
+    else:
+        assert re.search(r"before.*after", got, re.DOTALL)
+        assert re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", got) == []
+        assert "Bcc: x@example.org" in got
+
+
+@pytest.mark.parametrize("filling", ["x", "&", "<", "😀", "é", '"', "\n", "a&<b> "], ids=ascii)
+def test_a_megabyte_is_cut_and_no_field_is_lost(world: World, filling: str) -> None:
+    huge = filling * (1_000_000 // len(filling.encode()))
+    long_names = ("summary", "description", "suggested_actions", "video", "error")
+    alert = Alert(severity="critical", annotations=dict.fromkeys(long_names, f"begin {huge}"))
+
+    world.raise_alerts(alert)
+
+    for channel in ("Slack", "Telegram", "PagerDuty", "Opsgenie"):
+        got = told(world, channel, alert.device)
+        assert got.count("begin") >= 3, channel
+        for wanted in ("2026-01-31T10:30:00Z", "scan_video", "CRITICAL", "0190b6c4", RUNBOOK, "silences", "19461"):
+            assert wanted.replace("19461", world.settings.exporter_url) in got, (channel, wanted)
+
+
+@pytest.mark.parametrize("filling", ["x", "&", "😀"], ids=ascii)
+def test_a_group_of_long_alerts_fits_too(world: World, filling: str) -> None:
+    device = f"edge-group-{ord(filling)}"
+    alerts = [
+        Alert(
+            severity="critical",
+            component="c" + filling * 300,
+            device=device,
+            started=datetime.now(UTC),
+            labels={"path": f"/{number}"},
+            annotations=dict.fromkeys(("summary", "description", "suggested_actions", "video", "error"), filling * 1500)
+            | {"alert_id": "i" * 64, "video_sha256": "f" * 64, "timestamp": "2026-01-31T10:30:00.123456789Z"},
+        )
+        for number in range(12)
+    ]
+
+    world.raise_alerts(*alerts)
+
+    for channel in ("Slack", "Telegram", "PagerDuty", "Opsgenie"):
+        told(world, channel, device, "(and others: 12 in all)")
+
+
+def test_an_outage_of_one_provider_does_not_hold_up_the_others(world: World) -> None:
+    alert = Alert()
+    world.slack.outage = 503
+
+    world.raise_alerts(alert)
+    told(world, "Telegram", alert.device)
+    world.slack.outage = None
+
+    told(world, "Slack", alert.device, timeout=30)
