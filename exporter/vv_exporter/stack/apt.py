@@ -186,7 +186,7 @@ def _percent(status_line: bytes) -> str:
 
 
 def _reason(log: Path) -> str:
-    errors = re.findall(r"^(?:E|Err|W): ?(.+)", log.read_text(errors="replace"), re.MULTILINE)
+    errors = re.findall(r"^[EW]: (.+)", log.read_text(errors="replace"), re.MULTILINE)
     return errors[0] if errors else last_lines(log, 1).strip()
 
 

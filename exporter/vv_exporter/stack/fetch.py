@@ -66,7 +66,8 @@ def ensure_tools(folder: Path) -> None:
             raise FetchError(
                 f"{_names(tool.name for tool in wanted)} could not be fetched: {error}. Put "
                 + _names(f"{tool.name} ≥ {'.'.join(map(str, tool.minimum))}" for tool in wanted)
-                + " on PATH (from prometheus.io/download or your distribution) and run this again"
+                + " on PATH (from prometheus.io/download or your distribution), or name a Debian mirror that answers "
+                "(VV_DEBIAN_MIRROR=URL), and run this again"
             ) from error
 
 
