@@ -25,9 +25,10 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> str:
     """
     if chosen := environ.get("VV_STATE_DIR"):
         return os.path.abspath(chosen)
-    if os.geteuid() == 0:
+    own = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    if os.geteuid() == 0 or not os.path.isabs(own):  # a user without a home, as containers have
         return "/var/lib/vv"
-    return os.path.join(environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "vv")
+    return os.path.join(own, "vv")
 
 
 def journal_dir(environ: Mapping[str, str] = os.environ) -> str:

@@ -129,10 +129,9 @@ class Journal:
             self._failed = self._reported = float("-inf")
             if self._dropped:
                 self._report()
-            if not self.flush():
-                self._complain(f"{len(self._queue)} events could not be written before the end")
-            if self._complaint:
-                self._tell()
+            self.flush()
+            for event in self._queue:
+                self._say(f"this could not be written: {event.line.decode().rstrip()}")
         except Exception:
             return
 
@@ -327,11 +326,13 @@ class Journal:
     def _tell(self) -> None:
         """Without the lock: a log handler may take its time, or report an event itself."""
         problem, self._complaint = self._complaint, ""
+        self._say(f"events cannot be written: {problem}")
+
+    def _say(self, text: str) -> None:
         try:
             import logging
 
-            where = self._folder or "the journal"
-            logging.getLogger("vv_core").warning("events cannot be written to %s: %s", where, problem)
+            logging.getLogger("vv_core").warning("%s: %s", self._folder or "the journal", text)
         except Exception:
             return
 

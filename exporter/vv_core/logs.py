@@ -132,7 +132,8 @@ def _trace(record: logging.LogRecord) -> str:
 
 
 def _open(path: str) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    # The folder is open to a group: no link that leads elsewhere, no pipe that nobody reads.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         os.makedirs(folder, exist_ok=True)

@@ -25,6 +25,13 @@ def test_by_default_it_is_the_systems_for_root_and_the_users_own_for_others(
     assert folder == _environment.state_dir(environ)
 
 
+def test_a_user_without_a_home_uses_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+
+    assert _environment.state_dir({}) == "/var/lib/vv"
+
+
 def test_logs_lie_in_the_state_folder_unless_named() -> None:
     assert _environment.log_dir({"VV_STATE_DIR": "/srv"}) == "/srv/logs"
     assert _environment.log_dir({"VV_STATE_DIR": "/srv", "VV_LOG_DIR": "/var/log/vv"}) == "/var/log/vv"

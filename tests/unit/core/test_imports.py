@@ -11,11 +11,12 @@ import vv_core
 
 PACKAGE = Path(vv_core.__file__).parent
 PUBLIC = sorted(f"vv_core.{file.stem}" for file in PACKAGE.glob("[a-z]*.py"))
-EXPENSIVE = set(
-    "argparse asyncio concurrent dataclasses datetime email enum http importlib.metadata inspect json logging "
-    "multiprocessing pathlib random re secrets shutil socket sqlite3 ssl subprocess tempfile traceback typing urllib "
-    "uuid".split()
-)
+EXPENSIVE = {
+    "argparse", "asyncio", "concurrent", "dataclasses", "datetime", "email", "enum", "http",
+    "importlib.metadata", "inspect", "json", "logging", "multiprocessing", "pathlib", "random", "re",
+    "secrets", "shutil", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "traceback", "typing",
+    "urllib", "uuid",
+}  # fmt: skip
 
 
 def imported(module: str) -> set[str]:

@@ -151,6 +151,22 @@ def test_a_full_disk_raises_nothing(state: State, small_disk: Callable[[], dict[
     assert "app.log cannot be written" in errors
 
 
+@pytest.mark.parametrize("trap", ["link", "pipe"])
+def test_what_is_no_file_is_not_written_to(state: State, capsys: pytest.CaptureFixture[str], trap: str) -> None:
+    state.log.parent.mkdir(parents=True)
+    target = state.folder / "target"
+    target.touch()
+    if trap == "link":
+        state.log.symlink_to(target)
+    else:
+        os.mkfifo(state.log)
+
+    setup_logging("c").info("x")
+
+    assert target.read_text() == ""
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_others_of_the_group_may_write(state: State) -> None:
     setup_logging("c").info("x")
 

@@ -133,15 +133,16 @@ def test_what_matters_is_written_once_the_folder_can_be_used(state: State) -> No
     assert [event["count"] for event in state.events("dropped")] == [1]
 
 
-def test_a_process_that_ends_while_it_cannot_write_says_what_is_lost(state: State) -> None:
+def test_a_process_that_ends_while_it_cannot_write_logs_what_is_lost(state: State) -> None:
     state.folder.write_text("a file where the folder should be")
-    code = "from vv_core.alerter import send_alert\nsend_alert('CRITICAL', 't', '', 'c')"
+    code = "from vv_core.alerter import send_alert\nsend_alert('CRITICAL', 'Disk gone', '', 'c')"
 
     with state.python(code, stderr=subprocess.PIPE) as process:
         errors = process.communicate(timeout=30)[1]
 
     assert process.returncode == 0
-    assert "1 events could not be written before the end" in errors
+    assert 'could not be written: {"v":1,"type":"alert"' in errors
+    assert "Disk gone" in errors
 
 
 def test_a_reader_that_takes_each_new_file_and_stands_still_holds_nobody_up(
