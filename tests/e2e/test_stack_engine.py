@@ -9,6 +9,7 @@ from pathlib import Path
 
 import docker
 import pytest
+
 from tests.support.engine import Engine
 from tests.support.waiting import wait_until
 

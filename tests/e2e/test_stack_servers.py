@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.ports import free_port
 from tests.support.servers import Alertmanager, Programs, Prometheus, check
 from tests.support.waiting import wait_until
-
 from vv_exporter.stack import tools
 from vv_exporter.stack.servers import alertmanager_command, ready
 
