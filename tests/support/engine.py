@@ -10,6 +10,7 @@ default bridge and no way out to the world (the machine's packet filter and forw
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -53,10 +54,36 @@ class Engine:
     """For child processes: `DOCKER_HOST`, and a `PATH` with `docker`, where `docker compose` works."""
     private: bool = False
     """Whether it was started for these tests, and is nobody else's."""
+    keeper: subprocess.Popen[str] | None = field(default=None, repr=False)
+    """Who started it; only for a private one."""
 
     def client(self) -> docker.APIClient:
         """A new client; the version of the API is negotiated."""
         return docker.APIClient(base_url=self.host, version="auto", timeout=60)
+
+    @property
+    def pid(self) -> int:
+        """The process of a private Engine, to be frozen and thawed."""
+        return int((Path(self.host.removeprefix("unix://")).parent / "pid").read_text())
+
+    def shut_down(self) -> None:
+        """End a private Engine in order, with all containers; `start_again` continues on the same data."""
+        self._order("shut_down")
+
+    def cut_power(self) -> None:
+        """Kill a private Engine and all that it runs; `start_again` continues on the same data."""
+        self._order("cut_power")
+
+    def start_again(self) -> None:
+        """Start a private Engine that was ended."""
+        self._order("start")
+
+    def _order(self, order: str) -> None:
+        assert self.keeper is not None, "only for a private Engine"
+        assert self.keeper.stdin is not None
+        assert self.keeper.stdout is not None
+        print(order, file=self.keeper.stdin, flush=True)
+        _answer(self.keeper.stdout)
 
 
 def answering_engine() -> Engine:
@@ -93,15 +120,19 @@ def private_engine(*arguments: str) -> Iterator[Engine]:
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     try:
-        answer = json.loads(keeper.stdout.readline() or '{"error": "the keeper of the Engine died"}')
-        if "error" in answer:
-            raise EngineUnavailableError(answer["error"])
-        environment = tools.engine_environment() | {"DOCKER_HOST": answer["host"]}
-        yield Engine(answer["host"], environment, private=True)
+        host = _answer(keeper.stdout)
+        yield Engine(host, tools.engine_environment() | {"DOCKER_HOST": host}, private=True, keeper=keeper)
     finally:
         keeper.stdin.close()
         keeper.wait(_STOP_SECONDS * 3)
         keeper.stdout.close()
+
+
+def _answer(answers: IO[str]) -> str:
+    answer = json.loads(answers.readline() or '{"error": "the keeper of the Engine died"}')
+    if "error" in answer:
+        raise EngineUnavailableError(answer["error"])
+    return str(answer["host"])
 
 
 def busybox_image(engine: Engine, name: str = "vv-test/busybox:latest") -> str:
@@ -181,28 +212,38 @@ class _Daemon:
 
     def stop(self) -> None:
         bridges = self._empty()
-        if self._process is not None:
-            if self._process.poll() is None:
-                self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            for pid in self._left():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        self.shut_down()
         for bridge in bridges:
             if Path(f"/sys/class/net/{bridge}").exists():
                 subprocess.run(["ip", "link", "delete", bridge], check=False)
-        self._remove_files()
+        _remove(self.root)
 
-    def _remove_files(self) -> None:
-        """The last mounts go with the last process, a moment after its end."""
-        end = time.monotonic() + 10
-        while self.root.exists() and time.monotonic() < end:
-            shutil.rmtree(self.root, ignore_errors=True)
-            time.sleep(0.05 if self.root.exists() else 0)
+    def shut_down(self) -> None:
+        """End the Engine in order, and what it leaves."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._kill_left()
+
+    def cut_power(self) -> None:
+        """End everything at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._kill_left()
+            _remove(self.root / "exec")  # as on a machine, where it lies in memory
+
+    def _kill_left(self) -> None:
+        for pid in self._left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -247,20 +288,32 @@ class _Daemon:
         return sorted(members)
 
 
+def _remove(folder: Path) -> None:
+    """The last mounts go with the last process, a moment after its end."""
+    end = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05 if folder.exists() else 0)
+
+
 def _keep(arguments: list[str], orders: IO[str], answers: IO[str]) -> None:
-    """Run an Engine until `orders` ends; says on `answers` where it is, as one line of JSON."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: orders.close())
+    """Run an Engine until `orders` ends or a signal comes; each order (shut_down, cut_power, start) is answered."""
+
+    def leave(*_: object) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in signals:
+        signal.signal(number, leave)
     daemon = _Daemon(arguments)
     try:
-        try:
-            daemon.start()
-        except EngineUnavailableError as error:
-            print(json.dumps({"error": str(error)}), file=answers, flush=True)
-            return
-        print(json.dumps({"host": daemon.host}), file=answers, flush=True)
-        with contextlib.suppress(ValueError):  # closed by a signal
-            orders.read()
+        for order in itertools.chain(["start"], orders):
+            getattr(daemon, order.strip())()
+            print(json.dumps({"host": daemon.host}), file=answers, flush=True)
+    except EngineUnavailableError as error:
+        print(json.dumps({"error": str(error)}), file=answers, flush=True)
     finally:
         daemon.stop()
 
