@@ -41,6 +41,12 @@ def serve() -> Iterator[Serve]:
         server.stop()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server gives slow clients less time than it does outside of tests."""
+    monkeypatch.setattr("vv_exporter.web.server.DEADLINE_WHILE_OTHERS_WAIT", 0.25)
+
+
 @dataclass(frozen=True)
 class Certificates:
     """Files in PEM: an authority, and certificates with their keys that it signed."""
@@ -61,7 +67,7 @@ class Certificates:
         """A certificate of the authority for 127.0.0.1."""
         request = self.folder / f"{name}.csr"
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text("subjectAltName = IP:127.0.0.1\n")
+        extensions.write_text("subjectAltName = IP:127.0.0.1\nauthorityKeyIdentifier = keyid\n")
         _openssl("req", *_NEW_KEY, "-keyout", self.key(name), "-out", request, "-subj", f"/CN={name}")
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self.key("ca"), "-CAcreateserial",
@@ -77,8 +83,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """An authority, a server's certificate and a client's, made by OpenSSL's command."""
     made = Certificates(tmp_path_factory.mktemp("certificates"))
     _openssl(
-        "req", "-x509", *_NEW_KEY, "-keyout", made.key("ca"), "-out", made.authority, "-subj", "/CN=ca", "-days", "1"
-    )
+        "req", "-x509", *_NEW_KEY, "-keyout", made.key("ca"), "-out", made.authority, "-subj", "/CN=ca", "-days", "1",
+        "-addext", "keyUsage = critical, keyCertSign",
+    )  # fmt: skip
     made.make("server")
     made.make("client")
     return made

@@ -152,6 +152,7 @@ def test_plain_http_to_the_https_port_is_told_so(serve: Serve, tls: WebConfig) -
     assert (answer.status_code, answer.text) == (400, "This server speaks HTTPS only.\n")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_client_that_never_shakes_hands_does_not_keep_others_waiting(
     serve: Serve, certificates: Certificates, tls: WebConfig
 ) -> None:

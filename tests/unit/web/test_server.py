@@ -78,6 +78,7 @@ def test_of_too_many_idle_connections_the_oldest_go(server: Server, connect: Con
     assert first.recv(1) == b""
 
 
+@pytest.mark.usefixtures("impatient")
 def test_clients_that_send_half_a_request_keep_a_scrape_waiting_for_a_moment_only(
     server: Server, connect: Connect
 ) -> None:
@@ -87,6 +88,7 @@ def test_clients_that_send_half_a_request_keep_a_scrape_waiting_for_a_moment_onl
     assert answers(server, within=5)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_client_that_sends_a_byte_now_and_then_is_not_waited_for(server: Server, connect: Connect) -> None:
     slow = [connect(b"GET / HTTP/1.1\r\nX-Slow: ") for _ in range(THREADS)]
     over = threading.Event()
@@ -108,6 +110,7 @@ def test_a_client_that_sends_a_byte_now_and_then_is_not_waited_for(server: Serve
         dripping.join()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_clients_that_do_not_read_their_answer_keep_a_scrape_waiting_for_a_moment_only(
     server: Server, connect: Connect
 ) -> None:
@@ -191,10 +194,9 @@ def test_a_port_in_use_is_named_with_its_keys(server: Server) -> None:
     )
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1:0", "no-such-host.invalid:0"])
-def test_an_address_of_another_machine_cannot_be_used(address: str) -> None:
-    with pytest.raises(ListenError, match=f"{address} cannot be used: .*; name an address of this machine"):
-        Server(address, APP).start()
+def test_an_address_of_another_machine_cannot_be_used() -> None:
+    with pytest.raises(ListenError, match=r"192\.0\.2\.1:0 cannot be used: .*; name an address of this machine"):
+        Server("192.0.2.1:0", APP).start()
 
 
 @pytest.mark.parametrize(
