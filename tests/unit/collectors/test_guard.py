@@ -79,15 +79,15 @@ def test_families_of_all_collectors_come_together_with_success_and_duration() ->
 def test_one_that_hangs_costs_its_own_series_and_the_deadline_once(hanging: Hanging) -> None:
     guarded = [Guarded(hanging), good("b")]
 
-    families = gather(guarded, 0.2)
+    families = gather(guarded, 1.0)
 
     assert success(families) == {"hanging": 0.0, "b": 1.0}
     assert "b_value" in names(families)
     assert "hanging_value" not in names(families)
 
     began = time.monotonic()
-    gather(guarded, 0.2)
-    assert time.monotonic() - began < 0.15
+    gather(guarded, 1.0)
+    assert time.monotonic() - began < 1.0
 
 
 def test_one_that_hangs_keeps_its_only_thread_and_comes_back_when_it_returns(hanging: Hanging) -> None:

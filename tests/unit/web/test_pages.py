@@ -92,9 +92,11 @@ def test_a_scrape_does_not_wait_for_a_collector_longer_than_prometheus_does(cont
     url = serve(create_app(context, [Guarded(Collecting("hanging", hang)), things()])).url
     headers = {"X-Prometheus-Scrape-Timeout-Seconds": "0.7"}
     try:
-        answer = requests.get(f"{url}/metrics", headers=headers, timeout=0.7)
+        answer = requests.get(f"{url}/metrics", headers=headers, timeout=10)
     finally:
         release.set()
+
+    assert answer.elapsed.total_seconds() < 1.5
 
     assert "\nthings 1.0\n" in answer.text
     assert 'vv_collector_success{collector="hanging"} 0.0\n' in answer.text
