@@ -590,7 +590,7 @@ def test_a_group_of_long_alerts_fits_too(world: World, filling: str) -> None:
             component="c" + filling * 300,
             device=device,
             started=datetime.now(UTC),
-            labels={"path": f"/{number}"},
+            labels={"collector": f"{number}"},
             annotations=dict.fromkeys(("summary", "description", "suggested_actions", "video", "error"), filling * 1500)
             | {"alert_id": "i" * 64, "video_sha256": "f" * 64, "timestamp": "2026-01-31T10:30:00.123456789Z"},
         )

@@ -1,0 +1,106 @@
+"""docs/configuration.md and .env.example, written from the settings: `python -m vv_exporter.render.reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vv_exporter.render import base
+from vv_exporter.settings import Variable, variables
+
+MACHINE = "(the machine's own)"
+
+_HEAD = """\
+# Configuration
+
+<!-- Written by `python -m vv_exporter.render.reference`; change exporter/vv_exporter/settings.py instead. -->
+
+Everything can be set in the environment or, under the same name, below `settings:` in `vv.yml` (the file that
+`VV_CONFIG` names, `/etc/vv/vv.yml` by default); the environment wins. A duration is `90`, `90s`, `15m`, `2h` or `1d`.
+
+`vv config check` says what is wrong, a line for each problem, and which channels are on. `vv config render --out DIR`
+writes what Prometheus and Alertmanager run with.
+
+## Variables
+
+A secret marked with * is better given as `NAME_FILE`, the path of a file that holds it and that only the owner can
+read: a variable shows in the process's environment.
+
+"""
+
+_TAIL = """
+## `vv.yml`
+
+```yaml
+settings:                  # any variable of the table
+  VV_DEVICE_ID: edge-device-001
+  SLACK_WEBHOOK_URL_FILE: /etc/vv/secrets/slack
+stages:                    # how long a run may take before it is overdue
+  scan_video: {limit: 15m}
+jobs:                      # when they are due (cron expression), and how late they may be
+  cleanup_old_files: {schedule: "0 3 * * *", timezone: Europe/Lisbon, grace: 10m}
+containers:
+  essential: [agent_dvr]   # critical when down
+  expected: [scene_scanner]  # must run
+  ignore: [scratch]        # not looked at
+```
+
+## Channels
+
+A channel without its variables is absent. With none of them alerts are in `app.log` and on the status page.
+
+| severity | goes to | again |
+|---|---|---|
+| critical | PagerDuty and Opsgenie, Slack and Telegram | every hour |
+| error | Slack and Telegram | every 4 hours |
+| warning | Slack and Telegram, e-mail; collected for 30 seconds first | every 12 hours |
+| info | `app.log` | |
+
+Everything also goes to `app.log` and the generic webhook, DVR alerts are repeated every 30 minutes, and the Watchdog
+goes to `DEADMAN_URL` alone, each minute. `alertmanager/alertmanager.yml` is the routing itself, made to be read.
+
+`WEBHOOK_URL` gets Alertmanager's own JSON (version 4): an object with `status`, `groupLabels` and `alerts`, of which
+each has `labels` (`alertname`, `severity`, `component`, `device`, …), `annotations` (`summary`, `description`,
+`suggested_actions`, `runbook_url`, `alert_id`, `video`, …), `startsAt`, `endsAt` and `fingerprint`. Texts are passed on
+untouched. Opsgenie's API ends in April 2027.
+"""
+
+
+def page() -> str:
+    """docs/configuration.md."""
+    rows = "\n".join(_row(variable) for variable in variables().values())
+    return f"{_HEAD}| variable | default | meaning |\n|---|---|---|\n{rows}\n{_TAIL}"
+
+
+def example() -> str:
+    """.env.example: every variable, commented out, with its default."""
+    lines = ["# Every variable; docs/configuration.md has them as a table. Copy to .env and fill in what you need.", ""]
+    for variable in variables().values():
+        default = _default(variable)
+        lines.append(f"# {variable.meaning}")
+        if variable.secret:
+            lines.append(f"#{variable.name}_FILE=/etc/vv/secrets/{variable.name.lower()}")
+        else:
+            lines.append(f"#{variable.name}={'' if default == MACHINE else default}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _row(variable: Variable) -> str:
+    default = _default(variable)
+    shown = f"`{default}`" if default not in ("", MACHINE) else default
+    meaning = variable.meaning.replace("|", r"\|")
+    return f"| `{variable.name}`{' *' if variable.secret else ''} | {shown} | {meaning} |"
+
+
+def _default(variable: Variable) -> str:
+    return variable.default if isinstance(variable.default, str) else MACHINE
+
+
+def targets(checkout: Path) -> dict[Path, str]:
+    """What belongs into which file."""
+    return {checkout / "docs" / "configuration.md": page(), checkout / ".env.example": example()}
+
+
+if __name__ == "__main__":
+    for path, text in targets(base.folder()).items():
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,119 @@
+"""`vv config`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.unit.render.conftest import EVERY_CHANNEL
+from vv_exporter.cli.config import command
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Nothing of this machine's own configuration."""
+    for name in EVERY_CHANNEL:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+    (tmp_path / "vv.yml").write_text("{}")
+    (tmp_path / "vv.yml").chmod(0o600)
+    return {
+        "VV_CONFIG": str(tmp_path / "vv.yml"),
+        "VV_STATE_DIR": str(tmp_path / "state"),
+        "VV_DEVICE_ID": "edge-7",
+        "DEADMAN_URL": "https://example.org/ping",
+    }
+
+
+def run(environ: dict[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments), env=environ)
+
+
+def test_check_says_in_one_line_which_channels_are_on(environ: dict[str, str]) -> None:
+    result = run(environ | {"SLACK_WEBHOOK_URL": "https://example.org/s"}, "check")
+
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert len(result.stdout.splitlines()) == 1
+    assert "on: app.log" not in result.stdout.split("off:")[1]
+    assert "ok: device edge-7; channels on: dead man's switch, app.log, Slack; off:" in result.stdout
+    assert "PagerDuty (PAGERDUTY_ROUTING_KEY)" in result.stdout.split("off:")[1]
+
+
+def test_check_names_every_problem_in_a_line_of_its_own(environ: dict[str, str]) -> None:
+    result = run(environ | {"VV_SCRAPE_INTERVAL": "often", "VV_EXPORTER_PORT": "0"}, "check")
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert sorted(line.split(":")[1].strip() for line in result.stderr.splitlines()) == [
+        "VV_EXPORTER_PORT",
+        "VV_SCRAPE_INTERVAL",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"TELEGRAM_BOT_TOKEN": "t", "TELEGRAM_CHAT_ID": "@operators"}, "TELEGRAM_CHAT_ID"),
+        ({"SMTP_SMARTHOST": "mail", "SMTP_FROM": "a@b.org", "ALERT_EMAIL_TO": "c@d.org"}, "SMTP_SMARTHOST"),
+        ({"SMTP_USERNAME": "u"}, "SMTP_PASSWORD"),
+        ({"SMTP_PASSWORD": "p"}, "SMTP_USERNAME"),
+    ],
+)
+def test_check_knows_what_channels_cannot_use(environ: dict[str, str], wrong: dict[str, str], key: str) -> None:
+    result = run(environ | wrong, "check")
+
+    assert result.exit_code == 2
+    assert [line.split(":")[:2] for line in result.stderr.splitlines()] == [["vv", f" {key}"]]
+
+
+def test_check_warns_of_a_secret_that_others_can_read(environ: dict[str, str], tmp_path: Path) -> None:
+    secret = tmp_path / "slack"
+    secret.write_text("https://example.org/s")
+    secret.chmod(0o644)
+
+    result = run(environ | {"SLACK_WEBHOOK_URL_FILE": str(secret)}, "check")
+
+    assert result.exit_code == 0
+    assert result.stderr.strip() == (
+        f"vv: warning: SLACK_WEBHOOK_URL_FILE: others can read {secret}; chmod 600 {secret}"
+    )
+
+
+def test_check_warns_of_secrets_in_a_configuration_that_others_can_read(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "vv.yml").write_text("settings: {SLACK_WEBHOOK_URL: 'https://example.org/s'}")
+    (tmp_path / "vv.yml").chmod(0o644)
+
+    assert "vv: warning: VV_CONFIG: others can read" in run(environ, "check").stderr
+
+
+def test_check_warns_when_nobody_would_be_told(environ: dict[str, str]) -> None:
+    result = run(environ | {"DEADMAN_URL": ""}, "check")
+
+    assert result.exit_code == 0
+    assert [line.split(":")[2].strip() for line in result.stderr.splitlines()] == ["SLACK_WEBHOOK_URL", "DEADMAN_URL"]
+
+
+def test_render_writes_the_folder(environ: dict[str, str], tmp_path: Path) -> None:
+    result = run(environ, "render", "--out", str(tmp_path / "out"))
+
+    assert result.exit_code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "alertmanager.yml",
+        "prometheus.yml",
+        "rules",
+        "secrets",
+        "templates",
+    }
+    assert "https://example.org/ping" not in result.output
+
+
+def test_a_folder_that_cannot_be_written_is_wrong_use(environ: dict[str, str]) -> None:
+    result = run(environ, "render", "--out", "/proc/vv")
+
+    assert result.exit_code == 2
+    assert "--out" in result.stderr

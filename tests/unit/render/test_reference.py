@@ -1,0 +1,62 @@
+"""What is generated or packaged equals what is committed."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from vv_exporter.render import base, reference
+from vv_exporter.settings import load, variables
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("path", reference.targets(ROOT), ids=lambda path: path.name)
+def test_the_committed_page_is_what_is_generated(path: Path) -> None:
+    assert path.read_text() == reference.targets(ROOT)[path], "run: python -m vv_exporter.render.reference"
+
+
+def test_the_example_is_accepted_with_every_line_taken_in(tmp_path: Path) -> None:
+    """Each default is what leaving the variable out means."""
+    lines = [line.removeprefix("#") for line in reference.example().splitlines() if "=" in line and line[1] != " "]
+    environ = dict(line.split("=", 1) for line in lines if "_FILE=" not in line)
+
+    assert len(environ) == len([variable for variable in variables().values() if not variable.secret])
+    assert load(environ) == load({})
+
+
+def test_the_pages_yaml_is_accepted(tmp_path: Path) -> None:
+    example = reference.page().split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "slack").write_text("https://example.org/s")
+    (tmp_path / "vv.yml").write_text(example.replace("/etc/vv/secrets/slack", str(tmp_path / "slack")))
+
+    settings = load({"VV_CONFIG": str(tmp_path / "vv.yml")})
+
+    assert settings.device_id == "edge-device-001"
+    assert settings.slack_webhook_url.value == "https://example.org/s"
+    assert set(settings.jobs) == {"cleanup_old_files"}
+
+
+def test_an_installed_package_brings_the_files_it_renders() -> None:
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "force-include"
+    ]
+
+    assert included == {
+        "alertmanager": "vv_exporter/_deploy/alertmanager",
+        "prometheus": "vv_exporter/_deploy/prometheus",
+    }
+
+
+def test_an_installed_package_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "vv_exporter"
+    (package / "_deploy").mkdir(parents=True)
+    monkeypatch.setattr(base, "__file__", str(package / "render" / "base.py"))
+
+    assert base.folder() == package / "_deploy"
+
+
+def test_a_checkout_is_its_own_source() -> None:
+    assert base.folder() == ROOT

@@ -1,0 +1,182 @@
+"""Who is told of what: receivers, routes, inhibitions, and what is left of them when channels are not configured."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.routes import routes
+from tests.support.servers import Programs, check
+from tests.unit.render.conftest import EVERY_CHANNEL, Load
+from vv_exporter.render import alertmanager, base, channels, render
+
+COMMITTED = base.load(base.folder() / "alertmanager" / "alertmanager.yml")
+
+
+def kinds(document: dict[str, Any]) -> dict[str, list[str]]:
+    """The channels of each receiver, by the keys of its entries."""
+    return {
+        receiver["name"]: sorted(key.removesuffix("_configs") for key in receiver if key != "name")
+        for receiver in document["receivers"]
+    }
+
+
+def test_every_channel_has_an_entry_and_every_entry_a_channel() -> None:
+    entries = chain.from_iterable(
+        entries for receiver in COMMITTED["receivers"] for key, entries in receiver.items() if key != "name"
+    )
+
+    owners = {channels.owner(alertmanager.secret_files(entry)).title for entry in entries}
+
+    assert owners == {channel.title for channel in channels.all_channels()}
+
+
+def test_every_secret_file_is_named_in_an_entry() -> None:
+    named = set(alertmanager.secret_files({str(i): entry for i, entry in enumerate(_entries())}))
+    assert named == {name for channel in channels.all_channels() for name in channel.secrets}
+
+
+def _entries() -> list[Any]:
+    return [
+        entry
+        for receiver in COMMITTED["receivers"]
+        for key, entries in receiver.items()
+        if key != "name"
+        for entry in entries
+    ]
+
+
+def test_with_every_channel_the_receivers_are_those_committed(settings_of: Load) -> None:
+    document = alertmanager.document(COMMITTED, settings_of(**EVERY_CHANNEL), Path("/etc/vv/run"))
+
+    assert kinds(document) == kinds(COMMITTED)
+    assert document["route"] == COMMITTED["route"]
+    assert document["inhibit_rules"] == COMMITTED["inhibit_rules"]
+
+
+def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(settings_of: Load) -> None:
+    document = alertmanager.document(COMMITTED, settings_of(), Path("/etc/vv/run"))
+
+    assert kinds(document) == {"nobody": [], "log": ["webhook"]}
+    assert [(route["receiver"], route.get("matchers")) for route in routes(document["route"])] == [
+        ("log", None),
+        ("nobody", ['alertname="Watchdog"']),
+        ("log", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (["SLACK_WEBHOOK_URL"], {"chat": ["slack"], "chat-events": ["slack"]}),
+        (["TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"], {"chat": ["telegram"], "chat-events": ["telegram"]}),
+        (["PAGERDUTY_ROUTING_KEY"], {"pager": ["pagerduty"]}),
+        (["OPSGENIE_API_KEY"], {"pager": ["opsgenie"]}),
+        (["SMTP_SMARTHOST", "SMTP_FROM", "ALERT_EMAIL_TO"], {"mail": ["email"]}),
+        (["WEBHOOK_URL"], {"webhook": ["webhook"]}),
+        (["DEADMAN_URL"], {"deadman": ["webhook"]}),
+    ],
+)
+def test_one_channel_alone(settings_of: Load, environ: list[str], expected: dict[str, list[str]]) -> None:
+    settings = settings_of(**{name: EVERY_CHANNEL[name] for name in environ})
+
+    document = alertmanager.document(COMMITTED, settings, Path("/etc/vv/run"))
+
+    assert kinds(document) == {"nobody": [], "log": ["webhook"]} | expected
+    assert {route["receiver"] for route in routes(document["route"])} == {"nobody", "log"} | set(expected)
+
+
+def test_mail_without_a_login_has_none(settings_of: Load) -> None:
+    environ = {name: EVERY_CHANNEL[name] for name in ("SMTP_SMARTHOST", "SMTP_FROM", "ALERT_EMAIL_TO")}
+
+    document = alertmanager.document(COMMITTED, settings_of(**environ, SMTP_REQUIRE_TLS="false"), Path("/o"))
+    (entry,) = next(item["email_configs"] for item in document["receivers"] if item["name"] == "mail")
+
+    assert {key: entry.get(key) for key in ("to", "from", "smarthost", "require_tls", "auth_username")} == {
+        "to": "ana@example.org",
+        "from": "vv@example.org",
+        "smarthost": "mail.example.org:587",
+        "require_tls": False,
+        "auth_username": None,
+    }
+    assert "auth_password_file" not in entry
+
+
+def test_paths_are_absolute(settings_of: Load) -> None:
+    document = alertmanager.document(COMMITTED, settings_of(**EVERY_CHANNEL), Path("/etc/vv/run"))
+
+    paths = re.findall(r"^.*_file: (.*)$", yaml.safe_dump(document), re.MULTILINE)
+    assert len(paths) >= 9
+    assert [path for path in paths if not path.startswith("/etc/vv/run/secrets/")] == []
+    assert document["templates"] == ["/etc/vv/run/templates/*.tmpl"]
+
+
+def test_urgent_alerts_are_at_the_receiver_quickly() -> None:
+    # 10 s to the scrape, 10 s to the evaluation: half of both in the median, and group_wait come before the receiver.
+    slow = [
+        route
+        for route in routes(COMMITTED["route"])
+        if route.get("group_wait", "5s") not in ("0s", "5s") and route.get("matchers") != ['severity="warning"']
+    ]
+    assert slow == []
+
+
+def test_alerts_are_not_named_by_inhibitions_without_the_labels_they_compare() -> None:
+    """What a rule puts on an alert, for each label in `equal` of the inhibitions that name alerts."""
+    given = {
+        "DiskSpaceCritical": {"device", "role", "path"},
+        "DiskSpaceLow": {"device", "role", "path"},
+        "StorageUnavailable": {"device", "role", "path"},
+        "DiskFillingUp": {"device", "role", "path"},
+        "InodesLow": {"device", "role", "path"},
+    }
+    for rule in COMMITTED["inhibit_rules"]:
+        named = [matcher for matcher in (*rule["source_matchers"], *rule["target_matchers"]) if "alertname=" in matcher]
+        names = set(chain.from_iterable(re.findall(r"\w+", matcher.partition("=")[2]) for matcher in named))
+        if set(rule["equal"]) - {"device"} and named:
+            assert {name for name in names if not set(rule["equal"]) <= given[name]} == set()
+
+
+ROUTED = [
+    ("alertname=Watchdog severity=none", "deadman"),
+    ("alertname=ContainerDown severity=critical", "log,webhook,pager,chat"),
+    ("alertname=StageFailing severity=error", "log,webhook,chat"),
+    ("alertname=DiskSpaceLow severity=warning", "log,webhook,mail,chat"),
+    ("alertname=HostRebooted severity=info", "log,webhook"),
+    ("alertname=VVEvent severity=critical", "log,webhook,pager,chat-events"),
+    ("alertname=VVEvent severity=error", "log,webhook,chat-events"),
+    ("alertname=VVEvent severity=warning", "log,webhook,mail,chat-events"),
+    ("alertname=VVEvent severity=info", "log,webhook"),
+    ("alertname=DvrUnreachable severity=error", "log,webhook,chat"),
+    ("alertname=DvrUnreachableProlonged severity=critical", "log,webhook,pager,chat"),
+    ("alertname=Unknown severity=", "log,webhook"),
+]
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize(("labels", "receivers"), ROUTED)
+def test_routes(programs: Programs, labels: str, receivers: str) -> None:
+    config = base.folder() / "alertmanager" / "alertmanager.yml"
+    check(
+        programs.amtool,
+        "config",
+        "routes",
+        "test",
+        f"--config.file={config}",
+        f"--verify.receivers={receivers}",
+        *labels.split(),
+    )
+
+
+@pytest.mark.prometheus
+def test_without_channels_everything_is_recorded(settings_of: Load, tmp_path: Path, programs: Programs) -> None:
+    render(settings_of(), tmp_path)
+    command = (programs.amtool, "config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}")
+
+    check(*command, "--verify.receivers=log", "alertname=ContainerDown", "severity=critical")
+    check(*command, "--verify.receivers=nobody", "alertname=Watchdog", "severity=none")
