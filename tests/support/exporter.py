@@ -1,7 +1,7 @@
 """The real exporter as a process, `vv exporter`, with a state folder of its own.
 
-    with Exporter(tmp_path / "state") as exporter:
-        exporter.wait_for('vv_events_total{type="alert"}', 1)
+with Exporter(tmp_path / "state") as exporter:
+    exporter.wait_for('vv_events_total{type="alert"}', 1)
 """
 
 import os

@@ -171,7 +171,13 @@ class TestJobs:
 
     def test_a_failure_is_no_success_and_says_why(self, journal: Journal) -> None:
         journal.writer().event(
-            "job.finished", job="nightly", run="r", result="failure", seconds=1, exit_code=3, output="a\nno space left\n"
+            "job.finished",
+            job="nightly",
+            run="r",
+            result="failure",
+            seconds=1,
+            exit_code=3,
+            output="a\nno space left\n",
         )
         journal.read()
 

@@ -1,5 +1,6 @@
 """Alerts reach Alertmanager however often either side fails, and end when they are over."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def test_what_alertmanager_does_not_take_waits_with_growing_pauses_and_is_not_lo
         if bench.destination.tries > tries:
             waited.append(bench.clock.now)
         bench.clock.advance(1)
-    pauses = [later - earlier for earlier, later in zip(waited, waited[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(waited)]
     bench.destination.down = False
     bench.clock.advance(BACKOFF_MAX)
     bench.relay.round()

@@ -113,7 +113,10 @@ def test_a_wrong_secret_is_not_quoted() -> None:
         ({"DISK_WARNING_FREE": "x%"}, "DISK_WARNING_FREE: 'x%' is not a percentage"),
         ({"DISK_CRITICAL_FREE": "lots"}, "DISK_CRITICAL_FREE: "),
         ({"SLACK_WEBHOOK_URL": "hooks"}, "SLACK_WEBHOOK_URL: must be a URL"),
-        ({"SLACK_WEBHOOK_URL_FILE": "/nowhere/slack"}, "SLACK_WEBHOOK_URL: SLACK_WEBHOOK_URL_FILE: /nowhere/slack cannot"),
+        (
+            {"SLACK_WEBHOOK_URL_FILE": "/nowhere/slack"},
+            "SLACK_WEBHOOK_URL: SLACK_WEBHOOK_URL_FILE: /nowhere/slack cannot",
+        ),
         ({"TELEGRAM_BOT_TOKEN": "t"}, "TELEGRAM_CHAT_ID: is not set, but TELEGRAM_BOT_TOKEN is"),
         ({"VV_CONFIG": "/nowhere/vv.yml"}, "VV_CONFIG: /nowhere/vv.yml cannot be read (No such file or directory)"),
         ({"VV_STATEDIR": "/x"}, "VV_STATEDIR: unknown key; did you mean VV_STATE_DIR?"),
@@ -134,7 +137,10 @@ def test_a_wrong_value_is_named_with_its_key(environ: dict[str, str], said: str)
         ("stages: {scan: {limits: 5}}", "stages.scan: unknown key `limits`; known keys: limit"),
         ("jobs: {nightly: {}}", "jobs.nightly: missing required field `schedule`"),
         ('jobs: {nightly: {schedule: "61 * * * *"}}', "jobs.nightly.schedule: '61 * * * *' is not a cron expression"),
-        ('jobs: {nightly: {schedule: "1 * * * *", timezone: Mars/Base}}', "jobs.nightly.timezone: 'Mars/Base' is not known"),
+        (
+            'jobs: {nightly: {schedule: "1 * * * *", timezone: Mars/Base}}',
+            "jobs.nightly.timezone: 'Mars/Base' is not known",
+        ),
         ("containers: {essential: 5}", "containers: "),
         ("a: b: c", "is not valid YAML"),
         ("stages: {}\nstages: {}", "stages stands twice"),
@@ -176,7 +182,9 @@ def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "slack"
     file.write_text("https://h/x")
 
-    assert "are both set; keep one" in problem({"SLACK_WEBHOOK_URL": "https://h/y", "SLACK_WEBHOOK_URL_FILE": str(file)})
+    assert "are both set; keep one" in problem(
+        {"SLACK_WEBHOOK_URL": "https://h/y", "SLACK_WEBHOOK_URL_FILE": str(file)}
+    )
 
 
 def test_settings_cannot_be_changed() -> None:
