@@ -15,7 +15,7 @@ EVENTS = 20_000
 KILLS = 20
 PER_TURN = EVENTS // KILLS
 
-# Each turn's events: two of a stage that succeeds, one heartbeat, one alert in a hundred, and so on until the turn is full.
+# Of a hundred events: an alert and a heartbeat, ten runs of a stage that fail, and runs that succeed.
 SCRIPT = """
 import sys
 from vv_core.alerter import send_alert
