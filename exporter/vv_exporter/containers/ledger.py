@@ -19,7 +19,8 @@ none.) Its cause:
 `error` for the rest. `docker kill` and `docker stop` end with a signal, too.
 
 **Gaps.** The Engine replays up to 256 events; if it still has what was missed, nothing was. Otherwise inspections tell
-what is certain, and no more is counted (S is `State.StartedAt`, n is `RestartCount`, both against the record):
+what is certain, and no more is counted (S is `State.StartedAt`, n is `RestartCount` less one that did not come, both
+against the record):
 
 =============================== ===================================================================================
 S the same, running → ended     1 exit, by the code that the inspection shows
@@ -27,7 +28,7 @@ S newer, n grown, no new Engine as many `policy` restarts as n grew
 S newer, n not grown            1 restart through the API (`daemon` if the Engine is a new one and the policy allows
                                 it), and n by `policy`
 …and ended                      in addition 1 exit, by its code; exits in between left no trace
-new id, created in the gap      n `policy` restarts
+new id, created in the gap      n `policy` restarts, and 1 exit if it does not run
 =============================== ===================================================================================
 
 An event and an inspection may tell the same twice, in either order. Events come in order, so they need no check among
@@ -188,8 +189,10 @@ def fold_event(records: Records, event: Event, inspection: Inspection | None, no
     record = by_id(records.values(), event.id)
     if event.action == "start":
         return _start(record or _new(records, event, inspection), event, inspection, now).change()
-    if record is None or (record.ahead and event.time < max(record.started, record.finished)):
+    if record is None:
         return Change({})
+    if record.ahead and event.time < max(record.started, record.finished):
+        return Change({}, _exit_of_an_earlier_run(record, event))
     if event.action == "rename":
         return _rename(records, record, event.name)
     if event.action == "die":
@@ -307,12 +310,11 @@ def _start(record: ContainerRecord, event: Event, inspection: Inspection | None,
         return _Step(replace(record, ahead=record.ahead and not record.running))
     if inspection is not None:
         record = _described(record, inspection)
-    cause = _cause(record, run.policy_restarts if run else None)
-    restarts = 1
-    if cause == "policy" and run:
-        restarts = max(1, run.policy_restarts - record.restart_count)
-    # Docker's own count, or what it must be: every start but the policy's sets it to 0.
-    count = run.policy_restarts if run else (record.restart_count + 1 if cause == "policy" else 0)
+    count = run.policy_restarts if run and not run.overruled else None
+    cause = _cause(record, count)
+    restarts = max(1, count - record.restart_count) if count and cause == "policy" else 1
+    if count is None:  # what Docker's own count must be: every start but the policy's sets it to 0
+        count = record.restart_count + 1 if cause == "policy" else 0
     started = replace(_started(record, run.started if run else event.time), restart_count=count)
     if run and run.running:
         started = replace(started, health=run.health, streak=run.streak)
@@ -380,13 +382,24 @@ def _restarted(record: ContainerRecord, cause: str, amount: int, now: float) -> 
 def _die(record: ContainerRecord, event: Event, inspection: Inspection | None) -> _Step:
     if not record.running:
         return _Step(replace(record, ahead=False))
-    code = int(event.attributes.get("exitCode", 0))
+    code = _code(event)
     final = inspection if inspection and not inspection.running and inspection.finished <= event.time else None
     limit_met = 0 <= event.time - record.oom < _OOM_REACH
     signalled = 0 <= event.time - record.killed < _KILL_REACH
     flagged = final is not None and final.oom_killed and code == 128 + signal.SIGKILL
     oom = code != 0 and not signalled and (limit_met or flagged)
     return _ended(replace(record, finished=event.time, ahead=False), code, oom)
+
+
+def _exit_of_an_earlier_run(record: ContainerRecord, event: Event) -> Counts:
+    """An inspection told of the restart, but could not tell of the exit before it."""
+    if event.action != "die" or event.time >= record.started:
+        return ()
+    return (Count(EXITS, (record.name, _reason(_code(event), oom=False))),)
+
+
+def _code(event: Event) -> int:
+    return int(event.attributes.get("exitCode", 0))
 
 
 def _ended(record: ContainerRecord, code: int, oom: bool) -> _Step:
@@ -485,9 +498,11 @@ def _first_seen(records: Records, inspection: Inspection, since: int) -> _Step:
     )
     if not inspection.running and inspection.started:
         record = replace(record, exit_code=inspection.exit_code)
-    if not 0 < since < inspection.created:
-        return _Step(record)  # what it did before anybody looked is not counted
-    return _Step(record, _policy(record.name, inspection.policy_restarts) + _last_exit(record, inspection))
+    # What it did before anybody looked is not counted.
+    restarts = inspection.policy_restarts if 0 < since < inspection.created else 0
+    ended = not inspection.running and 0 < since < inspection.started
+    exits = _ended(record, inspection.exit_code, inspection.oom_killed).counts if ended else ()
+    return _Step(record, _policy(record.name, restarts) + exits)
 
 
 def _inspected(record: ContainerRecord, inspection: Inspection, now: float) -> _Step:
@@ -524,19 +539,11 @@ def _started_meanwhile(record: ContainerRecord, inspection: Inspection, now: flo
 
 def _state_only(record: ContainerRecord, inspection: Inspection) -> ContainerRecord:
     """It does not run; Docker's word for that, and whether an operator wanted it so."""
-    always = inspection.policy in ("always", "unless-stopped")
-    came_to_rest = inspection.state == "exited" and record.state == "restarting" and not record.booting
-    # A policy that covers every end was overruled, which only the API can do.
-    if came_to_rest and always and not inspection.error:
+    came_to_rest = record.state == "restarting" and not record.booting
+    if came_to_rest and inspection.overruled and not inspection.error:
         return replace(record, state="exited", stopped=True, wanted=False)
     return replace(record, state=inspection.state)
 
 
 def _policy(name: str, amount: int) -> Counts:
     return (Count(RESTARTS, (name, "policy"), amount),) if amount > 0 else ()
-
-
-def _last_exit(record: ContainerRecord, inspection: Inspection) -> Counts:
-    if inspection.running or not inspection.started:
-        return ()
-    return _ended(record, inspection.exit_code, inspection.oom_killed).counts

@@ -85,9 +85,20 @@ class Inspection(NamedTuple):
         return self.state in RUNNING_STATES
 
     @property
+    def overruled(self) -> bool:
+        """Whether it rests although its policy covers its end: stopped through the API, or it could not be started."""
+        if self.state != "exited" or self.policy == "no":
+            return False
+        retries_left = not 0 < self.max_retries <= self.restart_count
+        return self.policy != "on-failure" or (self.exit_code != 0 and retries_left)
+
+    @property
     def policy_restarts(self) -> int:
-        """Restarts by policy since it was last started otherwise; Docker counts the one that is yet to come, too."""
-        return self.restart_count - (self.state == "restarting")
+        """How many restarts by policy there certainly were since it was last started otherwise.
+
+        Docker counts one when the container ends: it may be yet to come, or have been overruled before it came.
+        """
+        return max(0, self.restart_count - (self.state == "restarting" or self.overruled))
 
 
 RUNNING_STATES = frozenset({"running", "paused"})

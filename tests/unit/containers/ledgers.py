@@ -1,0 +1,141 @@
+"""A ledger in memory, and histories recorded from a real Engine (see `record.py`)."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vv_exporter.containers.ledger import (
+    Change,
+    Claim,
+    ContainerRecord,
+    engine_restarted,
+    engine_settled,
+    fold_event,
+    fold_inspection,
+    settle,
+)
+from vv_exporter.containers.observed import SECOND, Event, Inspection, decode_event, decode_inspection
+from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
+
+FOLDER = Path(__file__).parent / "recorded"
+LATER = 4_000_000_000.0
+
+
+class Ledger:
+    """Folds observations and adds up what they count."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, ContainerRecord] = {}
+        self.counted: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self.claims: dict[str, Claim] = {}
+        self.cursor = 1
+
+    def event(self, event: Event, inspection: Inspection | None = None) -> None:
+        self.apply(fold_event(self.records, event, inspection, event.time / SECOND))
+        self.cursor = event.time
+
+    def inspection(self, inspection: Inspection, now: float = 0.0) -> None:
+        self.apply(fold_inspection(self.records, inspection, self.cursor, now))
+
+    def engine_restarted(self, lost: int | None = None) -> None:
+        self.apply(engine_restarted(self.records.values(), lost))
+
+    def engine_settled(self) -> None:
+        self.apply(engine_settled(self.records.values()))
+
+    def settle(self, now: float = LATER) -> None:
+        change, used = settle(self.records.values(), self.claims, now)
+        self.apply(change)
+        for key in used:
+            del self.claims[key]
+
+    def apply(self, change: Change) -> None:
+        for name, record in change.records.items():
+            if record is None:
+                self.records.pop(name, None)
+            else:
+                self.records[name] = record
+        for count in change.counts:
+            self.counted[count.metric.name, count.labels] += count.amount
+
+    def restarts(self, name: str = "web") -> dict[str, int]:
+        """By cause; those that were not counted are left out."""
+        return {cause: n for (metric, (one, cause)), n in self._pairs() if metric == RESTARTS.name and one == name}
+
+    def exits(self, name: str = "web") -> dict[str, int]:
+        """By reason."""
+        return {reason: n for (metric, (one, reason)), n in self._pairs() if metric == EXITS.name and one == name}
+
+    def oom_kills(self, name: str = "web") -> int:
+        return self.counted[OOM_KILLS.name, (name,)]
+
+    def totals(self) -> dict[Any, int]:
+        return {key: n for key, n in self.counted.items() if n}
+
+    def _pairs(self) -> Iterator[tuple[tuple[str, tuple[str, str]], int]]:
+        return (((metric, labels), n) for (metric, labels), n in self.counted.items() if len(labels) == 2)  # type: ignore[misc]
+
+
+Observation = Event | Inspection | str
+
+
+def recorded(name: str) -> list[Observation]:
+    """The history of that name: events, inspections, and `lost` and `restarted` of the Engine."""
+    raw = json.loads((FOLDER / f"{name}.json").read_bytes())["observations"]
+    return [one for one in (_decoded(entry) for entry in raw) if one is not None]
+
+
+def histories() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def _decoded(entry: dict[str, Any]) -> Observation | None:
+    ((kind, body),) = entry.items()
+    if kind == "event":
+        return decode_event(json.dumps(body).encode())
+    return decode_inspection(json.dumps(body).encode()) if kind == "inspection" else kind
+
+
+def paired(history: list[Observation]) -> Iterator[tuple[Observation, Inspection | None]]:
+    """Each event with the inspection that was made right after it; the rest alone."""
+    index = 0
+    while index < len(history):
+        one = history[index]
+        after = history[index + 1] if index + 1 < len(history) else None
+        if isinstance(one, Event) and isinstance(after, Inspection) and after.id == one.id and _is_inspected(one):
+            yield one, after
+            index += 1
+        else:
+            yield one, None
+        index += 1
+
+
+def _is_inspected(event: Event) -> bool:
+    return event.action in ("start", "die", "health_status")
+
+
+def replay(history: list[Observation], *, once: bool = False, overtaking: bool = False) -> Ledger:
+    """Fold a history as the worker does.
+
+    With `once`, a container is inspected at its first start only, and later events have to be enough. With
+    `overtaking`, each inspection is folded before the event that it followed, too, as by a reconcile in between.
+    """
+    ledger = Ledger()
+    lost = 0
+    for one, inspection in paired(history):
+        if isinstance(one, Event):
+            if overtaking and inspection is not None:
+                ledger.inspection(inspection, one.time / SECOND)
+            known = any(record.id == one.id for record in ledger.records.values())
+            ledger.event(one, None if once and known else inspection)
+        elif isinstance(one, Inspection):
+            ledger.inspection(one)
+        elif one == "lost":
+            lost = ledger.cursor
+        else:
+            ledger.engine_restarted(lost)
+    ledger.engine_settled()
+    ledger.settle()
+    return ledger
