@@ -30,8 +30,8 @@ lint: setup ## Check style and types
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-bench: setup ## Measure, and print a table
-	@for bench in benchmarks/bench_*.py; do $(VENV)/bin/python $$bench $(ARGS) || exit 1; done
+bench: setup ## Measure, and print tables (ARGS= names some: ARGS="writer reader")
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 tools: ## Fetch Prometheus, Alertmanager and, as root, a Docker Engine into .vv
 	@$(SETUP) --tools --engine

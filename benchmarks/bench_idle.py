@@ -13,8 +13,7 @@ import time
 
 import psutil
 import requests
-
-from _measure import machine
+from benchmarks._measure import machine
 
 SECONDS = 60
 SCRAPE_INTERVAL = 10

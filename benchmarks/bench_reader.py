@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from _measure import machine
+from benchmarks._measure import machine
+
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.exporter import EVENTS

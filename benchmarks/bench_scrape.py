@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import requests
+from benchmarks._measure import compare, table
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 
-from _measure import compare, table
 from vv_exporter.collectors import Collector, Context, host, itself, thresholds
 from vv_exporter.collectors._store import stored
 from vv_exporter.guard import Guarded
