@@ -28,7 +28,7 @@ from vv_exporter.stack import fetch, tools  # noqa: E402
 from vv_exporter.stack.apt import AptError  # noqa: E402
 from vv_exporter.stack.progress import CommandError, run, step  # noqa: E402
 
-EXTRAS = ".[exporter,dev]"
+EXTRAS = ".[exporter,demo,dev]"
 
 
 class SetupError(Exception):

@@ -9,7 +9,13 @@ import click
 
 
 @click.command("up")
-@click.option("--demo", is_flag=True, help="Run an example pipeline beside it, which fails in several ways.")
+@click.option(
+    "--demo",
+    type=click.Choice(["faults", "healthy"]),
+    is_flag=False,
+    flag_value="faults",
+    help="Run an example pipeline beside it, which fails in several ways; =healthy: which does not.",
+)
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -18,18 +24,21 @@ import click
     show_default=True,
     help="Where everything that is kept goes (VV_STATE_DIR).",
 )
-def command(demo: bool, state_dir: Path) -> None:
+def command(demo: str | None, state_dir: Path) -> None:
     """Run exporter, Prometheus and Alertmanager on this machine, on loopback, until Ctrl-C.
 
     Fetches Prometheus and Alertmanager on a Debian machine that has none that are new enough; installs nothing
     into the system.
     """
     from vv_exporter.settings import load
-    from vv_exporter.stack.up import StackError, example_pipeline, run
+    from vv_exporter.stack.demo import run_demo
+    from vv_exporter.stack.up import StackError, run
 
     environment = dict(os.environ) | {"VV_STATE_DIR": str(state_dir.absolute())}
     try:
-        script = example_pipeline(environment) if demo else None
-        run(load(environment), environment, script)
+        if demo:
+            run_demo(environment, demo)
+        else:
+            run(load(environment), environment)
     except StackError as error:
         raise click.ClickException(str(error)) from error

@@ -1,11 +1,13 @@
 """Child processes that end with their parent, however it ends, and tell why they died."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from vv_exporter.stack.progress import last_lines
 
@@ -14,7 +16,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
-    """A program that runs beside us, with its output in a file.
+    """A program that runs beside us, with its output in a file, or where ours goes.
 
     It has a session of its own: a Ctrl-C in the terminal reaches the parent alone, which then stops its
     children in order. When the parent is killed outright, the kernel sends the child a SIGTERM. Start it from a
@@ -22,7 +24,7 @@ class Child:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
+        self, name: str, command: Sequence[str | Path], log: Path | None, env: Mapping[str, str] | None = None
     ) -> None:
         self.name = name
         self.command = [str(part) for part in command]
@@ -32,9 +34,8 @@ class Child:
 
     def start(self) -> None:
         """Start the program; its log begins anew. Raises `OSError` if it cannot be run."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         parent = os.getpid()
-        with self.log.open("wb") as log:
+        with self._output() as log:
             self._process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -80,7 +81,13 @@ class Child:
 
     def tail(self, count: int = 10) -> str:
         """The last lines of its output, indented."""
-        return last_lines(self.log, count)
+        return "" if self.log is None else last_lines(self.log, count)
+
+    def _output(self) -> contextlib.AbstractContextManager[BinaryIO | None]:
+        if self.log is None:
+            return contextlib.nullcontext()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        return self.log.open("wb")
 
 
 def _end_with(parent: int) -> None:

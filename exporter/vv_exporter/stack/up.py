@@ -39,10 +39,10 @@ class Part:
     port: int
 
 
-def run(settings: Settings, environment: Mapping[str, str], demo: Path | None = None) -> None:
+def run(settings: Settings, environment: Mapping[str, str], demo: Child | None = None) -> None:
     """Run the stack until Ctrl-C, SIGTERM or SIGHUP; stop it all when one part ends.
 
-    `demo` is a script to run beside it. Raises `SettingsError` for a port in use, `StackError` for a part that
+    `demo` runs beside it. Raises `SettingsError` for a port in use, `StackError` for a part that
     does not run.
     """
     check_ports(settings)
@@ -62,13 +62,11 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Path | None = 
             _start(part, started, stop)
         print(summary(settings), flush=True)
         if demo is not None:
-            example = Child("the example pipeline", [sys.executable, demo], folder / "demo.log", environment)
-            example.start()
-            started.append(example)
-            print(f"The example pipeline is at work: {folder / 'demo.log'} has what it prints.", flush=True)
+            demo.start()
+            started.append(demo)
         while not stop.wait(_LOOK_SECONDS):
-            for part in parts:
-                _still_runs(part.child)
+            for child in started:
+                _still_runs(child)
 
 
 def check_ports(settings: Settings) -> None:
@@ -145,7 +143,8 @@ def _still_runs(child: Child) -> None:
     code = child.exit_code()
     if code is not None:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        raise StackError(f"{child.name} {how}; it said last ({child.log}):\n{child.tail()}")
+        said = f"; it said last ({child.log}):\n{child.tail()}" if child.log else ""
+        raise StackError(f"{child.name} {how}{said}")
 
 
 @contextlib.contextmanager
@@ -178,24 +177,6 @@ def _stopping() -> Iterator[list[Child]]:
 def _tell(line: str) -> None:
     with contextlib.suppress(OSError):
         print(line, flush=True)
-
-
-def example_pipeline(environment: dict[str, str]) -> Path:
-    """The example pipeline's script; sets what is not set so that its faults are told within two minutes.
-
-    Raises `StackError` where there is no checkout.
-    """
-    script = Path(__file__).resolve().parents[3] / "examples" / "pipeline" / "demo.py"
-    if not script.is_file():
-        raise StackError("--demo needs a checkout of the repository: the example pipeline is not installed")
-    defaults = {
-        "VIDEO_STORAGE_ROOT": str(Path(environment["VV_STATE_DIR"]) / "demo"),
-        "VV_SCRAPE_INTERVAL": "5s",
-    }
-    for name, value in defaults.items():
-        environment.setdefault(name, value)
-    Path(environment["VIDEO_STORAGE_ROOT"]).mkdir(parents=True, exist_ok=True)
-    return script
 
 
 def summary(settings: Settings) -> str:

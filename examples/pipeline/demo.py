@@ -1,0 +1,198 @@
+"""The demo: the pipeline at work, broken in several ways, and each alert as it comes. ``make demo`` runs it.
+
+With ``healthy`` as argument nothing is broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from itertools import count
+from pathlib import Path
+from typing import NoReturn
+
+from faults import FAULTS, Fault, Maker, missed_job
+from make_videos import any_scenes, make_clip
+from notices import AppLog, Notice, parse
+from storage import folder
+
+from vv_core.jobs import heartbeat
+
+HERE = Path(__file__).parent
+PAUSE = 3.0
+LOOK = 0.03
+KEEP_DAYS = "0.01"
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """Somebody asked for the end."""
+
+
+class Pipeline(threading.Thread):
+    """Stands in for agent_dvr and for cron: a new video every few seconds, and the jobs that take care of it."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__(name="pipeline")
+        self._stop_asked = stop
+        self._numbers = count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.runs_log_exporter = False
+
+    def run(self) -> None:
+        """Work until the end is asked for."""
+        while not self._stop_asked.wait(PAUSE):
+            self.deliver("front-door", lambda path: make_clip(path, any_scenes()))
+            self._script("orchestrator.py")
+            self._script("cleanup_old_files.py", KEEP_DAYS)
+            if self.runs_log_exporter:
+                heartbeat("log_exporter", component="log_exporter.py")
+
+    def deliver(self, camera: str, make: Maker) -> str:
+        """Put a new video into ``input/``, whole at once; returns its name."""
+        name = f"{camera}-{next(self._numbers)}.mp4"
+        part = folder("input") / f"{name}.part"
+        make(part)
+        part.rename(part.with_suffix(""))
+        return name
+
+    def end(self) -> None:
+        """Let nothing be left running, not even a stage that was stopped."""
+        self._stop_asked.set()
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)
+        self.join(5)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        process = self._process
+        if process is not None and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+    def _script(self, name: str, *arguments: str) -> None:
+        # A group of its own: should this process be killed, the kernel wakes and ends the members that are stopped.
+        if not self._stop_asked.is_set():
+            self._process = subprocess.Popen([sys.executable, HERE / name, *arguments], process_group=0)
+            self._process.wait()
+
+
+class Tour:
+    """Tells what happens, and each alert as it arrives."""
+
+    def __init__(self, log: AppLog, pipeline: Pipeline, stop: threading.Event) -> None:
+        self._log = log
+        self._stop = stop
+        self._arrived: list[Notice] = []
+        self._told: list[tuple[Fault, float | None]] = []
+        self.deliver = pipeline.deliver
+
+    def run(self) -> None:
+        """Show every fault, then the result."""
+        self.wait_for_line(r"front-door-1\.mp4: done", 60)
+        say("demo", "the first video went through all stages")
+        with missed_job(self, "log_exporter"):
+            for fault in FAULTS:
+                self._breathe()
+                fault(self)
+        say("demo", "the tour is over; this is how long it took until each fault was told:\n" + table(self._told))
+
+    def watch(self) -> NoReturn:
+        """Show alerts until the end. Raises `Stopped` then."""
+        while True:
+            self._look()
+
+    def announce(self, what: str, alert: str, within: float) -> None:
+        """Tell what happens now, and what to expect."""
+        say("demo", f"{what} → expect {alert} within {within:.0f} s")
+
+    def wait_for_line(self, pattern: str, seconds: float) -> re.Match[str]:
+        """Wait for a line of ``app.log``. Raises `TimeoutError`."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for line in self._look():
+                if found := re.search(pattern, line):
+                    return found
+        raise TimeoutError(f"no line of app.log says {pattern!r} within {seconds:.0f} s")
+
+    def wait_for_alert(self, fault: Fault, seconds: float) -> None:
+        """Wait until a fault is told, and note how long that took."""
+        while (seen := self._seen(fault)) is None and time.time() < fault.since + seconds:
+            self._look()
+        took = None if seen is None else seen - fault.since
+        self._told.append((fault, took))
+        say("demo", f"{fault.alert} took {took:.1f} s" if took is not None else f"{fault.alert} DID NOT COME")
+
+    def _seen(self, fault: Fault) -> float | None:
+        for notice in self._arrived:
+            if notice.firing and notice.alert == fault.alert and fault.about in notice.title + notice.details:
+                return notice.at
+        return None
+
+    def _breathe(self) -> None:
+        end = time.monotonic() + PAUSE
+        while time.monotonic() < end:
+            self._look()
+
+    def _look(self) -> list[str]:
+        if self._stop.wait(LOOK):
+            raise Stopped
+        lines = self._log.new_lines()
+        for notice in filter(None, map(parse, lines)):
+            self._arrived.append(notice)
+            show(notice)
+        return lines
+
+
+def say(who: str, text: str) -> None:
+    """Print a line with the time: UTC, as in alerts and logs."""
+    print(f"{time.strftime('%H:%M:%SZ', time.gmtime())}  {who:<8}  {text}", flush=True)
+
+
+def show(notice: Notice) -> None:
+    """Print a notification."""
+    lines = [f"{notice.severity} {notice.alert}: {notice.title}"]
+    if notice.firing:
+        for line in notice.details.splitlines():
+            lines += textwrap.wrap(line, 96, break_long_words=False, break_on_hyphens=False)
+    say("ALERT" if notice.firing else "resolved", ("\n" + " " * 21).join(lines))
+
+
+def table(told: list[tuple[Fault, float | None]]) -> str:
+    """Fault, alert, seconds."""
+    rows = [("fault", "alert", "seconds")]
+    rows += [(fault.what, fault.alert, "-" if took is None else f"{took:.1f}") for fault, took in told]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
+    return textwrap.indent("\n".join(lines), "    ")
+
+
+def main(mode: str) -> int:
+    """Run the pipeline until Ctrl-C or SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    pipeline = Pipeline(stop)
+    pipeline.runs_log_exporter = mode == "healthy"
+    tour = Tour(AppLog(Path(os.environ["VV_LOG_DIR"]) / "app.log"), pipeline, stop)
+    pipeline.start()
+    try:
+        if mode != "healthy":
+            tour.run()
+            pipeline.runs_log_exporter = True
+        say("demo", "the pipeline is at work; app.log shows it, Ctrl-C ends it")
+        tour.watch()
+    except Stopped:
+        return 0
+    finally:
+        pipeline.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:] or ["faults"]))
