@@ -1,0 +1,279 @@
+"""The real exporter on a real Docker Engine: what happens to containers, and what `/metrics` says."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+
+from tests.support.engine import Engine, EngineUnavailableError, busybox_image, private_engine
+from tests.support.exporter import Exporter
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.docker
+
+MEMORY = {"mem_limit": "16m", "memswap_limit": "16m"}
+NEVER_OVER = "sleep 1000"
+
+
+class Device:
+    """An Engine with containers, and an exporter that watches it."""
+
+    def __init__(self, engine: Engine, image: str, exporter: Exporter) -> None:
+        self.engine = engine
+        self.image = image
+        self.exporter = exporter
+        self.client = engine.client()
+
+    def run(self, name: str, command: str = NEVER_OVER, policy: str = "no", retries: int = 0, **options: Any) -> None:
+        """As `docker run -d`."""
+        config = {key: options.pop(key) for key in ("healthcheck", "labels") if key in options}
+        restart = {"Name": policy, "MaximumRetryCount": retries}
+        host = self.client.create_host_config(network_mode="none", restart_policy=restart, **options)
+        self.client.create_container(self.image, ["sh", "-c", command], name=name, host_config=host, **config)
+        self.client.start(name)
+
+    def empty(self) -> None:
+        for container in self.client.containers(all=True):
+            with contextlib.suppress(docker.errors.APIError):
+                self.client.remove_container(container["Id"], force=True)
+        self.client.close()
+
+    def value(self, sample: str) -> float | None:
+        return self.exporter.metrics().get(sample)
+
+    def shows(self, timeout: float = 20.0, **values: float) -> None:
+        """Wait until samples of container `web` have these values, e.g. `restarts_policy=3`."""
+        wanted = {_sample(key): value for key, value in values.items()}
+
+        def seen() -> bool:
+            metrics = self.exporter.metrics()
+            found = {sample: metrics.get(sample) for sample in wanted}
+            assert found == wanted
+            return True
+
+        wait_until(seen, timeout, what="the container's samples")
+
+
+def _sample(key: str) -> str:
+    family, _, detail = key.partition("_")
+    if family == "restarts":
+        return f'vv_container_restarts_total{{cause="{detail}",name="web"}}'
+    if family == "exits":
+        return f'vv_container_exits_total{{name="web",reason="{detail}"}}'
+    return f'vv_container_{key}{{name="web"}}'
+
+
+@pytest.fixture
+def exporter(docker_engine: Engine, tmp_path: Path) -> Iterator[Exporter]:
+    with Exporter(tmp_path / "state", DOCKER_HOST=docker_engine.host) as exporter:
+        exporter.wait_for("vv_docker_event_stream_connected", 1)
+        yield exporter
+
+
+@pytest.fixture
+def device(docker_engine: Engine, busybox: str, exporter: Exporter) -> Iterator[Device]:
+    device = Device(docker_engine, busybox, exporter)
+    yield device
+    device.empty()
+
+
+@pytest.fixture(scope="module")
+def own_engine() -> Iterator[Engine]:
+    """One that may be frozen, shut down and started again."""
+    try:
+        with private_engine() as engine:
+            yield engine
+    except EngineUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def own_device(own_engine: Engine, tmp_path: Path) -> Iterator[Device]:
+    image = busybox_image(own_engine)
+    with Exporter(tmp_path / "state", DOCKER_HOST=own_engine.host) as exporter:
+        exporter.wait_for("vv_docker_event_stream_connected", 1)
+        device = Device(own_engine, image, exporter)
+        yield device
+        device.empty()
+
+
+def test_a_crash_loop_by_policy_is_counted_exactly(device: Device) -> None:
+    device.run("web", "sleep 0.1; exit 3", "on-failure", 4)
+
+    device.shows(restarts_policy=4, restarts_manual=0, exits_error=5, last_exit_code=3, running=0, expected=1)
+
+
+def test_restarts_by_hand_are_counted_although_docker_forgets_them(device: Device) -> None:
+    device.run("web", policy="always")
+    device.client.restart("web", timeout=0)
+    device.client.stop("web", timeout=0)
+    device.shows(running=0, expected=0)
+    device.client.start("web")
+    device.client.restart("web", timeout=0)
+
+    device.shows(restarts_manual=3, restarts_policy=0, restarts_daemon=0, exits_signal=3, running=1, expected=1)
+
+
+def test_a_killed_container_is_down_though_expected(device: Device) -> None:
+    device.run("web", policy="always")
+    device.client.kill("web")
+
+    device.shows(running=0, expected=1, exits_signal=1, last_exit_code=137)
+
+
+def test_a_one_shot_that_succeeded_is_not_expected(device: Device) -> None:
+    device.run("web", "exit 0")
+
+    device.shows(running=0, expected=0, exits_ok=1)
+
+
+def test_a_death_for_want_of_memory_is_counted_once(device: Device) -> None:
+    device.run("web", "tail /dev/zero", "on-failure", 1, **MEMORY)
+
+    device.shows(oom_kills_total=2, exits_oom=2, exits_signal=0, restarts_policy=1)
+
+
+def test_counts_go_on_when_the_container_is_recreated(device: Device) -> None:
+    device.run("web", policy="always")
+    device.client.restart("web", timeout=0)
+    device.client.remove_container("web", force=True)
+    device.run("web", policy="always")
+    device.client.restart("web", timeout=0)
+
+    device.shows(restarts_manual=2, exits_signal=3, running=1, expected=1)
+
+
+def test_an_unhealthy_container_says_so_while_it_runs(device: Device) -> None:
+    health = 'vv_container_health{name="web",status="unhealthy"}'
+    device.run("web", healthcheck={"test": ["CMD", "false"], "interval": 10**9, "retries": 2})
+    wait_until(lambda: device.value(health) == 1, 20, what="unhealthy")
+    assert (device.value('vv_container_health_failing_streak{name="web"}') or 0) >= 2
+
+    device.client.stop("web", timeout=0)
+
+    wait_until(lambda: device.value(health) is None, 10, what="no health")
+
+
+def test_an_essential_container_that_was_removed_reads_0(docker_engine: Engine, busybox: str, tmp_path: Path) -> None:
+    config = tmp_path / "vv.yml"
+    config.write_text("containers: {essential: [web], ignore: ['builder-*']}")
+    with Exporter(tmp_path / "state", DOCKER_HOST=docker_engine.host, VV_CONFIG=str(config)) as exporter:
+        device = Device(docker_engine, busybox, exporter)
+        try:
+            device.shows(running=0, expected=1)
+            device.run("builder-1")
+            device.run("web")
+            device.shows(running=1, expected=1)
+            device.client.stop("web", timeout=0)
+            device.client.remove_container("web")
+
+            device.shows(running=0, expected=1)
+            metrics = exporter.metrics()
+        finally:
+            device.empty()
+
+    assert any('essential="true"' in sample and 'name="web"' in sample for sample in metrics)
+    assert not any("builder-1" in sample for sample in metrics)
+
+
+def test_what_happened_while_the_exporter_was_down_is_counted(device: Device) -> None:
+    device.run("web", "sleep 0.1; exit 1", "on-failure", 2)
+    device.shows(restarts_policy=2)
+    device.exporter.stop()
+    device.client.start("web")
+    wait_until(lambda: device.client.inspect_container("web")["RestartCount"] == 2, 20, what="two more restarts")
+    wait_until(lambda: not device.client.inspect_container("web")["State"]["Running"], 20, what="its end")
+    device.exporter.start()
+
+    device.shows(restarts_policy=4, restarts_manual=1, exits_error=6)
+
+
+def test_what_the_engine_forgot_meanwhile_is_counted_as_far_as_it_is_certain(device: Device) -> None:
+    device.run("web", "test -e /tmp/ok && sleep 1000; touch /tmp/ok; sleep 1000", "always")
+    device.shows(running=1)
+    device.exporter.stop()
+    device.client.restart("web", timeout=0)
+    device.run("other")
+    for _ in range(150):
+        device.client.rename("other", "another")
+        device.client.rename("another", "other")
+    device.exporter.start()
+
+    device.shows(restarts_manual=1, restarts_policy=0, restarts_daemon=0, running=1)
+
+
+def test_killing_the_exporter_at_any_time_changes_no_count(device: Device) -> None:
+    device.run("web", policy="always")
+    for round_ in range(6):
+        device.client.restart("web", timeout=0)
+        time.sleep(0.13 * round_)  # no condition to wait for: it is to be hit at different moments
+        device.exporter.kill()
+        device.exporter.start()
+
+    device.shows(restarts_manual=6, exits_signal=6)
+
+
+def test_an_engine_that_hangs_delays_nothing_and_loses_nothing(own_device: Device) -> None:
+    device = own_device
+    device.run("web", policy="always")
+    device.shows(running=1)
+    os.kill(device.engine.pid, signal.SIGSTOP)
+    try:
+        frozen = time.monotonic()
+        device.exporter.wait_for("vv_docker_up", 0)
+        noticed = time.monotonic() - frozen
+        scrape = _seconds(device.exporter.metrics)
+        stop = _seconds(device.exporter.stop)
+        device.exporter.start()
+    finally:
+        os.kill(device.engine.pid, signal.SIGCONT)
+    device.exporter.wait_for("vv_docker_event_stream_connected", 1, 30)
+    device.client.restart("web", timeout=0)
+
+    assert noticed < 10
+    assert scrape < 1
+    assert stop < 5
+    device.shows(restarts_manual=1, restarts_daemon=0, exits_signal=1, running=1)
+
+
+def test_an_engine_that_is_restarted_starts_its_containers_again(own_device: Device) -> None:
+    device = own_device
+    device.run("web", policy="unless-stopped")
+    device.run("single")
+    device.run("stopped", policy="unless-stopped")
+    device.client.stop("stopped", timeout=0)
+    time.sleep(2.5)  # so that it is not stopped together with those that the Engine stops
+    device.engine.shut_down()
+    device.exporter.wait_for("vv_docker_up", 0)
+    device.engine.start_again()
+    device.exporter.wait_for("vv_docker_up", 1, 30)
+
+    device.shows(restarts_daemon=1, restarts_manual=0, restarts_policy=0, exits_signal=1, running=1, expected=1)
+    assert device.value('vv_container_running{name="single"}') == 0
+    assert device.value('vv_container_expected{name="single"}') == 1
+    assert device.value('vv_container_expected{name="stopped"}') == 0
+
+
+def test_a_power_cut_is_a_restart_by_the_engine(own_device: Device) -> None:
+    device = own_device
+    device.run("web", policy="always")
+    device.shows(running=1)
+    device.exporter.kill()
+    device.engine.cut_power()
+    device.engine.start_again()
+    device.exporter.start()
+
+    device.shows(restarts_daemon=1, restarts_manual=0, restarts_policy=0, running=1, expected=1)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.monotonic()
+    call()
+    return time.monotonic() - begin
