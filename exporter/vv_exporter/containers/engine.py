@@ -116,6 +116,7 @@ class Follower:
         self._closed = threading.Event()
         self.connected = threading.Event()
         self.ended = threading.Event()
+        self.error = ""
         self._thread = threading.Thread(target=self._run, name="docker-events", daemon=True)
         self._thread.start()
 
@@ -144,8 +145,7 @@ class Follower:
                 self.connected.set()
                 self._read()
         except (EngineError, queue.Full) as error:
-            if not self._closed.is_set():
-                log.debug("the Docker Engine's event stream ended: %s", error)
+            self.error = str(error) or type(error).__name__
         except Exception:
             log.exception("the Docker Engine's event stream ended")
         finally:

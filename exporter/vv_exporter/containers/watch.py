@@ -49,6 +49,7 @@ _QUIET = 0.3  # seconds without an event after which the Engine is taken to have
 _CONNECT_TIMEOUT = 10.0
 _RETRY = 1.0
 _RETRY_MAX = 5.0
+_STABLE = 10.0  # seconds that a stream has to last before the next one is tried at once
 
 
 class EngineRecord(msgspec.Struct, frozen=True):
@@ -158,7 +159,7 @@ class ContainerWatch:
             self._ping_at = self._monotonic() + PING_INTERVAL
         follower = self._followed(engine)
         if follower.ended.is_set():
-            raise EngineError("the event stream was closed")
+            raise EngineError(f"the event stream ended ({follower.error or 'closed'})")
         if self._synced:
             self._count(engine, follower.take(_WAIT))
             self._decide()
@@ -188,6 +189,8 @@ class ContainerWatch:
     def _drop(self) -> None:
         """Forget the connection, and all events that were not stored."""
         followed = self._synced
+        if followed and self._monotonic() - self._followed_at > _STABLE:
+            self._retry = _RETRY
         follower, self._follower, self._synced = self._follower, None, False
         engine, self._engine = self._engine, None
         for part in (follower, engine):
@@ -225,7 +228,6 @@ class ContainerWatch:
             self._count(engine, events)
         self._reconcile(engine, follower, complete=True)
         self._synced = True
-        self._retry = _RETRY
 
     def _count(self, engine: Engine, events: list[Event]) -> None:
         """Fold events, and remember how far they were counted."""

@@ -1,0 +1,93 @@
+import json
+
+import msgspec
+import pytest
+
+from vv_exporter.containers.observed import SECOND, decode_event, decode_inspection, decode_list, nanoseconds
+
+
+def test_times_are_read_to_the_microsecond() -> None:
+    assert nanoseconds("1970-01-01T00:00:01.234567891Z") == SECOND + 234_567_000
+    assert nanoseconds("1970-01-01T01:00:00+01:00") == 0
+    assert nanoseconds("1970-01-01T00:00:05Z") == 5 * SECOND
+
+
+def test_never_is_0() -> None:
+    assert nanoseconds("0001-01-01T00:00:00Z") == 0
+    assert nanoseconds("") == 0
+
+
+def test_a_health_event_has_its_status_apart() -> None:
+    raw = {"Type": "container", "Action": "health_status: unhealthy", "timeNano": 7}
+    event = decode_event(json.dumps({**raw, "Actor": {"ID": "1", "Attributes": {"name": "web"}}}).encode())
+
+    assert event is not None
+    assert (event.action, event.attributes["detail"], event.name, event.time) == (
+        "health_status",
+        "unhealthy",
+        "web",
+        7,
+    )
+
+
+def test_events_of_other_things_are_passed_over() -> None:
+    raw = {"Type": "network", "Action": "connect", "timeNano": 7, "Actor": {"ID": "1", "Attributes": None}}
+
+    assert decode_event(json.dumps(raw).encode()) is None
+
+
+def test_what_is_no_event_is_an_error() -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        decode_event(b'{"message": "page not found"}')
+
+
+def test_a_listed_container_has_its_own_name_and_its_health() -> None:
+    raw = [
+        {"Id": "1", "Names": ["/other/alias", "/web"], "State": "running", "Status": "Up 2 minutes (unhealthy)"},
+        {"Id": "2", "Names": None, "State": "exited", "Status": "Exited (0) 1 second ago", "Labels": None},
+        {"Id": "3", "Names": ["/x"], "State": "running", "Status": "", "Labels": {"com.docker.compose.oneoff": "True"}},
+    ]
+    web, nameless, one_off = decode_list(json.dumps(raw).encode())
+
+    assert (web.name, web.health, web.one_off) == ("web", "unhealthy", False)
+    assert (nameless.name, nameless.health) == ("", "")
+    assert one_off.one_off
+
+
+def _inspected(**state: object) -> bytes:
+    return json.dumps(
+        {
+            "Id": "1",
+            "Name": "/web",
+            "Created": "2026-01-01T00:00:00Z",
+            "RestartCount": 3,
+            "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:01Z", **state},
+            "Config": {"Image": "web:1", "Labels": {"com.docker.compose.service": "w"}, "Env": ["PASSWORD=hunter2"]},
+            "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5}, "AutoRemove": False},
+        }
+    ).encode()
+
+
+def test_an_inspection_keeps_nothing_of_the_environment() -> None:
+    inspection = decode_inspection(_inspected())
+
+    assert (inspection.name, inspection.service, inspection.policy, inspection.max_retries) == (
+        "web",
+        "w",
+        "on-failure",
+        5,
+    )
+    assert "hunter2" not in repr(inspection)
+
+
+def test_a_restart_that_waits_or_was_called_off_is_not_one_that_was() -> None:
+    assert decode_inspection(_inspected()).policy_restarts == 3
+    assert decode_inspection(_inspected(Status="restarting", ExitCode=1)).policy_restarts == 2
+    assert decode_inspection(_inspected(Status="exited", ExitCode=1)).policy_restarts == 2
+    assert decode_inspection(_inspected(Status="exited", ExitCode=0)).policy_restarts == 3
+
+
+def test_no_health_check_is_no_health() -> None:
+    assert decode_inspection(_inspected(Health={"Status": "none", "FailingStreak": 0})).health == ""
+    assert decode_inspection(_inspected(Health=None)).health == ""
+    assert decode_inspection(_inspected(Health={"Status": "healthy", "FailingStreak": 0})).health == "healthy"
