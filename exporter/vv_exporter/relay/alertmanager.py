@@ -11,7 +11,7 @@ TIMEOUT = (2.0, 5.0)  # seconds to connect, and between bytes of the answer
 
 
 class DeliveryError(Exception):
-    """Alertmanager did not take the alerts."""
+    """Alertmanager did not take the alerts, or did not tell of them."""
 
 
 class Alertmanager:
@@ -28,5 +28,18 @@ class Alertmanager:
             answer = self._session.post(self._url, json=list(alerts), timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
             raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
+        self._accepted(answer)
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alerts that fire now. Raises `DeliveryError` when there is no good answer."""
+        try:
+            answer = self._session.get(self._url, timeout=TIMEOUT, allow_redirects=False)
+            self._accepted(answer)
+            found: list[dict[str, Any]] = answer.json()
+        except requests.RequestException as error:
+            raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
+        return found
+
+    def _accepted(self, answer: requests.Response) -> None:
         if answer.status_code != 200:
             raise DeliveryError(f"{self._url} answered {answer.status_code}: {answer.text[:200]!r}")
