@@ -33,7 +33,7 @@ def run_demo(environ: Mapping[str, str], mode: str) -> None:
     environment = {**environ, **own_environment(folder)}
     settings = load(environment)
     demo = Child("the demo", [sys.executable, EXAMPLES / "demo.py", mode], None, environment)
-    with _emptied(folder):
+    with emptied(folder):
         run(settings, environment, demo)
 
 
@@ -48,7 +48,7 @@ def own_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _emptied(folder: Path) -> TextIO:
+def emptied(folder: Path) -> TextIO:
     """Empty a folder that a demo made, or make it; it is ours until what is returned is closed."""
     marker = folder / _MARKER
     try:
