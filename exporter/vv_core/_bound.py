@@ -77,7 +77,7 @@ def _success(kind: str, event: dict[str, object], open_runs: set[str]) -> bool:
         known = run in open_runs
         open_runs.discard(run)
         return known and "success" in (event.get("outcome"), event.get("result"))
-    return kind == "heartbeat"
+    return kind in ("heartbeat", "stage.noted", "job.skipped")
 
 
 def _delete_if_dispensable(path: str) -> tuple[int, dict[str, int]]:

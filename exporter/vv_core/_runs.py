@@ -7,7 +7,7 @@ import time
 from contextvars import ContextVar
 from functools import wraps
 
-from vv_core import _journal, _text
+from vv_core import _journal, _text, _told
 from vv_core._ids import uuid7_hex
 
 TYPE_CHECKING = False
@@ -27,35 +27,57 @@ MAX_PATH = 4096
 """Longest path of a video, in bytes: Linux' PATH_MAX."""
 
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the cost of importing inspect
-_current: ContextVar[str | None] = ContextVar("vv_core_run", default=None)
+_current: ContextVar[Run | None] = ContextVar("vv_core_run", default=None)
+
+
+def current() -> Run | None:
+    """The innermost run that is in progress in this thread or task; in a forked child, the one it was forked in."""
+    return _current.get()
 
 
 class Run:
     """One run of a body: what that may add to the report. `id` names the run in the journal."""
 
-    def __init__(self, parent: str | None) -> None:
+    def __init__(self, span: Span, parent: Run | None) -> None:
         self.id = uuid7_hex()
         self.parent = parent
+        self._span = span
         self.error: str | None = None
         self.exception: str | None = None
+        self.told = False  # the exception was reported before it came here
         self.exit_code: int | None = None
         self.output: object = None
         self.notes: dict[str, str] = {}
         self.begun = time.monotonic()
         self.pid = os.getpid()
         self.recorded = False
-        self.token: Token[str | None] | None = None
+        self.token: Token[Run | None] | None = None
 
     def fail(self, reason: object) -> None:
         """Let the run count as failed although no exception leaves its body."""
         self.error = _text.line(reason, MAX_ERROR) or "failed"
 
-    def note(self, *, video: object = None, video_sha256: object = None) -> None:
-        """Tell what became known on the way: the video, the SHA-256 of its content (hexadecimal)."""
+    def note(
+        self,
+        *,
+        video: object = None,
+        video_sha256: object = None,
+        video_bytes: object = None,
+        video_seconds: object = None,
+    ) -> None:
+        """Tell what became known on the way: the video, the SHA-256 of its content (hexadecimal), its size in bytes
+        and its duration in seconds, which limits may depend on. It is reported at once, so that a crash can tell it.
+        """
         if video is not None:
             self.notes["video"] = _text.path(video, MAX_PATH)
         if video_sha256 is not None:
             self.notes["video_sha256"] = _text.line(video_sha256, 128)
+        self._span.noted(self, self.notes | measures(video_bytes, video_seconds))
+
+    @property
+    def component(self) -> str:
+        """The script that reports it."""
+        return self._span.component
 
     @property
     def failed(self) -> bool:
@@ -69,6 +91,8 @@ class Run:
         if isinstance(error, SystemExit):
             self._exit_with(error.code)
             return
+        self.told = _told.is_marked(error)
+        _told.mark(error)
         self.exception = _text.line(type(error).__name__, 200)
         self.fail(_text.printed(error) or self.exception)
 
@@ -82,6 +106,25 @@ class Run:
             self.fail(code)
 
 
+def measures(video_bytes: object, video_seconds: object) -> dict[str, object]:
+    """A video's size and duration, as far as they make sense, as fields of an event."""
+    fields: dict[str, object] = {}
+    if type(video_bytes) is int and 0 <= video_bytes < 1 << 63:
+        fields["video_bytes"] = video_bytes
+    if (seconds := positive(video_seconds)) is not None:
+        fields["video_seconds"] = seconds
+    return fields
+
+
+def positive(value: object) -> float | None:
+    """A number above 0 that can be compared with a clock, or None."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except Exception:
+        return None
+    return number if 0 < number < float("inf") else None
+
+
 class Span:
     """Context manager and decorator around a body. It never changes what the body returns or raises."""
 
@@ -89,15 +132,15 @@ class Span:
 
     def __init__(self, name: object, component: object = None) -> None:
         self._name = _text.line(name, 128) or "unnamed"
-        self._component = _journal.component_name(component)
+        self.component = _journal.component_name(component)
         self._runs: list[Run] = []
 
     def __enter__(self) -> Run:
-        run = Run(_current.get())
+        run = Run(self, _current.get())
         self._runs.append(run)
-        run.token = _current.set(run.id)
+        run.token = _current.set(run)
         fields = {"run": run.id, self.kind: self._name, "mono": run.begun, **self._start(run)}
-        run.recorded = _journal.emit(f"{self.kind}.started", self._component, fields)
+        run.recorded = _journal.emit(f"{self.kind}.started", self.component, fields)
         return run
 
     def __exit__(
@@ -112,7 +155,7 @@ class Span:
         seconds = time.monotonic() - run.begun
         fields = {"run": run.id, self.kind: self._name, "seconds": seconds, **self._finish(run)}
         worth = _journal.CLOSING if run.recorded else _journal.NEEDED if run.failed else _journal.ROUTINE
-        _journal.emit(f"{self.kind}.finished", self._component, fields, worth)
+        _journal.emit(f"{self.kind}.finished", self.component, fields, worth)
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or a coroutine function; each call is a run of its own."""
@@ -132,6 +175,9 @@ class Span:
 
         return run
 
+    def noted(self, run: Run, facts: dict[str, object]) -> None:
+        """Report what became known while `run` is in progress."""
+
     def _start(self, run: Run) -> dict[str, object]:
         raise NotImplementedError
 
@@ -149,3 +195,4 @@ class Span:
                 _current.reset(run.token)
         except ValueError:  # left in another context than it was entered in, as generators may
             _current.set(run.parent)
+        run.parent = None  # or tasks that start each other from within a stage would keep a growing chain

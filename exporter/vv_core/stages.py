@@ -7,9 +7,7 @@ with stage("scan_video", video=path) as run:
 
 from __future__ import annotations
 
-import math
-
-from vv_core import _environment, _runs, _text
+from vv_core import _environment, _journal, _runs, _text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,29 +19,46 @@ class Stage(_runs.Span):
 
     kind = "stage"
 
-    def __init__(self, name: object, video: object, component: object, limit: object, video_bytes: object) -> None:
+    def __init__(
+        self,
+        name: object,
+        video: object,
+        component: object,
+        limit: object,
+        video_bytes: object,
+        video_seconds: object,
+    ) -> None:
         super().__init__(name, component)
         self._video = None if video is None else _text.path(video, _runs.MAX_PATH)
-        self._video_bytes = video_bytes if type(video_bytes) is int and video_bytes >= 0 else None
-        self._limit = _seconds(limit) if limit is not None else _environment.stage_limit(self._name)
+        self._measures = _runs.measures(video_bytes, video_seconds)
+        self._limit = _runs.positive(limit)
+        self._scales = limit is None
+        if self._scales:
+            self._limit = _environment.stage_limit(self._name)
+
+    def noted(self, run: _runs.Run, facts: dict[str, object]) -> None:
+        """Report what became known while `run` is in progress."""
+        if run.recorded and facts:
+            _journal.emit("stage.noted", self._component, {"run": run.id, "stage": self._name, **facts})
 
     def _start(self, run: _runs.Run) -> dict[str, object]:
         fields: dict[str, object] = {}
         if self._video is not None:
             fields["video"] = run.notes["video"] = self._video
-        if self._video_bytes is not None:
-            fields["video_bytes"] = self._video_bytes
+        fields.update(self._measures)
         if self._limit is not None:
             fields["limit"] = self._limit
+            if self._scales:
+                fields["limit_scales"] = True
         if run.parent is not None:
-            fields["parent"] = run.parent
+            fields["parent"] = run.parent.id
         return fields
 
     def _finish(self, run: _runs.Run) -> dict[str, object]:
         fields: dict[str, object] = {"outcome": "failure" if run.failed else "success", **run.notes}
         if run.error is not None:
             fields["error"] = run.error
-        if run.exception is not None and run.failed:
+        if run.exception is not None and run.failed and not run.told:
             fields["exception"] = run.exception
         return fields
 
@@ -55,6 +70,7 @@ def stage(
     component: str | None = None,
     limit: float | None = None,
     video_bytes: int | None = None,
+    video_seconds: float | None = None,
 ) -> Stage:
     """Report a run of the stage `name`: a context manager that yields the run (`run.note`, `run.fail`), or a decorator.
 
@@ -62,17 +78,11 @@ def stage(
     counts as crashed. An exception that leaves the body makes it a failure and goes on unchanged; `SystemExit(0)`
     does not. Nested stages name their parent; a child process does not report its parent's run.
 
-    `component` is the script that reports (default: the running one). `limit` is in seconds, by default that of
-    ``MAX_PROCESSING_TIME_<STAGE>``; ``MAX_PROCESSING_TIME_SUMMARIZE`` holds for ``summarize_scene`` too. The
-    video's size in bytes is not looked up, for a hung disk would hold up the report. Raises nothing.
+    `component` is the script that reports (default: the running one). `limit` is in seconds, and final; by default it
+    is that of ``MAX_PROCESSING_TIME_<STAGE>`` (``MAX_PROCESSING_TIME_SUMMARIZE`` holds for ``summarize_scene`` too), to
+    which the exporter's configuration may add time by the video's length, `video_seconds`, and its size,
+    `video_bytes`. The size is not looked up here, for a hung disk would hold up the script: the exporter does that,
+    where it sees the file too. Raises nothing.
     """
-    return Stage(name, video, component, limit, video_bytes)
+    return Stage(name, video, component, limit, video_bytes, video_seconds)
 
-
-def _seconds(value: object) -> float | None:
-    """A limit that can be compared with a clock, or None."""
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None

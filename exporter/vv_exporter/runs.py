@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.settings import StageSettings
 from vv_exporter.store import Kind
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run that started and has not ended. `mono` is CLOCK_MONOTONIC of the boot `boot`, `limit` in seconds."""
+    """A run that started and has not ended. `mono` is CLOCK_MONOTONIC of the boot `boot`.
+
+    `limit` (seconds) follows from what its writer gave, from the configuration, and, if it `scales`, from the video.
+    """
 
     name: str
     component: str
@@ -17,6 +21,11 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     mono: float = 0.0
     boot: str = ""
     video: str = ""
+    video_sha256: str = ""
+    video_bytes: int = 0
+    video_seconds: float = 0.0
+    given: float | None = None
+    scales: bool = True
     limit: float | None = None
     overdue: bool = False
 
@@ -25,6 +34,27 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.mono and self.boot == boot:
             return max(0.0, mono - self.mono)
         return max(0.0, now - self.started)
+
+
+def limited(run: Run, configured: StageSettings | None) -> Run:
+    """The run with its limit: the writer's or else the configured one, and what is allowed for as much of the video as
+    is known. Without any of these it has none.
+    """
+    limit = run.given
+    if configured is not None:
+        if limit is None and configured.limit is not None:
+            limit = float(configured.limit)
+        if run.scales:
+            minutes, gigabytes = run.video_seconds / 60, run.video_bytes / 1e9
+            parts = ((configured.limit_per_minute, minutes), (configured.limit_per_gb, gigabytes))
+            known = [each * count for each, count in parts if each is not None and count > 0]
+            limit = sum(known, limit or 0.0) if known else limit
+    return msgspec.structs.replace(run, limit=limit)
+
+
+def lacks_size(run: Run, configured: StageSettings | None) -> bool:
+    """Whether the run's limit depends on the size of its video, which is not known."""
+    return configured is not None and configured.limit_per_gb is not None and run.scales and not run.video_bytes
 
 
 STAGE_RUNS: Kind[Run] = Kind("stage_run", Run)

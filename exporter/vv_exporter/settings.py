@@ -68,17 +68,27 @@ class Duration(float):
 
 
 class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A stage in `vv.yml`. `limit`: how long a run may take before it is overdue."""
+    """A stage in `vv.yml`: how long a run may take before it is overdue.
+
+    That is `limit`, and besides `limit_per_minute` for each minute of video and `limit_per_gb` for each 10^9 bytes.
+    """
 
     limit: Duration | None = None
+    limit_per_gb: Duration | None = None
+    limit_per_minute: Duration | None = None
 
 
 class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A job in `vv.yml`. It is missed when it has not succeeded `grace` after a time of its `schedule`."""
+    """A job in `vv.yml`. It is missed when it has not succeeded `grace` after a time of its `schedule`.
 
-    schedule: str
+    `heartbeat_file` is touched by the job when it has succeeded; a run takes too long after `max_runtime`.
+    """
+
+    schedule: str = ""
     timezone: str = "UTC"
     grace: Duration = Duration(300)
+    max_runtime: Duration | None = None
+    heartbeat_file: str = ""
 
 
 class ContainersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +144,20 @@ def _port(value: str) -> int:
     if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
         raise ValueError(f"{value!r} is not a port; give a number from 1 to 65535")
     return int(value)
+
+
+def _optional_size(value: str) -> int | None:
+    return parse_size(value) or None
+
+
+def _factor(value: str) -> float:
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = 0.0
+    if not 1 < factor < 1e6:
+        raise ValueError(f"{value!r} is not a number above 1")
+    return factor
 
 
 def _positive(value: str) -> int:
@@ -228,6 +252,12 @@ class Settings:
     journal_max: int = _variable(
         "VV_JOURNAL_MAX", "Disk that the journal may use while nobody reads it.", parse_size, "256MB"
     )
+    log_max: int | None = _variable(
+        "VV_LOG_MAX",
+        "Size at which app.log is moved to app.log.1, and that to app.log.2 up to 5; 0: never (logrotate does it).",
+        _optional_size,
+        "0",
+    )
     history_days: int = _variable("VV_HISTORY_DAYS", "How many days of history are kept.", _positive, "30")
     alert_window: float = _variable(
         "VV_ALERT_WINDOW", "Identical send_alert calls within this time are one alert.", _duration, "15m"
@@ -259,6 +289,9 @@ class Settings:
     )
     max_logline: float | None = _variable(
         "MAX_PROCESSING_TIME_LOGLINE", "Longest expected run of the stage logline_generator.", _optional_duration
+    )
+    stage_stuck_factor: float = _variable(
+        "VV_STAGE_STUCK_FACTOR", "StageStuck when a run has taken this many times its limit.", _factor, "3"
     )
     slack_webhook_url: Secret = _secret("SLACK_WEBHOOK_URL", "Slack incoming webhook.", _secret_url)
     telegram_bot_token: Secret = _secret("TELEGRAM_BOT_TOKEN", "Telegram bot's token.")
@@ -465,10 +498,11 @@ def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str]) 
     stages = _items("stages", file.stages, StageSettings, problems)
     for stage, attribute in STAGE_LIMITS.items():
         if values.get(attribute) is not None:
-            stages[stage] = StageSettings(limit=Duration(values[attribute]))
+            limit = Duration(values[attribute])
+            stages[stage] = msgspec.structs.replace(stages.get(stage, StageSettings()), limit=limit)
     jobs = _items("jobs", file.jobs, JobSettings, problems)
     for name, job in jobs.items():
-        problems += [f"jobs.{name}.{problem}" for problem in _schedule_problems(job)]
+        problems += [f"jobs.{name}{problem}" for problem in _job_problems(job)]
     containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
     return {"stages": stages, "jobs": jobs, "containers": containers or ContainersSettings()}
 
@@ -496,16 +530,23 @@ def _plain(error: msgspec.ValidationError) -> str:
     return str(error).replace("Object contains unknown field", "unknown key").replace("Object missing", "missing")
 
 
-def _schedule_problems(job: JobSettings) -> list[str]:
+def _job_problems(job: JobSettings) -> list[str]:
     problems = []
+    if not (job.schedule or job.heartbeat_file or job.max_runtime):
+        problems.append(': says nothing; give a schedule, e.g. "0 3 * * *", a heartbeat_file or a max_runtime')
     try:
-        CronSim(job.schedule, utc(0.0))
+        if job.schedule:
+            next(CronSim(job.schedule, utc(0.0)))
     except CronSimError as error:
-        problems.append(f'schedule: {job.schedule!r} is not a cron expression ({error}); e.g. "0 3 * * *"')
+        problems.append(f'.schedule: {job.schedule!r} is not a cron expression ({error}); e.g. "0 3 * * *"')
+    except StopIteration:
+        problems.append(f'.schedule: {job.schedule!r} never comes; e.g. "0 3 * * *"')
     try:
         ZoneInfo(job.timezone)
     except (KeyError, ValueError, OSError):
-        problems.append(f"timezone: {job.timezone!r} is not known; e.g. Europe/Lisbon")
+        problems.append(f".timezone: {job.timezone!r} is not known; e.g. Europe/Lisbon")
+    if job.heartbeat_file and not job.heartbeat_file.startswith("/"):
+        problems.append(f".heartbeat_file: {job.heartbeat_file!r} is not an absolute path; begin it with /")
     return problems
 
 

@@ -26,6 +26,7 @@ from vv_exporter.metrics.pipeline import (
     LAST_FAILURE_INFO,
     STAGE_DURATION,
     STAGE_LAST_SUCCESS,
+    STAGE_LIMIT_USED,
     STAGE_OLDEST_START,
     STAGE_OVERDUE,
     STAGE_OVERRUNS,
@@ -72,11 +73,14 @@ class PipelineCollector:
         stages = {labels[0] for labels, _ in self._store.series(STAGE_DURATION)} | {run.name for run in runs}
         running = Counter(run.name for run in runs)
         overdue = Counter(run.name for run in runs if self._overdue(run))
+        used = dict.fromkeys(stages, 0.0)
         oldest: dict[str, float] = {}
         for run in runs:
             oldest[run.name] = min(oldest.get(run.name, run.started), run.started)
+            used[run.name] = max(used[run.name], self._used(run))
         yield gauges(STAGE_RUNNING, (((stage,), running[stage]) for stage in sorted(stages)))
         yield gauges(STAGE_OVERDUE, (((stage,), overdue[stage]) for stage in sorted(stages)))
+        yield gauges(STAGE_LIMIT_USED, (((stage,), ratio) for stage, ratio in sorted(used.items())))
         yield gauges(STAGE_OLDEST_START, (((stage,), started) for stage, started in sorted(oldest.items())))
 
     def _failures(self) -> Iterable[Family]:
@@ -91,7 +95,11 @@ class PipelineCollector:
         )
 
     def _overdue(self, run: Run) -> bool:
-        return run.limit is not None and run.age(self._clock(), self._monotonic(), self._boot) > run.limit
+        return self._used(run) > 1
+
+    def _used(self, run: Run) -> float:
+        """The share of its limit that a run has used; 0 if it has none."""
+        return run.age(self._clock(), self._monotonic(), self._boot) / run.limit if run.limit else 0.0
 
     def _watch(self) -> None:
         while not self._stopping.wait(CHECK_INTERVAL):

@@ -12,7 +12,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.metrics import gauges
-from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO, STAGE_SECONDS
+from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO, JOB_SECONDS, STAGE_SECONDS, STAGE_STUCK_RATIO
 from vv_exporter.settings import Settings
 
 
@@ -32,6 +32,9 @@ class Thresholds:
         yield gauges(FREE_BYTES, [(labels, space.bytes) for labels, space in free if space.bytes is not None])
         stages = self._settings.stages.items()
         yield gauges(STAGE_SECONDS, [((name,), stage.limit) for name, stage in stages if stage.limit is not None])
+        yield gauges(STAGE_STUCK_RATIO, [((), self._settings.stage_stuck_factor)])
+        jobs = self._settings.jobs.items()
+        yield gauges(JOB_SECONDS, [((name,), job.max_runtime) for name, job in jobs if job.max_runtime is not None])
 
 
 def build(context: Context) -> Thresholds:

@@ -33,8 +33,19 @@ class StageStarted(Event, frozen=True, tag="stage.started", kw_only=True):
     mono: float = 0.0
     video: str = ""
     video_bytes: int = 0
+    video_seconds: float = 0.0
     limit: float | None = None
+    limit_scales: bool = False
     parent: str = ""
+
+
+class StageNoted(Event, frozen=True, tag="stage.noted", kw_only=True):
+    run: str
+    stage: str
+    video: str = ""
+    video_sha256: str = ""
+    video_bytes: int = 0
+    video_seconds: float = 0.0
 
 
 class StageFinished(Event, frozen=True, tag="stage.finished", kw_only=True):
@@ -64,6 +75,11 @@ class JobFinished(Event, frozen=True, tag="job.finished", kw_only=True):
     output: str = ""
 
 
+class JobSkipped(Event, frozen=True, tag="job.skipped", kw_only=True):
+    job: str
+    reason: str = ""
+
+
 class Heartbeat(Event, frozen=True, tag="heartbeat", kw_only=True):
     job: str
 
@@ -82,7 +98,18 @@ class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
     count: int
 
 
-AnyEvent = WriterStarted | StageStarted | StageFinished | JobStarted | JobFinished | Heartbeat | AlertRaised | Dropped
+AnyEvent = (
+    WriterStarted
+    | StageStarted
+    | StageNoted
+    | StageFinished
+    | JobStarted
+    | JobFinished
+    | JobSkipped
+    | Heartbeat
+    | AlertRaised
+    | Dropped
+)
 TYPES: dict[type[Event], str] = {type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__}
 
 

@@ -10,7 +10,11 @@ JOB_LAST_COMPLETION = gauge(
 JOB_LAST_DURATION = gauge("vv_job_last_duration_seconds", "How long the job's last run took.", "job")
 JOB_LAST_EXIT_CODE = gauge("vv_job_last_exit_code", "Exit code of the job's last run.", "job")
 JOB_RUNS = counter("vv_job_runs_total", "Ended runs by result: success, failure, crashed.", "job", "result")
+JOB_SKIPPED = counter(
+    "vv_job_runs_skipped_total", "Runs that were not begun because another one was in progress.", "job"
+)
 JOB_RUNNING = gauge("vv_job_running", "Runs in progress.", "job")
+JOB_OLDEST_START = gauge("vv_job_oldest_start_timestamp_seconds", "When the oldest run in progress started.", "job")
 JOB_NEXT_DUE = gauge(
     "vv_job_next_due_timestamp_seconds",
     "When the job is due: the first time of its schedule after its last success or start; in the past when missed.",

@@ -14,6 +14,11 @@ STAGE_OLDEST_START = gauge(
     "vv_stage_oldest_start_timestamp_seconds", "When the oldest run in progress started.", "stage"
 )
 STAGE_OVERDUE = gauge("vv_stage_overdue", "Runs in progress that are past their limit.", "stage")
+STAGE_LIMIT_USED = gauge(
+    "vv_stage_limit_used_ratio",
+    "How much of its limit the run in progress has used that used most; above 1 it is overdue, 0 without any.",
+    "stage",
+)
 STAGE_OVERRUNS = counter("vv_stage_overruns_total", "Runs that went past their limit.", "stage")
 STAGE_LAST_SUCCESS = gauge("vv_stage_last_success_timestamp_seconds", "When a run last finished with success.", "stage")
 EXCEPTIONS = counter("vv_exceptions_total", "Exceptions that ended a stage, by type.", "component", "exception")

@@ -9,4 +9,12 @@ FREE_RATIO = gauge(
     "severity",
 )
 FREE_BYTES = gauge("vv_threshold_filesystem_free_bytes", "Alert when less than this is free.", "role", "severity")
-STAGE_SECONDS = gauge("vv_threshold_stage_seconds", "Maximum expected duration of the stage.", "stage")
+STAGE_SECONDS = gauge(
+    "vv_threshold_stage_seconds",
+    "Maximum expected duration of the stage, without what is added for the length and size of the video.",
+    "stage",
+)
+STAGE_STUCK_RATIO = gauge(
+    "vv_threshold_stage_stuck_ratio", "A run that has taken this many times its limit counts as stuck."
+)
+JOB_SECONDS = gauge("vv_threshold_job_seconds", "Maximum expected duration of the job.", "job")

@@ -46,7 +46,7 @@ def test_every_type_of_event_is_one_the_exporter_takes(state: State) -> None:
 
     events = [decode(line) for file in state.files() for line in file.read_bytes().splitlines()]
 
-    assert len(events) == 11
+    assert len(events) == 12
 
 
 def test_an_events_component_is_left_out_where_it_is_the_writers(state: State) -> None:

@@ -135,7 +135,7 @@ def test_a_wrong_value_is_named_with_its_key(environ: dict[str, str], said: str)
         ("jbos: {}", "unknown key `jbos`; its sections are settings, stages, jobs, containers"),
         ("stages: {scan: {limit: soon}}", "stages.scan: "),
         ("stages: {scan: {limits: 5}}", "stages.scan: unknown key `limits`; known keys: limit"),
-        ("jobs: {nightly: {}}", "jobs.nightly: missing required field `schedule`"),
+        ("jobs: {nightly: {}}", "jobs.nightly: says nothing; give a schedule"),
         ('jobs: {nightly: {schedule: "61 * * * *"}}', "jobs.nightly.schedule: '61 * * * *' is not a cron expression"),
         (
             'jobs: {nightly: {schedule: "1 * * * *", timezone: Mars/Base}}',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
-from vv_exporter.journal.events import Heartbeat, JobFinished, JobStarted
+from vv_exporter.journal.events import Heartbeat, JobFinished, JobSkipped, JobStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.journal.folds.stages import CRASH
 from vv_exporter.metrics.jobs import (
@@ -13,6 +13,7 @@ from vv_exporter.metrics.jobs import (
     JOB_LAST_START,
     JOB_LAST_SUCCESS,
     JOB_RUNS,
+    JOB_SKIPPED,
 )
 from vv_exporter.runs import JOB_RUNS_OPEN, Run
 from vv_exporter.settings import Settings
@@ -53,14 +54,26 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
         latest(tx, JOB_LAST_SUCCESS, job, event.ts)
     else:
         output = event.output.strip().rpartition("\n")[2]
-        _failed(tx, event.job, event.component or source.component, event.ts, event.error or output)
+        component = event.component or source.component
+        _failed(tx, f"job_failure:{event.job}", component, event.ts, event.error or output)
+
+
+def skipped(tx: Transaction, event: JobSkipped, source: Source, settings: Settings) -> None:
+    """A run was due but was not begun."""
+    tx.inc(JOB_SKIPPED, (event.job,))
+
+
+def succeeded(tx: Transaction, job: str, time: float) -> None:
+    """A run ended well, of unknown beginning."""
+    tx.ensure(JOB_RUNS, *((job, result) for result in RESULTS))
+    tx.inc(JOB_RUNS, (job, "success"))
+    latest(tx, JOB_LAST_SUCCESS, (job,), time)
+    latest(tx, JOB_LAST_COMPLETION, (job,), time)
 
 
 def heartbeat(tx: Transaction, event: Heartbeat, source: Source, settings: Settings) -> None:
     """The job succeeded just now, of unknown duration."""
-    tx.inc(JOB_RUNS, (event.job, "success"))
-    latest(tx, JOB_LAST_SUCCESS, (event.job,), event.ts)
-    latest(tx, JOB_LAST_COMPLETION, (event.job,), event.ts)
+    succeeded(tx, event.job, event.ts)
 
 
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
@@ -72,11 +85,16 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         tx.delete(JOB_RUNS_OPEN, key)
         tx.inc(JOB_RUNS, (run.name, "crashed"))
         latest(tx, JOB_LAST_COMPLETION, (run.name,), ended)
-        _failed(tx, run.name, run.component, ended, CRASH)
+        _failed(tx, f"job_crash:{run.name}", run.component, ended, CRASH)
 
 
-def _failed(tx: Transaction, job: str, component: str, time: float, error: str) -> None:
-    remember(tx, Failure(component=component, kind=f"job_failure:{job}", time=time, error=shorten(error, MAX_ERROR)))
+def _failed(tx: Transaction, kind: str, component: str, time: float, error: str) -> None:
+    remember(tx, Failure(component=component, kind=kind, time=time, error=shorten(error, MAX_ERROR)))
 
 
-HANDLERS: dict[type, Handler] = {JobStarted: started, JobFinished: finished, Heartbeat: heartbeat}
+HANDLERS: dict[type, Handler] = {
+    JobStarted: started,
+    JobFinished: finished,
+    JobSkipped: skipped,
+    Heartbeat: heartbeat,
+}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
-from vv_exporter.journal.events import StageFinished, StageStarted
+from vv_exporter.journal.events import StageFinished, StageNoted, StageStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
@@ -11,7 +13,7 @@ from vv_exporter.metrics.pipeline import (
     STAGE_LAST_SUCCESS,
     STAGE_OVERRUNS,
 )
-from vv_exporter.runs import STAGE_RUNS, Run
+from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
 
@@ -21,27 +23,39 @@ CRASH = "the process ended without a word (killed, out of memory, or power lost)
 
 def started(tx: Transaction, event: StageStarted, source: Source, settings: Settings) -> None:
     """A run begins; its limit is the writer's or, failing that, the configured one."""
-    configured = settings.stages.get(event.stage)
-    limit = event.limit
-    if limit is None and configured is not None and configured.limit is not None:
-        limit = float(configured.limit)
+    given = event.limit if event.limit is not None and event.limit > 0 else None
     if tx.find(STAGE_OVERRUNS, (event.stage,)) is None:
         tx.ensure(STAGE_DURATION, *((event.stage, outcome) for outcome in OUTCOMES))
         tx.ensure(STAGE_OVERRUNS, (event.stage,))
-    tx.put(
-        STAGE_RUNS,
-        event.run,
-        Run(
-            name=event.stage,
-            component=event.component or source.component,
-            writer=source.writer,
-            started=event.ts,
-            mono=event.mono,
-            boot=source.boot,
-            video=event.video,
-            limit=limit,
-        ),
+    run = Run(
+        name=event.stage,
+        component=event.component or source.component,
+        writer=source.writer,
+        started=event.ts,
+        mono=event.mono,
+        boot=source.boot,
+        video=event.video,
+        video_bytes=event.video_bytes,
+        video_seconds=event.video_seconds,
+        given=given,
+        scales=given is None or event.limit_scales,
     )
+    tx.put(STAGE_RUNS, event.run, limited(run, settings.stages.get(event.stage)))
+
+
+def noted(tx: Transaction, event: StageNoted, source: Source, settings: Settings) -> None:
+    """More is known of a run in progress: its limit may change, and a crash can tell it."""
+    run = tx.get(STAGE_RUNS, event.run)
+    if run is None:
+        return
+    more = msgspec.structs.replace(
+        run,
+        video=event.video or run.video,
+        video_sha256=event.video_sha256 or run.video_sha256,
+        video_bytes=event.video_bytes or run.video_bytes,
+        video_seconds=event.video_seconds or run.video_seconds,
+    )
+    tx.put(STAGE_RUNS, event.run, limited(more, settings.stages.get(run.name)))
 
 
 def finished(tx: Transaction, event: StageFinished, source: Source, settings: Settings) -> None:
@@ -50,7 +64,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     tx.delete(STAGE_RUNS, event.run)
     outcome = "success" if event.outcome == "success" else "failure"
     tx.observe(STAGE_DURATION, (event.stage, outcome), max(event.seconds, 0.0))
-    if run is not None and run.limit is not None and not run.overdue and event.seconds > run.limit:
+    if run is not None and _overran(run, event.seconds, settings):
         tx.inc(STAGE_OVERRUNS, (event.stage,))
     if outcome == "success":
         latest(tx, STAGE_LAST_SUCCESS, (event.stage,), event.ts)
@@ -65,7 +79,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
             kind=f"stage_failure:{event.stage}",
             time=event.ts,
             video=shorten(event.video or (run.video if run else ""), MAX_NAME),
-            video_sha256=shorten(event.video_sha256, 64),
+            video_sha256=shorten(event.video_sha256 or (run.video_sha256 if run else ""), 64),
             error=shorten(event.error, MAX_ERROR),
         ),
     )
@@ -85,9 +99,18 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
                 kind=f"stage_crash:{run.name}",
                 time=max(last_seen, run.started),
                 video=shorten(run.video, MAX_NAME),
+                video_sha256=shorten(run.video_sha256, 64),
                 error=CRASH,
             ),
         )
 
 
-HANDLERS: dict[type, Handler] = {StageStarted: started, StageFinished: finished}
+def _overran(run: Run, seconds: float, settings: Settings) -> bool:
+    """Whether a run that ended took longer than it should have, and nobody noticed before."""
+    # Nobody has had the time to look up the size: better no overrun than a false one.
+    if run.limit is None or run.overdue or lacks_size(run, settings.stages.get(run.name)):
+        return False
+    return seconds > run.limit
+
+
+HANDLERS: dict[type, Handler] = {StageStarted: started, StageNoted: noted, StageFinished: finished}
