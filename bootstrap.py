@@ -108,6 +108,7 @@ def main() -> int:
     parser.add_argument("--venv", type=Path, default=CHECKOUT / ".venv", help="the virtual environment")
     parser.add_argument("--tools", action="store_true", help="fetch Prometheus and Alertmanager, too")
     parser.add_argument("--engine", action="store_true", help="fetch a private Docker Engine, too (as root)")
+    parser.add_argument("--rtsp", action="store_true", help="fetch an RTSP server for the tests, too")
     options = parser.parse_args()
     try:
         set_up(options.venv.absolute())
@@ -118,7 +119,7 @@ def main() -> int:
         return 130
     if not options.tools:
         return 0
-    return fetch.main(["--engine"] if options.engine else [])
+    return fetch.main([f"--{name}" for name in ("engine", "rtsp") if getattr(options, name)])
 
 
 if __name__ == "__main__":

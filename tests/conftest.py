@@ -62,6 +62,13 @@ def docker_engine() -> Iterator[engines.Engine]:
         pytest.skip(f"{reason}; {error}")
 
 
+@pytest.fixture(scope="session")
+def rtsp_tools() -> None:
+    """What `tests.support.rtsp.RtspServer` runs with. Mark the test `rtsp`."""
+    if not tools.has_rtsp():
+        pytest.skip("GStreamer's RTSP server is missing: `make tools` fetches it")
+
+
 @pytest.fixture
 def docker_client(docker_engine: engines.Engine) -> Iterator[docker.APIClient]:
     """A client of the Engine."""

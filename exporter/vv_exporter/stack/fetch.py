@@ -1,6 +1,6 @@
 """Fetch the programs of the local stack and of the tests into a folder of our own; install nothing.
 
-`python -m vv_exporter.stack.fetch [--engine]`; needs nothing but the standard library. Does nothing where all
+`python -m vv_exporter.stack.fetch [--engine] [--rtsp]`; needs nothing but the standard library. Does nothing where all
 is there. Safe to run at the same time by several: the others wait. An interrupted run leaves nothing half done.
 """
 
@@ -28,6 +28,13 @@ _OWN_PACKAGES = {
     "busybox": "busybox-static",
 }
 """Which package has which program of a private Docker Engine."""
+_RTSP_PACKAGES = (
+    "gir1.2-gst-rtsp-server-1.0",
+    "python3-gi",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-plugins-ugly",
+)
 _PIP_PACKAGE = "python3-pip-whl"
 _PIP_WHEELS = "usr/share/python-wheels"
 _ENGINE_CLIENT = "docker-cli"  # a part of docker.io up to Debian 12, a package of its own since
@@ -86,6 +93,21 @@ def ensure_engine(folder: Path) -> None:
             raise FetchError(
                 f"{_names(wanted)} could not be fetched: {error}. Install a Docker Engine with compose v2 "
                 "(packages docker.io and docker-compose), or set DOCKER_HOST to one that answers"
+            ) from error
+
+
+def ensure_rtsp(folder: Path) -> None:
+    """Have GStreamer's RTSP server, which tests take for a DVR. Raises `FetchError`."""
+    if tools.has_rtsp(folder):
+        return
+    with _only_one(folder), _workplace(folder) as work:
+        if tools.has_rtsp(folder):
+            return
+        try:
+            _fetch_rtsp(folder, work)
+        except (AptError, CommandError) as error:
+            raise FetchError(
+                f"GStreamer's RTSP server could not be fetched: {error}. Install {_names(_RTSP_PACKAGES)}"
             ) from error
 
 
@@ -180,6 +202,20 @@ def _fetch_engine(wanted: Sequence[str], folder: Path, work: Path) -> None:
         root.rename(final)
 
 
+def _fetch_rtsp(folder: Path, work: Path) -> None:
+    with step("Fetching GStreamer's RTSP server (about 70 MB, once)") as shown:
+        mirrors()
+        apt = Apt(work / "own")
+        apt.update(shown)
+        root, final = work / "rtsp", folder / "rtsp"
+        extract(apt.download_with_dependencies(_RTSP_PACKAGES, shown), root, shown)
+        if final.exists():
+            shutil.rmtree(final)
+        root.rename(final)
+        if not tools.has_rtsp(folder):
+            raise AptError("what the archive has does not run on this machine")
+
+
 def _own_packages(wanted: Sequence[str], work: Path, shown: Step) -> list[Path]:
     """From the machine's own release, so that they fit its libraries."""
     mirrors()
@@ -246,11 +282,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fetch what is missing; 1 if something could not be had."""
     parser = argparse.ArgumentParser(prog="vv_exporter.stack.fetch", description=__doc__)
     parser.add_argument("--engine", action="store_true", help="a private Docker Engine with compose, too")
+    parser.add_argument("--rtsp", action="store_true", help="an RTSP server for the tests, too")
     parser.add_argument("--home", type=Path, default=tools.home(), help="the folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     wanted = [ensure_tools]
     if options.engine and os.geteuid() == 0:
         wanted.append(ensure_engine)
+    if options.rtsp:
+        wanted.append(ensure_rtsp)
     status = 0
     for ensure in wanted:
         try:

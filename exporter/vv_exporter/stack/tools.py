@@ -112,3 +112,48 @@ def missing_engine_programs(folder: Path | None = None) -> list[str]:
     """The programs of a private Docker Engine that are not there."""
     path = engine_environment(folder)["PATH"]
     return [name for name in ENGINE_PROGRAMS if shutil.which(name, path=path) is None]
+
+
+_RTSP_IMPORTS = """
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+assert Gst.parse_launch("videotestsrc ! x264enc ! rtph264pay")
+"""
+
+
+def rtsp_command(folder: Path | None = None) -> list[str]:
+    """The Python that can run GStreamer's RTSP server with `rtsp_environment`: Debian's own."""
+    fetched = (folder or home()) / "rtsp" / "usr" / "bin" / "python3"
+    system = Path("/usr/bin/python3")
+    return [str(fetched if fetched.exists() and not system.exists() else system)]
+
+
+def rtsp_environment(folder: Path | None = None) -> dict[str, str]:
+    """The environment in which GStreamer's RTSP server, which only tests use, finds what was fetched."""
+    root = (folder or home()) / "rtsp"
+    triplet = sysconfig.get_config_var("MULTIARCH") or ""
+    libraries = [root / part / triplet for part in ("usr/lib", "lib")]
+    gstreamer = libraries[0] / "gstreamer-1.0"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["LD_LIBRARY_PATH"] = os.pathsep.join(str(library) for library in libraries)
+    environment["GI_TYPELIB_PATH"] = str(libraries[0] / "girepository-1.0")
+    environment["PYTHONPATH"] = str(root / "usr/lib/python3/dist-packages")
+    environment["GST_PLUGIN_PATH"] = str(gstreamer)
+    environment["GST_REGISTRY"] = str(root / "registry.bin")
+    scanner = libraries[0] / "gstreamer1.0" / "gstreamer-1.0" / "gst-plugin-scanner"
+    if scanner.exists():
+        environment["GST_PLUGIN_SCANNER"] = str(scanner)
+    return environment
+
+
+def has_rtsp(folder: Path | None = None) -> bool:
+    """Whether GStreamer's RTSP server can be run."""
+    command = [*rtsp_command(folder), "-c", _RTSP_IMPORTS]
+    try:
+        done = subprocess.run(command, env=rtsp_environment(folder), capture_output=True, timeout=120, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
