@@ -260,6 +260,12 @@ def test_an_engine_that_is_restarted_starts_its_containers_again(own_device: Dev
     assert device.value('vv_container_expected{name="single"}') == 1
     assert device.value('vv_container_expected{name="stopped"}') == 0
 
+    device.exporter.stop()
+    device.client.restart("web", timeout=0)
+    device.exporter.start()
+
+    device.shows(restarts_daemon=1, restarts_manual=1, restarts_policy=0, exits_signal=2, running=1)
+
 
 def test_a_power_cut_is_a_restart_by_the_engine(own_device: Device) -> None:
     device = own_device

@@ -56,6 +56,8 @@ class EngineRecord(msgspec.Struct, frozen=True):
     """How far the Engine's events were counted (its clock, nanoseconds), and what tells it from the next one."""
 
     cursor: int
+    met: int = 0
+    """When the present Engine was first or last connected to."""
     bridge: str = ""
     lost: int = 0
     """When the stream ended (nanoseconds), 0 while it is followed."""
@@ -204,7 +206,7 @@ class ContainerWatch:
         if self._follower is None:
             record = self._store.document(ENGINE, _KEY)
             if record is None:
-                record = EngineRecord(cursor=engine.time(), bridge=engine.bridge_created())
+                record = EngineRecord(cursor=engine.time())
                 with self._store.transaction() as tx:
                     tx.put(ENGINE, _KEY, record)
             self._follower = engine.follow(record.cursor)
@@ -214,13 +216,13 @@ class ContainerWatch:
     def _synchronise(self, engine: Engine, follower: Follower) -> None:
         """After a connection: is it another Engine, what did it replay, and what is the state now?"""
         record = self._store.document(ENGINE, _KEY)
-        bridge = engine.bridge_created()
-        if record and self._store.docs(CONTAINERS) and _is_another(engine, record, bridge):
-            log.info("the Docker Engine was restarted")
-            with self._store.transaction() as tx:
-                _apply(tx, engine_restarted(tx.docs(CONTAINERS).values(), record.lost or None))
+        met, bridge = engine.time(), engine.bridge_created()
+        another = record is not None and record.met > 0 and _is_another(engine, record, met, bridge)
         with self._store.transaction() as tx:
-            self._put_engine(tx, bridge=bridge, lost=0)
+            if record is not None and another:
+                log.info("the Docker Engine was restarted")
+                _apply(tx, engine_restarted(tx.docs(CONTAINERS).values(), record.lost or None))
+            self._put_engine(tx, met=met, bridge=bridge, lost=0)
         while not self._stopping.is_set():
             events = follower.take(_QUIET)
             if not events:
@@ -325,17 +327,17 @@ class ContainerWatch:
             tx.put(ENGINE, _KEY, msgspec.structs.replace(record, **changes))
 
 
-def _is_another(engine: Engine, record: EngineRecord, bridge: str) -> bool:
-    """Whether the Engine was restarted since the last event that was counted.
+def _is_another(engine: Engine, record: EngineRecord, now: int, bridge: str) -> bool:
+    """Whether the Engine was restarted since it was last connected to, or sent an event.
 
     It keeps events in memory: with one from before, it is the same. It makes its default bridge at each start. Where it
     has none, and what it keeps does not fill its memory, it has not forgotten events but never had them.
     """
-    if engine.kept_events(record.cursor):
+    if engine.kept_events(max(record.met, record.cursor)):
         return False
     if bridge and record.bridge:
         return bridge != record.bridge
-    return engine.kept_events(engine.time()) < REPLAY_LIMIT
+    return engine.kept_events(now) < REPLAY_LIMIT
 
 
 def _needs_inspection(event: Event) -> bool:
