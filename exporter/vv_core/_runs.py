@@ -68,16 +68,18 @@ class Run:
         """Tell what became known on the way: the video, the SHA-256 of its content (hexadecimal), its size in bytes
         and its duration in seconds, which limits may depend on. It is reported at once, so that a crash can tell it.
         """
+        known: dict[str, str] = {}
         if video is not None:
-            self.notes["video"] = _text.path(video, MAX_PATH)
+            known["video"] = _text.path(video, MAX_PATH)
         if video_sha256 is not None:
-            self.notes["video_sha256"] = _text.line(video_sha256, 128)
-        self._span.noted(self, self.notes | measures(video_bytes, video_seconds))
+            known["video_sha256"] = _text.line(video_sha256, 128)
+        self.notes.update(known)
+        self._span.noted(self, known | measures(video_bytes, video_seconds))
 
     @property
     def component(self) -> str:
         """The script that reports it."""
-        return self._span.component
+        return self._span._component
 
     @property
     def failed(self) -> bool:
@@ -132,7 +134,7 @@ class Span:
 
     def __init__(self, name: object, component: object = None) -> None:
         self._name = _text.line(name, 128) or "unnamed"
-        self.component = _journal.component_name(component)
+        self._component = _journal.component_name(component)
         self._runs: list[Run] = []
 
     def __enter__(self) -> Run:
@@ -140,7 +142,7 @@ class Span:
         self._runs.append(run)
         run.token = _current.set(run)
         fields = {"run": run.id, self.kind: self._name, "mono": run.begun, **self._start(run)}
-        run.recorded = _journal.emit(f"{self.kind}.started", self.component, fields)
+        run.recorded = _journal.emit(f"{self.kind}.started", self._component, fields)
         return run
 
     def __exit__(
@@ -155,7 +157,7 @@ class Span:
         seconds = time.monotonic() - run.begun
         fields = {"run": run.id, self.kind: self._name, "seconds": seconds, **self._finish(run)}
         worth = _journal.CLOSING if run.recorded else _journal.NEEDED if run.failed else _journal.ROUTINE
-        _journal.emit(f"{self.kind}.finished", self.component, fields, worth)
+        _journal.emit(f"{self.kind}.finished", self._component, fields, worth)
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or a coroutine function; each call is a run of its own."""

@@ -21,10 +21,14 @@ def test_a_stage_reports_its_start_and_its_end(events: Events) -> None:
     with stage("scan_video", video=Path("/in/a.mp4"), component="scan.py", limit=90, video_bytes=10) as run:
         run.note(video_sha256="ab")
 
-    started, finished = events
+    started, noted, finished = events
     common = {"v": 1, "component": "scan.py", "run": run.id, "stage": "scan_video", "video": "/in/a.mp4"}
     assert isinstance(started.pop("mono"), float)
     assert started == common | {"type": "stage.started", "video_bytes": 10, "limit": 90.0}
+    assert noted == {key: common[key] for key in common if key != "video"} | {
+        "type": "stage.noted",
+        "video_sha256": "ab",
+    }
     assert 0 <= finished.pop("seconds") < 60
     assert finished == common | {"type": "stage.finished", "video_sha256": "ab", "outcome": "success"}
 
@@ -241,8 +245,55 @@ def test_no_name_raises(events: Events, name: object) -> None:
         run.note(video=name, video_sha256=name)
         run.fail(name)
 
-    assert len(events) == 2
+    assert [event["type"] for event in (events[0], events[-1])] == ["stage.started", "stage.finished"]
     assert events[0]["stage"]
+
+
+def test_a_videos_measures_are_told_at_once(events: Events) -> None:
+    with stage("s", video_seconds=60.5) as run:
+        run.note(video_bytes=10, video_seconds=61)
+        assert [event["type"] for event in events] == ["stage.started", "stage.noted"]
+
+    assert events[0]["video_seconds"] == 60.5
+    assert (events[1]["video_bytes"], events[1]["video_seconds"]) == (10, 61.0)
+    assert "video_bytes" not in events[2]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "long", 10**400, True, None])
+def test_measures_that_make_no_sense_are_left_out(events: Events, value: object) -> None:
+    with stage("s") as run:
+        run.note(video_bytes=value)
+        run.note(video_seconds=value if value is not True else 0)
+
+    assert [event["type"] for event in events] == ["stage.started", "stage.finished"]
+
+
+def test_only_a_limit_of_the_environment_scales_with_the_video(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_PROCESSING_TIME_S", "1m")
+
+    with stage("s"), stage("s", limit=5), stage("other"):
+        pass
+
+    assert [event.get("limit_scales") for event in events.of("stage.started")] == [True, None, None]
+
+
+def test_stages_that_start_each_other_leave_no_chain_behind(events: Events) -> None:
+    runs = []
+
+    async def step(number: int) -> None:
+        with stage("step") as run:
+            runs.append(run)
+            following = asyncio.create_task(step(number - 1)) if number else None
+        if following:
+            await following
+
+    asyncio.run(step(5))
+
+    parents = [event.get("parent") for event in events.of("stage.started")]
+    assert parents == [None, *(run.id for run in runs[:-1])]
+    assert [run.parent for run in runs] == [None] * 6
 
 
 def test_a_run_whose_start_was_taken_ends_whatever_the_journal_takes(state: State) -> None:
