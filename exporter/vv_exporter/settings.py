@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -91,6 +91,39 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_file: str = ""
 
 
+class DvrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A DVR in `vv.yml`. It is probed every `interval`; a probe may take `timeout`."""
+
+    url: str
+    username: str = ""
+    password_file: str = ""
+    interval: Duration = Duration(30)
+    timeout: Duration = Duration(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Dvr:
+    """A DVR that is probed. `target` is the stream's path and query; without it only an answer is asked for."""
+
+    host: str
+    port: int = 554
+    target: str = ""
+    username: str = ""
+    password: Secret = Secret("")
+    interval: float = 30.0
+    timeout: float = 10.0
+
+    @property
+    def address(self) -> str:
+        """host:port, as it may be shown: paths of some makers hold passwords."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address for the DVR itself, without user and password."""
+        return f"rtsp://{self.address}{self.target}"
+
+
 class ContainersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Container names: critical when down, expected to run, not looked at."""
 
@@ -106,6 +139,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stages: dict[str, Any] = msgspec.field(default_factory=dict)
     jobs: dict[str, Any] = msgspec.field(default_factory=dict)
     containers: Any = msgspec.field(default_factory=dict)
+    dvrs: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def _text(value: str) -> str:
@@ -138,6 +172,40 @@ def _url(value: str) -> str:
 
 def _secret_url(value: str) -> Secret:
     return Secret(_url(value))
+
+
+def _rtsp_url(value: str) -> Secret:
+    if value:
+        _dvr(value)
+    return Secret(value)
+
+
+def _dvr_address(value: str) -> str:
+    if value and (any(c in value for c in "/@?#") or _dvr(f"rtsp://{value}").target):
+        raise ValueError(f"{value!r} is not an address; write e.g. 192.168.1.10 or 192.168.1.10:8554")
+    return value
+
+
+def _dvr(url: str, username: str = "", password: str = "", **times: float) -> Dvr:
+    """What a URL with or without user and password, and these by themselves, say of a DVR. Raises `ValueError`."""
+    # Nothing of the URL is quoted: it may hold a password.
+    if not re.fullmatch(r"[!-~]{1,2000}", url):
+        raise ValueError("must be a URL without blanks and of ASCII characters; write others as %20 and the like")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 554
+    except ValueError:
+        raise ValueError("must be a URL such as rtsp://192.168.1.10:554/Streaming/Channels/101") from None
+    if parts.scheme != "rtsp" or not parts.hostname:
+        raise ValueError("must be a URL that begins with rtsp://")
+    if not username and not parts.username and ":" in password:
+        username, _, password = password.partition(":")
+    username = username or unquote(parts.username or "")
+    password = password or unquote(parts.password or "")
+    if not (username + password).isprintable():
+        raise ValueError("user and password must not hold control characters")
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    return Dvr(parts.hostname, port, target, username, Secret(password), **times)
 
 
 def _port(value: str) -> int:
@@ -293,6 +361,21 @@ class Settings:
     stage_stuck_factor: float = _variable(
         "VV_STAGE_STUCK_FACTOR", "StageStuck when a run has taken this many times its limit.", _factor, "3"
     )
+    dvr_url: Secret = _variable(
+        "DVR_URL", "Stream of the DVR named `dvr`, rtsp://…; a password is better in DVR_PASSWORD_FILE.", _rtsp_url
+    )
+    dvr_ip: str = _variable(
+        "DVR_IP", "That DVR's address; without DVR_URL only whether it answers is watched.", _dvr_address
+    )
+    dvr_username: str = _variable("DVR_USERNAME", "User at the DVR, if not in DVR_URL.")
+    dvr_password: Secret = _secret("DVR_PASSWORD", "Password at the DVR, or user:password.")
+    dvr_failures: int = _variable(
+        "DVR_FAILURES", "A DVR is told as unreachable after this many failed attempts in a row.", _positive, "3"
+    )
+    dvr_down: float = _variable("DVR_DOWN", "It becomes critical after this time without a stream.", _duration, "15m")
+    dvr_frozen: float = _variable(
+        "DVR_FROZEN", "DvrStreamFrozen when a connected agent gets no frame for this long.", _duration, "30s"
+    )
     slack_webhook_url: Secret = _secret("SLACK_WEBHOOK_URL", "Slack incoming webhook.", _secret_url)
     telegram_bot_token: Secret = _secret("TELEGRAM_BOT_TOKEN", "Telegram bot's token.")
     telegram_chat_id: Secret = _secret("TELEGRAM_CHAT_ID", "Telegram chat that the bot writes to.")
@@ -321,6 +404,7 @@ class Settings:
     stages: Mapping[str, StageSettings] = _section(dict)
     jobs: Mapping[str, JobSettings] = _section(dict)
     containers: ContainersSettings = _section(ContainersSettings)
+    dvrs: Mapping[str, Dvr] = _section(dict)
 
     @property
     def logs(self) -> Path:
@@ -359,9 +443,6 @@ OTHER_VARIABLES = frozenset(
         "SELF_MONITOR_MAX_RESTARTS",
         "SELF_MONITOR_WINDOW",
         "SELF_MONITOR_ON_EXHAUSTED",
-        "DVR_IP",
-        "DVR_URL",
-        "DVR_PASSWORD_FILE",
         "VV_REQUIRE_ALL",
     }
 )
@@ -406,9 +487,12 @@ def secret_files(environ: Mapping[str, str] | None = None) -> dict[str, Path]:
     """The files that hold secrets, by the key that names each; vv.yml (`VV_CONFIG`) is one if a secret stands in it."""
     environ = os.environ if environ is None else environ
     secrets = [variable.name for variable in variables().values() if variable.secret]
-    settings = _read_file(environ, []).settings
+    file = _read_file(environ, [])
+    settings = file.settings
     given = {f"{name}_FILE": environ.get(f"{name}_FILE") or settings.get(f"{name}_FILE") for name in secrets}
     files = {name: Path(_scalar(path)) for name, path in given.items() if path}
+    dvrs = _items("dvrs", file.dvrs, DvrSettings, [])
+    files |= {f"dvrs.{name}.password_file": Path(dvr.password_file) for name, dvr in dvrs.items() if dvr.password_file}
     if any(name in settings for name in secrets):
         files["VV_CONFIG"] = Path(environ.get("VV_CONFIG") or DEFAULT_CONFIG)
     return files
@@ -421,19 +505,19 @@ def _value(variable: Variable, given: Mapping[str, str]) -> Any:
     if text and path:
         raise ValueError(f"{variable.name} and {variable.name}_FILE are both set; keep one")
     if path:
-        text = _read_secret(variable.name, path)
+        text = _read_secret(f"{variable.name}_FILE", path)
     return variable.parse((text or default).strip())
 
 
-def _read_secret(name: str, path: str) -> str:
+def _read_secret(key: str, path: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
-        raise ValueError(f"{name}_FILE: {path} is not text; it must hold the secret alone") from None
+        raise ValueError(f"{key}: {path} is not text; it must hold the secret alone") from None
     except OSError as error:
-        raise ValueError(f"{name}_FILE: {path} cannot be read ({error.strerror}); name a file that can") from None
+        raise ValueError(f"{key}: {path} cannot be read ({error.strerror}); name a file that can") from None
     if not text:
-        raise ValueError(f"{name}_FILE: {path} is empty; put the secret into it")
+        raise ValueError(f"{key}: {path} is empty; put the secret into it")
     return text
 
 
@@ -476,7 +560,7 @@ def _misspelt(environ: Mapping[str, str], in_file: Mapping[str, Any], names: set
     ]
     # The environment also holds what is not ours: only a name that nearly is one of ours is taken for a slip.
     for name in environ:
-        if name not in names and name.startswith(("VV_", "DISK_", "MAX_PROCESSING_", "SELF_MONITOR_")):
+        if name not in names and name.startswith(("VV_", "DISK_", "DVR_", "MAX_PROCESSING_", "SELF_MONITOR_")):
             suggestion = _suggestion(name, names)
             if suggestion:
                 problems.append(f"{name}: unknown key{suggestion}")
@@ -504,7 +588,32 @@ def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str]) 
     for name, job in jobs.items():
         problems += [f"jobs.{name}{problem}" for problem in _job_problems(job)]
     containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
-    return {"stages": stages, "jobs": jobs, "containers": containers or ContainersSettings()}
+    dvrs = _dvrs(file.dvrs, values, problems)
+    return {"stages": stages, "jobs": jobs, "containers": containers or ContainersSettings(), "dvrs": dvrs}
+
+
+def _dvrs(section: Mapping[str, Any], values: Mapping[str, Any], problems: list[str]) -> dict[str, Dvr]:
+    """Those of the file, and the one of the environment, which is named `dvr` and wins."""
+    dvrs = {}
+    for name, item in _items("dvrs", section, DvrSettings, problems).items():
+        try:
+            _label(name)
+            password = _read_secret("password_file", item.password_file) if item.password_file else ""
+            dvrs[name] = _dvr(item.url, item.username, password, interval=item.interval, timeout=item.timeout)
+        except ValueError as error:
+            problems.append(f"dvrs.{name}: {error}")
+    if any(f"dvr_{part}" not in values for part in ("url", "ip", "username", "password")):
+        return dvrs  # said already
+    url, username, password = values["dvr_url"].value, values["dvr_username"], values["dvr_password"].value
+    url = url or (f"rtsp://{values['dvr_ip']}" if values["dvr_ip"] else "")
+    try:
+        if url:
+            dvrs["dvr"] = _dvr(url, username, password)
+        elif username or password:
+            problems.append("DVR_URL: is not set, but a user or password for it is; set it, or use dvrs in vv.yml")
+    except ValueError as error:
+        problems.append(f"DVR_PASSWORD: {error}")
+    return dvrs
 
 
 def _items(section: str, items: Mapping[str, Any], type_: type[S], problems: list[str]) -> dict[str, S]:

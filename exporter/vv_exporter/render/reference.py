@@ -38,6 +38,13 @@ stages:                    # how long a run may take before it is overdue
   scan_video: {limit: 15m}
 jobs:                      # when they are due (cron expression), and how late they may be
   cleanup_old_files: {schedule: "0 3 * * *", timezone: Europe/Lisbon, grace: 10m}
+dvrs:                      # which streams are probed
+  front:
+    url: rtsp://192.168.1.10/Streaming/Channels/101
+    username: monitor
+    password_file: /etc/vv/secrets/front
+    interval: 30s
+    timeout: 10s
 containers:
   essential: [agent_dvr]   # critical when down
   expected: [scene_scanner]  # must run

@@ -30,13 +30,15 @@ def test_the_example_is_accepted_with_every_line_taken_in(tmp_path: Path) -> Non
 def test_the_pages_yaml_is_accepted(tmp_path: Path) -> None:
     example = reference.page().split("```yaml\n")[1].split("```")[0]
     (tmp_path / "slack").write_text("https://example.org/s")
-    (tmp_path / "vv.yml").write_text(example.replace("/etc/vv/secrets/slack", str(tmp_path / "slack")))
+    (tmp_path / "front").write_text("pa:ss")
+    (tmp_path / "vv.yml").write_text(example.replace("/etc/vv/secrets", str(tmp_path)))
 
     settings = load({"VV_CONFIG": str(tmp_path / "vv.yml")})
 
     assert settings.device_id == "edge-device-001"
     assert settings.slack_webhook_url.value == "https://example.org/s"
     assert set(settings.jobs) == {"cleanup_old_files"}
+    assert settings.dvrs["front"].password.value == "pa:ss"
 
 
 def test_an_installed_package_brings_the_files_it_renders() -> None:
