@@ -94,6 +94,34 @@ class AlertRaised(Event, frozen=True, tag="alert", kw_only=True):
     dedupe_key: str = ""
 
 
+class SchemaValidated(Event, frozen=True, tag="schema.validated", kw_only=True):
+    schema: str
+    result: str
+    path: str = ""
+    error: str = ""
+    excerpt: str = ""
+    video: str = ""
+    video_sha256: str = ""
+
+
+class HmacUsed(Event, frozen=True, tag="hmac", kw_only=True):
+    operation: str
+    result: str
+    reason: str = ""
+    key_id: str = ""
+    error: str = ""
+    video: str = ""
+    video_sha256: str = ""
+
+
+class ExceptionUnhandled(Event, frozen=True, tag="exception", kw_only=True):
+    exception: str
+    error: str
+    traceback: str = ""
+    video: str = ""
+    video_sha256: str = ""
+
+
 class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
     count: int
 
@@ -108,6 +136,9 @@ AnyEvent = (
     | JobSkipped
     | Heartbeat
     | AlertRaised
+    | SchemaValidated
+    | HmacUsed
+    | ExceptionUnhandled
     | Dropped
 )
 TYPES: dict[type[Event], str] = {type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__}

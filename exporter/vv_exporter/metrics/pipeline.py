@@ -21,7 +21,12 @@ STAGE_LIMIT_USED = gauge(
 )
 STAGE_OVERRUNS = counter("vv_stage_overruns_total", "Runs that went past their limit.", "stage")
 STAGE_LAST_SUCCESS = gauge("vv_stage_last_success_timestamp_seconds", "When a run last finished with success.", "stage")
-EXCEPTIONS = counter("vv_exceptions_total", "Exceptions that ended a stage, by type.", "component", "exception")
+EXCEPTIONS = counter(
+    "vv_exceptions_total",
+    "Exceptions by type: a stage failed with them, or they came to the last resort. Each counts once.",
+    "component",
+    "exception",
+)
 LAST_FAILURE = gauge(
     "vv_last_failure_timestamp_seconds", "When the component last failed in this way.", "component", "kind"
 )

@@ -1,0 +1,19 @@
+"""Logging for the SDK's own messages: only where the script has set up logging, and without importing it earlier."""
+
+from __future__ import annotations
+
+import sys
+
+
+def log(name: str, level: str, message: str, *args: object, error: BaseException | None = None) -> None:
+    """Log on the logger `name` if anything listens; `level` is a method's name such as ``warning``. Raises nothing."""
+    if "logging" not in sys.modules:
+        return
+    try:
+        import logging
+
+        logger = logging.getLogger(name)
+        if logger.hasHandlers():
+            getattr(logger, level)(message, *args, exc_info=error)
+    except Exception:
+        return

@@ -1,0 +1,30 @@
+"""Exceptions that have been reported: what meets them on their way up does not report them once more."""
+
+from __future__ import annotations
+
+_DEPTH = 20
+
+
+def mark(error: BaseException, *, by_guard: bool = False) -> None:
+    """Note that `error` has been reported, perhaps by the last resort. Raises nothing."""
+    try:
+        error._vv_told = "guard" if by_guard else "told"  # type: ignore[attr-defined]
+    except Exception:  # a class may forbid it; then it is reported twice rather than never
+        return
+
+
+def is_marked(error: BaseException) -> bool:
+    """Whether `error`, or what it was raised from (``raise … from error``), has been reported."""
+    cause: BaseException | None = error
+    for _ in range(_DEPTH):
+        if cause is None:
+            return False
+        if getattr(cause, "_vv_told", None) in ("guard", "told"):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def is_guarded(error: BaseException) -> bool:
+    """Whether the last resort has dealt with `error` itself."""
+    return getattr(error, "_vv_told", None) == "guard"

@@ -1,0 +1,193 @@
+"""The last resort of a script: an exception that nothing handled is logged, reported, and passed on.
+
+@guard(component="cleanup_old_files.py")
+def main() -> None: ...
+
+for video in videos:
+    with guard(component="orchestrator.py", video=video, quarantine=True, then="continue"):
+        process(video)
+
+`install` does the same for all that no guard is around: the whole process, its threads included.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import wraps
+
+from vv_core import _journal, _log, _runs, _subject, _text, _told
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Literal, ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    Then = Literal["raise", "exit", "continue"]
+
+MAX_TRACEBACK = 4000
+"""Longest traceback that is reported, in bytes; its end is kept."""
+
+_WAYS = ("raise", "exit", "continue")
+_FRAMES = 50
+
+
+class guard:  # noqa: N801 - it is used like a function
+    """Context manager and decorator that reports what leaves its body, however the body ends.
+
+    An exception is logged with its traceback on ``vv_core.guard`` and becomes an `exception` event, which brings the
+    alert UnhandledException; one that was reported already, because a stage or a job failed with it or a validation
+    raised it, is logged only: one cause, one alert. `video` and `video_sha256` say what was being worked on (default:
+    the surrounding stage's). With `quarantine`, `video` is moved to ``corrupted/``
+    (`vv_core.quarantine.move_to_corrupted`), whatever the exception was.
+
+    `then` says how it goes on: ``raise`` (the default) lets the exception go on unchanged, ``exit`` ends the process
+    with exit code 1 and no further traceback, ``continue`` goes on after the body; a decorated function then returns
+    None.
+
+    `SystemExit`, `KeyboardInterrupt`, `GeneratorExit` and the cancelling of an asyncio task are no failures: they go on
+    unchanged and are not reported. The guard itself raises nothing, but `ValueError` for an unknown `then`.
+    """
+
+    def __init__(
+        self,
+        component: str | None = None,
+        *,
+        video: str | bytes | os.PathLike[str] | None = None,
+        video_sha256: str | None = None,
+        quarantine: bool = False,
+        then: Then = "raise",
+    ) -> None:
+        if then not in _WAYS:
+            raise ValueError(f"then={then!r} is none of {', '.join(_WAYS)}")
+        self._component = component
+        self._video = video
+        self._video_sha256 = video_sha256
+        self._quarantine = quarantine
+        self._then = then
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> bool:
+        if error is None or _is_an_end(error):
+            return False
+        try:
+            who = _subject.reporter(self._component)
+            report(error, who, self._video, self._video_sha256, twice=self._then == "raise")
+            if self._quarantine and self._video is not None:
+                _move(self._video, error, who)
+        except Exception as problem:  # whatever happens here, the first exception is the one that counts
+            _log.log("vv_core.guard", "warning", "the guard itself failed: %s", _text.printed(problem))
+        if self._then == "exit":
+            raise SystemExit(1) from error
+        return self._then == "continue"
+
+    def __call__(self, func: Callable[P, R]) -> Callable[P, R | None]:
+        """Guard each call of a function, or of a coroutine function."""
+        if getattr(getattr(func, "__code__", None), "co_flags", 0) & _runs._CO_COROUTINE:
+
+            @wraps(func)
+            async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> object:
+                with self:
+                    return await func(*args, **kwargs)  # type: ignore[misc]
+                return None
+
+            return guarded_async  # type: ignore[return-value]
+
+        @wraps(func)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            with self:
+                return func(*args, **kwargs)
+            return None
+
+        return guarded
+
+
+def install(component: str | None = None) -> None:
+    """Report what no guard is around: sets `sys.excepthook` and `threading.excepthook`.
+
+    What was set before is called as well, so that Python prints the traceback as ever. A forked child has the hooks of
+    its parent, a spawned one none. Processes of `multiprocessing` print their exceptions themselves, without the hook:
+    guard what they run. Calling it again replaces the component only.
+    """
+    import threading
+
+    who = _journal.component_name(component)
+    _hook(sys, "excepthook", who, lambda _kind, error, _trace: error)
+    _hook(threading, "excepthook", who, lambda args: args.exc_value)
+
+
+def report(
+    error: BaseException, component: str, video: object = None, video_sha256: object = None, *, twice: bool = False
+) -> None:
+    """Log `error`, and make it an event unless it has been reported. `twice`: Python will print it, too."""
+    if _told.is_guarded(error):
+        return
+    about = _subject.video_fields(video, video_sha256)
+    kind = _text.line(type(error).__name__, 200)
+    if not _told.is_marked(error):
+        fields: dict[str, object] = {"exception": kind, "error": _text.line(error, _runs.MAX_ERROR) or kind}
+        if frames := _frames(error):
+            fields["traceback"] = frames
+        _journal.emit("exception", component, {**fields, **about}, _journal.NEEDED)
+    _told.mark(error, by_guard=True)
+    if not twice and not _is_heard():
+        sys.excepthook(type(error), error, error.__traceback__)
+        return
+    text = "unhandled %s in %s: %s; video: %s"
+    message, name = _text.line(error, _runs.MAX_ERROR), about.get("video", "unknown")
+    _log.log("vv_core.guard", "error", text, kind, component, message, name, error=error)
+
+
+def _is_heard() -> bool:
+    """Whether the script has set up logging."""
+    if "logging" not in sys.modules:
+        return False
+    import logging
+
+    return logging.getLogger("vv_core.guard").hasHandlers()
+
+
+def _is_an_end(error: BaseException) -> bool:
+    """Whether this is how a program is asked to end; anything else, a panic of native code too, is a failure."""
+    if isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit):
+        return True
+    return type(error).__name__ == "CancelledError" and not isinstance(error, Exception)
+
+
+def _frames(error: BaseException) -> str:
+    """The calls that led to `error`, the innermost last."""
+    import traceback
+
+    return _text.last_lines("".join(traceback.format_tb(error.__traceback__, -_FRAMES)).rstrip(), MAX_TRACEBACK)
+
+
+def _move(video: object, error: BaseException, component: str) -> None:
+    from vv_core.quarantine import move_to_corrupted
+
+    details = {"error": error, "traceback": _frames(error)}
+    move_to_corrupted(video, type(error).__name__, details, component=component)  # type: ignore[arg-type]
+
+
+def _hook(module: object, name: str, component: str, subject: Callable[..., BaseException | None]) -> None:
+    before = getattr(module, name)
+    before = getattr(before, "_vv_before", before)
+
+    def hook(*args: object) -> None:
+        try:
+            error = subject(*args)
+            if error is not None and not _is_an_end(error):
+                report(error, component, twice=True)
+        except Exception as problem:
+            _log.log("vv_core.guard", "warning", "the hook itself failed: %s", _text.printed(problem))
+        finally:
+            before(*args)
+
+    hook._vv_before = before  # type: ignore[attr-defined]
+    setattr(module, name, hook)

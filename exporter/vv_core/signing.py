@@ -1,0 +1,340 @@
+"""HMAC-SHA256 signatures with key ids and rotation (RFC 2104), over exact bytes or canonical JSON (RFC 8785).
+
+signed = sign_payload(logline, video=video)     # the object, with a member "signature"
+verify_signature(signed)                        # True
+
+signature = sign_payload(data)                  # of bytes: the signature alone
+verify_signature(data, signature)               # True
+
+A signature is the JSON object ``{"alg": "HMAC-SHA256", "form": …, "key_id": …, "mac": …, "v": 1}``. ``form`` is
+``bytes`` or ``jcs``. ``mac`` is, in lower-case hexadecimal, the HMAC-SHA256 of the signature without its ``mac`` in
+canonical JSON, a line feed, and the message: version, form and key id are signed too. The message of the form ``jcs``
+is the object's canonical JSON, without its member ``signature``.
+
+A key is a file; its id is the file's name without ``.key``. What the file holds, without a line break at its end, is
+the key: ``openssl rand -hex 32 > /etc/vv/keys/2026-01.key``. ``VV_HMAC_KEY_FILE`` names the key that signs. It also
+verifies, as do all keys ``*.key`` of the folder ``VV_HMAC_KEYS_DIR``. To rotate, add a key to the folder wherever
+signatures are verified, then let ``VV_HMAC_KEY_FILE`` name it; take the old one away when nothing is left that was
+signed with it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from threading import Lock
+
+from vv_core import _journal, _log, _subject, _text, _told
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+VERSION = 1
+ALGORITHM = "HMAC-SHA256"
+MIN_KEY = 16
+"""Shortest key that is accepted, in bytes."""
+GOOD_KEY = 32
+"""Shortest key without a warning: the hash's length (RFC 2104, section 3)."""
+SIGNATURE = "signature"
+"""The member of an object that holds its signature, and that is not signed itself."""
+
+_MAX_KEY_FILE = 4096
+_SUFFIX = ".key"
+_ID_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_HEX = frozenset("0123456789abcdef")
+
+
+class SigningError(Exception):
+    """There is no signature: `reason` says why in a word or two, the text in a sentence. It never shows a key."""
+
+    def __init__(self, reason: str, message: str, key_id: str = "") -> None:
+        super().__init__(reason, message, key_id)
+        self.reason, self.message, self.key_id = reason, message, key_id
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SignatureError(SigningError):
+    """The signature does not verify."""
+
+
+class _Key:
+    """A key, which does not show itself, and what of a signature only depends on it."""
+
+    __slots__ = ("headers", "id", "secret")
+
+    def __init__(self, key_id: str, secret: bytes) -> None:
+        self.id = key_id
+        self.secret = secret
+        self.headers = {form: _header(key_id, form) for form in ("bytes", "jcs")}
+
+
+def sign_payload(
+    payload: Mapping[str, Any] | bytes | bytearray | memoryview,
+    *,
+    key_file: str | os.PathLike[str] | None = None,
+    component: str | None = None,
+    video: str | bytes | os.PathLike[str] | None = None,
+    video_sha256: str | None = None,
+) -> dict[str, Any]:
+    """Sign bytes, and return the signature; or a JSON object, and return a copy of it with its ``signature``.
+
+    An object may have only what RFC 8785 can write: no NaN, no integers beyond 2⁵³ (write such as text). A member
+    ``signature`` that it has already is replaced. `key_file` is by default what ``VV_HMAC_KEY_FILE`` names;
+    `component`, `video` and `video_sha256` are those of the surrounding stage.
+
+    Each call is counted. Raises `SigningError`, and nothing else, if there can be no signature; that is logged on
+    ``vv_core.signing``, too.
+    """
+    who = _subject.reporter(component)
+    try:
+        key = _signing_key(key_file)
+        form, message = _message(payload)
+        signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))
+    except Exception as error:
+        failure = _failure(error, SigningError)
+        _tell("sign", failure, who, _subject.video_fields(video, video_sha256))
+        raise failure from None
+    _journal.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id})
+    return signature if form == "bytes" else {**payload, SIGNATURE: signature}  # type: ignore[dict-item]
+
+
+def verify_signature(
+    payload: object,
+    signature: object = None,
+    *,
+    key_file: str | os.PathLike[str] | None = None,
+    keys_dir: str | os.PathLike[str] | None = None,
+    component: str | None = None,
+    video: str | bytes | os.PathLike[str] | None = None,
+    video_sha256: str | None = None,
+) -> bool:
+    """Whether `signature` (by default the object's own member ``signature``) is one of `payload`, whatever they are.
+
+    See `check_signature`, which raises instead. Raises nothing.
+    """
+    try:
+        check_signature(
+            payload,
+            signature,
+            key_file=key_file,
+            keys_dir=keys_dir,
+            component=component,
+            video=video,
+            video_sha256=video_sha256,
+        )
+    except SignatureError:
+        return False
+    return True
+
+
+def check_signature(
+    payload: object,
+    signature: object = None,
+    *,
+    key_file: str | os.PathLike[str] | None = None,
+    keys_dir: str | os.PathLike[str] | None = None,
+    component: str | None = None,
+    video: str | bytes | os.PathLike[str] | None = None,
+    video_sha256: str | None = None,
+) -> str:
+    """Return the id of the key that `payload` was signed with. Raises `SignatureError` if the signature is not right.
+
+    Its `reason` is one of ``unsigned``, ``malformed``, ``version`` (of a signature newer than this module),
+    ``unknown_key``, ``key`` (the key cannot be used), ``payload`` (that can have no signature), and ``mismatch``:
+    changed data, or another key. MACs are compared in constant time. Each call is counted, and a failure is logged
+    on ``vv_core.signing``.
+    """
+    who = _subject.reporter(component)
+    try:
+        key_id = _verified(payload, signature, key_file, keys_dir)
+    except Exception as error:
+        failure = _failure(error, SignatureError)
+        _tell("verify", failure, who, _subject.video_fields(video, video_sha256))
+        raise failure from None
+    _journal.emit("hmac", who, {"operation": "verify", "result": "ok", "key_id": key_id})
+    return key_id
+
+
+def _verified(payload: object, signature: object, key_file: object, keys_dir: object) -> str:
+    if signature is None and hasattr(payload, "get"):
+        signature = payload.get(SIGNATURE)
+    if signature is None:
+        raise SignatureError("unsigned", "there is no signature")
+    key_id, form, mac = _read(signature)
+    key = _verifying_key(key_id, key_file, keys_dir)
+    actual, message = _message(payload)
+    if actual != form:
+        raise SignatureError("mismatch", f"the signature is one of {form}, the payload is {actual}", key_id)
+    import hmac
+
+    if not hmac.compare_digest(_mac(key.secret, key.headers[form] + message).hex().encode(), mac.encode()):
+        raise SignatureError(
+            "mismatch", "the signature does not fit: the data was changed, or the key is another", key_id
+        )
+    return key_id
+
+
+def _failure(error: Exception, kind: type[SigningError]) -> SigningError:
+    """`error` as one of ours; the text of others is not passed on, for it might show what it is about."""
+    if isinstance(error, SigningError):
+        return error if isinstance(error, kind) else kind(error.reason, error.message, error.key_id)
+    return kind("internal", f"unexpected {type(error).__name__}")
+
+
+def _tell(operation: str, failure: SigningError, component: str, about: dict[str, object]) -> None:
+    fields: dict[str, object] = {"operation": operation, "result": "failed", "reason": failure.reason}
+    if failure.key_id:
+        fields["key_id"] = failure.key_id
+    _journal.emit("hmac", component, {**fields, "error": failure.message, **about}, _journal.NEEDED)
+    _told.mark(failure)
+    text = "hmac %s failed: %s: %s; key: %s; video: %s"
+    key_id, video = failure.key_id or "unknown", about.get("video", "unknown")
+    _log.log("vv_core.signing", "critical", text, operation, failure.reason, failure.message, key_id, video)
+
+
+def _mac(secret: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104, FIPS 180-4)."""
+    import hmac
+
+    return hmac.digest(secret, message, "sha256")
+
+
+def _signature(key: _Key, form: str, mac: bytes) -> dict[str, Any]:
+    return {"alg": ALGORITHM, "form": form, "key_id": key.id, "mac": mac.hex(), "v": VERSION}
+
+
+def _header(key_id: str, form: str) -> bytes:
+    """The signature without its MAC, canonical: names in order, and nothing that has to be escaped."""
+    return f'{{"alg":"{ALGORITHM}","form":"{form}","key_id":"{key_id}","v":{VERSION}}}\n'.encode()
+
+
+def _message(payload: object) -> tuple[str, bytes]:
+    """The form and the bytes that are signed. Raises `SigningError`."""
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return "bytes", bytes(payload)
+    if not hasattr(payload, "items"):
+        raise SigningError("payload", f"bytes or a JSON object can be signed, not {type(payload).__name__}")
+    import rfc8785
+
+    try:
+        return "jcs", rfc8785.dumps({name: value for name, value in payload.items() if name != SIGNATURE})
+    except Exception as error:
+        # Not its text: that may quote the data, which need not be fit for a log.
+        raise SigningError("payload", f"the object has no canonical JSON (RFC 8785): {type(error).__name__}") from None
+
+
+def _read(signature: object) -> tuple[str, str, str]:
+    """Key id, form and MAC. Raises `SignatureError`."""
+    if not isinstance(signature, dict):
+        raise SignatureError("malformed", "the signature is no JSON object")
+    version = signature.get("v")
+    if type(version) is not int or version != VERSION:
+        raise SignatureError("version", f"the signature's version is {_text.line(version, 50)}, known is {VERSION}")
+    key_id, form, mac = signature.get("key_id"), signature.get("form"), signature.get("mac")
+    well_formed = (
+        signature.keys() == {"alg", "form", "key_id", "mac", "v"}
+        and signature["alg"] == ALGORITHM
+        and form in ("bytes", "jcs")
+        and isinstance(key_id, str)
+        and _is_id(key_id)
+        and isinstance(mac, str)
+        and len(mac) == 64
+        and _HEX.issuperset(mac)
+    )
+    if not well_formed:
+        raise SignatureError("malformed", "the signature has not the fields of its version")
+    return str(key_id), str(form), str(mac)
+
+
+def _is_id(key_id: str) -> bool:
+    return 0 < len(key_id) <= 64 and _ID_ALPHABET.issuperset(key_id) and not key_id.startswith(".")
+
+
+# Keys: files that are read again when they change.
+
+_keys: dict[str, tuple[tuple[int, ...], _Key]] = {}
+_warned: set[tuple[str, str]] = set()
+_lock = Lock()
+_CACHED = 64
+
+
+def _signing_key(key_file: object) -> _Key:
+    path = key_file or os.environ.get("VV_HMAC_KEY_FILE")
+    if not path:
+        raise SigningError("key", "no key to sign with: let VV_HMAC_KEY_FILE name its file")
+    return _load(os.fsdecode(path))  # type: ignore[arg-type]
+
+
+def _verifying_key(key_id: str, key_file: object, keys_dir: object) -> _Key:
+    own = key_file or os.environ.get("VV_HMAC_KEY_FILE")
+    folder = keys_dir or os.environ.get("VV_HMAC_KEYS_DIR")
+    if not own and not folder:
+        raise SigningError("key", "no key to verify with: set VV_HMAC_KEY_FILE or VV_HMAC_KEYS_DIR", key_id)
+    if own and _key_id(os.fsdecode(own)) == key_id:  # type: ignore[arg-type]
+        return _load(os.fsdecode(own))  # type: ignore[arg-type]
+    path = os.path.join(os.fsdecode(folder), key_id + _SUFFIX) if folder else ""  # type: ignore[arg-type]
+    if not path or not os.path.lexists(path):
+        raise SigningError("unknown_key", f"there is no key {key_id}", key_id)
+    return _load(path)
+
+
+def _key_id(path: str) -> str:
+    return os.path.basename(path).removesuffix(_SUFFIX)
+
+
+def _load(path: str) -> _Key:
+    """The key of a file, read again when it has changed. Raises `SigningError`."""
+    key_id = _key_id(path)
+    if not _is_id(key_id):
+        allowed = "letters, digits, '.', '_' and '-', at most 64, not beginning with '.'"
+        raise SigningError("key", f"{_text.path(path, 300)}: its name is no key id: {allowed}")
+    try:
+        status = os.stat(path)
+        state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode
+        known = _keys.get(path)
+        if known is not None and known[0] == state:
+            return known[1]
+        secret = _secret(path, status)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SigningError("key", f"{_text.path(path, 300)} cannot be read: {reason}", key_id) from None
+    key = _Key(key_id, _checked(path, key_id, secret, status))
+    with _lock:
+        while len(_keys) >= _CACHED:
+            del _keys[next(iter(_keys))]
+        _keys[path] = state, key
+    return key
+
+
+def _secret(path: str, status: os.stat_result) -> bytes:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "it is no file")
+    with open(path, "rb") as file:
+        content = file.read(_MAX_KEY_FILE + 1)
+    if content.endswith(b"\n"):
+        content = content[:-1].removesuffix(b"\r")
+    return content
+
+
+def _checked(path: str, key_id: str, secret: bytes, status: os.stat_result) -> bytes:
+    name = _text.path(path, 300)
+    if not MIN_KEY <= len(secret) <= _MAX_KEY_FILE:
+        problem = f"holds {min(len(secret), _MAX_KEY_FILE)} bytes; a key has {MIN_KEY} to {_MAX_KEY_FILE}"
+        raise SigningError("key", f"{name} {problem}: openssl rand -hex 32", key_id)
+    if len(secret) < GOOD_KEY:
+        _warn(path, f"{name} holds a short key: {len(secret)} bytes; {GOOD_KEY} are better")
+    if status.st_mode & 0o066:
+        mode = stat.filemode(status.st_mode)
+        _warn(path, f"{name} can be read by others ({mode}): chmod 600 it, and take a new key")
+    return secret
+
+
+def _warn(path: str, text: str) -> None:
+    """Once in a process."""
+    if (path, text) not in _warned and len(_warned) < _CACHED:
+        _warned.add((path, text))
+        _log.log("vv_core.signing", "warning", "%s", text)

@@ -1,0 +1,35 @@
+"""Exceptions that came to the last resort of a script, as the journal counted them.
+
+::
+
+    vv_exceptions_unhandled_total{component="orchestrator.py",exception="KeyError"} 1.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.collectors._store import stored
+from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
+from vv_exporter.store import Store
+
+
+class ExceptionsCollector:
+    """Shows what is stored."""
+
+    name = "exceptions"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterable[Family]:
+        """The families, as they were last committed."""
+        return [stored(self._store, metric) for metric in (EXCEPTIONS_UNHANDLED,)]
+
+
+def build(context: Context) -> ExceptionsCollector:
+    """Make the collector."""
+    return ExceptionsCollector(context.store)

@@ -1,0 +1,44 @@
+"""Exceptions that came to the last resort of a script. Those that a stage failed with are counted with the stage."""
+
+from __future__ import annotations
+
+from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.journal.events import ExceptionUnhandled
+from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
+from vv_exporter.metrics.pipeline import EXCEPTIONS
+from vv_exporter.settings import Settings
+from vv_exporter.store import Transaction
+
+_MESSAGE = MAX_ERROR // 2  # the rest is for the end of the traceback
+
+
+def unhandled(tx: Transaction, event: ExceptionUnhandled, source: Source, settings: Settings) -> None:
+    """Count it, and remember the message and where it came from."""
+    component = event.component or source.component
+    tx.inc(EXCEPTIONS, (component, event.exception))
+    tx.inc(EXCEPTIONS_UNHANDLED, (component, event.exception))
+    remember(
+        tx,
+        Failure(
+            component=component,
+            kind=f"exception:{event.exception}",
+            time=event.ts,
+            video=shorten(event.video, MAX_NAME),
+            video_sha256=shorten(event.video_sha256, 64),
+            error=described(event),
+        ),
+    )
+
+
+def described(event: ExceptionUnhandled) -> str:
+    """Message and end of the traceback in one short line."""
+    message = shorten(f"{event.exception}: {event.error}", _MESSAGE)
+    calls = " ".join(event.traceback.split())
+    room = MAX_ERROR - len(message) - len(" | ")
+    if not calls:
+        return message
+    return f"{message} | {calls if len(calls) <= room else '…' + calls[1 - room :]}"
+
+
+HANDLERS: dict[type, Handler] = {ExceptionUnhandled: unhandled}

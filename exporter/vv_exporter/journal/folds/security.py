@@ -1,0 +1,53 @@
+"""Validations of JSON and uses of signatures."""
+
+from __future__ import annotations
+
+from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.journal.events import HmacUsed, SchemaValidated
+from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
+from vv_exporter.settings import Settings
+from vv_exporter.store import Transaction
+
+
+def validated(tx: Transaction, event: SchemaValidated, source: Source, settings: Settings) -> None:
+    """A document was validated; what is not said to be valid is invalid."""
+    component = event.component or source.component
+    tx.ensure(SCHEMA_VALIDATIONS, *((event.schema, component, result) for result in ("valid", "invalid")))
+    if event.result == "valid":
+        tx.inc(SCHEMA_VALIDATIONS, (event.schema, component, "valid"))
+        return
+    tx.inc(SCHEMA_VALIDATIONS, (event.schema, component, "invalid"))
+    where = f"{event.path}: " if event.path else ""
+    excerpt = f"; it begins: {event.excerpt}" if event.excerpt else ""
+    _failed(tx, f"schema:{event.schema}", component, event, f"{where}{event.error}{excerpt}")
+
+
+def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -> None:
+    """A signature was made or checked; what is not said to have gone well has failed."""
+    component = event.component or source.component
+    operation = "sign" if event.operation == "sign" else "verify"
+    tx.ensure(HMAC_OPERATIONS, *((operation, component, result) for result in ("ok", "failed")))
+    if event.result == "ok":
+        tx.inc(HMAC_OPERATIONS, (operation, component, "ok"))
+        return
+    tx.inc(HMAC_OPERATIONS, (operation, component, "failed"))
+    key = f" (key {event.key_id})" if event.key_id else ""
+    _failed(tx, f"hmac:{operation}", component, event, f"{event.reason or 'failed'}{key}: {event.error}")
+
+
+def _failed(tx: Transaction, kind: str, component: str, event: SchemaValidated | HmacUsed, error: str) -> None:
+    remember(
+        tx,
+        Failure(
+            component=component,
+            kind=kind,
+            time=event.ts,
+            video=shorten(event.video, MAX_NAME),
+            video_sha256=shorten(event.video_sha256, 64),
+            error=shorten(error, MAX_ERROR),
+        ),
+    )
+
+
+HANDLERS: dict[type, Handler] = {SchemaValidated: validated, HmacUsed: hmac}

@@ -1,0 +1,10 @@
+"""Exceptions of the pipeline's scripts."""
+
+from vv_exporter.metrics import counter
+
+EXCEPTIONS_UNHANDLED = counter(
+    "vv_exceptions_unhandled_total",
+    "Those of vv_exceptions_total that no stage failed with: they came to the last resort, vv_core.guard.",
+    "component",
+    "exception",
+)
