@@ -62,13 +62,19 @@ class Demo:
         children = psutil.Process(self.process.pid).children(recursive=True)
         os.killpg(self.process.pid, signal.SIGINT)
         assert self.process.wait(60) == 0, self.output()
-        return [child for child in children if child.is_running()]
+        return [child for child in children if _lives(child)]
 
     def kill(self) -> None:
         """Leave nothing running after a test that failed."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for process in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
                 process.kill()
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @dataclass
