@@ -16,7 +16,8 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
-from vv_exporter.journal.folds.jobs import RESULTS
+from vv_exporter.journal.folds import latest
+from vv_exporter.journal.folds.jobs import RESULTS, succeeded
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.jobs import (
     JOB_GRACE,
@@ -26,13 +27,16 @@ from vv_exporter.metrics.jobs import (
     JOB_LAST_START,
     JOB_LAST_SUCCESS,
     JOB_NEXT_DUE,
+    JOB_OLDEST_START,
     JOB_RUNNING,
     JOB_RUNS,
+    JOB_SKIPPED,
 )
+from vv_exporter.probes import files
 from vv_exporter.runs import JOB_RUNS_OPEN
 from vv_exporter.schedule import next_due
 from vv_exporter.settings import JobSettings
-from vv_exporter.store import Kind
+from vv_exporter.store import Kind, Store
 
 STORED = (
     JOB_LAST_START,
@@ -41,7 +45,9 @@ STORED = (
     JOB_LAST_DURATION,
     JOB_LAST_EXIT_CODE,
     JOB_RUNS,
+    JOB_SKIPPED,
 )
+TOUCH_INTERVAL = 2.0  # seconds between looks at a heartbeat file
 
 
 class ScheduledJob(msgspec.Struct, frozen=True):
@@ -55,6 +61,16 @@ class ScheduledJob(msgspec.Struct, frozen=True):
 SCHEDULED: Kind[ScheduledJob] = Kind("scheduled_job", ScheduledJob)
 
 
+class Touched(msgspec.Struct, frozen=True):
+    """A heartbeat file and the time of its last change that is counted, in nanoseconds; 0: it was not there."""
+
+    path: str
+    mtime_ns: int
+
+
+TOUCHED: Kind[Touched] = Kind("heartbeat_file", Touched)
+
+
 class JobsCollector:
     """Shows jobs. One that never ran is due from when it was first configured with its present schedule."""
 
@@ -63,9 +79,10 @@ class JobsCollector:
     def __init__(self, context: Context) -> None:
         self._store = context.store
         self._jobs = context.settings.jobs
+        self._watchers = [_watcher(self._store, name, job) for name, job in self._jobs.items() if job.heartbeat_file]
 
     def start(self) -> None:
-        """Note jobs that are new in the configuration, forget those that left it."""
+        """Note jobs that are new in the configuration, forget those that left it, watch their heartbeat files."""
         with self._store.transaction() as tx:
             for name in tx.docs(SCHEDULED).keys() - self._jobs.keys():
                 tx.delete(SCHEDULED, name)
@@ -74,19 +91,31 @@ class JobsCollector:
                 known = tx.get(SCHEDULED, name)
                 if known is None or (known.schedule, known.timezone) != (job.schedule, job.timezone):
                     tx.put(SCHEDULED, name, ScheduledJob(tx.now, job.schedule, job.timezone))
+            for name in tx.docs(TOUCHED).keys() - {name for name, job in self._jobs.items() if job.heartbeat_file}:
+                tx.delete(TOUCHED, name)
+        for watcher in self._watchers:
+            watcher.start()
 
     def stop(self) -> None:
-        """Nothing is left behind."""
+        """End watching."""
+        for watcher in self._watchers:
+            watcher.stop()
 
     def collect(self) -> Iterable[Family]:
         """All families of the jobs."""
         for metric in STORED:
             yield stored(self._store, metric)
-        running = Counter(run.name for run in self._store.docs(JOB_RUNS_OPEN).values())
+        runs = list(self._store.docs(JOB_RUNS_OPEN).values())
+        running = Counter(run.name for run in runs)
+        oldest: dict[str, float] = {}
+        for run in runs:
+            oldest[run.name] = min(oldest.get(run.name, run.started), run.started)
         names = {labels[0] for labels, _ in self._store.series(JOB_RUNS)} | self._jobs.keys()
         yield gauges(JOB_RUNNING, (((name,), running[name]) for name in sorted(names)))
-        yield gauges(JOB_NEXT_DUE, (((name,), self._due(name, job)) for name, job in self._jobs.items()))
-        yield gauges(JOB_GRACE, (((name,), job.grace) for name, job in self._jobs.items()))
+        yield gauges(JOB_OLDEST_START, (((name,), started) for name, started in sorted(oldest.items())))
+        scheduled = {name: job for name, job in self._jobs.items() if job.schedule}
+        yield gauges(JOB_NEXT_DUE, (((name,), self._due(name, job)) for name, job in scheduled.items()))
+        yield gauges(JOB_GRACE, (((name,), job.grace) for name, job in scheduled.items()))
 
     def _due(self, name: str, job: JobSettings) -> float:
         known = self._store.document(SCHEDULED, name)
@@ -96,6 +125,32 @@ class JobsCollector:
             self._store.value(JOB_LAST_SUCCESS, (name,)) or 0.0,
         )
         return next_due(job.schedule, job.timezone, reference)
+
+
+def note_touch(store: Store, job: str, path: str, mtime_ns: int) -> None:
+    """Count a success of `job` when its heartbeat file has another time of change than before.
+
+    The time is kept in the same transaction, so that each is counted once, whatever is restarted when. What a file
+    says when it is first looked at happened before anyone watched: it is shown, but not counted.
+    """
+    known = store.document(TOUCHED, job)
+    watched = known is not None and known.path == path
+    if known == Touched(path, mtime_ns) or (watched and not mtime_ns):
+        return
+    with store.transaction() as tx:
+        tx.put(TOUCHED, job, Touched(path, mtime_ns))
+        when = min(mtime_ns / 1e9, tx.now)  # a time to come would hide that the job is missed until then
+        if watched:
+            succeeded(tx, job, when)
+        elif mtime_ns:
+            latest(tx, JOB_LAST_SUCCESS, (job,), when)
+
+
+def _watcher(store: Store, name: str, job: JobSettings) -> files.Repeated:
+    def look() -> None:
+        note_touch(store, name, job.heartbeat_file, files.touched(job.heartbeat_file))
+
+    return files.Repeated(f"the heartbeat file of job {name}", look, TOUCH_INTERVAL)
 
 
 def build(context: Context) -> JobsCollector:

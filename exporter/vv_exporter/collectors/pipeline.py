@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from prometheus_client.core import Metric as Family
@@ -32,7 +32,9 @@ from vv_exporter.metrics.pipeline import (
     STAGE_OVERRUNS,
     STAGE_RUNNING,
 )
-from vv_exporter.runs import STAGE_RUNS, Run, boot_id
+from vv_exporter.probes import files
+from vv_exporter.runs import STAGE_RUNS, Run, boot_id, lacks_size, limited
+from vv_exporter.settings import StageSettings
 from vv_exporter.store import Store, StoreError
 
 CHECK_INTERVAL = 1.0  # seconds between looks for runs that went past their limit
@@ -48,15 +50,18 @@ class PipelineCollector:
         self._clock = context.clock
         self._monotonic = context.monotonic
         self._boot = boot_id()
+        self._sizes = Sizes(context.store, context.settings.stages)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="stage-limits", daemon=True)
 
     def start(self) -> None:
         """Begin to look for overruns."""
+        self._sizes.start()
         self._thread.start()
 
     def stop(self) -> None:
         """End."""
+        self._sizes.stop()
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
@@ -104,6 +109,45 @@ class PipelineCollector:
     def _watch(self) -> None:
         while not self._stopping.wait(CHECK_INTERVAL):
             note_overruns(self._store, self._overdue)
+
+
+class Sizes:
+    """Looks up the sizes of videos on which the limits of runs in progress depend, in a thread that may hang."""
+
+    def __init__(self, store: Store, stages: Mapping[str, StageSettings]) -> None:
+        self._store = store
+        self._stages = stages
+        self._tried: set[str] = set()
+        self._needed = any(stage.limit_per_gb is not None for stage in stages.values())
+        self._worker = files.Repeated("the sizes of videos", self.look, CHECK_INTERVAL)
+
+    def start(self) -> None:
+        """Begin, if any limit depends on a size."""
+        if self._needed:
+            self._worker.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._worker.stop()
+
+    def look(self) -> None:
+        """Look once for each run that lacks its size."""
+        runs = self._store.docs(STAGE_RUNS)
+        self._tried &= runs.keys()
+        for key, run in runs.items():
+            if key in self._tried or not run.video.startswith("/") or not lacks_size(run, self._stages.get(run.name)):
+                continue
+            self._tried.add(key)
+            size = files.size(run.video)
+            if size:
+                self._keep(key, size)
+
+    def _keep(self, key: str, size: int) -> None:
+        with self._store.transaction() as tx:
+            run = tx.get(STAGE_RUNS, key)
+            if run is not None:  # else it has ended meanwhile
+                known = msgspec.structs.replace(run, video_bytes=size)
+                tx.put(STAGE_RUNS, key, limited(known, self._stages.get(run.name)))
 
 
 def note_overruns(store: Store, overdue: Callable[[Run], bool]) -> None:

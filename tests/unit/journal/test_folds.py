@@ -1,6 +1,7 @@
 """What each event changes, seen through the journal as a script would write it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from vv_exporter.metrics.jobs import (
     JOB_LAST_START,
     JOB_LAST_SUCCESS,
     JOB_RUNS,
+    JOB_SKIPPED,
 )
 from vv_exporter.metrics.pipeline import EXCEPTIONS, STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERRUNS
 from vv_exporter.openalerts import ALERTS, OpenAlert
@@ -139,6 +141,73 @@ class TestStages:
 
         assert journal.store.docs(STAGE_RUNS)["r"].limit == expected
 
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ({}, 60.0),
+            ({"video_seconds": 120}, 60 + 2 * 30),
+            ({"video_bytes": 2_500_000_000}, 60 + 2.5 * 10),
+            ({"video_seconds": 30, "video_bytes": 1_000_000_000}, 60 + 15 + 10),
+            ({"video_seconds": 120, "limit": 5}, 5.0),
+            ({"video_seconds": 120, "limit": 5, "limit_scales": True}, 5 + 2 * 30),
+            ({"limit": 0}, 60.0),
+        ],
+    )
+    def test_a_limit_grows_with_the_video(
+        self, make_journal: Callable[..., Journal], tmp_path: Path, fields: dict[str, object], expected: float
+    ) -> None:
+        (tmp_path / "vv.yml").write_text("stages: {scan: {limit: 1m, limit_per_minute: 30s, limit_per_gb: 10s}}")
+        journal = make_journal(VV_CONFIG=str(tmp_path / "vv.yml"))
+        journal.writer().event("stage.started", stage="scan", run="r", **fields)
+        journal.read()
+
+        assert journal.store.docs(STAGE_RUNS)["r"].limit == expected
+
+    def test_a_limit_that_depends_on_the_video_alone_holds_when_the_video_is_known(
+        self, make_journal: Callable[..., Journal], tmp_path: Path
+    ) -> None:
+        (tmp_path / "vv.yml").write_text("stages: {scan: {limit_per_minute: 30s}}")
+        journal = make_journal(VV_CONFIG=str(tmp_path / "vv.yml"))
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r")
+        journal.read()
+        before = journal.store.docs(STAGE_RUNS)["r"].limit
+        writer.event("stage.noted", stage="scan", run="r", video_seconds=600)
+        journal.read()
+
+        assert before is None
+        assert journal.store.docs(STAGE_RUNS)["r"].limit == 300
+
+    @pytest.mark.parametrize(("known", "overruns"), [({}, 0), ({"video_bytes": 1_000_000_000}, 1)])
+    def test_a_run_that_ended_before_its_videos_size_was_known_was_in_time(
+        self, make_journal: Callable[..., Journal], tmp_path: Path, known: dict[str, int], overruns: int
+    ) -> None:
+        (tmp_path / "vv.yml").write_text("stages: {scan: {limit: 5, limit_per_gb: 5}}")
+        journal = make_journal(VV_CONFIG=str(tmp_path / "vv.yml"))
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r", **known)
+        writer.event("stage.finished", stage="scan", run="r", outcome="success", seconds=11)
+        journal.read()
+
+        assert journal.value(STAGE_OVERRUNS, "scan") == overruns
+
+    def test_a_crash_tells_what_was_noted(self, journal: Journal) -> None:
+        writer = journal.writer()
+        writer.event("stage.started", stage="scan", run="r", video="a.mp4")
+        writer.event("stage.noted", stage="scan", run="r", video_sha256="ab" * 32)
+        writer.event("stage.noted", stage="scan", run="r", video="b.mp4")
+        writer.close()
+        journal.read()
+
+        (failure,) = journal.store.docs(FAILURES).values()
+        assert (failure.video, failure.video_sha256) == ("b.mp4", "ab" * 32)
+
+    def test_a_note_of_a_run_that_is_not_known_changes_nothing(self, journal: Journal) -> None:
+        journal.writer().event("stage.noted", stage="scan", run="r", video="a.mp4")
+        journal.read()
+
+        assert journal.store.docs(STAGE_RUNS) == {}
+
     def test_a_run_whose_file_was_removed_by_the_bound_did_not_crash(self, journal: Journal) -> None:
         writer = journal.writer()
         writer.event("stage.started", stage="scan", run="r")
@@ -207,12 +276,22 @@ class TestJobs:
         assert journal.value(JOB_LAST_COMPLETION, "j") == 2001.0
         assert journal.value(JOB_LAST_EXIT_CODE, "j") == 0
 
+    def test_a_run_that_was_skipped_is_counted_and_changes_nothing_else(self, journal: Journal) -> None:
+        journal.writer().event("job.skipped", job="nightly", reason="another run is in progress")
+        journal.read()
+
+        assert journal.value(JOB_SKIPPED, "nightly") == 1
+        assert journal.values(JOB_RUNS) == {}
+        assert journal.values(JOB_LAST_START) == {}
+
     def test_a_killed_job_has_crashed(self, journal: Journal) -> None:
         writer = journal.writer()
         writer.event("job.started", job="nightly", run="r")
         writer.close()
         journal.read()
 
+        (failure,) = journal.store.docs(FAILURES).values()
+        assert (failure.kind, failure.error) == ("job_crash:nightly", CRASH)
         assert journal.value(JOB_RUNS, "nightly", "crashed") == 1
         assert journal.store.docs(JOB_RUNS_OPEN) == {}
 
