@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from vv_exporter.render import base
 from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
 
+LOGS = "/var/lib/vv/logs"
+"""The folder of app.log that the committed rules name: that of a device with nothing configured."""
+
 
 def config(source: Path, settings: Settings) -> str:
     """The text of prometheus.yml."""
@@ -37,11 +40,15 @@ def document(committed: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def rules(source: Path, settings: Settings) -> dict[str, str]:
-    """The rule files by name, with links to where this device's runbooks are."""
+    """The rule files by name, with this device's runbooks and folder of logs in what they say."""
     return {
-        path.name: path.read_text(encoding="utf-8").replace(RUNBOOK_BASE_URL, settings.runbook_base_url)
+        path.name: _here(path.read_text(encoding="utf-8"), settings)
         for path in sorted((source / "prometheus" / "rules").glob("*.yml"))
     }
+
+
+def _here(text: str, settings: Settings) -> str:
+    return text.replace(RUNBOOK_BASE_URL, settings.runbook_base_url).replace(LOGS, str(settings.logs))
 
 
 def _scrape(job: dict[str, Any], targets: dict[str, str], device: str, scheme: str, path: str) -> dict[str, Any]:

@@ -134,6 +134,14 @@ def test_rules_link_to_the_runbooks_of_this_device(settings_of: Load, tmp_path: 
     }
 
 
+def test_rules_name_this_devices_folder_of_logs(settings_of: Load, tmp_path: Path) -> None:
+    render(settings_of(VV_LOG_DIR="/srv/logs"), tmp_path)
+    text = "".join(path.read_text() for path in (tmp_path / "rules").iterdir())
+
+    assert "/srv/logs/app.log" in text
+    assert "/var/lib/vv/logs" not in text
+
+
 def test_what_a_channel_cannot_use_is_refused_before_anything_is_written(settings_of: Load, tmp_path: Path) -> None:
     settings = settings_of(TELEGRAM_BOT_TOKEN="t", TELEGRAM_CHAT_ID="@operators")
 
