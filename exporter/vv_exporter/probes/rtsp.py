@@ -1,0 +1,333 @@
+"""Whether a DVR gives a stream: asked as a viewer would, through the description to frames that follow each other.
+
+OPTIONS, DESCRIBE (with Basic or Digest authentication), SETUP of RTP within the connection, PLAY, the first packet and
+one of the next frame, TEARDOWN: RTSP 1.0, RFC 2326. No picture is decoded. A DVR may send what it likes, as slowly or
+as much as it likes: a probe takes its time and a second for the farewell, and a few megabytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from vv_exporter.probes.rtsp_messages import (
+    Authorization,
+    Challenge,
+    Description,
+    Packet,
+    Parser,
+    ProtocolError,
+    Response,
+    challenges,
+    described,
+    request,
+    rtp_timestamp,
+)
+from vv_exporter.settings import Dvr
+
+PHASES = ("dns", "connect", "describe", "setup", "first_packet")
+MAX_BYTES = 32 * 1024 * 1024
+"""What a DVR may send in a probe: several seconds of the sharpest stream."""
+FAREWELL = 1.0
+"""Seconds that a DVR has to end the session: many have few of them."""
+
+_CHUNK = 64 * 1024
+_ADDRESSES = 4  # of a name that are tried
+_RENEWALS = 2  # of a nonce for one request
+# There is no such stream, or none to be had now: RFC 2326, section 7.1.1. 503 is what GStreamer's server answers when
+# the camera is not there.
+_NO_STREAM = {404, 410, 415, 453, 454, 455, 457, 459, 460, 461, 462, 503}
+_AUTH = {401, 403, 407}
+_SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT}
+
+Address = tuple[socket.AddressFamily, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a probe found: `result` as `vv_dvr_attempts_total` has it, with `durations` of the phases that ended.
+
+    `frames` were seen, 0 when only an answer was asked for. `error` holds no address and no password.
+    """
+
+    result: str
+    error: str = ""
+    durations: Mapping[str, float] = field(default_factory=dict)
+    frames: int = 0
+
+
+class _FailedError(Exception):
+    def __init__(self, result: str, error: str) -> None:
+        super().__init__(error)
+        self.result = result
+
+
+class Resolver:
+    """Finds a host's addresses, in a thread where that may hang; there are never two of them."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._lock = threading.Lock()
+        self._pending: _Lookup | None = None
+
+    def addresses(self, timeout: float) -> list[Address]:
+        """At most a few. Raises `OSError`; `TimeoutError` if there is no answer in time."""
+        with contextlib.suppress(socket.gaierror):
+            return self._ask(socket.AI_NUMERICHOST)
+        with self._lock:
+            if self._pending is None or self._pending.done.is_set():
+                self._pending = _Lookup(self._ask)
+            pending = self._pending
+        if not pending.done.wait(timeout):
+            raise TimeoutError
+        if isinstance(pending.result, OSError):
+            raise pending.result
+        return pending.result
+
+    def _ask(self, flags: int = 0) -> list[Address]:
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
+        except UnicodeError:  # empty or long labels
+            raise socket.gaierror(socket.EAI_NONAME, "not a name") from None
+        return [(family, address) for family, _, _, _, address in found[:_ADDRESSES]]
+
+
+class _Lookup:
+    def __init__(self, ask: Callable[[], list[Address]]) -> None:
+        self.done = threading.Event()
+        self.result: list[Address] | OSError = []
+        self._ask = ask
+        threading.Thread(target=self._run, name="dvr-dns", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._ask()
+        except OSError as error:
+            self.result = error
+        self.done.set()
+
+
+class _Progress:
+    """Which phase a probe is in, how long those before took, and how much time is left."""
+
+    def __init__(self, timeout: float) -> None:
+        self.phase = ""
+        self.durations: dict[str, float] = {}
+        self._deadline = time.monotonic() + timeout
+
+    @contextlib.contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """A phase; its duration counts if it ends well."""
+        self.phase = phase
+        began = time.monotonic()
+        yield
+        self.durations[phase] = time.monotonic() - began
+
+    def left(self) -> float:
+        """Seconds, more than 0. Raises `TimeoutError` when there are none."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def grant(self, seconds: float) -> None:
+        """Let there be so much time from now."""
+        self._deadline = time.monotonic() + seconds
+
+
+def probe(dvr: Dvr, resolver: Resolver) -> Answer:
+    """Ask for frames once. Raises nothing that a DVR could bring about."""
+    progress = _Progress(dvr.timeout)
+    try:
+        frames = _watch(dvr, resolver, progress)
+    except _FailedError as failure:
+        result, error = failure.result, str(failure)
+    except ProtocolError as failure:
+        result, error = "error", str(failure)
+    except OSError as failure:
+        result, error = _reason(failure, progress.phase, dvr.timeout)
+    else:
+        return Answer("ok", "", progress.durations, frames)
+    return Answer(result, error, progress.durations)
+
+
+def _watch(dvr: Dvr, resolver: Resolver, progress: _Progress) -> int:
+    """Go through all phases; how many frames came."""
+    with progress.timed("dns"):
+        addresses = resolver.addresses(progress.left())
+    with progress.timed("connect"):
+        connection = _connect(addresses, progress)
+    with connection:
+        viewer = _Viewer(connection, dvr, progress)
+        try:
+            return viewer.watch()
+        finally:
+            viewer.leave()
+
+
+def _connect(addresses: list[Address], progress: _Progress) -> socket.socket:
+    failure: OSError = ConnectionError("the name has no address")
+    for place, (family, address) in enumerate(addresses):
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(progress.left() / (len(addresses) - place))
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+def _reason(error: OSError, phase: str, timeout: float) -> tuple[str, str]:
+    if phase == "dns":
+        text = "no answer" if isinstance(error, TimeoutError) else error.strerror or "no such name"
+        return "dns", f"its name cannot be resolved: {text}"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused", "connection refused"
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "timeout", f"no answer within {timeout:g} s, in phase {phase}"
+    result = "timeout" if error.errno in _SILENT else "error"
+    return result, f"{error.strerror or type(error).__name__}, in phase {phase}"
+
+
+class _Viewer:
+    """Requests and answers on one connection."""
+
+    def __init__(self, connection: socket.socket, dvr: Dvr, progress: _Progress) -> None:
+        self._connection = connection
+        self._dvr = dvr
+        self._progress = progress
+        self._parser = Parser()
+        self._authorization = Authorization(dvr.username, dvr.password.value)
+        self._accepted = False
+        self._sequence = 0
+        self._received = 0
+        self._session = ""
+        self._channel = 0
+        self._frames: set[int] = set()
+
+    def watch(self) -> int:
+        """Go through the phases after the connection; how many frames came, 0 if no stream is named."""
+        with self._progress.timed("describe"):
+            self._exchange("OPTIONS", self._dvr.url)  # whatever the answer, it speaks RTSP
+            if not self._dvr.target:
+                return 0
+            description = self._describe()
+        with self._progress.timed("setup"):
+            self._set_up(description.track)
+        with self._progress.timed("first_packet"):
+            # Without a Range: to a server that can seek, one would mean to do so.
+            self._ask("PLAY", description.whole)
+            self._await_frames(1)
+        self._await_frames(2)
+        return len(self._frames)
+
+    def leave(self) -> None:
+        """End the session, so that the DVR has its place back."""
+        if not self._session:
+            return
+        self._progress.grant(FAREWELL)
+        with contextlib.suppress(OSError, ProtocolError, _FailedError):
+            self._exchange("TEARDOWN", self._dvr.url)
+
+    def _describe(self) -> Description:
+        answer = self._ask("DESCRIBE", self._dvr.url, {"Accept": "application/sdp"})
+        base = answer.first("content-base") or answer.first("content-location") or self._dvr.url
+        description = described(answer.body, base)
+        if description is None:
+            raise _FailedError("no_stream", "describes no stream")
+        return description
+
+    def _set_up(self, track: str) -> None:
+        answer = self._ask("SETUP", track, {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"})
+        self._session = answer.first("session").partition(";")[0].strip()
+        transport = answer.first("transport").lower()
+        channel = re.search(r"interleaved=(\d{1,3})", transport)
+        if channel is None and "tcp" not in transport:
+            raise _FailedError("no_stream", "does not send over TCP")
+        self._channel = int(channel[1]) if channel else 0
+
+    def _await_frames(self, wanted: int) -> None:
+        try:
+            while len(self._frames) < wanted:
+                self._receive()
+        except TimeoutError:
+            came = "one frame came and no further one" if self._frames else "no frame came"
+            raise _FailedError("frozen", f"connected, but {came} within {self._dvr.timeout:g} s") from None
+
+    def _ask(self, method: str, address: str, headers: Mapping[str, str] | None = None) -> Response:
+        """The answer to a request that succeeds, with authentication where it is asked for."""
+        for renewal in range(_RENEWALS + 1):
+            authorization = self._authorization.header(method, address)
+            answer = self._exchange(method, address, {**(headers or {}), **authorization})
+            if answer.status != 401:
+                break
+            self._authorize(challenges(answer.all("www-authenticate")), bool(authorization), last=renewal == _RENEWALS)
+        self._accepted = bool(authorization)
+        _check(answer.status, method)
+        return answer
+
+    def _authorize(self, offered: list[Challenge], answered: bool, *, last: bool) -> None:
+        """Choose how to answer. A nonce may be good for a while, or for one request only."""
+        if not self._authorization.possible:
+            raise _FailedError("auth", "asks for a password, and none is configured")
+        renewed = self._accepted or any(challenge.stale for challenge in offered)
+        if last or (answered and not renewed):
+            raise _FailedError("auth", "refused user or password")
+        if not self._authorization.take(offered):
+            raise _FailedError("auth", "asks for another authentication than Basic or Digest (MD5, SHA-256)")
+
+    def _exchange(self, method: str, address: str, headers: Mapping[str, str] | None = None) -> Response:
+        self._sequence += 1
+        session = {"Session": self._session} if self._session else {}
+        authorization = self._authorization.header(method, address) if method == "TEARDOWN" else {}
+        self._connection.settimeout(self._progress.left())
+        self._connection.sendall(
+            request(method, address, self._sequence, {**session, **authorization, **(headers or {})})
+        )
+        while True:
+            for answer in self._receive():
+                if answer.first("cseq") in ("", str(self._sequence)):
+                    return answer
+
+    def _receive(self) -> list[Response]:
+        """Wait for bytes; the answers in them. Packets of the stream are noted."""
+        self._connection.settimeout(self._progress.left())
+        data = self._connection.recv(_CHUNK)
+        if not data:
+            result = "no_stream" if self._session else "error"
+            raise _FailedError(result, f"closed the connection, in phase {self._progress.phase}")
+        self._received += len(data)
+        if self._received > MAX_BYTES:
+            raise ProtocolError(f"sent more than {MAX_BYTES} bytes")
+        answers = []
+        for message in self._parser.feed(data):
+            if isinstance(message, Response):
+                answers.append(message)
+            else:
+                self._note(message)
+        return answers
+
+    def _note(self, packet: Packet) -> None:
+        timestamp = rtp_timestamp(packet.data)
+        if packet.channel == self._channel and timestamp is not None and len(self._frames) < 2:
+            self._frames.add(timestamp)
+
+
+def _check(status: int, method: str) -> None:
+    if 200 <= status < 300:
+        return
+    result = "auth" if status in _AUTH else "no_stream" if status in _NO_STREAM else "error"
+    phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
+    raise _FailedError(result, f"answered {method} with {status}{phrase}")

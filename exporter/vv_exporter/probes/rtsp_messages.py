@@ -1,0 +1,295 @@
+"""RTSP/1.0 (RFC 2326) as bytes: what a client must understand of a server that it does not trust.
+
+Nothing here reads or writes a socket. Whatever a server sends becomes messages within fixed bounds, or a
+`ProtocolError`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MAX_HEAD = 16 * 1024
+"""Bytes of an answer's status line and headers; live555 and GStreamer send a few hundred."""
+MAX_BODY = 64 * 1024
+"""Bytes of an answer's body: a description (SDP) of a few tracks takes one or two thousand."""
+MAX_CHALLENGE = 4 * 1024
+"""Characters of a challenge; longer ones are not looked at."""
+
+_DOLLAR = 0x24  # what begins an interleaved packet: RFC 2326, section 10.12
+_STATUS_LINE = re.compile(r"RTSP/\d\.\d (\d{3})(?: .*)?")
+_REQUEST_LINE = re.compile(r"[A-Z_]{1,32} \S+ RTSP/\d\.\d")
+_PARAMETER = re.compile(r'([\w-]+) *= *(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_SCHEME = re.compile(r"(?:^|,) *(basic|digest)(?= |$)", re.IGNORECASE)
+_ADDRESS = re.compile(r"[!-~]{1,2000}")
+
+
+class ProtocolError(Exception):
+    """What came is not RTSP, or beyond every measure. The message is for people and quotes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer: names of headers in lower case, in the order in which they came."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a header."""
+        return [value for other, value in self.headers if other == name]
+
+    def first(self, name: str) -> str:
+        """The first value of a header, "" without one."""
+        return next(iter(self.all(name)), "")
+
+
+class Packet(NamedTuple):
+    """RTP or RTCP between the answers."""
+
+    channel: int
+    data: bytes
+
+
+class Parser:
+    """Bytes in any portions go in, messages come out. Requests of the server are passed over."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Response | Packet]:
+        """The messages that are complete now. Raises `ProtocolError`."""
+        self._buffer += data
+        while (message := self._next()) is not None:
+            if not isinstance(message, _Request):
+                yield message
+
+    def _next(self) -> Response | Packet | _Request | None:
+        buffer = self._buffer
+        if buffer.startswith((b"\r", b"\n")):
+            buffer[:] = buffer.lstrip(b"\r\n")
+        if not buffer:
+            return None
+        return self._packet() if buffer[0] == _DOLLAR else self._message()
+
+    def _packet(self) -> Packet | None:
+        buffer = self._buffer
+        end = 4 + int.from_bytes(buffer[2:4], "big")
+        if len(buffer) < max(end, 4):
+            return None
+        packet = Packet(buffer[1], bytes(buffer[4:end]))
+        del buffer[:end]
+        return packet
+
+    def _message(self) -> Response | _Request | None:
+        buffer = self._buffer
+        match = re.search(rb"\r?\n\r?\n", buffer[: MAX_HEAD + 4])
+        if match is None:
+            if len(buffer) > MAX_HEAD:
+                raise ProtocolError(f"sent an answer without an end in {MAX_HEAD} bytes")
+            return None
+        lines = buffer[: match.start()].decode("latin-1").split("\n")
+        headers = tuple(_headers(lines[1:]))
+        end = match.end() + _content_length(headers)
+        if len(buffer) < end:
+            return None
+        body = bytes(buffer[match.end() : end])
+        del buffer[:end]
+        if status := _STATUS_LINE.fullmatch(lines[0].rstrip()):
+            return Response(int(status[1]), headers, body)
+        if _REQUEST_LINE.fullmatch(lines[0].rstrip()):
+            return _Request()
+        raise ProtocolError("does not speak RTSP")
+
+
+class _Request:
+    """Something the server asks; it need not be answered by one who stays for seconds."""
+
+
+def _headers(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            yield name.strip().lower(), "".join(c for c in value if c.isprintable()).strip()
+
+
+def _content_length(headers: Iterable[tuple[str, str]]) -> int:
+    text = next((value for name, value in headers if name == "content-length"), "0")
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > MAX_BODY:
+        raise ProtocolError(f"sent an answer of more than {MAX_BODY} bytes, or of an unknown length")
+    return int(text)
+
+
+def request(method: str, address: str, sequence: int, headers: Mapping[str, str]) -> bytes:
+    """A request as it is sent."""
+    lines = [f"{method} {address} RTSP/1.0", f"CSeq: {sequence}", "User-Agent: vv-exporter"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def rtp_timestamp(packet: bytes) -> int | None:
+    """The timestamp of an RTP packet (RFC 3550, section 5.1): all packets of a frame share it. None for others."""
+    if len(packet) < 12 or packet[0] >> 6 != 2:
+        return None
+    return int.from_bytes(packet[4:8], "big")
+
+
+class Description(NamedTuple):
+    """Where a described stream is set up, and where it is played."""
+
+    track: str
+    whole: str
+
+
+def described(body: bytes, base: str) -> Description | None:
+    """The first video track of a description (SDP, RFC 4566), else its first track; None when it has none.
+
+    `base` is what relative addresses begin with (RFC 2326, appendix C.1.1). Raises `ProtocolError` for addresses that
+    cannot be asked for.
+    """
+    whole, tracks = "*", list[tuple[str, str]]()
+    for line in body.decode("utf-8", "replace").splitlines():
+        control = line.removeprefix("a=control:").strip() if line.startswith("a=control:") else ""
+        if line.startswith("m="):
+            tracks.append((line[2:7], "*"))
+        elif control and tracks:
+            tracks[-1] = (tracks[-1][0], control)
+        elif control:
+            whole = control
+    if not tracks:
+        return None
+    track = next((control for medium, control in tracks if medium == "video"), tracks[0][1])
+    return Description(_joined(base, track), _joined(base, whole))
+
+
+def _joined(base: str, control: str) -> str:
+    if control == "*":
+        address = base
+    elif control.lower().startswith("rtsp://"):
+        address = control
+    else:
+        address = base + ("" if base.endswith("/") else "/") + control
+    if not _ADDRESS.fullmatch(address):
+        raise ProtocolError("described a stream by an address that cannot be asked for")
+    return address
+
+
+class Challenge(NamedTuple):
+    """What a server wants of one who asks: Basic (RFC 7617) or Digest (RFC 2617, RFC 7616)."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+    @property
+    def stale(self) -> bool:
+        """Whether only the nonce was too old."""
+        return self.parameters.get("stale", "").lower() == "true"
+
+
+def challenges(values: Iterable[str]) -> list[Challenge]:
+    """The challenges in the values of WWW-Authenticate headers; what is not understood is left out."""
+    found = []
+    for value in (value for value in values if len(value) <= MAX_CHALLENGE):
+        starts = list(_SCHEME.finditer(value))
+        ends = [*(match.start() for match in starts[1:]), len(value)]
+        for match, end in zip(starts, ends, strict=bool(starts)):
+            parameters = {name.lower(): _unquoted(quoted, token) for name, quoted, token in _pairs(value, match, end)}
+            found.append(Challenge(match[1].lower(), parameters))
+    return found
+
+
+def _pairs(value: str, match: re.Match[str], end: int) -> list[tuple[str, str, str]]:
+    return _PARAMETER.findall(value, match.end(), end)
+
+
+def _unquoted(quoted: str, token: str) -> str:
+    return re.sub(r"\\(.)", r"\1", quoted) if quoted else token
+
+
+def _quoted(text: str) -> str:
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+_HASHES: Mapping[str, Callable[[bytes], str]] = {
+    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
+    # What RFC 2617 prescribes and most recorders still speak; nothing else rests on it.
+    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
+}
+
+
+class Authorization:
+    """Answers challenges for a user; `nonce` makes the client's own."""
+
+    def __init__(self, username: str, password: str, nonce: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
+        self._username = username
+        self._password = password
+        self._nonce = nonce
+        self._challenge: Challenge | None = None
+        self._count = 0
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is anything to answer with."""
+        return bool(self._username or self._password)
+
+    def take(self, offered: Iterable[Challenge]) -> bool:
+        """Choose the strongest challenge that can be met: SHA-256, then MD5, then Basic. False if none can."""
+        best = max(((_strength(one), -place, one) for place, one in enumerate(offered)), default=None)
+        if best is None or not best[0]:
+            return False
+        self._challenge, self._count = best[2], 0
+        return True
+
+    def header(self, method: str, address: str) -> dict[str, str]:
+        """The header for a request; none as long as nothing was asked."""
+        if self._challenge is None:
+            return {}
+        if self._challenge.scheme == "basic":
+            both = f"{self._username}:{self._password}".encode()
+            return {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
+        return {"Authorization": self._digest(method, address, self._challenge.parameters)}
+
+    def _digest(self, method: str, address: str, asked: Mapping[str, str]) -> str:
+        algorithm = asked.get("algorithm", "MD5")
+        hashed = _HASHES[algorithm.upper().removesuffix("-SESS")]
+        realm, nonce, own = asked.get("realm", ""), asked.get("nonce", ""), self._nonce()
+        self._count += 1
+        secret = hashed(f"{self._username}:{realm}:{self._password}".encode())
+        if algorithm.upper().endswith("-SESS"):
+            secret = hashed(f"{secret}:{nonce}:{own}".encode())
+        what = hashed(f"{method}:{address}".encode())
+        fields = {name: _quoted(value) for name, value in (("username", self._username), ("realm", realm))}
+        fields |= {"nonce": _quoted(nonce), "uri": _quoted(address)}
+        if _wants_auth(asked):
+            count = f"{self._count:08x}"
+            fields |= {"qop": "auth", "nc": count, "cnonce": _quoted(own)}
+            response = hashed(f"{secret}:{nonce}:{count}:{own}:auth:{what}".encode())
+        else:
+            response = hashed(f"{secret}:{nonce}:{what}".encode())
+        fields["response"] = _quoted(response)
+        if "algorithm" in asked:
+            fields["algorithm"] = algorithm
+        if "opaque" in asked:
+            fields["opaque"] = _quoted(asked["opaque"])
+        return "Digest " + ", ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def _wants_auth(asked: Mapping[str, str]) -> bool:
+    return "auth" in [option.strip().lower() for option in asked.get("qop", "").split(",")]
+
+
+def _strength(challenge: Challenge) -> int:
+    """3 SHA-256, 2 MD5, 1 Basic, 0 what cannot be met (`auth-int` alone, other hashes)."""
+    if challenge.scheme == "basic":
+        return 1
+    asked = challenge.parameters
+    algorithm = asked.get("algorithm", "MD5").upper().removesuffix("-SESS")
+    if algorithm not in _HASHES or ("qop" in asked and not _wants_auth(asked)):
+        return 0
+    return 3 if algorithm == "SHA-256" else 2
