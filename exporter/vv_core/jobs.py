@@ -49,5 +49,13 @@ def heartbeat(name: str, *, component: str | None = None) -> None:
     _journal.emit("heartbeat", _journal.component_name(component), {"job": _text.line(name, 128) or "unnamed"})
 
 
+def skipped(name: str, reason: str = "", *, component: str | None = None) -> None:
+    """Report that a run of the job `name` was due but was not begun, as another one is in progress. Raises nothing."""
+    fields: dict[str, object] = {"job": _text.line(name, 128) or "unnamed"}
+    if reason:
+        fields["reason"] = _text.line(reason, _runs.MAX_ERROR)
+    _journal.emit("job.skipped", _journal.component_name(component), fields)
+
+
 def _named(exception: str, error: str) -> str:
     return error if error == exception else _text.line(f"{exception}: {error}", _runs.MAX_ERROR)

@@ -1,113 +1,88 @@
 """``vv cron``: run a job by schedule; silent on success, and everything about it is recorded."""
 
-import os
-import signal
-import subprocess
+import contextlib
 import sys
-import threading
 import time
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
-from vv_core.jobs import job
+from vv_core import _environment
+from vv_core._units import parse_duration
+from vv_core.jobs import job, skipped
+from vv_exporter import cron
 
-_CANNOT_START = 127
-_SHOWN = 256 << 10
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# How long to wait for output of what the command left behind in the background.
-_LINGER = 0.5
+
+def _duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    try:
+        seconds = None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    if seconds == 0:
+        raise click.BadParameter("must be longer than 0")
+    return seconds
 
 
 @click.command("cron", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--job", "name", required=True, help="The job's name, as the configuration knows it.")
+@click.option(
+    "--overlap",
+    type=click.Choice(["allow", "skip", "wait"]),
+    default="allow",
+    show_default=True,
+    help="While another run of the job, begun with skip or wait too, is in progress: run beside it, do not run, or "
+    "wait for its end. At most one run waits, further ones are skipped.",
+)
+@click.option(
+    "--timeout",
+    callback=_duration,
+    metavar="DURATION",
+    help=f"End CMD and its children after this time (90, 15m, 2h): SIGTERM, and SIGKILL {cron.PATIENCE:g} s later. "
+    f"The exit code is then {cron.TIMED_OUT}.",
+)
 @click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED)
-def command(name: str, cmd: tuple[str, ...]) -> None:
-    """Run CMD as the job NAME: nothing is printed when it succeeds, its output when it fails.
+def command(name: str, overlap: str, timeout: float | None, cmd: tuple[str, ...]) -> None:
+    """Run CMD as the job NAME: nothing is printed when it succeeds; when it fails, its output (the last 256 KiB).
 
-    The exit code is CMD's; 128 + N when signal N killed it, 127 when it could not be started.
+    The exit code is CMD's; 128 + N when signal N killed it, 127 when it could not be started, 0 when it was skipped.
+    SIGTERM, SIGINT, SIGHUP and SIGQUIT are passed on to CMD and its children.
     """
     begun = time.monotonic()
-    with job(name, component="vv cron") as run:
-        code, problem, output = _execute(cmd)
-        run.exit_code, run.output = code, output.data
-        if problem:
-            run.fail(problem)
-    if problem:
-        click.echo(f"vv cron: job {name!r} failed after {time.monotonic() - begun:.1f} s: {problem}", err=True)
-        output.show()
-    sys.exit(code)
-
-
-class _Tail:
-    """The end of a stream."""
-
-    def __init__(self) -> None:
-        self.data = b""
-        self._cut = 0
-
-    def read(self, stream: int) -> None:
-        """Read on to the end, keeping no more than what is shown."""
-        while chunk := os.read(stream, 64 << 10):
-            whole = self.data + chunk
-            self._cut += max(0, len(whole) - _SHOWN)
-            self.data = whole[-_SHOWN:]
-
-    def show(self) -> None:
-        """Print it."""
-        if self._cut:
-            click.echo(f"[the first {self._cut} bytes of its output are left out]")
-        click.echo(self.data, nl=bool(self.data) and not self.data.endswith(b"\n"))
-
-
-def _execute(cmd: tuple[str, ...]) -> tuple[int, str, _Tail]:
-    """Run the command; its exit code, what went wrong ("" if nothing did), and what it printed."""
-    output = _Tail()
-    forward = _forward_signals()
-    source, sink = os.pipe()
-    try:
-        process = subprocess.Popen(cmd, stdout=sink, stderr=sink, start_new_session=True)
-    except OSError as error:
-        return _CANNOT_START, f"cannot start {cmd[0]!r}: {error.strerror}", output
-    finally:
-        os.close(sink)
-    forward(process)
-    reader = threading.Thread(target=output.read, args=(source,), daemon=True)
-    reader.start()
-    status = process.wait()
-    reader.join(_LINGER)
-    if status < 0:
-        return 128 - status, f"killed by signal {-status} ({_signal_name(-status)})", output
-    return status, f"exit code {status}" if status else "", output
-
-
-def _forward_signals() -> Callable[[subprocess.Popen[bytes]], None]:
-    """Pass on to the command, and its children, what would end this process; early ones as soon as it runs."""
-    group: list[int] = []
-    early: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if not group:
-            early.append(number)
-            return
+    with contextlib.ExitStack() as stack:
         try:
-            os.killpg(group[0], number)
-        except ProcessLookupError:
+            lock = None if overlap == "allow" else stack.enter_context(_turn(name, wait=overlap == "wait"))
+        except cron.BusyError:
+            skipped(name, "another run is in progress", component="vv cron")
             return
+        signals = stack.enter_context(cron.Signals())
+        with job(name, component="vv cron") as run:
+            ended = cron.execute(cmd, signals, timeout, keep=lock)
+            run.exit_code, run.output = ended.code, ended.output.data
+            if ended.problem:
+                run.fail(ended.problem)
+    if ended.problem:
+        with contextlib.suppress(OSError):  # nobody reads it any more; the exit code still counts
+            _show(f"job {name!r} failed after {time.monotonic() - begun:.1f} s: {ended.problem}", ended.output)
+    sys.exit(ended.code)
 
-    def begin(process: subprocess.Popen[bytes]) -> None:
-        group.append(process.pid)
-        for number in early:
-            handle(number, None)
 
-    for number in _FORWARDED:
-        signal.signal(number, handle)
-    return begin
+@contextlib.contextmanager
+def _turn(name: str, *, wait: bool) -> Iterator[int | None]:
+    """The job's lock. Where there can be none the job runs all the same: that matters more than an overlap."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(_environment.state_dir()) / "jobs"
+        lock = None
+        try:
+            lock = stack.enter_context(cron.turn(str(folder), name, wait=wait))
+        except OSError as error:
+            click.echo(f"vv cron: runs of job {name!r} may overlap: {folder}: {error.strerror}", err=True)
+        yield lock
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "unknown"
+def _show(problem: str, output: cron.Tail) -> None:
+    click.echo(f"vv cron: {problem}", err=True)
+    if output.cut:
+        click.echo(f"[the first {output.cut} bytes of its output are left out]")
+    if output.data:
+        click.echo(output.data, nl=not output.data.endswith(b"\n"))
