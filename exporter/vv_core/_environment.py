@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 JOURNAL_MAX = 256_000_000
 """Default of ``VV_JOURNAL_MAX``, bytes: what the journal may take while nobody reads it."""
 
+MAX_ATTEMPTS = 3
+"""Default of ``VV_MAX_ATTEMPTS``."""
+
 _told: set[tuple[str, str]] = set()
 
 
@@ -51,6 +54,17 @@ def journal_max(environ: Mapping[str, str] = os.environ) -> int:
     """``VV_JOURNAL_MAX`` in bytes."""
     size = _parsed("VV_JOURNAL_MAX", "parse_size", environ)
     return JOURNAL_MAX if size is None else int(size)
+
+
+def max_attempts(environ: Mapping[str, str] = os.environ) -> int:
+    """``VV_MAX_ATTEMPTS``: how often a stage is tried with one video."""
+    text = environ.get("VV_MAX_ATTEMPTS")
+    if not text:
+        return MAX_ATTEMPTS
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    _tell_once("VV_MAX_ATTEMPTS", f"{text!r} is not a whole number above 0")
+    return MAX_ATTEMPTS
 
 
 def stage_limit(stage: str, environ: Mapping[str, str] = os.environ) -> float | None:

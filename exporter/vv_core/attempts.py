@@ -1,0 +1,420 @@
+"""How often a video was tried in vain: by content and stage, kept across runs and processes.
+
+attempts = Attempts(video, component="orchestrator.py")
+for name in ("scan_video", "summarize_scene"):
+    if attempts.exhausted(name):  # told, and moved to corrupted/
+        break
+    with attempts.attempt(name):
+        run(name, video)
+
+Each attempt is a file below ``$VV_STATE_DIR/attempts/<SHA-256>/``, there before the attempt begins and locked while it
+lasts. A success deletes it, a failure leaves it with the error in it, and one that can be locked without having an end
+belongs to a process that was killed, or to a machine that was.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from contextlib import suppress
+
+from vv_core import _environment, _files, _journal, _text
+from vv_core._ids import uuid7, uuid7_hex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Any
+
+    History = list[dict[str, Any]]
+
+CRASH = "the process ended without a word (killed, out of memory, or power lost)"
+KEEP = 30 * 86_400.0
+"""Seconds after which what is known of a content is forgotten."""
+MOST = 10_000
+"""Contents and files of which something is known, at most; then the oldest go."""
+
+_MAX_ERROR, _MAX_PATH = 1_000, 4096
+_MAX_FILE = 1 << 16
+_DAY = 86_400.0
+_ATTEMPT, _TOLD = ".attempt", ".exhausted"
+_KNOWN = ".known"
+_TRIES = 10
+
+_told: set[str] = set()
+
+
+class Attempts:
+    """The attempts at one video. Raises nothing: what cannot be kept is logged once, and not counted."""
+
+    def __init__(
+        self,
+        video: str | bytes | os.PathLike[str],
+        *,
+        limit: int | None = None,
+        component: str | None = None,
+        quarantine: bool = True,
+    ) -> None:
+        """`limit` (default: ``VV_MAX_ATTEMPTS``, 3) is how many attempts a stage has.
+
+        With `quarantine` a video that has had them is moved to ``corrupted/``.
+        """
+        self.video = os.path.abspath(os.fsencode(video))
+        self.limit = max(1, _environment.max_attempts() if limit is None else limit)
+        self.moved_to: Path | None = None
+        """Where the video was moved to, None if it was not."""
+        self._component = _journal.component_name(component)
+        self._quarantine = quarantine
+        self._key = ""
+        self._sha256 = ""
+
+    @property
+    def sha256(self) -> str:
+        """The content's SHA-256, in hexadecimal; empty if the video cannot be read.
+
+        It is taken once, and known again as long as the file is the same (device, inode, size, time of change).
+        """
+        self._folder()
+        return self._sha256
+
+    def attempt(self, stage: str) -> Attempt:
+        """A context manager around one attempt. Never changes what its body raises.
+
+        It succeeds, which clears the stage's history, unless an exception leaves the body, `SystemExit` with
+        another code than 0 does, or the body calls `fail`. `KeyboardInterrupt` and the like are no attempt. A process
+        that is killed inside leaves a failed one. After the last one the video is given up at once (see `exhausted`).
+        """
+        return Attempt(self, stage)
+
+    def exhausted(self, stage: str) -> bool:
+        """Whether the stage has had its attempts: then leave the video alone.
+
+        The first time it is told (`VideoAttemptsExhausted`), and each time the video is moved to ``corrupted/`` with
+        the history, if it is still there.
+        """
+        history = self.history(stage)
+        if len(history) < self.limit:
+            return False
+        try:
+            self._give_up(_name(stage), stage, history)
+        except Exception as error:
+            _complain(error)
+        return True
+
+    def count(self, stage: str) -> int:
+        """How many attempts have failed since the last success; without those in progress."""
+        return len(self.history(stage))
+
+    def history(self, stage: str) -> History:
+        """The attempts that failed since the last success, oldest first: `time` (UTC), `component`, `error`."""
+        try:
+            folder, prefix = self._folder(), os.fsencode(_name(stage))
+            found = [_failure(os.path.join(folder, name)) for name in _attempts(folder, prefix)]
+        except Exception as error:
+            _complain(error)
+            return []
+        return [failure for failure in found if failure]
+
+    def clear(self, stage: str) -> None:
+        """Forget the stage's history."""
+        try:
+            folder, prefix = self._folder(), os.fsencode(_name(stage))
+            for name in [*_attempts(folder, prefix), prefix + os.fsencode(_TOLD)]:
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, name))
+            with suppress(OSError):  # others have attempts there
+                os.rmdir(folder)
+        except Exception as error:
+            _complain(error)
+
+    def _folder(self) -> bytes:
+        if not self._key:
+            self._sha256 = _content_of(self.video)
+            # A file that cannot be read is known by its path: it must not be tried for ever either.
+            self._key = self._sha256 or f"path-{_digest(self.video)}"
+        return os.path.join(_home(), os.fsencode(self._key))
+
+    def _give_up(self, name: str, stage: str, history: History) -> None:
+        told = os.path.join(self._folder(), os.fsencode(name + _TOLD))
+        if not _read(told).endswith(b"told\n"):
+            self._tell(told, stage, history)
+        if self._quarantine and os.path.lexists(self.video):
+            self.moved_to = self._move(stage, history) or self.moved_to
+
+    def _tell(self, told: bytes, stage: str, history: History) -> None:
+        """Report it under an id that is kept first: whoever is killed in between reports the same once more."""
+        with suppress(FileExistsError):
+            _files.write_new(told, os.fsencode(uuid7() + "\n"))
+        fields: dict[str, object] = {
+            "id": _read(told).split(b"\n")[0].decode("ascii", "replace"),
+            "stage": _text.line(stage, 128) or "unnamed",
+            "attempts": len(history),
+            "video": _text.path(self.video, _MAX_PATH),
+            "error": history[-1]["error"],
+        }
+        if self._sha256:
+            fields["video_sha256"] = self._sha256
+        if _journal.emit("video.exhausted", self._component, fields, _journal.NEEDED):
+            _append(told, b"told\n")
+
+    def _move(self, stage: str, history: History) -> Path | None:
+        from vv_core.quarantine import move_to_corrupted
+
+        details = f"{len(history)} attempts of {stage} failed; the latest: {history[-1]['error']}"
+        return move_to_corrupted(self.video, "attempts_exhausted", details, component=self._component, attempts=history)
+
+
+class Attempt:
+    """See `Attempts.attempt`."""
+
+    def __init__(self, attempts: Attempts, stage: str) -> None:
+        self._attempts = attempts
+        self._stage = stage
+        self._path = b""
+        self._fd = -1
+        self._pid = 0
+        self._error = ""
+
+    def fail(self, reason: object) -> None:
+        """Let the attempt count as failed although no exception leaves its body."""
+        self._error = _text.line(reason, _MAX_ERROR) or "failed"
+
+    def __enter__(self) -> Attempt:
+        self._error = ""
+        try:
+            self._begin()
+        except Exception as error:
+            _complain(error)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._fd >= 0 and self._pid == os.getpid():  # in a forked child it is the parent's
+                self._end(error)
+        except Exception as problem:
+            _complain(problem)
+        finally:
+            self._close()
+
+    def _begin(self) -> None:
+        folder = self._attempts._folder()
+        _files.make_folder(os.path.dirname(folder))
+        _prune(os.path.dirname(folder))
+        self._path = os.path.join(folder, os.fsencode(f"{_name(self._stage)}.{uuid7_hex()}{_ATTEMPT}"))
+        self._fd, self._pid = _create(self._path), os.getpid()
+        _files.write_all(self._fd, _line({"time": _stamp(time.time()), "component": self._attempts._component}))
+        # It must outlive the machine, which a video may take down, too.
+        os.fsync(self._fd)
+        _files.sync_folder(folder)
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None and not self._judge(error):
+            os.unlink(self._path)
+        elif not self._error:
+            os.unlink(self._path)
+            self._attempts.clear(self._stage)
+        else:
+            _files.write_all(self._fd, _line({"error": self._error}))
+            os.fsync(self._fd)
+            self._attempts.exhausted(self._stage)
+
+    def _judge(self, error: BaseException) -> bool:
+        """Whether the body's end says anything of the video; if it failed, why."""
+        if isinstance(error, SystemExit):
+            if error.code not in (None, 0):
+                self.fail(f"exit code {error.code}" if isinstance(error.code, int) else error.code)
+            return True
+        if isinstance(error, Exception):
+            self.fail(f"{type(error).__name__}: {_text.printed(error)}".removesuffix(": "))
+            return True
+        return False
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def forget(sha256: str) -> None:
+    """Forget all attempts at a content. Raises nothing."""
+    try:
+        if sha256.isalnum():
+            _remove(os.path.join(_home(), os.fsencode(sha256)))
+    except FileNotFoundError:
+        return
+    except Exception as error:
+        _complain(error)
+
+
+def _home() -> bytes:
+    return os.fsencode(os.path.join(_environment.state_dir(), "attempts"))
+
+
+def _name(stage: object) -> str:
+    """A stage's name as the beginning of a file's."""
+    name = _text.line(stage, 128) or "unnamed"
+    return name if name.replace("_", "").isalnum() and name.isascii() else f"stage-{_digest(os.fsencode(name))[:32]}"
+
+
+def _attempts(folder: bytes, stage: bytes) -> list[bytes]:
+    """The stage's files, oldest first: their names hold the time."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if name.startswith(stage + b".") and name.endswith(os.fsencode(_ATTEMPT)))
+
+
+def _failure(path: bytes) -> dict[str, str] | None:
+    """What an attempt's file tells of its failure; None if it lasts, or if the file is gone by now."""
+    import json
+
+    try:
+        fd = _files.open_regular(path)
+    except FileNotFoundError:
+        return None
+    try:
+        content = os.read(fd, _MAX_FILE)
+        ended = content.count(b"\n") > 1
+        if not ended and not _is_left(fd):
+            return None
+        content = content if ended else os.pread(fd, _MAX_FILE, 0)  # it may have ended just now
+        failure = {"time": _stamp(os.fstat(fd).st_mtime), "component": "", "error": CRASH}
+        for line in content.splitlines():
+            with suppress(ValueError, AttributeError, RecursionError):
+                failure.update({key: str(value) for key, value in json.loads(line).items() if key in failure})
+        return failure
+    finally:
+        os.close(fd)
+
+
+def _is_left(fd: int) -> bool:
+    """Whether the process that held the file's lock is gone. Shared: who asks must not look like a holder."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _create(path: bytes) -> int:
+    """A new attempt's file, locked. Raises `OSError`."""
+    for _ in range(_TRIES):
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(path), _files.SHARED_FOLDER)
+        with suppress(FileNotFoundError):  # another process, whose attempt succeeded, removed the folder just now
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
+            _files.lock(fd)
+            return fd
+    raise FileNotFoundError(errno.ENOENT, "its folder vanishes", os.fsdecode(path))
+
+
+def _content_of(video: bytes) -> str:
+    """SHA-256 of a video, from what is known of the same file, or else by reading it; empty if it cannot be read."""
+    try:
+        fd = _files.open_regular(video)
+    except OSError:
+        return ""
+    try:
+        identity = _files.identity(os.fstat(fd))
+        known = os.path.join(_home(), os.fsencode(_KNOWN), b"-".join(b"%d" % number for number in identity))
+        with suppress(OSError):
+            return os.fsdecode(os.readlink(known))
+        digest = _files.sha256(fd)
+        if _files.identity(os.fstat(fd)) == identity:
+            _know(known, digest)
+    except OSError:
+        return ""
+    else:
+        return digest
+    finally:
+        os.close(fd)
+
+
+def _know(path: bytes, digest: str) -> None:
+    """Keep it as the target of a link, which is there as a whole or not at all."""
+    with suppress(OSError):
+        _files.make_folder(os.path.dirname(os.path.dirname(path)))
+        _files.make_folder(os.path.dirname(path))
+        os.symlink(digest, path)
+
+
+def _prune(home: bytes) -> None:
+    """Once a day: forget what is old, and what is too much."""
+    stamp = os.path.join(home, b".pruned")
+    with suppress(FileNotFoundError):
+        if time.time() - os.stat(stamp).st_mtime < _DAY:
+            return
+    os.close(os.open(stamp, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o660))
+    os.utime(stamp)
+    for folder in (home, os.path.join(home, os.fsencode(_KNOWN))):
+        with suppress(FileNotFoundError), os.scandir(folder) as found:
+            entries = [(entry.stat(follow_symlinks=False).st_mtime, entry.path) for entry in found if _is_kept(entry)]
+            entries.sort(reverse=True)
+            for age, (changed, path) in enumerate(entries):
+                if age >= MOST or time.time() - changed > KEEP:
+                    _remove(path)
+
+
+def _is_kept(entry: os.DirEntry[bytes]) -> bool:
+    return not entry.name.startswith(b".")
+
+
+def _remove(path: bytes) -> None:
+    if os.path.islink(path):
+        os.unlink(path)
+        return
+    for name in os.listdir(path):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(path, name))
+    os.rmdir(path)
+
+
+def _read(path: bytes) -> bytes:
+    try:
+        fd = _files.open_regular(path)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.read(fd, _MAX_FILE)
+    finally:
+        os.close(fd)
+
+
+def _append(path: bytes, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        _files.write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _line(content: dict[str, str]) -> bytes:
+    from vv_core._json import encode
+
+    return encode(content).encode() + b"\n"
+
+
+def _stamp(now: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+
+
+def _digest(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def _complain(error: Exception) -> None:
+    problem = type(error).__name__
+    if problem in _told:
+        return
+    _told.add(problem)
+    import logging
+
+    logging.getLogger("vv_core.attempts").warning("attempts cannot be counted: %s", _text.line(error, _MAX_ERROR))

@@ -1,0 +1,87 @@
+"""Whether new video may be stored: the exporter says no while the disk is critically full.
+
+if not ingest_allowed():
+    wait()
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from vv_core import _environment
+
+FLAG = "ingest-paused"
+"""File in ``$VV_STATE_DIR``: there while ingestion is paused. The exporter keeps it fresh."""
+STALE = 300.0
+"""Seconds without a fresh flag after which the exporter does not count any more, and the disk is asked instead."""
+
+_CACHED = 1.0
+_PATIENCE = 0.5
+_MAX_FLAG = 4096
+
+_looked = float("-inf")
+_allowed = True
+_asking: list[object] = []
+
+
+def ingest_allowed() -> bool:
+    """False while the video storage has less free space than ``DISK_CRITICAL_FREE``, until there is clearly more.
+
+    Looks at most once a second, else it costs a microsecond: ask before every file, or every frame. The answer is
+    True when there is no exporter. If the exporter is gone while ingestion is paused, the pause ends as soon as the
+    disk has room, or when the disk does not answer. Raises nothing, and never waits longer than half a second.
+    """
+    global _looked, _allowed
+    now = time.monotonic()
+    if not 0 <= now - _looked < _CACHED:
+        _looked = now
+        try:
+            _allowed = _look(os.path.join(_environment.state_dir(), FLAG))
+        except Exception:  # a flag that cannot be read is none
+            _allowed = True
+    return _allowed
+
+
+def _look(flag: str) -> bool:
+    try:
+        age = time.time() - os.stat(flag).st_mtime
+    except OSError:
+        return True
+    return _has_room(flag) if abs(age) > STALE else False
+
+
+def _has_room(flag: str) -> bool:
+    """Ask the disk in a thread, for the system call may never return; then one is enough."""
+    from threading import Thread
+
+    if _asking:
+        return True
+    path, wanted = _told(flag)
+    answers: list[bool] = []
+
+    def ask() -> None:
+        try:
+            found = os.statvfs(path)
+            answers.append(found.f_bavail * found.f_frsize >= wanted)
+        except OSError:
+            answers.append(True)
+        _asking.clear()
+
+    _asking.append(flag)
+    thread = Thread(target=ask, name="ingest", daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return answers[0] if answers else True
+
+
+def _told(flag: str) -> tuple[str, int]:
+    """Which file system the pause is for, and from how many free bytes on it ends."""
+    import json
+
+    fd = os.open(flag, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        content = json.loads(os.read(fd, _MAX_FLAG))
+        return str(content["path"]), int(content["resume_bytes"])
+    finally:
+        os.close(fd)
