@@ -18,6 +18,9 @@ JOURNAL_MAX = 256_000_000
 MAX_ATTEMPTS = 3
 """Default of ``VV_MAX_ATTEMPTS``."""
 
+LEAST_LOG = 64_000
+"""Least of ``VV_LOG_MAX``, bytes: room for a few of the longest lines."""
+
 _told: set[tuple[str, str]] = set()
 
 
@@ -48,6 +51,12 @@ def log_dir(environ: Mapping[str, str] = os.environ) -> str:
 def device_id(environ: Mapping[str, str] = os.environ) -> str:
     """``VV_DEVICE_ID``; by default the host's name."""
     return environ.get("VV_DEVICE_ID") or os.uname().nodename
+
+
+def log_max(environ: Mapping[str, str] = os.environ) -> int:
+    """``VV_LOG_MAX`` in bytes: the size at which ``app.log`` is moved away; 0 for never."""
+    size = int(_parsed("VV_LOG_MAX", "parse_size", environ) or 0)
+    return max(size, LEAST_LOG) if size else 0
 
 
 def journal_max(environ: Mapping[str, str] = os.environ) -> int:

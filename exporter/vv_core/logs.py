@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
 import time
 
 from vv_core import _environment, _text
+
+KEPT = 5
+"""How many files ``VV_LOG_MAX`` keeps beside ``app.log``: ``app.log.1``, the newest, to ``app.log.5``."""
 
 MAX_TEXT = 16_000
 """Longest message, and longest traceback (its end is kept), in bytes."""
@@ -20,12 +24,13 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
 
     Everything that is logged in this process goes there, from `level` on, one line an event: UTC with
     milliseconds, level, component and process id, message. Line breaks, those of tracebacks too, are written as
-    ``\\n``. The file may be moved away at any time (logrotate needs neither ``copytruncate`` nor a signal). Where
-    it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. Raises
+    ``\\n``. The file may be moved away at any time (logrotate needs neither ``copytruncate`` nor a signal); with
+    ``VV_LOG_MAX`` in the environment, the process that finds it full moves it to ``app.log.1``. Use one or the other.
+    Where it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. Raises
     nothing.
     """
     name = _text.line(component, 128) or _environment.script_name()
-    handler = AppLogHandler(os.path.join(_environment.log_dir(), "app.log"), name)
+    handler = AppLogHandler(os.path.join(_environment.log_dir(), "app.log"), name, _environment.log_max())
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, AppLogHandler)]:
         root.removeHandler(old)
@@ -40,12 +45,18 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
 
 
 class AppLogHandler(logging.Handler):
-    """Appends each record to the file `path` with one ``write``."""
+    """Appends each record to the file `path` with one ``write``; moves it away when it has `largest` bytes (0: never).
 
-    def __init__(self, path: str, component: str) -> None:
+    Many processes may do so at once. A line goes whole into one file, if not into `path`, then into the one that it
+    has just been moved to.
+    """
+
+    def __init__(self, path: str, component: str, largest: int = 0) -> None:
         super().__init__()
         self._path = path
         self._component = component
+        self._largest = largest
+        self._stuck = False
         self._fd = -1
         self._identity = (0, 0)
         self._complained = False
@@ -67,24 +78,55 @@ class AppLogHandler(logging.Handler):
         super().close()
 
     def _append(self, data: bytes) -> None:
+        if self._largest and self._follow() + len(data) > self._largest:
+            self._move_away(len(data))
         self._follow()
         written = os.write(self._fd, data)
         if written < len(data):
             os.write(self._fd, b"\n")  # so that the next line, another process' perhaps, stands by itself
         self._complained = False
 
-    def _follow(self) -> None:
-        """Have the file open that has the path now: it may have been moved away."""
+    def _follow(self) -> int:
+        """Have the file open that has the path now: it may have been moved away. Its size."""
         try:
             status = os.stat(self._path)
             if self._fd >= 0 and (status.st_dev, status.st_ino) == self._identity:
-                return
+                return status.st_size
         except FileNotFoundError:
             pass
         self._release()
         self._fd = _open(self._path)
         status = os.fstat(self._fd)
         self._identity = status.st_dev, status.st_ino
+        return status.st_size
+
+    def _move_away(self, more: int) -> None:
+        """Make room for `more` bytes, unless another process is at it, or has just done it."""
+        try:
+            # A description of its own: those who were forked share the other one, and with it any lock.
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                full, present = os.fstat(fd), os.stat(self._path)
+                if os.path.samestat(full, present) and 0 < full.st_size > self._largest - more:
+                    self._shift()
+            finally:
+                os.close(fd)
+        except (BlockingIOError, FileNotFoundError):
+            return
+        except OSError as error:
+            if not self._stuck and sys.stderr is not None:
+                self._stuck = True
+                sys.stderr.write(f"{self._path} cannot be moved away ({error.strerror}); it grows on\n")
+
+    def _shift(self) -> None:
+        # The present file last: until then its lock keeps others away from all of them.
+        for number in range(KEPT, 0, -1):
+            newer = f"{self._path}.{number - 1}" if number > 1 else self._path
+            try:
+                os.rename(newer, f"{self._path}.{number}")
+            except FileNotFoundError:
+                continue
 
     def _release(self) -> None:
         fd, self._fd = self._fd, -1

@@ -44,7 +44,7 @@ def running(
         with _explained("--web.config.file"):
             web_config = load_web_config(web_config_file) if web_config_file else None
         stack.enter_context(_only_one(settings.exporter_dir))
-        stack.enter_context(_logging(settings.logs / "app.log"))
+        stack.enter_context(_logging(settings.logs / "app.log", settings.log_max or 0))
         with _explained("VV_STATE_DIR"):
             store = Store(settings.exporter_dir / "state.db", time.time)
         stack.callback(store.close)
@@ -69,11 +69,11 @@ def _services(collectors: list[Collector]) -> list[Service]:
 
 
 @contextlib.contextmanager
-def _logging(path: Path) -> Iterator[None]:
+def _logging(path: Path, largest: int) -> Iterator[None]:
     """Log to app.log and to stderr."""
     console = logging.StreamHandler()
     console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    handlers = (console, AppLogHandler(str(path), "vv-exporter"))
+    handlers = (console, AppLogHandler(str(path), "vv-exporter", largest))
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     for handler in handlers:

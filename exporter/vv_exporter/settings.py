@@ -24,6 +24,7 @@ import msgspec
 import yaml
 from cronsim import CronSim, CronSimError
 
+from vv_core._environment import LEAST_LOG
 from vv_core._environment import state_dir as default_state_dir
 from vv_core._units import parse_duration, parse_size
 from vv_exporter._clock import utc
@@ -214,8 +215,11 @@ def _port(value: str) -> int:
     return int(value)
 
 
-def _optional_size(value: str) -> int | None:
-    return parse_size(value) or None
+def _log_size(value: str) -> int | None:
+    size = parse_size(value)
+    if 0 < size < LEAST_LOG:
+        raise ValueError(f"{value!r} is too little for a few lines; give 0, or at least {LEAST_LOG // 1000}KB")
+    return size or None
 
 
 def _factor(value: str) -> float:
@@ -323,7 +327,7 @@ class Settings:
     log_max: int | None = _variable(
         "VV_LOG_MAX",
         "Size at which app.log is moved to app.log.1, and that to app.log.2 up to 5; 0: never (logrotate does it).",
-        _optional_size,
+        _log_size,
         "0",
     )
     history_days: int = _variable("VV_HISTORY_DAYS", "How many days of history are kept.", _positive, "30")

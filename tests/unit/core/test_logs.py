@@ -1,3 +1,4 @@
+import fcntl
 import logging
 import os
 import re
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.core.conftest import State
+from vv_core import _environment
 from vv_core.logs import AppLogHandler, setup_logging
 
 WRITER = """
@@ -149,6 +151,80 @@ def test_a_full_disk_raises_nothing(state: State, small_disk: Callable[[], dict[
 
     assert (process.returncode, output) == (0, "went on\n")
     assert "app.log cannot be written" in errors
+
+
+def test_many_processes_move_a_full_file_away_and_neither_lose_nor_tear_a_line(state: State) -> None:
+    env = {"VV_LOG_MAX": "2MB"}  # 9 MB in all: within what is kept
+    processes = [state.python(WRITER, f"p{number}", env=env) for number in range(6)]
+
+    assert [process.wait(60) for process in processes] == [0] * 6
+    files = sorted(state.log.parent.iterdir())
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    found = [re.fullmatch(r"\S+Z INFO (p\d)\[\d+\] (\d+) (x*)", line) for line in lines]
+    written = sorted((match[1], int(match[2])) for match in found if match)
+    assert written == [(f"p{process}", number) for process in range(6) for number in range(1000)]
+    assert all(match and int(match[2]) * 7 % 3000 == len(match[3]) for match in found)
+    assert [file.name for file in files] == ["app.log", *(f"app.log.{number}" for number in range(1, len(files)))]
+    assert 5 <= len(files) <= 6
+    # Whoever finds another at it writes on: a few lines more.
+    assert all(file.stat().st_size < 2_000_000 + 6 * 10 * 3100 for file in files)
+
+
+def test_a_file_is_moved_before_it_would_be_too_large_and_five_are_kept(state: State) -> None:
+    handler = AppLogHandler(str(state.log), "c", largest=1000)
+    for number in range(40):
+        handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, "%d %s", (number, "x" * 400), None))
+    handler.close()
+
+    kept = {file.name: file.read_text() for file in state.log.parent.iterdir()}
+    assert sorted(kept) == ["app.log", *(f"app.log.{number}" for number in range(1, 6))]
+    assert all(len(text) <= 1000 for text in kept.values())
+    order = [kept[f"app.log.{number}"] for number in range(5, 0, -1)] + [kept["app.log"]]
+    assert [int(number) for number in re.findall(r"\] (\d+) x", "".join(order))] == list(range(28, 40))
+
+
+def test_a_line_that_is_larger_than_the_file_may_be_has_one_of_its_own(state: State) -> None:
+    handler = AppLogHandler(str(state.log), "c", largest=100)
+    for text in ("x" * 500, "y" * 500):
+        handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, text, (), None))
+    handler.close()
+
+    assert "y" * 500 in state.log.read_text()
+    assert "x" * 500 in state.log.with_suffix(".log.1").read_text()
+
+
+def test_a_file_that_another_process_is_moving_is_written_on(state: State) -> None:
+    handler = AppLogHandler(str(state.log), "c", largest=100)
+    handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, "x" * 100, (), None))
+    with state.log.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, "meanwhile", (), None))
+        meanwhile = state.log.read_text()
+    handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, "afterwards", (), None))
+    handler.close()
+
+    assert "meanwhile" in meanwhile
+    assert state.log.read_text().count("\n") == 1
+
+
+def test_a_file_that_cannot_be_moved_grows_on_and_that_is_told_once(
+    state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = AppLogHandler(str(state.log), "c", largest=100)
+    state.log.parent.mkdir(parents=True)
+    (state.log.parent / "app.log.4").touch()
+    (state.log.parent / "app.log.5").mkdir()
+    for number in range(3):
+        handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, f"{number} {'x' * 100}", (), None))
+    handler.close()
+
+    assert state.log.read_text().count("\n") == 3
+    assert capsys.readouterr().err.count("cannot be moved away") == 1
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 0), ("0", 0), ("1", 64_000), ("5MB", 5_000_000), ("big", 0)])
+def test_the_largest_size_comes_from_the_environment(given: str | None, expected: int) -> None:
+    assert _environment.log_max({} if given is None else {"VV_LOG_MAX": given}) == expected
 
 
 @pytest.mark.parametrize("trap", ["link", "pipe"])
