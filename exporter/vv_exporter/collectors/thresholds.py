@@ -12,7 +12,16 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.metrics import gauges
-from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO, JOB_SECONDS, STAGE_SECONDS, STAGE_STUCK_RATIO
+from vv_exporter.metrics.thresholds import (
+    DVR_DOWN_SECONDS,
+    DVR_FAILURES,
+    DVR_FROZEN_SECONDS,
+    FREE_BYTES,
+    FREE_RATIO,
+    JOB_SECONDS,
+    STAGE_SECONDS,
+    STAGE_STUCK_RATIO,
+)
 from vv_exporter.settings import Settings
 
 
@@ -33,6 +42,9 @@ class Thresholds:
         stages = self._settings.stages.items()
         yield gauges(STAGE_SECONDS, [((name,), stage.limit) for name, stage in stages if stage.limit is not None])
         yield gauges(STAGE_STUCK_RATIO, [((), self._settings.stage_stuck_factor)])
+        yield gauges(DVR_FAILURES, [((), self._settings.dvr_failures)])
+        yield gauges(DVR_DOWN_SECONDS, [((), self._settings.dvr_down)])
+        yield gauges(DVR_FROZEN_SECONDS, [((), self._settings.dvr_frozen)])
         jobs = self._settings.jobs.items()
         yield gauges(JOB_SECONDS, [((name,), job.max_runtime) for name, job in jobs if job.max_runtime is not None])
 

@@ -122,6 +122,18 @@ class ExceptionUnhandled(Event, frozen=True, tag="exception", kw_only=True):
     video_sha256: str = ""
 
 
+class DvrAttempt(Event, frozen=True, tag="dvr.attempt", kw_only=True):
+    dvr: str
+    result: str
+    error: str = ""
+
+
+class DvrFrames(Event, frozen=True, tag="dvr.frames", kw_only=True):
+    dvr: str
+    frames: int
+    last: float
+
+
 class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
     count: int
 
@@ -139,6 +151,8 @@ AnyEvent = (
     | SchemaValidated
     | HmacUsed
     | ExceptionUnhandled
+    | DvrAttempt
+    | DvrFrames
     | Dropped
 )
 TYPES: dict[type[Event], str] = {type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__}

@@ -18,3 +18,8 @@ STAGE_STUCK_RATIO = gauge(
     "vv_threshold_stage_stuck_ratio", "A run that has taken this many times its limit counts as stuck."
 )
 JOB_SECONDS = gauge("vv_threshold_job_seconds", "Maximum expected duration of the job.", "job")
+DVR_FAILURES = gauge("vv_threshold_dvr_failures", "Failed attempts in a row after which a DVR counts as unreachable.")
+DVR_DOWN_SECONDS = gauge("vv_threshold_dvr_down_seconds", "Time without a stream after which it is critical.")
+DVR_FROZEN_SECONDS = gauge(
+    "vv_threshold_dvr_frozen_seconds", "Time without a frame after which a connected stream is frozen."
+)

@@ -108,6 +108,9 @@ def test_thresholds_are_shown_for_both_roles_where_they_are_set(context: Context
         ("vv_threshold_filesystem_free_bytes", "system", "critical"): 10e9,
         ("vv_threshold_stage_seconds", "scan_video"): 900.0,
         ("vv_threshold_stage_stuck_ratio",): 3.0,
+        ("vv_threshold_dvr_failures",): 3,
+        ("vv_threshold_dvr_down_seconds",): 900.0,
+        ("vv_threshold_dvr_frozen_seconds",): 30.0,
     }
 
 

@@ -1,0 +1,101 @@
+"""How DVRs are doing: what the agent's events and the probe's answers change, and what is forgotten."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
+from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME
+from vv_exporter.store import Kind, Transaction
+
+RESULTS = ("ok", "dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
+SOURCES = ("agent", "probe")
+MAX_LINKS = 500
+AGENT_FORGOTTEN = 3600.0
+"""Seconds after the end of an agent's process that its last failure counts: it may be one that cron starts."""
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A DVR as one source sees it: the latest attempt's result, and since when they fail in a row.
+
+    Of an agent also its writer, when that was gone (0 while it lives), and whether it reports frames.
+    """
+
+    dvr: str
+    source: str
+    result: str
+    time: float
+    failures: int = 0
+    since: float = 0.0
+    writer: str = ""
+    gone: float = 0.0
+    frames: bool = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a stream, to an agent that still lives."""
+        return self.result == "ok" and not self.gone
+
+
+LINKS: Kind[Link] = Kind("dvr_link", Link)
+
+
+def link(tx: Transaction, dvr: str, source: str) -> Link | None:
+    """What is known of a DVR from a source."""
+    return tx.get(LINKS, f"{source}\n{dvr}")
+
+
+def put(tx: Transaction, state: Link) -> None:
+    """Keep it, if there are not too many DVRs already."""
+    if link(tx, state.dvr, state.source) is not None or tx.count(LINKS) < MAX_LINKS:
+        tx.put(LINKS, f"{state.source}\n{state.dvr}", state)
+
+
+def forget(tx: Transaction, dvr: str, source: str) -> None:
+    """Know nothing of it any more; what was counted stays."""
+    tx.delete(LINKS, f"{source}\n{dvr}")
+
+
+def attempted(
+    tx: Transaction, dvr: str, source: str, result: str, time: float, *, component: str, error: str, writer: str = ""
+) -> None:
+    """Count an attempt. An attempt that is older than the latest known changes nothing else."""
+    if result not in RESULTS:
+        result = "error"
+    tx.ensure(DVR_ATTEMPTS, *((dvr, source, each) for each in RESULTS))
+    tx.inc(DVR_ATTEMPTS, (dvr, source, result))
+    if result != "ok":
+        failure = Failure(component=component, kind=f"dvr:{dvr}", time=time, error=shorten(error or result, MAX_ERROR))
+        remember(tx, failure)
+    known = link(tx, dvr, source)
+    if known is not None and time < known.time:
+        return
+    if result == "ok":
+        put(tx, Link(dvr, source, result, time, writer=writer))
+    else:
+        failures, since = (known.failures, known.since) if known is not None else (0, 0.0)
+        put(tx, Link(dvr, source, result, time, failures + 1, since or time, writer))
+
+
+def saw_frames(tx: Transaction, dvr: str, frames: int, last: float) -> None:
+    """Count frames, the latest of which came at `last`."""
+    tx.inc(DVR_FRAMES, (dvr,), max(frames, 0))
+    if last > (tx.value(DVR_LAST_FRAME, (dvr,)) or 0.0):
+        tx.set(DVR_LAST_FRAME, (dvr,), last)
+
+
+def probed(tx: Transaction, dvr: str, result: str, time: float, *, error: str, frames: int) -> None:
+    """Count a probe. Its frames do not count beside those of an agent, which they would hide if it were stuck."""
+    attempted(tx, dvr, "probe", result, time, component="dvr_probe", error=error)
+    agent = link(tx, dvr, "agent")
+    if frames and not (agent is not None and agent.connected and agent.frames):
+        saw_frames(tx, dvr, frames, time)
+    if result == "ok" and agent is not None and agent.gone and agent.failures:
+        forget(tx, dvr, "agent")
+
+
+def forget_ended_agents(tx: Transaction, now: float) -> None:
+    """Drop the failures of agents that have been gone for long."""
+    for known in tx.docs(LINKS).values():
+        if known.gone and now - known.gone > AGENT_FORGOTTEN:
+            forget(tx, known.dvr, known.source)

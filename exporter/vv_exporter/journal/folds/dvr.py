@@ -1,0 +1,43 @@
+"""DVRs, as the agents that pull their streams see them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vv_exporter.dvrs import LINKS, Link, attempted, link, put, saw_frames
+from vv_exporter.journal.events import DvrAttempt, DvrFrames
+from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.settings import Settings
+from vv_exporter.store import Transaction
+
+AGENT = "agent"
+
+
+def attempt(tx: Transaction, event: DvrAttempt, source: Source, settings: Settings) -> None:
+    """An attempt to get a stream ended, or a stream was lost."""
+    component = event.component or source.component
+    attempted(
+        tx, event.dvr, AGENT, event.result, event.ts, component=component, error=event.error, writer=source.writer
+    )
+
+
+def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings) -> None:
+    """Frames came: so there is a stream, also if the event that said so was lost."""
+    last = min(event.last, event.ts)
+    saw_frames(tx, event.dvr, event.frames, last)
+    known = link(tx, event.dvr, AGENT)
+    same = known is not None and known.writer == source.writer and known.connected
+    if known is None or (last > known.time and not (same and known.frames)):
+        put(tx, Link(event.dvr, AGENT, "ok", last, writer=source.writer, frames=True))
+    elif same and not known.frames:
+        put(tx, msgspec.structs.replace(known, frames=True))
+
+
+def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
+    """The agent's process ended, and its streams with it."""
+    for key, known in tx.docs(LINKS).items():
+        if known.source == AGENT and known.writer == writer and not known.gone:
+            tx.put(LINKS, key, msgspec.structs.replace(known, gone=max(last_seen, known.time)))
+
+
+HANDLERS: dict[type, Handler] = {DvrAttempt: attempt, DvrFrames: frames}
