@@ -40,5 +40,5 @@ setup: ## Make the virtual environment
 	@$(SETUP)
 
 clean: ## Remove what make has made (the folder state stays)
-	rm -rf .venv .vv .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf .venv .vv .hypothesis .mypy_cache .ruff_cache .pytest_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

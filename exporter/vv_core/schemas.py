@@ -211,28 +211,36 @@ def _as_json(data: object, name: str) -> object:
 
     try:
         plain = json.loads(json.dumps(data, allow_nan=False), object_pairs_hook=_object)
+        json.dumps(plain, ensure_ascii=False).encode()
     except RecursionError:
-        _fail(name, "is nested too deeply")
+        problem = "is nested too deeply"
+    except UnicodeEncodeError:
+        problem = "is no JSON: it has text that UTF-8 cannot write"
     except (TypeError, ValueError) as error:
-        _fail(name, f"is no JSON: {error}")
+        problem = f"is no JSON: {error}"
     except Exception as error:  # the objects of others may raise anything
-        _fail(name, f"is no JSON: {error!r}")
-    if not _is_json(plain):
-        _fail(name, f"is nested more than {MAX_DEPTH} deep")
-    return plain
+        problem = f"is no JSON: {error!r}"
+    else:
+        if _is_json(plain):
+            return plain
+        problem = f"is nested more than {MAX_DEPTH} deep"
+    _fail(name, problem, excerpt=_excerpt(data))
 
 
 def _excerpt(value: object) -> str:
-    """How `value` begins, as JSON; no more of it is written than is shown."""
+    """How `value` begins, as JSON where it is such; no more of it is written than is shown."""
     import json
 
     parts: list[str] = []
     room = MAX_EXCERPT
-    for part in json.JSONEncoder(ensure_ascii=False, default=_text.printed).iterencode(value):
-        parts.append(part[:MAX_EXCERPT])
-        room -= len(part)
-        if room < 0:
-            break
+    try:
+        for part in json.JSONEncoder(ensure_ascii=False, default=_text.printed).iterencode(value):
+            parts.append(part[:MAX_EXCERPT])
+            room -= len(part)
+            if room < 0:
+                break
+    except Exception:  # what was written until then is what there is to show
+        return "".join(parts)
     return "".join(parts)
 
 
@@ -271,7 +279,7 @@ def _from_content(schema: Mapping[str, Any]) -> _Compiled:
     import json
 
     try:
-        content = json.dumps(schema if isinstance(schema, dict) else dict(schema), allow_nan=False).encode()
+        content = json.dumps({**schema}, allow_nan=False).encode()
     except Exception as error:
         raise SchemaError(f"the schema is neither a path nor a JSON object: {_text.line(error, 300)}") from None
     if (known := _by_content.get(content)) is not None:

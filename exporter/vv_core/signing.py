@@ -82,7 +82,7 @@ def sign_payload(
 ) -> dict[str, Any]:
     """Sign bytes, and return the signature; or a JSON object, and return a copy of it with its ``signature``.
 
-    An object may have only what RFC 8785 can write: no NaN, no integers beyond 2⁵³ (write such as text). A member
+    An object may have only what RFC 8785 can write: no NaN, no integers of 2⁵³ or more (write such as text). A member
     ``signature`` that it has already is replaced. `key_file` is by default what ``VV_HMAC_KEY_FILE`` names;
     `component`, `video` and `video_sha256` are those of the surrounding stage.
 

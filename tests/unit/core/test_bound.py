@@ -51,6 +51,16 @@ def test_anything_but_successes_is_kept(kept: bytes) -> None:
     assert _bound.dispensable([HEADER, *SUCCESS, kept]) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [("schema.validated", "valid", "invalid"), ("hmac", "ok", "failed"), ("dvr.attempt", "ok", "timeout")],
+)
+def test_what_went_well_is_dispensable_by_its_result(kind: str, good: str, bad: str) -> None:
+    assert _bound.dispensable([HEADER, line(kind, result=good)]) == {"x.py": 1}
+    assert _bound.dispensable([HEADER, line(kind, result=bad)]) is None
+    assert _bound.dispensable([HEADER, line(kind)]) is None
+
+
 def test_an_account_of_losses_passes_into_the_next() -> None:
     told = line("dropped", count=40, component="x.py")
 
