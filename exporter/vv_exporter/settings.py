@@ -447,6 +447,7 @@ OTHER_VARIABLES = frozenset(
         "SELF_MONITOR_MAX_RESTARTS",
         "SELF_MONITOR_WINDOW",
         "SELF_MONITOR_ON_EXHAUSTED",
+        "VV_MAX_ATTEMPTS",
         "VV_REQUIRE_ALL",
     }
 )

@@ -2,6 +2,7 @@
 
 vv_filesystem_free_bytes{role="video_storage",path="/srv/video"} 1.2e+11
 vv_filesystem_probe_success{role="video_storage",path="/srv/video"} 1.0
+vv_ingest_paused 0.0
 """
 
 from __future__ import annotations
@@ -11,9 +12,20 @@ from pathlib import Path
 
 from prometheus_client.core import Metric as Family
 
+from vv_core.ingest import FLAG
 from vv_exporter.collectors import Context
+from vv_exporter.ingest import IngestPause
 from vv_exporter.metrics import Labels, Metric, gauges
-from vv_exporter.metrics.storage import FREE, INODES, INODES_FREE, PROBE_DURATION, PROBE_SUCCESS, READONLY, SIZE
+from vv_exporter.metrics.storage import (
+    FREE,
+    INGEST_PAUSED,
+    INODES,
+    INODES_FREE,
+    PROBE_DURATION,
+    PROBE_SUCCESS,
+    READONLY,
+    SIZE,
+)
 from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write
 
 _OF_USAGE: Mapping[Metric, Callable[[Usage], float]] = {
@@ -30,23 +42,30 @@ class Storage:
 
     name = "storage"
 
-    def __init__(self, probes: Mapping[str, PathProbe]) -> None:
+    def __init__(self, probes: Mapping[str, PathProbe], ingest: IngestPause | None = None) -> None:
         self._probes = probes
+        self._ingest = ingest
 
     def start(self) -> None:
-        """Begin to probe."""
+        """Begin to probe, and to decide whether video may be stored."""
         for probe in self._probes.values():
             probe.start()
+        if self._ingest is not None:
+            self._ingest.start()
 
     def stop(self) -> None:
-        """End probing."""
+        """End that."""
+        if self._ingest is not None:
+            self._ingest.stop()
         for probe in self._probes.values():
             probe.stop()
 
     def collect(self) -> Iterable[Family]:
         """All families of storage."""
         seen = [((role, str(probe.path)), probe.status()) for role, probe in self._probes.items()]
-        return families([(labels, status) for labels, status in seen if status is not None])
+        yield from families([(labels, status) for labels, status in seen if status is not None])
+        if self._ingest is not None:
+            yield gauges(INGEST_PAUSED, [((), float(self._ingest.paused))])
 
 
 def families(seen: Iterable[tuple[Labels, Status]]) -> Iterable[Family]:
@@ -63,6 +82,8 @@ def build(context: Context) -> Storage:
     """The video storage is also written to, the system disk only asked; both are shown, also when they are one."""
     probes = {"system": PathProbe(Path("/"), look, monotonic=context.monotonic)}
     root = context.settings.video_storage_root
-    if root is not None:
-        probes["video_storage"] = PathProbe(root, look_and_write, monotonic=context.monotonic)
-    return Storage(probes)
+    if root is None:
+        return Storage(probes)
+    probe = probes["video_storage"] = PathProbe(root, look_and_write, monotonic=context.monotonic)
+    flag = context.settings.state_dir / FLAG
+    return Storage(probes, IngestPause(flag, root, context.settings.disk_critical_free, probe.status))

@@ -134,6 +134,24 @@ class DvrFrames(Event, frozen=True, tag="dvr.frames", kw_only=True):
     last: float
 
 
+class VideoExhausted(Event, frozen=True, tag="video.exhausted", kw_only=True):
+    stage: str
+    attempts: int
+    video: str
+    id: str = ""
+    video_sha256: str = ""
+    error: str = ""
+
+
+class VideoQuarantined(Event, frozen=True, tag="video.quarantined", kw_only=True):
+    reason: str
+    path: str
+    video: str
+    id: str = ""
+    video_sha256: str = ""
+    error: str = ""
+
+
 class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
     count: int
 
@@ -153,6 +171,8 @@ AnyEvent = (
     | ExceptionUnhandled
     | DvrAttempt
     | DvrFrames
+    | VideoExhausted
+    | VideoQuarantined
     | Dropped
 )
 TYPES: dict[type[Event], str] = {type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__}

@@ -12,3 +12,6 @@ PROBE_SUCCESS = gauge(
     "vv_filesystem_probe_success", "Whether the path could be read and written within its time.", *_LABELS
 )
 PROBE_DURATION = gauge("vv_filesystem_probe_duration_seconds", "How long the last probe took.", *_LABELS)
+INGEST_PAUSED = gauge(
+    "vv_ingest_paused", "Whether new video is kept from the video storage because that is critically full."
+)

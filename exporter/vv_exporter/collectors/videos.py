@@ -1,0 +1,157 @@
+"""Videos: what the journal counted, and what lies in `input/` and `corrupted/` of the video storage.
+
+::
+
+    vv_videos_exhausted_total{stage="scan_video"} 1.0
+    vv_quarantine_files 3.0
+    vv_backlog_videos 12.0
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client.core import Metric as Family
+
+from vv_core._files import TEMPORARY
+from vv_core.quarantine import FOLDER, SIDECAR
+from vv_exporter.collectors import Context
+from vv_exporter.collectors._store import stored
+from vv_exporter.metrics import gauges
+from vv_exporter.metrics.videos import (
+    BACKLOG_OLDEST,
+    BACKLOG_VIDEOS,
+    QUARANTINE_BYTES,
+    QUARANTINE_FILES,
+    VIDEOS_EXHAUSTED,
+    VIDEOS_QUARANTINED,
+)
+from vv_exporter.store import Store
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 15.0
+"""Seconds between looks, at least; a look that takes long is repeated the less often."""
+SHARE = 20
+"""A look may take this part of the time."""
+TIMEOUT = 60.0
+"""Seconds that a look may take before its answer counts as unknown."""
+MOST = 100_000
+"""Files that are looked at in each of the two folders; where there are more, so many are shown."""
+
+_UNFINISHED = (".part", ".partial", ".tmp", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What lies there: files and bytes in `corrupted/`, files in `input/` and when the oldest was changed."""
+
+    quarantined: int
+    quarantined_bytes: int
+    waiting: int
+    oldest: float | None
+
+
+def census(root: Path) -> Census | None:
+    """What lies in the storage now; None if neither folder is there, as when it is not mounted. Raises `OSError`."""
+    waiting, corrupted = root / "input", root / FOLDER
+    if not waiting.is_dir() and not corrupted.is_dir():
+        return None
+    sizes = [status.st_size for _, status in _files(corrupted, _is_quarantined)]
+    times = [status.st_mtime for _, status in _files(waiting, _is_waiting)]
+    return Census(len(sizes), sum(sizes), len(times), min(times, default=None))
+
+
+def _is_quarantined(name: str) -> bool:
+    return not name.startswith(TEMPORARY) and not name.endswith(SIDECAR)
+
+
+def _is_waiting(name: str) -> bool:
+    return not name.startswith(".") and not name.lower().endswith(_UNFINISHED)
+
+
+def _files(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
+    """Regular files in the folder and those below it; what vanishes meanwhile is left out."""
+    folders, looked = [str(folder)], 0
+    while folders:
+        try:
+            found = os.scandir(folders.pop())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with found:
+            for entry in found:
+                looked += 1
+                if looked > MOST:
+                    return
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False) and wanted(entry.name):
+                        yield entry.path, entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+
+
+class VideosCollector:
+    """Shows what a thread of its own found last; a scrape never touches the storage."""
+
+    name = "videos"
+
+    def __init__(
+        self, store: Store, root: Path | None, monotonic: Callable[[], float], look: Callable[[Path], Census | None]
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._monotonic = monotonic
+        self._look = look
+        self._last: tuple[Census | None, float] = (None, 0.0)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="videos", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look, if there is a storage."""
+        if self._root is not None:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """No further looks; one that hangs is left to its (daemon) thread."""
+        self._stopping.set()
+
+    def collect(self) -> Iterable[Family]:
+        """All families; of the storage, those that are known."""
+        yield stored(self._store, VIDEOS_EXHAUSTED)
+        yield stored(self._store, VIDEOS_QUARANTINED)
+        found, valid_until = self._last
+        if found is None or self._monotonic() > valid_until:
+            return
+        yield gauges(QUARANTINE_FILES, [((), found.quarantined)])
+        yield gauges(QUARANTINE_BYTES, [((), found.quarantined_bytes)])
+        yield gauges(BACKLOG_VIDEOS, [((), found.waiting)])
+        if found.oldest is not None:
+            yield gauges(BACKLOG_OLDEST, [((), found.oldest)])
+
+    def _run(self) -> None:
+        problem = ""
+        while not self._stopping.is_set():
+            began = self._monotonic()
+            found, before = None, problem
+            try:
+                found = self._look(self._root) if self._root is not None else None
+                problem = ""
+            except Exception as error:
+                problem = str(error)
+            if problem and problem != before:
+                log.error("the videos in %s cannot be counted: %s", self._root, problem)
+            pause = max(INTERVAL, (self._monotonic() - began) * SHARE)
+            self._last = (found, self._monotonic() + pause + TIMEOUT)
+            self._stopping.wait(pause)
+
+
+def build(context: Context) -> VideosCollector:
+    """Make the collector."""
+    return VideosCollector(context.store, context.settings.video_storage_root, context.monotonic, census)

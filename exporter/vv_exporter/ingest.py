@@ -1,0 +1,119 @@
+"""Whether new video may be stored: a flag in the state folder that `vv_core.ingest.ingest_allowed` reads.
+
+Ingestion pauses when the video storage has less free space than `DISK_CRITICAL_FREE`, and goes on when it has a fifth
+more than that (on a disk where that is much, half of what the limit leaves).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from vv_core import _files
+from vv_exporter.probes.filesystem import Status, Usage
+from vv_exporter.settings import FreeSpace
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 5.0
+"""Seconds between decisions; each keeps the flag fresh, which counts for `vv_core.ingest.STALE`."""
+
+_MARGIN = 0.2
+
+
+def limit(usage: Usage, critical: FreeSpace) -> float:
+    """Free bytes below which the disk is critically full: the larger of the two limits."""
+    return max((critical.ratio or 0.0) * usage.size, critical.bytes or 0)
+
+
+def resume_at(usage: Usage, critical: FreeSpace) -> float:
+    """Free bytes from which on ingestion goes on."""
+    least = limit(usage, critical)
+    return least + min(_MARGIN * least, max(usage.size - least, 0.0) / 2)
+
+
+def is_paused(before: bool, usage: Usage, critical: FreeSpace) -> bool:
+    """Whether ingestion is to be paused now, given whether it is. A file system without a size says nothing."""
+    if usage.size == 0:
+        return before
+    return usage.free < (resume_at(usage, critical) if before else limit(usage, critical))
+
+
+class IngestPause:
+    """Keeps the flag as `status`, the last answer of the storage's probe, demands. Without one it stays as it is."""
+
+    def __init__(self, flag: Path, root: Path, critical: FreeSpace, status: Callable[[], Status | None]) -> None:
+        self.paused = flag.exists()
+        """Whether the flag is there; after a restart, as it was left."""
+        self._flag = flag
+        self._root = root
+        self._critical = critical
+        self._status = status
+        self._problem = ""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+
+    def start(self) -> None:
+        """Begin to decide."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and leave the flag: the disk is no emptier without an exporter."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def decide(self) -> None:
+        """Look at the storage once, and set, refresh or remove the flag."""
+        status = self._status()
+        usage = status.usage if status is not None else None
+        before = self.paused
+        wanted = before if usage is None else is_paused(before, usage, self._critical)
+        try:
+            if wanted:
+                self._keep(usage)
+            else:
+                self._flag.unlink(missing_ok=True)
+            self._note("")
+        except OSError as error:
+            self._note(str(error))
+            wanted = self._flag.exists()
+        self.paused = wanted
+        if wanted != before:
+            log.warning("storing video is %s: %s", "paused" if wanted else "allowed again", _said(usage))
+
+    def _keep(self, usage: Usage | None) -> None:
+        try:
+            os.utime(self._flag)
+        except FileNotFoundError:
+            self._write(usage)
+
+    def _write(self, usage: Usage | None) -> None:
+        resume = resume_at(usage, self._critical) if usage is not None else 0.0
+        content = json.dumps({"path": str(self._root), "resume_bytes": int(resume)}) + "\n"
+        try:
+            _files.write_new(os.fsencode(self._flag), content.encode(), replace=True)
+        except OSError:  # the state folder may lie on the full disk, where an empty file has room
+            self._flag.touch()
+        self._flag.chmod(0o644)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.decide()
+            except Exception:
+                log.exception("whether video may be stored could not be decided")
+            self._stopping.wait(INTERVAL)
+
+    def _note(self, problem: str) -> None:
+        if problem and problem != self._problem:
+            log.error("storing video cannot be paused or allowed: %s", problem)
+        self._problem = problem
+
+
+def _said(usage: Usage | None) -> str:
+    return f"{usage.free / 1e9:.1f} GB of {usage.size / 1e9:.1f} GB are free" if usage else "the disk does not answer"

@@ -1,0 +1,73 @@
+"""Videos that are given up, and those that go to `corrupted/`.
+
+Whoever is killed between reporting and doing reports again when it is done, under the same id: that counts once.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.journal.events import VideoExhausted, VideoQuarantined
+from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
+from vv_exporter.settings import Settings
+from vv_exporter.store import Kind, Transaction
+
+MAX_SEEN = 2000
+MAX_LABEL = 128
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An id that was counted, and when."""
+
+    time: float
+
+
+SEEN: Kind[Seen] = Kind("video_event", Seen)
+
+
+def exhausted(tx: Transaction, event: VideoExhausted, source: Source, settings: Settings) -> None:
+    """A stage has had its attempts with a video."""
+    if _is_new(tx, event.id):
+        stage = shorten(event.stage, MAX_LABEL)
+        tx.inc(VIDEOS_EXHAUSTED, (stage,))
+        _remember(tx, f"exhausted:{stage}", event, source)
+
+
+def quarantined(tx: Transaction, event: VideoQuarantined, source: Source, settings: Settings) -> None:
+    """A file was moved to `corrupted/`."""
+    if _is_new(tx, event.id):
+        reason = shorten(event.reason, MAX_LABEL)
+        tx.inc(VIDEOS_QUARANTINED, (event.component or source.component, reason))
+        _remember(tx, f"quarantined:{reason}", event, source)
+
+
+def _is_new(tx: Transaction, id_: str) -> bool:
+    if not id_:
+        return True
+    if tx.get(SEEN, id_) is not None:
+        return False
+    if tx.count(SEEN) >= MAX_SEEN:
+        seen = sorted(tx.docs(SEEN).items(), key=lambda item: item[1].time)
+        for key, _ in seen[: max(len(seen) - MAX_SEEN + 1, 0)]:
+            tx.delete(SEEN, key)
+    tx.put(SEEN, id_, Seen(tx.now))
+    return True
+
+
+def _remember(tx: Transaction, kind: str, event: VideoExhausted | VideoQuarantined, source: Source) -> None:
+    remember(
+        tx,
+        Failure(
+            component=event.component or source.component,
+            kind=kind,
+            time=event.ts,
+            video=shorten(event.video, MAX_NAME),
+            video_sha256=shorten(event.video_sha256, 64),
+            error=shorten(event.error, MAX_ERROR),
+        ),
+    )
+
+
+HANDLERS: dict[type, Handler] = {VideoExhausted: exhausted, VideoQuarantined: quarantined}

@@ -1,0 +1,16 @@
+"""Videos: those that wait, those that were given up, and those in `corrupted/`."""
+
+from vv_exporter.metrics import counter, gauge
+
+VIDEOS_EXHAUSTED = counter(
+    "vv_videos_exhausted_total", "Videos that a stage has had its attempts with, in vain.", "stage"
+)
+VIDEOS_QUARANTINED = counter(
+    "vv_videos_quarantined_total", "Files moved to corrupted/, by reason.", "component", "reason"
+)
+QUARANTINE_FILES = gauge("vv_quarantine_files", "Files in corrupted/, without their side-cars.")
+QUARANTINE_BYTES = gauge("vv_quarantine_bytes", "Size of the files in corrupted/.")
+BACKLOG_VIDEOS = gauge("vv_backlog_videos", "Files in input/ that wait; without hidden, unfinished and JSON files.")
+BACKLOG_OLDEST = gauge(
+    "vv_backlog_oldest_timestamp_seconds", "When the file in input/ that waits longest was last changed."
+)

@@ -1,0 +1,166 @@
+"""What lies in input/ and corrupted/, counted beside the scrape."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import Clock
+from tests.support.waiting import wait_until
+from tests.unit.collectors.test_collectors import series
+from vv_exporter.collectors import videos
+from vv_exporter.collectors.videos import INTERVAL, TIMEOUT, Census, VideosCollector, census
+from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
+from vv_exporter.store import Store
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "input" / "cam1").mkdir(parents=True)
+    (tmp_path / "corrupted").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "state.db", Clock())
+    yield store
+    store.close()
+
+
+def put(path: Path, size: int = 1, changed: float = 1000.0) -> None:
+    path.write_bytes(bytes(size))
+    os.utime(path, (changed, changed))
+
+
+class TestCensus:
+    def test_files_are_counted_in_folders_too_and_the_oldest_is_found(self, root: Path) -> None:
+        put(root / "input" / "a.mp4", changed=3000.5)
+        put(root / "input" / "cam1" / "b.dav", changed=2000.5)
+        put(root / "corrupted" / "c.mp4", size=30)
+        put(root / "corrupted" / "d.json", size=5)
+
+        assert census(root) == Census(2, 35, 2, 2000.5)
+
+    @pytest.mark.parametrize("name", [".hidden", "a.mp4.part", "a.TMP", "a.partial", "a.json"])
+    def test_what_is_unfinished_does_not_wait(self, root: Path, name: str) -> None:
+        put(root / "input" / name)
+
+        assert census(root) == Census(0, 0, 0, None)
+
+    @pytest.mark.parametrize("name", ["a.mp4.meta.json", ".vv-0197"])
+    def test_side_cars_and_unfinished_copies_are_not_quarantined_files(self, root: Path, name: str) -> None:
+        put(root / "corrupted" / name)
+
+        assert census(root) == Census(0, 0, 0, None)
+
+    def test_links_and_pipes_are_left_out(self, root: Path) -> None:
+        (root / "input" / "loop").symlink_to(root / "input")
+        (root / "input" / "link.mp4").symlink_to("/etc/passwd")
+        os.mkfifo(root / "input" / "pipe.mp4")
+
+        assert census(root) == Census(0, 0, 0, None)
+
+    def test_one_folder_that_is_not_there_is_empty(self, root: Path) -> None:
+        (root / "corrupted").rmdir()
+        put(root / "input" / "a.mp4")
+
+        assert census(root) == Census(0, 0, 1, 1000.0)
+
+    def test_without_both_nothing_is_known(self, tmp_path: Path) -> None:
+        assert census(tmp_path) is None
+
+    def test_it_is_bounded(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(videos, "MOST", 5)
+        for number in range(9):
+            put(root / "corrupted" / str(number))
+
+        found = census(root)
+        assert found is not None
+        assert found.quarantined == 5
+
+    def test_names_that_are_not_utf_8_are_counted(self, root: Path) -> None:
+        put(Path(os.fsdecode(os.fsencode(root / "corrupted") + b"/\xff\n.mp4")))
+
+        assert census(root) == Census(1, 1, 0, None)
+
+
+class TestCollector:
+    def test_it_shows_what_it_found_and_what_was_counted(self, root: Path, store: Store) -> None:
+        put(root / "input" / "a.mp4")
+        put(root / "corrupted" / "b.mp4", size=7)
+        with store.transaction() as tx:
+            tx.inc(VIDEOS_EXHAUSTED, ("scan",))
+        collector = VideosCollector(store, root, Clock(), census)
+        collector.start()
+        try:
+            shown = wait_until(lambda: complete(series(collector.collect())))
+        finally:
+            collector.stop()
+
+        shown.pop(("vv_videos_exhausted_created", "scan"))
+        assert shown == {
+            ("vv_videos_exhausted_total", "scan"): 1,
+            ("vv_quarantine_files",): 1,
+            ("vv_quarantine_bytes",): 7,
+            ("vv_backlog_videos",): 1,
+            ("vv_backlog_oldest_timestamp_seconds",): 1000.0,
+        }
+
+    def test_without_a_storage_only_counters_are_shown(self, store: Store) -> None:
+        collector = VideosCollector(store, None, Clock(), census)
+        collector.start()
+        collector.stop()
+
+        assert series(collector.collect()) == {}
+
+    def test_a_look_that_hangs_holds_up_nobody_and_its_last_answer_ends(self, root: Path, store: Store) -> None:
+        clock, hang, asked = Clock(), threading.Event(), threading.Event()
+
+        def look(_: Path) -> Census | None:
+            if asked.is_set():
+                hang.wait(30)
+            asked.set()
+            return Census(4, 4, 0, None)
+
+        collector = VideosCollector(store, root, clock, look)
+        collector.start()
+        try:
+            wait_until(lambda: complete(series(collector.collect())))
+            clock.advance(INTERVAL + TIMEOUT)
+            before = series(collector.collect())
+            clock.advance(1)
+            after = series(collector.collect())
+        finally:
+            hang.set()
+            collector.stop()
+
+        assert before["vv_quarantine_files",] == 4
+        assert after == {}
+
+    def test_a_failing_look_is_logged_once_and_tried_again(
+        self, root: Path, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(videos, "INTERVAL", 0.0)
+        looks = []
+
+        def look(_: Path) -> Census | None:
+            looks.append(1)
+            if len(looks) < 4:
+                raise OSError("broken")
+            return Census(4, 4, 0, None)
+
+        collector = VideosCollector(store, root, Clock(), look)
+        collector.start()
+        try:
+            wait_until(lambda: complete(series(collector.collect())))
+        finally:
+            collector.stop()
+
+        assert caplog.text.count("cannot be counted: broken") == 1
+
+
+def complete(shown: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    return shown if ("vv_quarantine_files",) in shown else {}
