@@ -1,0 +1,264 @@
+"""The link to a DVR: attempts with growing pauses, each reported with its reason, and the frames that come.
+
+link = DvrLink("front")
+for attempt in link.attempts():
+    with attempt:
+        stream = av.open(url, timeout=10)
+        for frame in stream.decode(video=0):
+            link.frame()
+            save(frame)
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+
+from vv_core import _journal, _log, _runs, _text
+from vv_core.retry import _random
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+REASONS = ("dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
+"""Why there is no stream: its name cannot be resolved; the connection is refused; no answer; user or password refused;
+no such stream, or it ended; connected but no new frames; anything else."""
+
+_REPORT_EVERY = 1.0
+_STEADY = 10.0  # seconds that a stream must last for the pauses to begin anew
+_SLICE = 0.2  # seconds within which a pause notices that it is to end
+_DEPTH = 5  # causes of an exception that are looked at
+_SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT}
+# What sockets, FFmpeg (PyAV, OpenCV), GStreamer and HTTP libraries say; the first that fits counts.
+_TEXTS = (
+    (
+        "dns",
+        r"name or service|name resolution|resolve|unknown host|host not found|no address assoc|nodename|getaddrinfo",
+    ),
+    ("auth", r"\b40[137]\b|unauthori[sz]ed|not authori[sz]ed|authori[sz]ation|authenticat|forbidden|wrong password"),
+    ("refused", r"refused"),
+    ("timeout", r"time[d -]*out|no route to host|unreachable|host is down|immediate exit requested"),
+    (
+        "no_stream",
+        r"\b(?:404|410|45[3457]|46[012]|503)\b|not found|no such|no (?:video )?stream|not available|unavailable"
+        r"|[45]xx (?:client|server) error|end of (?:file|stream)",
+    ),
+)
+
+
+class StreamFrozenError(Exception):
+    """No frame has come for too long although the stream is connected."""
+
+
+class DvrLink:
+    """Gets and keeps the stream of the DVR `name`, as the exporter's configuration calls it, for one thread.
+
+    After a failure the pause before the next attempt is random ("full jitter") between 0 and `first_pause`, twice that
+    after the second, and so on up to `longest_pause`; near the longest from the start if user or password were
+    refused, because DVRs lock an account after a few wrong passwords. A stream that lasted for 10 seconds begins the
+    series anew. `stall` is after how long without a frame `check` complains. All are in seconds.
+
+    `url`, if given, is kept out of what is reported, and so is the password in it; so are all other URLs. `component`
+    is the script that reports (default: the running one). `sleep`, `clock` (Unix time), `monotonic` and `random` (from
+    0 up to 1) are for tests. No method but `check` raises.
+    """
+
+    def __init__(
+        self,
+        name: str = "dvr",
+        *,
+        url: str | None = None,
+        component: str | None = None,
+        first_pause: float = 1.0,
+        longest_pause: float = 60.0,
+        stall: float = 10.0,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] | None = None,
+    ) -> None:
+        self.name = _text.line(name, 128) or "dvr"
+        self.url = url
+        self.stopped = False
+        """Whether `stop` was called; a loop over frames ends when it is."""
+        self._component = _journal.component_name(component)
+        self._first_pause = first_pause
+        self._longest_pause = longest_pause
+        self._stall = stall
+        self._sleep = sleep
+        self._clock = clock
+        self._monotonic = monotonic
+        self._random = random or _random
+        self._failures = 0
+        self._reason = ""
+        self._connected = False
+        self._begun = self._last = monotonic()
+        self._frames = 0
+        self._due = float("-inf")
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Attempts without end, with a pause after each: put what connects and reads into ``with attempt:``.
+
+        An exception in there is reported and makes the next attempt; `KeyboardInterrupt` and `SystemExit` go on. Ends
+        when `stop` is called.
+        """
+        number = 0
+        while not self.stopped:
+            number += 1
+            self._begin()
+            yield Attempt(self, number)
+            if self.stopped:
+                return
+            if not self._reason and not self._connected:
+                self.failed("the attempt ended, and no stream came")
+            self._finish()
+            self._wait(self._pause())
+
+    def stop(self) -> None:
+        """Let `attempts` end: at once in a pause, else after the attempt. For signal handlers and other threads."""
+        self.stopped = True
+
+    def connected(self) -> None:
+        """Report that there is a stream. The first `frame` does it as well, and proves it."""
+        if self._connected:
+            return
+        self._connected, self._reason, self._begun = True, "", self._monotonic()
+        _journal.emit("dvr.attempt", self._component, {"dvr": self.name, "result": "ok"})
+        _log.log("vv_core.dvr", "info", "DVR %s is connected", self.name)
+
+    def frame(self) -> None:
+        """Count a frame: takes less than a microsecond, and reports once a second."""
+        self._frames += 1
+        self._last = now = self._monotonic()
+        if now >= self._due:
+            self.connected()
+            self._report(now)
+
+    def failed(self, error: object) -> None:
+        """Report that the attempt failed, or the stream was lost, with an exception or a text. ``with attempt:`` does
+        this by itself."""
+        if self._reason:
+            return
+        self._finish()
+        self._failures += 1
+        self._reason = reason(error)
+        text = _text.line(self._without_secrets(error), _runs.MAX_ERROR)
+        self._connected = False
+        fields: dict[str, object] = {"dvr": self.name, "result": self._reason, "error": text}
+        _journal.emit("dvr.attempt", self._component, fields, _journal.NEEDED)
+        _log.log("vv_core.dvr", "warning", "DVR %s: %s: %s", self.name, self._reason, text)
+
+    def check(self) -> None:
+        """Raise `StreamFrozenError` when no frame has come for `stall` seconds, counted from the attempt's beginning.
+
+        For loops that wait for frames with a timeout of their own. A read that blocks for ever is noticed by the
+        exporter, which sees how old the latest frame is.
+        """
+        silence = self._monotonic() - max(self._last, self._begun)
+        if silence > self._stall:
+            raise StreamFrozenError(f"no frame for {silence:.0f} s")
+
+    def _begin(self) -> None:
+        self._connected, self._reason = False, ""
+        self._begun = self._monotonic()
+        self._due = float("-inf")
+
+    def _finish(self) -> None:
+        """Report frames that still wait, and judge how long the stream lasted."""
+        if self._frames:
+            self._report(self._monotonic())
+        if self._connected and self._monotonic() - self._begun >= _STEADY:
+            self._failures = 0
+
+    def _report(self, now: float) -> None:
+        frames, self._frames = self._frames, 0
+        self._due = now + _REPORT_EVERY
+        last = self._clock() - (now - self._last)
+        _journal.emit("dvr.frames", self._component, {"dvr": self.name, "frames": frames, "last": last})
+
+    def _pause(self) -> float:
+        if self._reason == "auth":
+            return self._longest_pause * (1 + self._random()) / 2
+        doublings = min(max(self._failures - 1, 0), 60)
+        return float(min(self._longest_pause, self._first_pause * 2**doublings) * self._random())
+
+    def _wait(self, seconds: float) -> None:
+        """In slices: an `Event` must not be set by a signal handler of the thread that waits for it."""
+        end = self._monotonic() + seconds
+        while not self.stopped and (left := end - self._monotonic()) > 0:
+            self._sleep(min(left, _SLICE))
+
+    def _without_secrets(self, error: object) -> str:
+        import re
+
+        text = _text.printed(error) or type(error).__name__
+        for secret in _secrets(self.url):
+            text = text.replace(secret, "…")
+        return re.sub(r"\b(\w{1,20})://[^\s'\"<>]+", r"\1://…", text)
+
+
+class Attempt:
+    """One attempt to get the stream, a context manager around it. `number` counts from 1."""
+
+    def __init__(self, link: DvrLink, number: int) -> None:
+        self.link = link
+        self.number = number
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, Exception):
+            self.link.failed(error)
+            return True
+        self.link._finish()
+        return False
+
+
+def reason(error: object) -> str:
+    """Which of `REASONS` an exception stands for, by its type, its text, or those of its causes."""
+    current: object = error
+    for _ in range(_DEPTH):
+        found = _by_type(current) or _by_text(current)
+        if found:
+            return found
+        if not isinstance(current, BaseException):
+            break
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return "error"
+
+
+def _by_type(error: object) -> str:
+    if isinstance(error, StreamFrozenError):
+        return "frozen"
+    if type(error).__name__ in ("gaierror", "herror"):  # of the module socket, which costs more than this one
+        return "dns"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno in _SILENT):
+        return "timeout"
+    return "no_stream" if isinstance(error, EOFError) else ""
+
+
+def _by_text(error: object) -> str:
+    if error is None:
+        return ""
+    import re
+
+    # Without addresses and quoted names, which may hold any word and number.
+    text = re.sub(r"\w+://\S+|'[^']*'", " ", _text.printed(error)[:2000].lower())
+    return next((found for found, pattern in _TEXTS if re.search(pattern, text)), "")
+
+
+def _secrets(url: str | None) -> list[str]:
+    """The URL and the password in it, as they may stand in a message."""
+    if not url:
+        return []
+    from urllib.parse import unquote
+
+    password = url.rpartition("@")[0].rpartition("//")[2].partition(":")[2]
+    return [secret for secret in (url, password, unquote(password)) if secret]
