@@ -7,9 +7,19 @@ import msgspec
 from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME
 from vv_exporter.store import Kind, Transaction
+from vv_exporter.timeline import Entry, tell
 
 RESULTS = ("ok", "dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
 SOURCES = ("agent", "probe")
+WORDS = {
+    "ok": "gives a stream",
+    "dns": "has a name that is not found",
+    "refused": "refuses connections",
+    "timeout": "does not answer",
+    "auth": "refuses user or password",
+    "no_stream": "has no stream",
+    "frozen": "sends no new frames",
+}
 MAX_LINKS = 500
 AGENT_FORGOTTEN = 3600.0
 """Seconds after the end of an agent's process that its last failure counts: it may be one that cron starts."""
@@ -70,6 +80,10 @@ def attempted(
     known = link(tx, dvr, source)
     if known is not None and time < known.time:
         return
+    if result != (known.result if known is not None else "ok"):
+        severity = "info" if result == "ok" else "warning"
+        title = f"DVR {dvr} {WORDS.get(result, 'failed')}, says the {source}"
+        tell(tx, time, Entry(f"dvr.{result}", title, severity, component, error))
     if result == "ok":
         put(tx, Link(dvr, source, result, time, writer=writer))
     else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vv_core.logs import AppLogHandler
+from vv_exporter import notifications, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.guard import Guarded
 from vv_exporter.settings import Settings, SettingsError
@@ -116,13 +117,15 @@ def _only_one(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _housekeeping(store: Store, keep: float, clock: Callable[[], float]) -> Iterator[None]:
-    """Delete history that is older than `keep` seconds, now and from time to time."""
+    """Delete history that is older than `keep` seconds, or too much, now and from time to time."""
     stopping = threading.Event()
 
     def work() -> None:
         while True:
             try:
                 store.forget_history(clock() - keep)
+                for kind in (timeline.HISTORY, notifications.HISTORY):
+                    store.trim_history(kind, timeline.MAX_ROWS, timeline.MAX_BYTES)
             except StoreError as error:
                 log.error("old history could not be deleted, will try again: %s", error)
             if stopping.wait(HOUSEKEEPING_INTERVAL):

@@ -13,7 +13,8 @@ import msgspec
 
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.store import Transaction
+from vv_exporter.store import Kind, Transaction
+from vv_exporter.timeline import Entry, tell
 
 HISTORY = "notification"
 LEVELS = {
@@ -58,6 +59,16 @@ class LogLine(NamedTuple):
     text: str
 
 
+class Notified(msgspec.Struct, frozen=True):
+    """What the timeline was last told of an alert that fires."""
+
+    status: str
+    starts_at: str
+
+
+NOTIFIED: Kind[Notified] = Kind("notified_alert", Notified)
+MAX_NOTIFIED = 2000
+
 _decoder = msgspec.json.Decoder(Notification)
 
 
@@ -86,10 +97,11 @@ def log_line(alert: NotifiedAlert) -> LogLine:
 
 
 def record(tx: Transaction, notification: Notification) -> None:
-    """Count the notification's alerts and keep them as history."""
+    """Count the notification's alerts, keep them as history, and tell of those that are not mere repeats."""
     for alert in notification.alerts:
         status = alert.status if alert.status in STATUSES else "firing"
         tx.inc(NOTIFICATIONS_LOGGED, (status, alert.severity))
+        _tell(tx, status, alert)
         tx.append(
             HISTORY,
             tx.now,
@@ -102,3 +114,29 @@ def record(tx: Transaction, notification: Notification) -> None:
                 "fingerprint": alert.fingerprint,
             },
         )
+
+
+def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
+    """Alertmanager repeats what still fires; the timeline has each alert's beginning and end."""
+    key = alert.fingerprint or alert.labels.get("alertname", "?")
+    state = Notified(status, alert.starts_at)
+    if tx.get(NOTIFIED, key) == state:
+        return
+    if status == "resolved":
+        tx.delete(NOTIFIED, key)
+    elif tx.count(NOTIFIED) < MAX_NOTIFIED:
+        tx.put(NOTIFIED, key, state)
+    labels, notes = alert.labels, alert.annotations
+    what = notes.get("summary") or labels.get("alertname", "alert")
+    entry = Entry(
+        kind=f"alert.{status}",
+        title=what if status == "firing" else f"Resolved: {what}",
+        severity=alert.severity if status == "firing" else "info",
+        component=labels.get("component", ""),
+        details="\n".join(filter(None, (notes.get("description"), notes.get("error")))),
+        video=notes.get("video", ""),
+        video_sha256=notes.get("video_sha256", ""),
+        alert_id=notes.get("alert_id", ""),
+        runbook_url=notes.get("runbook_url", ""),
+    )
+    tell(tx, tx.now, entry)

@@ -220,17 +220,32 @@ class Store:
 
     def history(self, kind: str, since: float = 0.0, limit: int = 1000) -> list[Record]:
         """The newest entries of a history since a time, newest first; reads the disk."""
+        rows = self.raw_history(kind, since, (float("inf"), 0), limit)
+        return [Record(id_, time, msgspec.json.decode(body)) for id_, time, body in rows]
+
+    def raw_history(
+        self, kind: str, since: float, before: tuple[float, int], limit: int
+    ) -> list[tuple[int, float, bytes]]:
+        """(id, time, body) of the newest entries since a time that stand before (time, id), newest first."""
         with self._writing:
-            rows = self._connection.execute(
-                "SELECT id, time, body FROM history WHERE kind = ? AND time >= ? ORDER BY time DESC, id DESC LIMIT ?",
-                (kind, since, limit),
+            return self._connection.execute(
+                "SELECT id, time, body FROM history WHERE kind = ? AND time >= ? AND (time, id) < (?, ?) "
+                "ORDER BY time DESC, id DESC LIMIT ?",
+                (kind, since, *before, limit),
             ).fetchall()
-        return [Record(row[0], row[1], msgspec.json.decode(row[2])) for row in rows]
 
     def forget_history(self, before: float) -> int:
         """Delete all entries older than a time; gives how many."""
         with self._writing, self._sql():
             return self._connection.execute("DELETE FROM history WHERE time < ?", (before,)).rowcount
+
+    def trim_history(self, kind: str, rows: int, size: int) -> int:
+        """Delete the oldest entries of a kind beyond a number of entries and of bytes; gives how many."""
+        oldest = """DELETE FROM history WHERE id IN (SELECT id FROM (
+            SELECT id, count(*) OVER newest AS rows, sum(length(body)) OVER newest AS size FROM history WHERE kind = ?
+            WINDOW newest AS (ORDER BY time DESC, id DESC ROWS UNBOUNDED PRECEDING)) WHERE rows > ? OR size > ?)"""
+        with self._writing, self._sql():
+            return self._connection.execute(oldest, (kind, rows, size)).rowcount
 
     def close(self) -> None:
         """Close the database."""

@@ -19,6 +19,7 @@ from prometheus_client.core import Metric as Family
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.failures import FAILURES
+from vv_exporter.journal.folds.stages import tell_overrun
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
@@ -162,6 +163,7 @@ def note_overruns(store: Store, overdue: Callable[[Run], bool]) -> None:
                 if run is not None and not run.overdue:  # it may have ended meanwhile, and was counted then
                     tx.put(STAGE_RUNS, key, msgspec.structs.replace(run, overdue=True))
                     tx.inc(STAGE_OVERRUNS, (run.name,))
+                    tell_overrun(tx, run, tx.now)
     except StoreError:
         return  # said by the journal's reader, which meets the same; the next look tries again
 

@@ -33,8 +33,10 @@ from vv_exporter.containers.ledger import (
     settle,
 )
 from vv_exporter.containers.observed import Event, Inspection, Listed, is_one_off
+from vv_exporter.containers.told import told
 from vv_exporter.settings import ContainersSettings
 from vv_exporter.store import Kind, Store, StoreError, Transaction
+from vv_exporter.timeline import tell
 
 log = logging.getLogger(__name__)
 
@@ -346,7 +348,8 @@ def _needs_inspection(event: Event) -> bool:
 
 
 def _apply(tx: Transaction, change: Change, records: dict[str, ContainerRecord] | None = None) -> None:
-    """Store a change; `records` follows it."""
+    """Store a change, and tell of it; `records` follows it."""
+    before = {name: tx.get(CONTAINERS, name) for name in change.records}
     for name, record in change.records.items():
         known = tx.get(CONTAINERS, name)
         if record is None:
@@ -366,3 +369,5 @@ def _apply(tx: Transaction, change: Change, records: dict[str, ContainerRecord] 
             records[name] = record
     for count in change.counts:
         tx.inc(count.metric, count.labels, count.amount)
+    for time, entry in told(before, change):
+        tell(tx, time or tx.now, entry)

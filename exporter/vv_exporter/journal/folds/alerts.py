@@ -11,6 +11,7 @@ from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED
 from vv_exporter.openalerts import ALERTS, SEVERITIES, OpenAlert, alert_key
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.timeline import Entry, tell
 
 MAX_OPEN = 1000
 
@@ -49,6 +50,7 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
             suggested_actions=event.suggested_actions,
         ),
     )
+    tell(tx, event.ts, _told(event, severity, component))
     if severity in ("error", "critical"):
         remember(
             tx,
@@ -62,6 +64,20 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
                 alert_id=shorten(event.id, 64),
             ),
         )
+
+
+def _told(event: AlertRaised, severity: str, component: str) -> Entry:
+    """For the timeline."""
+    return Entry(
+        kind="alert.raised",
+        title=event.title,
+        severity=severity,
+        component=component,
+        details="\n".join([event.details, *(f"{name}: {value}" for name, value in event.context.items())]),
+        video=event.context.get("video", ""),
+        video_sha256=event.context.get("video_sha256", ""),
+        alert_id=event.id,
+    )
 
 
 HANDLERS: dict[type, Handler] = {AlertRaised: raised}

@@ -9,6 +9,7 @@ from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
 from vv_exporter.metrics.pipeline import EXCEPTIONS
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.timeline import MAX_DETAILS, Entry, shortened, tell
 
 _MESSAGE = MAX_ERROR // 2  # the rest is for the end of the traceback
 
@@ -18,6 +19,7 @@ def unhandled(tx: Transaction, event: ExceptionUnhandled, source: Source, settin
     component = event.component or source.component
     tx.inc(EXCEPTIONS, (component, event.exception))
     tx.inc(EXCEPTIONS_UNHANDLED, (component, event.exception))
+    tell(tx, event.ts, _told(event, component))
     remember(
         tx,
         Failure(
@@ -39,6 +41,20 @@ def described(event: ExceptionUnhandled) -> str:
     if not calls:
         return message
     return f"{message} | {calls if len(calls) <= room else '…' + calls[1 - room :]}"
+
+
+def _told(event: ExceptionUnhandled, component: str) -> Entry:
+    """For the timeline: the message and the end of the traceback."""
+    message = shortened(event.error, MAX_DETAILS // 3)
+    return Entry(
+        kind="exception",
+        title=f"Unhandled {event.exception}",
+        severity="error",
+        component=component,
+        details=f"{message}\n{shortened(event.traceback, MAX_DETAILS // 2, end=True)}",
+        video=event.video,
+        video_sha256=event.video_sha256,
+    )
 
 
 HANDLERS: dict[type, Handler] = {ExceptionUnhandled: unhandled}

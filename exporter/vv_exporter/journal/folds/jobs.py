@@ -18,6 +18,7 @@ from vv_exporter.metrics.jobs import (
 from vv_exporter.runs import JOB_RUNS_OPEN, Run
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.timeline import MAX_DETAILS, Entry, shortened, tell
 
 RESULTS = ("success", "failure", "crashed")
 
@@ -55,12 +56,18 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
     else:
         output = event.output.strip().rpartition("\n")[2]
         component = event.component or source.component
+        code = "" if event.exit_code is None else f" with exit code {event.exit_code}"
+        details = f"{event.error}\n{shortened(event.output, MAX_DETAILS // 2, end=True)}"
+        title = f"Job {event.job} failed{code} after {event.seconds:.1f} s"
+        tell(tx, event.ts, Entry("job.failed", title, "error", component, details))
         _failed(tx, f"job_failure:{event.job}", component, event.ts, event.error or output)
 
 
 def skipped(tx: Transaction, event: JobSkipped, source: Source, settings: Settings) -> None:
     """A run was due but was not begun."""
     tx.inc(JOB_SKIPPED, (event.job,))
+    component = event.component or source.component
+    tell(tx, event.ts, Entry("job.skipped", f"Job {event.job} was not begun", "warning", component, event.reason))
 
 
 def succeeded(tx: Transaction, job: str, time: float) -> None:
@@ -85,6 +92,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         tx.delete(JOB_RUNS_OPEN, key)
         tx.inc(JOB_RUNS, (run.name, "crashed"))
         latest(tx, JOB_LAST_COMPLETION, (run.name,), ended)
+        tell(tx, ended, Entry("job.crashed", f"Job {run.name} crashed", "error", run.component, CRASH))
         _failed(tx, f"job_crash:{run.name}", run.component, ended, CRASH)
 
 

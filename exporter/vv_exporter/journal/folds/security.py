@@ -8,6 +8,7 @@ from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.timeline import Entry, tell
 
 
 def validated(tx: Transaction, event: SchemaValidated, source: Source, settings: Settings) -> None:
@@ -20,7 +21,8 @@ def validated(tx: Transaction, event: SchemaValidated, source: Source, settings:
     tx.inc(SCHEMA_VALIDATIONS, (event.schema, component, "invalid"))
     where = f"{event.path}: " if event.path else ""
     excerpt = f"; it begins: {event.excerpt}" if event.excerpt else ""
-    _failed(tx, f"schema:{event.schema}", component, event, f"{where}{event.error}{excerpt}")
+    title = f"JSON is not valid by the schema {event.schema}"
+    _failed(tx, f"schema:{event.schema}", component, event, f"{where}{event.error}{excerpt}", title, "error")
 
 
 def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -> None:
@@ -33,10 +35,22 @@ def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -
         return
     tx.inc(HMAC_OPERATIONS, (operation, component, "failed"))
     key = f" (key {event.key_id})" if event.key_id else ""
-    _failed(tx, f"hmac:{operation}", component, event, f"{event.reason or 'failed'}{key}: {event.error}")
+    error = f"{event.reason or 'failed'}{key}: {event.error}"
+    title = "A payload could not be signed" if operation == "sign" else "A signature could not be verified"
+    _failed(tx, f"hmac:{operation}", component, event, error, title, "critical")
 
 
-def _failed(tx: Transaction, kind: str, component: str, event: SchemaValidated | HmacUsed, error: str) -> None:
+def _failed(
+    tx: Transaction,
+    kind: str,
+    component: str,
+    event: SchemaValidated | HmacUsed,
+    error: str,
+    title: str,
+    severity: str,
+) -> None:
+    family = "schema.invalid" if isinstance(event, SchemaValidated) else "hmac.failed"
+    tell(tx, event.ts, Entry(family, title, severity, component, error, event.video, event.video_sha256))
     remember(
         tx,
         Failure(

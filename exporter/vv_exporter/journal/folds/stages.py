@@ -16,6 +16,7 @@ from vv_exporter.metrics.pipeline import (
 from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.timeline import Entry, tell
 
 OUTCOMES = ("success", "failure", "crashed")
 CRASH = "the process ended without a word (killed, out of memory, or power lost)"
@@ -66,20 +67,25 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     tx.observe(STAGE_DURATION, (event.stage, outcome), max(event.seconds, 0.0))
     if run is not None and _overran(run, event.seconds, settings):
         tx.inc(STAGE_OVERRUNS, (event.stage,))
+        tell_overrun(tx, run, event.ts)
     if outcome == "success":
         latest(tx, STAGE_LAST_SUCCESS, (event.stage,), event.ts)
         return
     component = event.component or source.component
     if event.exception:
         tx.inc(EXCEPTIONS, (component, event.exception))
+    video = event.video or (run.video if run else "")
+    sha256 = event.video_sha256 or (run.video_sha256 if run else "")
+    title = f"Stage {event.stage} failed after {event.seconds:.1f} s"
+    tell(tx, event.ts, Entry("stage.failed", title, "error", component, event.error, video, sha256))
     remember(
         tx,
         Failure(
             component=component,
             kind=f"stage_failure:{event.stage}",
             time=event.ts,
-            video=shorten(event.video or (run.video if run else ""), MAX_NAME),
-            video_sha256=shorten(event.video_sha256 or (run.video_sha256 if run else ""), 64),
+            video=shorten(video, MAX_NAME),
+            video_sha256=shorten(sha256, 64),
             error=shorten(event.error, MAX_ERROR),
         ),
     )
@@ -92,17 +98,26 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
             continue
         tx.delete(STAGE_RUNS, key)
         tx.observe(STAGE_DURATION, (run.name, "crashed"), max(last_seen - run.started, 0.0))
+        ended = max(last_seen, run.started)
+        title = f"Stage {run.name} crashed"
+        tell(tx, ended, Entry("stage.crashed", title, "error", run.component, CRASH, run.video, run.video_sha256))
         remember(
             tx,
             Failure(
                 component=run.component,
                 kind=f"stage_crash:{run.name}",
-                time=max(last_seen, run.started),
+                time=ended,
                 video=shorten(run.video, MAX_NAME),
                 video_sha256=shorten(run.video_sha256, 64),
                 error=CRASH,
             ),
         )
+
+
+def tell_overrun(tx: Transaction, run: Run, time: float) -> None:
+    """For the timeline: the run went past its limit, as was noticed at `time`."""
+    title = f"Stage {run.name} takes longer than {run.limit:.0f} s"
+    tell(tx, time, Entry("stage.overran", title, "warning", run.component, "", run.video, run.video_sha256))
 
 
 def _overran(run: Run, seconds: float, settings: Settings) -> bool:

@@ -13,6 +13,7 @@ from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Transaction
+from vv_exporter.timeline import Entry, tell
 
 MAX_SEEN = 2000
 MAX_LABEL = 128
@@ -32,7 +33,8 @@ def exhausted(tx: Transaction, event: VideoExhausted, source: Source, settings: 
     if _is_new(tx, event.id):
         stage = shorten(event.stage, MAX_LABEL)
         tx.inc(VIDEOS_EXHAUSTED, (stage,))
-        _remember(tx, f"exhausted:{stage}", event, source)
+        title = f"Stage {stage} gave up on a video after {event.attempts} attempts"
+        _remember(tx, f"exhausted:{stage}", title, event, source)
 
 
 def quarantined(tx: Transaction, event: VideoQuarantined, source: Source, settings: Settings) -> None:
@@ -40,7 +42,7 @@ def quarantined(tx: Transaction, event: VideoQuarantined, source: Source, settin
     if _is_new(tx, event.id):
         reason = shorten(event.reason, MAX_LABEL)
         tx.inc(VIDEOS_QUARANTINED, (event.component or source.component, reason))
-        _remember(tx, f"quarantined:{reason}", event, source)
+        _remember(tx, f"quarantined:{reason}", f"A file was moved to corrupted/: {reason}", event, source)
 
 
 def _is_new(tx: Transaction, id_: str) -> bool:
@@ -56,11 +58,14 @@ def _is_new(tx: Transaction, id_: str) -> bool:
     return True
 
 
-def _remember(tx: Transaction, kind: str, event: VideoExhausted | VideoQuarantined, source: Source) -> None:
+def _remember(tx: Transaction, kind: str, title: str, event: VideoExhausted | VideoQuarantined, source: Source) -> None:
+    component = event.component or source.component
+    family = "video.exhausted" if isinstance(event, VideoExhausted) else "video.quarantined"
+    tell(tx, event.ts, Entry(family, title, "error", component, event.error, event.video, event.video_sha256))
     remember(
         tx,
         Failure(
-            component=event.component or source.component,
+            component=component,
             kind=kind,
             time=event.ts,
             video=shorten(event.video, MAX_NAME),

@@ -7,6 +7,7 @@ from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.exporter import EVENTS_DROPPED
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.timeline import Entry, tell
 
 
 def started(tx: Transaction, event: WriterStarted, source: Source, settings: Settings) -> None:
@@ -15,7 +16,9 @@ def started(tx: Transaction, event: WriterStarted, source: Source, settings: Set
 
 def dropped(tx: Transaction, event: Dropped, source: Source, settings: Settings) -> None:
     """Events were lost, and their writer says how many."""
-    tx.inc(EVENTS_DROPPED, (event.component or source.component,), max(event.count, 0))
+    component = event.component or source.component
+    tx.inc(EVENTS_DROPPED, (component,), max(event.count, 0))
+    tell(tx, event.ts, Entry("events.dropped", f"{event.count} events were lost", "warning", component))
 
 
 HANDLERS: dict[type, Handler] = {WriterStarted: started, Dropped: dropped}

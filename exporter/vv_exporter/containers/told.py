@@ -1,0 +1,62 @@
+"""What the timeline is told of a container, from a change in the ledger. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from vv_exporter.containers.ledger import GONE, Change, ContainerRecord, Count
+from vv_exporter.containers.observed import SECOND
+from vv_exporter.metrics.containers import EXITS, RESTARTS
+from vv_exporter.timeline import Entry
+
+_CAUSES = {
+    "policy": "by Docker's restart policy",
+    "self_monitor": "by the self-monitor",
+    "manual": "by hand",
+    "daemon": "with the Docker Engine",
+}
+_REASONS = {"ok": "ended", "error": "failed", "signal": "was ended by a signal", "oom": "was killed for want of memory"}
+Told = tuple[float, Entry]
+
+
+def told(before: Mapping[str, ContainerRecord | None], change: Change) -> Iterator[Told]:
+    """Times (Unix seconds; 0: now) and entries: exits, restarts, health, and containers that are gone."""
+    for count in change.counts:
+        record = change.records.get(count.labels[0])
+        if count.metric is EXITS:
+            yield _exit(count, record)
+        elif count.metric is RESTARTS:
+            yield _restart(count, record)
+    for name, record in change.records.items():
+        known = before.get(name)
+        if record is not None and known is not None:
+            yield from _transitions(known, record)
+
+
+def _exit(count: Count, record: ContainerRecord | None) -> Told:
+    name, reason = count.labels
+    asked = record is not None and record.killed > 0 and reason != "oom"
+    code = "" if record is None or record.exit_code is None else f" (exit code {record.exit_code})"
+    title = f"Container {name} {'was stopped through Docker' if asked else _REASONS[reason]}{code}"
+    return (record.finished / SECOND if record else 0.0), Entry(
+        "container.ended", title, "info" if asked or reason == "ok" else "error", name
+    )
+
+
+def _restart(count: Count, record: ContainerRecord | None) -> Told:
+    name, cause = count.labels
+    times = f" {count.amount} times" if count.amount > 1 else ""
+    title = f"Container {name} was restarted{times} {_CAUSES[cause]}"
+    severity = "warning" if cause in ("policy", "self_monitor") else "info"
+    return (record.started / SECOND if record else 0.0), Entry("container.restarted", title, severity, name)
+
+
+def _transitions(known: ContainerRecord, record: ContainerRecord) -> Iterator[Told]:
+    name = record.name
+    if record.health != known.health and "unhealthy" in (record.health, known.health) and record.running:
+        if record.health == "unhealthy":
+            yield 0.0, Entry("container.unhealthy", f"Container {name} is unhealthy", "error", name)
+        elif record.health == "healthy":
+            yield 0.0, Entry("container.healthy", f"Container {name} is healthy again", "info", name)
+    if record.state == GONE and known.state != GONE:
+        yield 0.0, Entry("container.removed", f"Container {name} was removed", "info", name)
