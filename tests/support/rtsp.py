@@ -62,6 +62,10 @@ class RtspServer:
         """Frames come again."""
         assert self._order("thaw") == "done"
 
+    def sessions(self) -> int:
+        """How many viewers there are."""
+        return int(self._order("sessions"))
+
     def url(self, path: str = "/live") -> str:
         """The address, without a password."""
         return f"rtsp://127.0.0.1:{self.port}{path}"

@@ -1,7 +1,7 @@
 """GStreamer's RTSP server with one camera at /live: run by Debian's Python, see `tests.support.rtsp`.
 
 Takes its settings as a JSON object in the first line of standard input, prints its port, and then obeys a word a line:
-`freeze` (sessions stay, no further frame comes), `thaw`. It ends with its standard input.
+`freeze` (sessions stay, no further frame comes), `thaw`, `sessions` (how many?). It ends with its standard input.
 """
 
 import json
@@ -85,8 +85,11 @@ def main() -> None:
         if not order:
             loop.quit()
             return False
-        camera.freeze(order == "freeze")
-        print("done", flush=True)
+        if order == "sessions":
+            print(server.get_session_pool().get_n_sessions(), flush=True)
+        else:
+            camera.freeze(order == "freeze")
+            print("done", flush=True)
         return True
 
     GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, obey)
