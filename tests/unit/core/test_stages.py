@@ -268,9 +268,7 @@ def test_measures_that_make_no_sense_are_left_out(events: Events, value: object)
     assert [event["type"] for event in events] == ["stage.started", "stage.finished"]
 
 
-def test_only_a_limit_of_the_environment_scales_with_the_video(
-    events: Events, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_limit_of_the_environment_scales_with_the_video(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_PROCESSING_TIME_S", "1m")
 
     with stage("s"), stage("s", limit=5), stage("other"):
