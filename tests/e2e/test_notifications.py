@@ -429,6 +429,21 @@ INHIBITED = {
         subject("StageFailing", "error", "i6", component="scan_video", stage="scan_video"),
         False,
     ),
+    "a run that is stuck": (
+        subject("StageStuck", "error", "i12", component="scan_video", stage="scan_video"),
+        subject("StageOverdue", "warning", "i12", component="scan_video", stage="scan_video"),
+        True,
+    ),
+    "a job that is missed, for another that runs too long": (
+        subject("JobMissed", "error", "i13", component="cleanup", job="cleanup"),
+        subject("JobRunningTooLong", "warning", "i13", component="log_exporter", job="log_exporter"),
+        False,
+    ),
+    "a job that is missed, for its run": (
+        subject("JobMissed", "error", "i14", component="cleanup", job="cleanup"),
+        subject("JobRunningTooLong", "warning", "i14", component="cleanup", job="cleanup"),
+        True,
+    ),
     "the exporter that is down": (
         subject("ExporterDown", "critical", "i7", component="exporter"),
         subject("CollectorFailing", "error", "i7", component="exporter", collector="host"),
