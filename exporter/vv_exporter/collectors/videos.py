@@ -28,10 +28,10 @@ from vv_exporter.metrics.videos import (
     BACKLOG_VIDEOS,
     QUARANTINE_BYTES,
     QUARANTINE_FILES,
+    STALLED_SECONDS,
     VIDEOS_EXHAUSTED,
     VIDEOS_QUARANTINED,
 )
-from vv_exporter.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -102,12 +102,11 @@ class VideosCollector:
 
     name = "videos"
 
-    def __init__(
-        self, store: Store, root: Path | None, monotonic: Callable[[], float], look: Callable[[Path], Census | None]
-    ) -> None:
-        self._store = store
-        self._root = root
-        self._monotonic = monotonic
+    def __init__(self, context: Context, look: Callable[[Path], Census | None]) -> None:
+        self._store = context.store
+        self._root = context.settings.video_storage_root
+        self._stalled_after = context.settings.pipeline_stalled_after
+        self._monotonic = context.monotonic
         self._look = look
         self._last: tuple[Census | None, float] = (None, 0.0)
         self._stopping = threading.Event()
@@ -126,6 +125,7 @@ class VideosCollector:
         """All families; of the storage, those that are known."""
         yield stored(self._store, VIDEOS_EXHAUSTED)
         yield stored(self._store, VIDEOS_QUARANTINED)
+        yield gauges(STALLED_SECONDS, [((), self._stalled_after)])
         found, valid_until = self._last
         if found is None or self._monotonic() > valid_until:
             return
@@ -154,4 +154,4 @@ class VideosCollector:
 
 def build(context: Context) -> VideosCollector:
     """Make the collector."""
-    return VideosCollector(context.store, context.settings.video_storage_root, context.monotonic, census)
+    return VideosCollector(context, census)

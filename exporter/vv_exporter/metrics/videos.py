@@ -14,3 +14,6 @@ BACKLOG_VIDEOS = gauge("vv_backlog_videos", "Files in input/ that wait; without 
 BACKLOG_OLDEST = gauge(
     "vv_backlog_oldest_timestamp_seconds", "When the file in input/ that waits longest was last changed."
 )
+STALLED_SECONDS = gauge(
+    "vv_threshold_pipeline_stalled_seconds", "Alert when videos wait and no stage has succeeded for so long."
+)

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import series
-from vv_exporter.collectors import videos
+from vv_exporter.collectors import Context, videos
 from vv_exporter.collectors.videos import INTERVAL, TIMEOUT, Census, VideosCollector, census
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
+from vv_exporter.settings import load
 from vv_exporter.store import Store
+
+THRESHOLD = {("vv_threshold_pipeline_stalled_seconds",): 7200.0}
 
 
 @pytest.fixture
@@ -24,9 +28,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "state.db", Clock())
-    yield store
+def context(root: Path) -> Iterator[Context]:
+    store = Store(root / "state.db", Clock())
+    settings = load({"VV_STATE_DIR": str(root), "VIDEO_STORAGE_ROOT": str(root), "PIPELINE_STALLED_AFTER": "2h"})
+    yield Context(settings=settings, store=store, clock=Clock(), monotonic=Clock())
     store.close()
 
 
@@ -88,12 +93,12 @@ class TestCensus:
 
 
 class TestCollector:
-    def test_it_shows_what_it_found_and_what_was_counted(self, root: Path, store: Store) -> None:
+    def test_it_shows_what_it_found_and_what_was_counted(self, root: Path, context: Context) -> None:
         put(root / "input" / "a.mp4")
         put(root / "corrupted" / "b.mp4", size=7)
-        with store.transaction() as tx:
+        with context.store.transaction() as tx:
             tx.inc(VIDEOS_EXHAUSTED, ("scan",))
-        collector = VideosCollector(store, root, Clock(), census)
+        collector = VideosCollector(context, census)
         collector.start()
         try:
             shown = wait_until(lambda: complete(series(collector.collect())))
@@ -101,7 +106,7 @@ class TestCollector:
             collector.stop()
 
         shown.pop(("vv_videos_exhausted_created", "scan"))
-        assert shown == {
+        assert shown == THRESHOLD | {
             ("vv_videos_exhausted_total", "scan"): 1,
             ("vv_quarantine_files",): 1,
             ("vv_quarantine_bytes",): 7,
@@ -109,15 +114,17 @@ class TestCollector:
             ("vv_backlog_oldest_timestamp_seconds",): 1000.0,
         }
 
-    def test_without_a_storage_only_counters_are_shown(self, store: Store) -> None:
-        collector = VideosCollector(store, None, Clock(), census)
+    def test_without_a_storage_only_counters_are_shown(self, context: Context) -> None:
+        settings = load({"VV_STATE_DIR": str(context.settings.state_dir)})
+        collector = videos.build(replace(context, settings=settings))
         collector.start()
         collector.stop()
 
-        assert series(collector.collect()) == {}
+        assert series(collector.collect()) == {("vv_threshold_pipeline_stalled_seconds",): 1800}
 
-    def test_a_look_that_hangs_holds_up_nobody_and_its_last_answer_ends(self, root: Path, store: Store) -> None:
-        clock, hang, asked = Clock(), threading.Event(), threading.Event()
+    def test_a_look_that_hangs_holds_up_nobody_and_its_last_answer_ends(self, root: Path, context: Context) -> None:
+        clock, hang, asked = context.monotonic, threading.Event(), threading.Event()
+        assert isinstance(clock, Clock)
 
         def look(_: Path) -> Census | None:
             if asked.is_set():
@@ -125,7 +132,7 @@ class TestCollector:
             asked.set()
             return Census(4, 4, 0, None)
 
-        collector = VideosCollector(store, root, clock, look)
+        collector = VideosCollector(context, look)
         collector.start()
         try:
             wait_until(lambda: complete(series(collector.collect())))
@@ -138,10 +145,10 @@ class TestCollector:
             collector.stop()
 
         assert before["vv_quarantine_files",] == 4
-        assert after == {}
+        assert after == THRESHOLD
 
     def test_a_failing_look_is_logged_once_and_tried_again(
-        self, root: Path, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, root: Path, context: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(videos, "INTERVAL", 0.0)
         looks = []
@@ -152,7 +159,7 @@ class TestCollector:
                 raise OSError("broken")
             return Census(4, 4, 0, None)
 
-        collector = VideosCollector(store, root, Clock(), look)
+        collector = VideosCollector(context, look)
         collector.start()
         try:
             wait_until(lambda: complete(series(collector.collect())))
