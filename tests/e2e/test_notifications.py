@@ -429,6 +429,16 @@ INHIBITED = {
         subject("StageFailing", "error", "i6", component="scan_video", stage="scan_video"),
         False,
     ),
+    "a refused document, for its stage": (
+        subject("SchemaValidationFailed", "error", "i11", component="scan_video.py", stage="scan_video", schema="s"),
+        subject("StageFailing", "error", "i11", component="scan_video", stage="scan_video"),
+        True,
+    ),
+    "a refused signature, for another stage": (
+        subject("HmacSigningFailed", "critical", "i12", component="logline.py", stage="logline", operation="sign"),
+        subject("StageFailing", "error", "i12", component="scan_video", stage="scan_video"),
+        False,
+    ),
     "a run that is stuck": (
         subject("StageStuck", "error", "i12", component="scan_video", stage="scan_video"),
         subject("StageOverdue", "warning", "i12", component="scan_video", stage="scan_video"),

@@ -134,8 +134,14 @@ def test_alerts_are_not_named_by_inhibitions_without_the_labels_they_compare() -
         "StorageUnavailable": {"device", "role", "path"},
         "DiskFillingUp": {"device", "role", "path"},
         "InodesLow": {"device", "role", "path"},
-        **dict.fromkeys(("StageStuck", "StageOverdue"), {"device", "stage"}),
-        **dict.fromkeys(("JobMissed", "JobRunningTooLong"), {"device", "job"}),
+        "SchemaValidationFailed": {"device", "stage"},
+        "HmacSigningFailed": {"device", "stage"},
+        "HmacVerificationFailed": {"device", "stage"},
+        "StageFailing": {"device", "stage"},
+        "DvrUnreachable": {"device", "dvr"},
+        "DvrUnreachableProlonged": {"device", "dvr"},
+        "DvrAuthenticationFailed": {"device", "dvr"},
+        "DvrStreamFrozen": {"device", "dvr"},
     }
     for rule in COMMITTED["inhibit_rules"]:
         named = [matcher for matcher in (*rule["source_matchers"], *rule["target_matchers"]) if "alertname=" in matcher]
