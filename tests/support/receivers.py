@@ -404,7 +404,7 @@ class Opsgenie(HttpReceiver):
     """The Alert API, create and close: https://docs.opsgenie.com/docs/alert-api."""
 
     path = ""
-    LIMITS = {"message": 130, "alias": 512, "description": 15_000, "entity": 512, "source": 100, "note": 25_000}  # noqa: RUF012
+    LIMITS = {"message": 130, "alias": 512, "description": 15_000, "entity": 512, "source": 100, "note": 25_000}
     accepted = Answer(202, json.dumps({"result": "Request will be processed", "took": 0.1, "requestId": "0-1"}))
 
     def refused(self, problems: list[str]) -> Answer:

@@ -44,7 +44,7 @@ def test_the_end_ends_a_stage_that_hangs(site: Site, monkeypatch: pytest.MonkeyP
     pipeline.end()
 
     assert not pipeline.is_alive()
-    wait_until(lambda: gone(stage), what="the end of the stage")
+    wait_until(lambda: gone(stage), 30, what="the end of the stage")
     for part in site.input.glob("*.part"):
         part.unlink()
 
@@ -57,7 +57,7 @@ def test_a_stage_that_hangs_does_not_outlive_a_demo_that_is_killed(site: Site) -
         stage = stopped_stage(site)
         demo.send_signal(signal.SIGKILL)
 
-    wait_until(lambda: gone(stage), what="the end of the stage")
+    wait_until(lambda: gone(stage), 30, what="the end of the stage")
 
 
 def test_its_folder_is_emptied(tmp_path: Path) -> None:
