@@ -353,6 +353,12 @@ class Settings:
     disk_critical_free: FreeSpace = _variable(
         "DISK_CRITICAL_FREE", "DiskSpaceCritical below this share or size.", _free_space, "10%,10GB"
     )
+    pipeline_stalled_after: float = _variable(
+        "PIPELINE_STALLED_AFTER",
+        "PipelineStalled when videos wait and no stage has succeeded for so long.",
+        _duration,
+        "30m",
+    )
     max_scan_video: float | None = _variable(
         "MAX_PROCESSING_TIME_SCAN_VIDEO", "Longest expected run of the stage scan_video.", _optional_duration
     )
@@ -393,12 +399,6 @@ class Settings:
     opsgenie_api_key: Secret = _secret("OPSGENIE_API_KEY", "Opsgenie API key (Opsgenie ends in April 2027).")
     opsgenie_api_url: str = _variable(
         "OPSGENIE_API_URL", "Base address of Opsgenie's API.", _url, "https://api.opsgenie.com"
-    pipeline_stalled_after: float = _variable(
-        "PIPELINE_STALLED_AFTER",
-        "PipelineStalled when videos wait and no stage has succeeded for so long.",
-        _duration,
-        "30m",
-    )
     )
     smtp_smarthost: str = _variable("SMTP_SMARTHOST", "Mail server, host:port.")
     smtp_from: str = _variable("SMTP_FROM", "Sender of e-mails.")
