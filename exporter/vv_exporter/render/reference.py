@@ -36,8 +36,12 @@ settings:                  # any variable of the table
   SLACK_WEBHOOK_URL_FILE: /etc/vv/secrets/slack
 stages:                    # how long a run may take before it is overdue
   scan_video: {limit: 15m}
+  summarize_scene:         # added up: for every run, for each minute of video, for each 10^9 bytes of it
+    {limit: 1m, limit_per_minute: 30s, limit_per_gb: 2m}
 jobs:                      # when they are due (cron expression), and how late they may be
-  cleanup_old_files: {schedule: "0 3 * * *", timezone: Europe/Lisbon, grace: 10m}
+  cleanup_old_files: {schedule: "0 3 * * *", timezone: Europe/Lisbon, grace: 10m, max_runtime: 1h}
+  backup:                  # touches this file when it has succeeded
+    {schedule: "30 4 * * 1-5", heartbeat_file: /var/lib/backup/done}
 dvrs:                      # which streams are probed
   front:
     url: rtsp://192.168.1.10/Streaming/Channels/101
@@ -50,6 +54,10 @@ containers:
   expected: [scene_scanner]  # must run
   ignore: [scratch]        # not looked at
 ```
+
+Where the clock of a job's time zone is set, jobs are due when Debian's cron would run them: what falls into the hour that is
+left out comes right after it, what falls into the hour that comes twice comes the first time, and what has a `*` for its
+minute or hour follows the clock. A heartbeat file is looked at every 2 seconds; each new time of change is a success.
 
 ## Channels
 

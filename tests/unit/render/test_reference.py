@@ -37,7 +37,7 @@ def test_the_pages_yaml_is_accepted(tmp_path: Path) -> None:
 
     assert settings.device_id == "edge-device-001"
     assert settings.slack_webhook_url.value == "https://example.org/s"
-    assert set(settings.jobs) == {"cleanup_old_files"}
+    assert set(settings.jobs) == {"cleanup_old_files", "backup"}
     assert settings.dvrs["front"].password.value == "pa:ss"
 
 
