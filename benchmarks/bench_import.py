@@ -12,7 +12,8 @@ from collections.abc import Callable
 from benchmarks._measure import compare, table
 
 MODULES = [
-    "vv_core.alerter", "vv_core.stages", "vv_core.logs", "json", "logging", "prometheus_client", "sqlite3", "requests",
+    "vv_core.alerter", "vv_core.stages", "vv_core.schemas", "vv_core.signing", "vv_core.guard", "vv_core.retry",
+    "vv_core.logs", "jsonschema_rs", "rfc8785", "json", "logging", "prometheus_client", "sqlite3", "requests",
 ]  # fmt: skip
 
 

@@ -276,17 +276,27 @@ def _parsed_schema(text: bytes, name: str) -> object:
 
 
 def _from_content(schema: Mapping[str, Any]) -> _Compiled:
+    import marshal
+
+    try:
+        content = marshal.dumps(schema, 2)  # type: ignore[arg-type]  # five times as fast as JSON
+    except ValueError:  # a type that marshal has not, such as a subclass of dict
+        content = b""
+    known = _by_content.get(content)
+    if known is None:
+        known = _compile(_plain(schema), _title(schema))
+        if content:
+            _keep(_by_content, content, known)
+    return known
+
+
+def _plain(schema: Mapping[str, Any]) -> object:
     import json
 
     try:
-        content = json.dumps({**schema}, allow_nan=False).encode()
+        return json.loads(json.dumps({**schema}, allow_nan=False))
     except Exception as error:
         raise SchemaError(f"the schema is neither a path nor a JSON object: {_text.line(error, 300)}") from None
-    if (known := _by_content.get(content)) is not None:
-        return known
-    compiled = _compile(json.loads(content), _title(schema))
-    _keep(_by_content, content, compiled)
-    return compiled
 
 
 def _compile(schema: Any, name: str) -> _Compiled:

@@ -291,6 +291,10 @@ class TestSchema:
         assert schemas._compiled(schema) is schemas._compiled(str(schema))
         assert schemas._compiled(SCHEMA) is schemas._compiled(json.loads(json.dumps(SCHEMA)))
 
+    def test_a_mapping_of_another_type_is_taken(self) -> None:
+        assert validate_schema("[]", OrderedDict(type="array"))
+        assert not validate_schema("{}", OrderedDict(type="array"))
+
     def test_compiled_schemas_do_not_pile_up(self) -> None:
         for number in range(200):
             validate_schema("1", {"const": number})
@@ -341,12 +345,13 @@ class TestSchema:
 
     def test_many_threads_validate_at_once(self, tmp_path: Path) -> None:
         results: list[bool] = []
+        files = [tmp_path / f"{number}.json" for number in range(5)]
+        for file in files:
+            file.write_text('{"type": "integer"}')
 
         def work(number: int) -> None:
-            file = tmp_path / f"{number % 5}.json"
-            file.write_text('{"type": "integer"}')
             for _ in range(50):
-                results.append(validate_schema(number, file))
+                results.append(validate_schema(number, files[number % 5]))
                 results.append(not validate_schema("x", {"const": number}))
 
         threads = [threading.Thread(target=work, args=[number]) for number in range(10)]
