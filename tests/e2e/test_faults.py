@@ -22,6 +22,7 @@ stages:
   summarize_scene: {limit: 2s}
 jobs:
   orchestrator: {schedule: "* * * * *", grace: 1s}
+  log_exporter: {max_runtime: 2s}
 """
 MISSED = 150  # seconds: a minute until it is due, grace, the rule's 30 s, grouping
 
@@ -92,7 +93,15 @@ with stage("never_seen_before", video="/videos/gate-0031.mp4", component="scan_v
 
     slack = channels.slack.wait_for(about("never_seen_before", "gate-0031.mp4"), 60)
     assert_says(
-        slack, "ERROR", "edge-7", "never_seen_before", "no key frame in 31 s", "5e1f" * 16, "What to do", "Runbook"
+        slack,
+        "ERROR",
+        "edge-7",
+        "never_seen_before",
+        "that failed in the last 15 minutes: 1; the latest with /videos/gate-0031.mp4",
+        "no key frame in 31 s",
+        "5e1f" * 16,
+        "What to do",
+        "Runbook",
     )
     assert channels.pagerduty.matching(about("never_seen_before")) == []
 
@@ -132,6 +141,28 @@ with stage("summarize_scene", video="/videos/hall-0003.mp4"):
     finally:
         script.communicate("")
     assert script.returncode == 0
+
+
+def test_a_job_that_runs_too_long_and_is_killed(device: Device, channels: Channels) -> None:
+    script = device.script(
+        """
+import sys
+from vv_core.jobs import job
+with job("log_exporter", component="log_exporter.py"):
+    sys.stdin.read()
+"""
+    )
+    try:
+        late = channels.slack.wait_for(about("log_exporter", "is running too long"), 90)
+        assert script.poll() is None
+    finally:
+        script.kill()
+        script.communicate()
+
+    crashed = channels.slack.wait_for(about("log_exporter", "crashed"), 60)
+    assert_says(late, "WARNING", "edge-7", "past its limit of 2s")
+    assert_says(crashed, "ERROR", "edge-7", "that crashed in the last 15 minutes: 1; the latest at")
+    assert channels.slack.matching(about("log_exporter", "Job log_exporter failed")) == []
 
 
 def test_a_job_that_misses_its_time(device: Device, channels: Channels) -> None:
