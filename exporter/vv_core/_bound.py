@@ -80,7 +80,7 @@ def _success(kind: str, event: dict[str, object], open_runs: set[str]) -> bool:
         return known and "success" in (event.get("outcome"), event.get("result"))
     if kind in _RESULTS:
         return event.get("result") == _RESULTS[kind]
-    return kind in ("heartbeat", "stage.noted", "job.skipped", "dvr.frames")
+    return kind in ("heartbeat", "stage.noted", "job.skipped", "dvr.frames", "supervisor.checked")
 
 
 def _delete_if_dispensable(path: str) -> tuple[int, dict[str, int]]:

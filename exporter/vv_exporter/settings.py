@@ -133,6 +133,17 @@ class ContainersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     ignore: tuple[str, ...] = ()
 
 
+class SelfMonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the self-monitor may restart: containers by name, or by compose project.
+
+    `processes` names, by container, a program that must run in it.
+    """
+
+    containers: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    processes: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sections of `vv.yml`."""
 
@@ -140,6 +151,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stages: dict[str, Any] = msgspec.field(default_factory=dict)
     jobs: dict[str, Any] = msgspec.field(default_factory=dict)
     containers: Any = msgspec.field(default_factory=dict)
+    self_monitor: Any = msgspec.field(default_factory=dict)
     dvrs: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -235,6 +247,12 @@ def _factor(value: str) -> float:
 def _positive(value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) == 0:
         raise ValueError(f"{value!r} is not a whole number above 0")
+    return int(value)
+
+
+def _whole(value: str) -> int:
+    if not value.isascii() or not value.isdigit():
+        raise ValueError(f"{value!r} is not a whole number")
     return int(value)
 
 
@@ -347,6 +365,28 @@ class Settings:
     docker_host: str = _variable(
         "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
     )
+    max_restarts: int = _variable(
+        "SELF_MONITOR_MAX_RESTARTS", "The self-monitor gives up on a container after as many restarts.", _positive, "5"
+    )
+    restart_window: float = _variable("SELF_MONITOR_WINDOW", "…within this time.", _duration, "1h")
+    on_exhausted: str = _variable(
+        "SELF_MONITOR_ON_EXHAUSTED",
+        "What it then does with the container: leave it, or stop it and end Docker's own restarts.",
+        _choice("leave", "stop"),
+        "leave",
+    )
+    restart_backoff: float = _variable(
+        "SELF_MONITOR_BACKOFF",
+        "How long it waits before the first restart; doubled for each further one.",
+        _duration,
+        "5s",
+    )
+    restart_backoff_max: float = _variable(
+        "SELF_MONITOR_BACKOFF_MAX", "The longest that it waits before a restart.", _duration, "5m"
+    )
+    quoted_log_lines: int = _variable(
+        "SELF_MONITOR_LOG_LINES", "Last log lines of a container that the alert quotes; 0: none.", _whole, "5"
+    )
     disk_warning_free: FreeSpace = _variable(
         "DISK_WARNING_FREE", "DiskSpaceLow below this share or size.", _free_space, "20%,50GB"
     )
@@ -414,6 +454,7 @@ class Settings:
     stages: Mapping[str, StageSettings] = _section(dict)
     jobs: Mapping[str, JobSettings] = _section(dict)
     containers: ContainersSettings = _section(ContainersSettings)
+    self_monitor: SelfMonitorSettings = _section(SelfMonitorSettings)
     dvrs: Mapping[str, Dvr] = _section(dict)
 
     @property
@@ -430,6 +471,11 @@ class Settings:
     def exporter_dir(self) -> Path:
         """The exporter's own folder: database, lock, token."""
         return self.state_dir / "exporter"
+
+    @property
+    def self_monitor_dir(self) -> Path:
+        """The self-monitor's own folder: database, lock, view, requests."""
+        return self.state_dir / "self-monitor"
 
     @property
     def exporter_url(self) -> str:
@@ -450,9 +496,8 @@ class Settings:
 OTHER_VARIABLES = frozenset(
     {
         "VV_CONFIG",
-        "SELF_MONITOR_MAX_RESTARTS",
-        "SELF_MONITOR_WINDOW",
-        "SELF_MONITOR_ON_EXHAUSTED",
+        "VV_HMAC_KEYS_DIR",
+        "VV_HMAC_KEY_FILE",
         "VV_MAX_ATTEMPTS",
         "VV_REQUIRE_ALL",
     }
@@ -599,8 +644,15 @@ def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str]) 
     for name, job in jobs.items():
         problems += [f"jobs.{name}{problem}" for problem in _job_problems(job)]
     containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
+    self_monitor = _convert("self_monitor", file.self_monitor or {}, SelfMonitorSettings, problems)
     dvrs = _dvrs(file.dvrs, values, problems)
-    return {"stages": stages, "jobs": jobs, "containers": containers or ContainersSettings(), "dvrs": dvrs}
+    return {
+        "stages": stages,
+        "jobs": jobs,
+        "containers": containers or ContainersSettings(),
+        "self_monitor": self_monitor or SelfMonitorSettings(),
+        "dvrs": dvrs,
+    }
 
 
 def _dvrs(section: Mapping[str, Any], values: Mapping[str, Any], problems: list[str]) -> dict[str, Dvr]:
@@ -685,6 +737,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             if least is not None and more is not None and least > more:
                 problems.append("DISK_CRITICAL_FREE: is above DISK_WARNING_FREE; make it smaller")
                 break
+    problems += _window_problems(values)
     together = {
         "TELEGRAM_BOT_TOKEN": "TELEGRAM_CHAT_ID",
         "TELEGRAM_CHAT_ID": "TELEGRAM_BOT_TOKEN",
@@ -697,3 +750,23 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     if values.get("smtp_smarthost") and not values.get("smtp_from"):
         problems.append("SMTP_FROM: is not set, but SMTP_SMARTHOST is; set the sender's address")
     return problems
+
+
+def _window_problems(values: Mapping[str, Any]) -> list[str]:
+    """The self-monitor gives up only if all its restarts fall into one window."""
+    first, longest = values.get("restart_backoff"), values.get("restart_backoff_max")
+    count, window = values.get("max_restarts"), values.get("restart_window")
+    if first is None or longest is None or count is None or window is None:
+        return []
+    least = sum(back_off(made, first, longest) for made in range(min(count, 10_000)))
+    if least < window:
+        return []
+    return [
+        f"SELF_MONITOR_WINDOW: {count} restarts with these back-offs take {least:.0f} s or more, so that it would "
+        "never give up; make it longer"
+    ]
+
+
+def back_off(made: int, first: float, longest: float) -> float:
+    """How long the self-monitor waits before the next restart when `made` lie in the window, in seconds."""
+    return min(longest, first * 2.0 ** min(made, 64))

@@ -47,7 +47,7 @@ class Engine:
 
     def __init__(self, host: str) -> None:
         self.host = host
-        with _translated():
+        with translated():
             self._client = docker.APIClient(base_url=host, version="auto", timeout=TIMEOUT)
         self._base = f"{self._client.base_url}/v{self._client.api_version}"
 
@@ -61,12 +61,12 @@ class Engine:
 
     def containers(self) -> list[Listed]:
         """All containers, also those that do not run."""
-        with _translated():
+        with translated():
             return decode_list(self._get("/containers/json", all="1"))
 
     def inspect(self, container: str) -> Inspection | None:
         """One container, None if there is none of that id."""
-        with _translated():
+        with translated():
             body = self._find(f"/containers/{container}/json")
             return None if body is None else decode_inspection(body)
 
@@ -91,7 +91,7 @@ class Engine:
         self._client.close()
 
     def _find(self, path: str) -> bytes | None:
-        with _translated():
+        with translated():
             response = self._client.get(self._base + path, timeout=TIMEOUT)
             if response.status_code == requests.codes.not_found:
                 return None
@@ -99,7 +99,7 @@ class Engine:
             return bytes(response.content)
 
     def _get(self, path: str, **parameters: str) -> bytes:
-        with _translated():
+        with translated():
             response = self._client.get(self._base + path, params=parameters, timeout=TIMEOUT)
             response.raise_for_status()
             return bytes(response.content)
@@ -140,7 +140,7 @@ class Follower:
 
     def _run(self) -> None:
         try:
-            with _translated(), contextlib.closing(self._client()) as client:
+            with translated(), contextlib.closing(self._client()) as client:
                 self._stream = client.events(since=_seconds(self._since) or None, filters=_FILTERS)
                 self.connected.set()
                 self._read()
@@ -187,7 +187,8 @@ def _seconds(time: int) -> str:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raise `EngineError` for everything that a request to the Engine may fail with."""
     try:
         yield
     except (docker.errors.DockerException, requests.RequestException, msgspec.MsgspecError, OSError) as error:

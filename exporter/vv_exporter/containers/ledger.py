@@ -40,9 +40,8 @@ after a crash it does so for leftovers on its way up. `engine_restarted` marks a
 inspection afterwards a `stop` is not an operator's and a start that the policy allows is `daemon`. Stops of the old
 Engine's last moments are taken back.
 
-**The self-monitor** announces a restart *before* it asks the Engine for it. Its event `container.restarted` is to
-become a `Claim` (`tx.put(CLAIMS, <id of the event>, Claim(container=<container id>, at=<when>))`); `settle` matches it
-with the next start through the API of that container within `CLAIM_REACH` seconds.
+**The self-monitor** announces a restart *before* it asks the Engine for it. Its event `container.restarting` becomes a
+`Claim`; `settle` matches it with the next start through the API of that container within `CLAIM_REACH` seconds.
 """
 
 from __future__ import annotations
@@ -97,6 +96,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     image: str = ""
     project: str = ""
     service: str = ""
+    opted: str = ""
     policy: str = "no"
     max_retries: int = 0
     auto_remove: bool = False
@@ -131,10 +131,14 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The self-monitor's word that it is about to restart a container (full id) at a time (Unix seconds)."""
+    """The self-monitor's word that it is about to restart a container (full id) at a time (Unix seconds).
+
+    `noted` is when the word came: after a day without the exporter, long after.
+    """
 
     container: str
     at: float
+    noted: float = 0.0
 
 
 CONTAINERS: Kind[ContainerRecord] = Kind("container", ContainerRecord)
@@ -246,7 +250,7 @@ def engine_settled(records: Iterable[ContainerRecord]) -> Change:
 
 def settle(records: Iterable[ContainerRecord], claims: Mapping[str, Claim], now: float) -> tuple[Change, list[str]]:
     """Decide who made the starts through the API; also gives the keys of the claims that are used up or too old."""
-    unused = {key: claim for key, claim in claims.items() if now - claim.at <= 2 * CLAIM_REACH}
+    unused = {key: claim for key, claim in claims.items() if now - max(claim.at, claim.noted) <= 2 * CLAIM_REACH}
     changed: dict[str, ContainerRecord | None] = {}
     counts: list[Count] = []
     for record in records:
@@ -298,6 +302,7 @@ def _described(record: ContainerRecord, inspection: Inspection) -> ContainerReco
         image=inspection.image,
         project=inspection.project,
         service=inspection.service,
+        opted=inspection.opted,
         policy=inspection.policy,
         max_retries=inspection.max_retries,
         auto_remove=inspection.auto_remove,

@@ -16,6 +16,7 @@ import msgspec
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
+SELF_MONITOR_LABEL = "vv.self-monitor"
 SECOND = 1_000_000_000
 ACTIONS = (
     "start",
@@ -78,6 +79,8 @@ class Inspection(NamedTuple):
     created: int
     started: int
     finished: int
+    opted: str = ""
+    """The label that lets the self-monitor restart it ("true"), or forbids it ("false")."""
 
     @property
     def running(self) -> bool:
@@ -150,6 +153,7 @@ def decode_inspection(body: bytes) -> Inspection:
         created=nanoseconds(raw.created),
         started=nanoseconds(state.started_at),
         finished=nanoseconds(state.finished_at),
+        opted=labels.get(SELF_MONITOR_LABEL, "").lower()[:_MAX_TEXT],
     )
 
 

@@ -117,6 +117,11 @@ class ContainerWatch:
         follower = self._follower
         return self.up and follower is not None and follower.connected.is_set() and not follower.ended.is_set()
 
+    @property
+    def current(self) -> bool:
+        """Whether the records show the present: every event is seen, and those missed before were made up for."""
+        return self.following and self._synced
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

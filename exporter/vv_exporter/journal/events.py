@@ -152,6 +152,52 @@ class VideoQuarantined(Event, frozen=True, tag="video.quarantined", kw_only=True
     error: str = ""
 
 
+class ContainerRestarting(Event, frozen=True, tag="container.restarting", kw_only=True):
+    name: str
+    container: str
+    attempt: str
+    reason: str = ""
+
+
+class ContainerRestarted(Event, frozen=True, tag="container.restarted", kw_only=True):
+    name: str
+    attempt: str
+    result: str
+    error: str = ""
+
+
+class ContainerGaveUp(Event, frozen=True, tag="container.gave_up", kw_only=True):
+    name: str
+    restarts: int
+    reason: str = ""
+    log_tail: str = ""
+
+
+class ContainerResumed(Event, frozen=True, tag="container.resumed", kw_only=True):
+    name: str
+    reason: str = ""
+
+
+class ContainerForgotten(Event, frozen=True, tag="container.forgotten", kw_only=True):
+    name: str
+
+
+class Supervision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the self-monitor stands to one container."""
+
+    in_window: int = 0
+    max: int = 0
+    gave_up: bool = False
+
+
+class SupervisorChecked(Event, frozen=True, tag="supervisor.checked", kw_only=True):
+    containers: dict[str, Supervision]
+
+
+class SupervisorRetired(Event, frozen=True, tag="supervisor.retired"):
+    pass
+
+
 class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
     count: int
 
@@ -173,6 +219,13 @@ AnyEvent = (
     | DvrFrames
     | VideoExhausted
     | VideoQuarantined
+    | ContainerRestarting
+    | ContainerRestarted
+    | ContainerGaveUp
+    | ContainerResumed
+    | ContainerForgotten
+    | SupervisorChecked
+    | SupervisorRetired
     | Dropped
 )
 TYPES: dict[type[Event], str] = {type_: str(type_.__struct_config__.tag) for type_ in AnyEvent.__args__}

@@ -53,6 +53,10 @@ containers:
   essential: [agent_dvr]   # critical when down
   expected: [scene_scanner]  # must run
   ignore: [scratch]        # not looked at
+self_monitor:              # what `vv self-monitor` may restart
+  containers: [agent_dvr]  # by name
+  projects: [vv]           # all of a compose project
+  processes: {agent_dvr: agent}  # a program that must run in it
 ```
 
 Where the clock of a job's time zone is set, jobs are due when Debian's cron would run them: what falls into the hour that is

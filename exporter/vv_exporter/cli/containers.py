@@ -1,0 +1,115 @@
+"""`vv containers`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from vv_exporter.settings import Settings, load
+from vv_exporter.supervisor.room import Request, Room, Seen, View
+from vv_exporter.supervisor.run import recording
+
+COMPONENT = "vv containers"
+WAIT = 5.0  # seconds for the self-monitor to do what was asked
+STALE = 60.0  # seconds after which a view is told as old
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+
+
+@click.group("containers")
+def command() -> None:
+    """The self-monitor's view of the containers, and what an operator may tell it."""
+
+
+@command.command("list")
+def show() -> None:
+    """Show the containers that the self-monitor looks after.
+
+    The exit code is 1 when there is no self-monitor, or it has not looked for a minute.
+    """
+    view = Room(load().self_monitor_dir).view()
+    if view is None:
+        raise click.ClickException("no self-monitor has ever looked; is `vv self-monitor` running?")
+    rows = [("NAME", "STATE", "RESTARTS", ""), *_rows(view)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+    if not view.containers:
+        click.echo("none: name containers or projects below self_monitor in vv.yml, or label them vv.self-monitor=true")
+    age = time.time() - view.checked
+    if age > STALE:
+        click.echo(f"vv: the self-monitor last looked {age:.0f} s ago; is it running?", err=True)
+        sys.exit(1)
+
+
+@command.command("resume")
+@click.argument("name")
+def resume(name: str) -> None:
+    """Take container NAME up again, with no restarts on its account."""
+    settings = load()
+    view = Room(settings.self_monitor_dir).view()
+    if view is None or _checked(name) not in {one.name for one in view.containers}:
+        raise click.ClickException(f"the self-monitor does not look after {name!r}: see `vv containers list`")
+    _ask(settings, Request("resume", name), f"{name} is taken up again")
+
+
+@command.command("forget")
+@click.argument("name")
+def forget(name: str) -> None:
+    """Stop expecting container NAME, until it is started again: no restarts, no alert that it is down."""
+    settings = load()
+    for key, names in (
+        ("containers.essential", settings.containers.essential),
+        ("containers.expected", settings.containers.expected),
+        ("self_monitor.containers", settings.self_monitor.containers),
+    ):
+        if _checked(name) in names:
+            raise click.ClickException(f"{name} is listed in {key} in vv.yml: take it out there, and restart")
+    with recording(settings) as journal:
+        journal.emit("container.forgotten", COMPONENT, {"name": name})
+        if not journal.flush() or journal.lost:
+            raise click.ClickException("that could not be recorded")
+    if settings.self_monitor_dir.exists():
+        _ask(settings, Request("forget", name), f"{name} is not expected any more")
+    else:
+        click.echo(f"{name} is not expected any more")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise click.UsageError(f"{name!r} is not the name of a container")
+    return name
+
+
+def _ask(settings: Settings, request: Request, done: str) -> None:
+    try:
+        path = Room(settings.self_monitor_dir).ask(request)
+    except OSError as error:
+        raise click.ClickException(f"{settings.self_monitor_dir} cannot be written: {error.strerror}") from error
+    click.echo(done if _vanishes(path) else f"{done} as soon as the self-monitor runs: it does not answer now")
+
+
+def _vanishes(path: Path) -> bool:
+    end = time.monotonic() + WAIT
+    while path.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _rows(view: View) -> list[tuple[str, ...]]:
+    return [
+        (one.name, f"{one.state} {one.health}".strip(), f"{one.in_window}/{one.max}", one.verdict + _due(one))
+        for one in view.containers
+    ]
+
+
+def _due(one: Seen) -> str:
+    if not one.due:
+        return ""
+    what = "given up" if one.in_window >= one.max else "restarted"
+    return f"; to be {what} in {max(one.due - time.time(), 0):.0f} s"

@@ -1,0 +1,30 @@
+"""`vv self-monitor`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("self-monitor")
+@click.option(
+    "--retire", is_flag=True, help="Run nothing; tell the exporter that this device has no self-monitor any more."
+)
+def command(retire: bool) -> None:
+    """Restart containers that failed, until SIGTERM or Ctrl-C.
+
+    Only those that are named in vv.yml below self_monitor (by name or compose project), or carry the label
+    vv.self-monitor=true. After SELF_MONITOR_MAX_RESTARTS restarts within SELF_MONITOR_WINDOW it gives up on a
+    container: see `vv containers`.
+    """
+    from vv_exporter.settings import load
+    from vv_exporter.supervisor.loop import COMPONENT
+    from vv_exporter.supervisor.run import recording, run
+
+    settings = load()
+    if not retire:
+        run(settings)
+        return
+    with recording(settings) as journal:
+        journal.emit("supervisor.retired", COMPONENT, {})
+        if not journal.flush() or journal.lost:
+            raise click.ClickException("that could not be recorded")

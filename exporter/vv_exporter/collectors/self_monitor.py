@@ -1,0 +1,46 @@
+"""The self-monitor and the containers that it watches over, as it told of them in the journal.
+
+::
+
+    vv_self_monitor_last_check_timestamp_seconds 1.7e+09
+    vv_self_monitor_restarts_total{name="agent_dvr",result="ok"} 2.0
+    vv_self_monitor_restarts_in_window{name="agent_dvr"} 2.0
+    vv_self_monitor_max_restarts{name="agent_dvr"} 5.0
+    vv_self_monitor_gave_up{name="agent_dvr"} 0.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.collectors import Context
+from vv_exporter.collectors._store import stored
+from vv_exporter.journal.folds.supervisor import SUPERVISED
+from vv_exporter.metrics import gauges
+from vv_exporter.metrics.self_monitor import GAVE_UP, IN_WINDOW, LAST_CHECK, MAX_RESTARTS, SUPERVISED_RESTARTS
+from vv_exporter.store import Store
+
+
+class SelfMonitorCollector:
+    """Shows what the self-monitor reported last."""
+
+    name = "self_monitor"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterable[Family]:
+        """All families of the self-monitor."""
+        yield stored(self._store, LAST_CHECK)
+        yield stored(self._store, SUPERVISED_RESTARTS)
+        known = sorted(self._store.docs(SUPERVISED).items())
+        yield gauges(IN_WINDOW, (((name,), one.in_window) for name, one in known))
+        yield gauges(MAX_RESTARTS, (((name,), one.max) for name, one in known if one.max))
+        yield gauges(GAVE_UP, (((name,), float(one.gave_up)) for name, one in known))
+
+
+def build(context: Context) -> SelfMonitorCollector:
+    """Make the collector."""
+    return SelfMonitorCollector(context.store)

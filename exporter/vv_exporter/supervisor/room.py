@@ -1,0 +1,113 @@
+"""How `vv containers` and the self-monitor talk: files in `$VV_STATE_DIR/self-monitor`.
+
+`view.json` is what the self-monitor sees. A file in `requests/` is what an operator wants; it vanishes when it is done,
+which may be when the self-monitor is next started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from vv_core._ids import uuid7_hex
+from vv_exporter.settings import SettingsError
+
+log = logging.getLogger(__name__)
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One container in the self-monitor's view. `verdict` says in words how they stand to each other.
+
+    `due` is when it will be restarted or given up (Unix seconds), 0 if it will not.
+    """
+
+    name: str
+    state: str
+    health: str
+    in_window: int
+    max: int
+    gave_up: bool
+    verdict: str
+    due: float = 0.0
+
+
+class View(msgspec.Struct, frozen=True):
+    """What the self-monitor saw at `checked` (Unix seconds)."""
+
+    checked: float
+    containers: tuple[Seen, ...]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What an operator wants of the self-monitor."""
+
+    action: Literal["resume", "forget"]
+    name: str
+
+
+class Room:
+    """The folder. Methods raise `OSError`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._view = folder / "view.json"
+        self._requests = folder / "requests"
+
+    def show(self, view: View) -> None:
+        """Replace the view."""
+        _write(self._view, msgspec.json.encode(view))
+
+    def view(self) -> View | None:
+        """The latest view, None if there never was one."""
+        try:
+            return msgspec.json.decode(self._view.read_bytes(), type=View)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+
+    def ask(self, request: Request) -> Path:
+        """Leave a request; its file is gone when it is done."""
+        self._requests.mkdir(parents=True, exist_ok=True, mode=0o770)
+        path = self._requests / f"{uuid7_hex()}.json"
+        _write(path, msgspec.json.encode(request))
+        return path
+
+    def requests(self) -> Iterator[tuple[Path, Request]]:
+        """What is wanted, the oldest first. The caller deletes what is done."""
+        with contextlib.suppress(FileNotFoundError):
+            for path in sorted(self._requests.glob("*.json")):
+                try:
+                    yield path, msgspec.json.decode(path.read_bytes(), type=Request)
+                except msgspec.MsgspecError as error:
+                    log.error("%s is no request: %s", path, error)
+                    path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder: two self-monitors would restart twice. Raises `SettingsError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise SettingsError(
+            [f"VV_STATE_DIR: {folder} cannot be used ({error.strerror}); name a folder that this user may write"]
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise SettingsError([f"VV_STATE_DIR: another self-monitor is using {folder}; stop it first"]) from None
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,82 @@
+"""The self-monitor as a program: built from the settings, at work until a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from vv_core._journal import Journal
+from vv_core.logs import AppLogHandler
+from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
+from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.store import Store, StoreError
+from vv_exporter.supervisor.actions import Actions
+from vv_exporter.supervisor.loop import COMPONENT, Supervisor
+from vv_exporter.supervisor.room import only_one
+from vv_exporter.supervisor.selection import own_container
+
+log = logging.getLogger(__name__)
+
+_GRACE = 3.0  # seconds that the work in hand has to end; it may be interrupted anywhere
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with only_one(settings.self_monitor_dir), _logging(settings.logs / "app.log"), recording(settings) as journal:
+        try:
+            store = Store(settings.self_monitor_dir / "state.db", time.time)
+        except StoreError as error:
+            raise SettingsError([f"VV_STATE_DIR: {error}"]) from error
+        watch = ContainerWatch(settings.docker_host, settings.containers, store, time.time, time.monotonic)
+        engine = Actions(settings.docker_host or DEFAULT_HOST)
+        supervisor = Supervisor(
+            settings, store, watch, engine, journal, time.time, time.monotonic, own_id=own_container()
+        )
+        watch.start()
+        worker = threading.Thread(target=supervisor.run, args=(stopping,), name="supervisor", daemon=True)
+        worker.start()
+        log.info("looking after containers: %s restarts within %.0f s", settings.max_restarts, settings.restart_window)
+        stopping.wait()
+        log.info("stopping")
+        worker.join(_GRACE)
+        watch.stop()
+        engine.close()
+        if not worker.is_alive():
+            store.close()
+
+
+@contextlib.contextmanager
+def recording(settings: Settings) -> Iterator[Journal]:
+    """A journal where the settings say, which may be in vv.yml."""
+    journal = Journal(str(settings.journal_dir), settings.journal_max)
+    try:
+        yield journal
+    finally:
+        journal.finish()
+        journal.close()
+
+
+@contextlib.contextmanager
+def _logging(path: Path) -> Iterator[None]:
+    """Log to app.log and to stderr."""
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handlers = (console, AppLogHandler(str(path), COMPONENT))
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
