@@ -22,7 +22,7 @@ demo: ## The same with an example pipeline that fails in several ways
 
 # A tool that cannot be had is told in one line; the tests that need it are skipped, or fail in CI.
 test: ## Run all tests, those with real servers and a Docker Engine included (ARGS= goes to pytest)
-	@$(SETUP) --tools --engine --rtsp || test -x $(VENV)/bin/pytest
+	@$(SETUP) --tools --engine --rtsp --browser || test -x $(VENV)/bin/pytest
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
 lint: setup ## Check style and types
@@ -33,8 +33,8 @@ lint: setup ## Check style and types
 bench: setup ## Measure, and print tables (ARGS= names some: ARGS="writer reader")
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
-tools: ## Fetch Prometheus, Alertmanager, an RTSP server and, as root, a Docker Engine into .vv
-	@$(SETUP) --tools --engine --rtsp
+tools: ## Fetch Prometheus, Alertmanager, an RTSP server, a browser and, as root, a Docker Engine into .vv
+	@$(SETUP) --tools --engine --rtsp --browser
 
 setup: ## Make the virtual environment
 	@$(SETUP)

@@ -9,6 +9,7 @@ import docker
 import pytest
 
 from tests.support import engine as engines
+from tests.support.browser import Browser, launched
 from tests.support.servers import Programs
 from vv_exporter.stack import tools
 
@@ -45,6 +46,16 @@ def programs() -> Programs:
     if absent:
         pytest.skip(f"{', '.join(absent)} missing: `make tools` fetches them")
     return Programs(**{name: path for name, path in paths.items() if path is not None})
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A Chromium without windows. Mark the test `browser`."""
+    program = tools.browser()
+    if program is None:
+        pytest.skip("there is no Chromium: `make tools` fetches one")
+    with launched(program, tools.browser_environment()) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from pathlib import Path
 from vv_core.logs import AppLogHandler
 from vv_exporter import notifications, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
-from vv_exporter.guard import Guarded
+from vv_exporter.guard import Guarded, gather
 from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.status import Past
 from vv_exporter.store import Store, StoreError
 from vv_exporter.web import ListenError, Server, WebConfigError, create_app, load_web_config
 
@@ -51,7 +52,8 @@ def running(
         stack.callback(store.close)
         context = Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic)
         collectors = [build(context) for build in discover()]
-        app = create_app(context, [Guarded(collector) for collector in collectors], web_config)
+        guarded, past = [Guarded(collector) for collector in collectors], Past()
+        app = create_app(context, guarded, web_config, past=past)
         # The port first: with another exporter on it nothing must begin to work.
         with _explained(""):
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
@@ -61,6 +63,9 @@ def running(
             service.start()
             stack.callback(service.stop)
         stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
+        stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
+        with contextlib.suppress(StoreError), store.transaction() as tx:
+            timeline.tell(tx, tx.now, timeline.Entry("exporter.started", "The exporter started", component="exporter"))
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
 
@@ -118,20 +123,34 @@ def _only_one(directory: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _housekeeping(store: Store, keep: float, clock: Callable[[], float]) -> Iterator[None]:
     """Delete history that is older than `keep` seconds, or too much, now and from time to time."""
-    stopping = threading.Event()
 
     def work() -> None:
+        try:
+            store.forget_history(clock() - keep)
+            for kind in (timeline.HISTORY, notifications.HISTORY):
+                store.trim_history(kind, timeline.MAX_ROWS, timeline.MAX_BYTES)
+        except StoreError as error:
+            log.error("old history could not be deleted, will try again: %s", error)
+
+    with _repeatedly("housekeeping", work, HOUSEKEEPING_INTERVAL):
+        yield
+
+
+@contextlib.contextmanager
+def _repeatedly(name: str, work: Callable[[], object], interval: float) -> Iterator[None]:
+    """Do the work in a thread, now and every `interval` seconds."""
+    stopping = threading.Event()
+
+    def run() -> None:
         while True:
             try:
-                store.forget_history(clock() - keep)
-                for kind in (timeline.HISTORY, notifications.HISTORY):
-                    store.trim_history(kind, timeline.MAX_ROWS, timeline.MAX_BYTES)
-            except StoreError as error:
-                log.error("old history could not be deleted, will try again: %s", error)
-            if stopping.wait(HOUSEKEEPING_INTERVAL):
+                work()
+            except Exception:  # the thread must outlive its own defects
+                log.exception("%s failed, will try again", name)
+            if stopping.wait(interval):
                 return
 
-    thread = threading.Thread(target=work, name="housekeeping", daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         yield

@@ -66,6 +66,13 @@ class Notified(msgspec.Struct, frozen=True):
     starts_at: str
 
 
+class LastNotification(msgspec.Struct, frozen=True):
+    """When the last one came, in Unix seconds."""
+
+    time: float
+
+
+LAST: Kind[LastNotification] = Kind("last_notification", LastNotification)
 NOTIFIED: Kind[Notified] = Kind("notified_alert", Notified)
 MAX_NOTIFIED = 2000
 
@@ -98,6 +105,8 @@ def log_line(alert: NotifiedAlert) -> LogLine:
 
 def record(tx: Transaction, notification: Notification) -> None:
     """Count the notification's alerts, keep them as history, and tell of those that are not mere repeats."""
+    if notification.alerts:
+        tx.put(LAST, "", LastNotification(tx.now))
     for alert in notification.alerts:
         status = alert.status if alert.status in STATUSES else "firing"
         tx.inc(NOTIFICATIONS_LOGGED, (status, alert.severity))
@@ -130,7 +139,7 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     what = notes.get("summary") or labels.get("alertname", "alert")
     entry = Entry(
         kind=f"alert.{status}",
-        title=what if status == "firing" else f"Resolved: {what}",
+        title=f"{'Alert' if status == 'firing' else 'Resolved'}: {what}",
         severity=alert.severity if status == "firing" else "info",
         component=labels.get("component", ""),
         details="\n".join(filter(None, (notes.get("description"), notes.get("error")))),

@@ -130,10 +130,10 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
             break
         cursor = (rows[-1][1], rows[-1][0])
     found.sort(key=lambda one: (one.time, one.id), reverse=True)
-    return page(found, limit)
+    return page_of(found, limit)
 
 
-def page(moments: list[Moment], limit: int) -> Page:
+def page_of(moments: list[Moment], limit: int) -> Page:
     """The first of these."""
     if len(moments) <= limit:
         return Page(moments, None)

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.core import Metric as Family
 
+from vv_exporter.cli import _client
 from vv_exporter.cli import status as cli
 from vv_exporter.metrics import containers, exporter, gauges, histograms, jobs, pipeline, storage
-from vv_exporter.status import Status, status
+from vv_exporter.status import Known, Past, Status, sections, status
 
 NOW = 1_700_000_000.0
 
@@ -51,8 +52,12 @@ def replaced(*families: Family) -> list[Family]:
     return list(by_name.values())
 
 
+def made(families: list[Family], alerts: list[dict[str, Any]] | None) -> Status:
+    return status(families, Known(alerts, None if alerts is None else NOW), "edge-1", NOW)
+
+
 def test_a_healthy_device_is_all_right() -> None:
-    found = status(healthy(), [alert("Watchdog", "none"), alert("HostRebooted", "info")], "edge-1", NOW)
+    found = made(healthy(), [alert("Watchdog", "none"), alert("HostRebooted", "info")])
 
     assert found.ok
     assert [one.name for one in found.alerts or ()] == ["HostRebooted"]
@@ -73,7 +78,7 @@ def test_a_healthy_device_is_all_right() -> None:
     ],
 )
 def test_what_is_wrong_is_said(family: Family, trouble: str) -> None:
-    found = status(replaced(family), [], "edge-1", NOW)
+    found = made(replaced(family), [])
 
     assert found.troubles == (trouble,)
     assert not found.ok
@@ -82,19 +87,19 @@ def test_what_is_wrong_is_said(family: Family, trouble: str) -> None:
 def test_a_container_that_nobody_expects_may_be_down() -> None:
     families = replaced(gauges(containers.RUNNING, [(("agent",), 0)]), gauges(containers.EXPECTED, [(("agent",), 0)]))
 
-    assert status(families, [], "edge-1", NOW).ok
+    assert made(families, []).ok
 
 
 def test_the_most_urgent_alert_comes_first() -> None:
     alerts = [alert("A", "warning"), alert("B", "critical"), alert("C", "error")]
-    found = status(healthy(), alerts, "edge-1", NOW)
+    found = made(healthy(), alerts)
 
     assert [one.name for one in found.alerts or ()] == ["B", "C", "A"]
     assert found.troubles == ("critical: B happened", "error: C happened", "warning: A happened")
 
 
 def test_without_alertmanager_nothing_is_known_to_be_well() -> None:
-    found = status(healthy(), None, "edge-1", NOW)
+    found = made(healthy(), None)
 
     assert found.alerts is None
     assert found.troubles == ("Alertmanager does not answer: what fires is not known",)
@@ -105,22 +110,22 @@ def printed(found: Status) -> str:
 
 
 def test_it_is_printed_in_words() -> None:
-    text = printed(status(healthy(), [alert("DiskSpaceLow", "warning")], "edge-1", NOW))
+    text = printed(made(healthy(), [alert("DiskSpaceLow", "warning")]))
 
     assert text.splitlines()[:2] == ["edge-1: needs attention", "  warning: DiskSpaceLow happened"]
     assert "100.0 GB free of 200.0 (50%)" in text
-    assert "last success 5 min ago" in text
+    assert "5 min ago (22:08:20Z)" in text
     assert "due in 2 h" in text
 
 
 def test_an_empty_device_is_printed_too() -> None:
-    assert printed(status([], [], "edge-1", NOW)) == "edge-1: all is well"
+    assert printed(made([], [])).splitlines()[0] == "edge-1: all is well"
 
 
 class Answer:
     def __init__(self, document: Status) -> None:
-        self.content = msgspec.json.encode(document)
-        self.text = self.content.decode()
+        self.status_code = 200
+        self.text = msgspec.json.encode(document).decode()
 
     def raise_for_status(self) -> None:
         return None
@@ -130,8 +135,8 @@ class Answer:
 def test_the_exit_code_says_whether_all_is_well(
     alerts: list[dict[str, Any]], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    document = status(healthy(), alerts, "edge-1", NOW)
-    monkeypatch.setattr(cli.requests, "get", lambda *args, **kwargs: Answer(document))
+    document = made(healthy(), alerts)
+    monkeypatch.setattr(_client.requests, "get", lambda *args, **kwargs: Answer(document))
 
     assert CliRunner().invoke(cli.command, ["--url", "http://127.0.0.1:1"]).exit_code == code
     result = CliRunner().invoke(cli.command, ["--url", "http://127.0.0.1:1", "--json"])
@@ -140,8 +145,8 @@ def test_the_exit_code_says_whether_all_is_well(
 
 def test_hostile_names_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = gauges(pipeline.STAGE_RUNNING, [(("\x1b[2J\x07\x9bscan",), 1)])
-    document = status(replaced(hostile), [], "edge-1", NOW)
-    monkeypatch.setattr(cli.requests, "get", lambda *args, **kwargs: Answer(document))
+    document = made(replaced(hostile), [])
+    monkeypatch.setattr(_client.requests, "get", lambda *args, **kwargs: Answer(document))
 
     output = CliRunner().invoke(cli.command, ["--url", "http://127.0.0.1:1"]).stdout
     assert "scan" in output

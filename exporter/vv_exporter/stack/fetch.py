@@ -1,7 +1,8 @@
 """Fetch the programs of the local stack and of the tests into a folder of our own; install nothing.
 
-`python -m vv_exporter.stack.fetch [--engine] [--rtsp]`; needs nothing but the standard library. Does nothing where all
-is there. Safe to run at the same time by several: the others wait. An interrupted run leaves nothing half done.
+`python -m vv_exporter.stack.fetch [--engine] [--rtsp] [--browser]`; needs nothing but the standard library. Does
+nothing where all is there. Safe to run at the same time by several: the others wait. An interrupted run leaves nothing
+half done.
 """
 
 import argparse
@@ -35,6 +36,7 @@ _RTSP_PACKAGES = (
     "gstreamer1.0-plugins-good",
     "gstreamer1.0-plugins-ugly",
 )
+_BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core")
 _PIP_PACKAGE = "python3-pip-whl"
 _PIP_WHEELS = "usr/share/python-wheels"
 _ENGINE_CLIENT = "docker-cli"  # a part of docker.io up to Debian 12, a package of its own since
@@ -109,6 +111,19 @@ def ensure_rtsp(folder: Path) -> None:
             raise FetchError(
                 f"GStreamer's RTSP server could not be fetched: {error}. Install {_names(_RTSP_PACKAGES)}"
             ) from error
+
+
+def ensure_browser(folder: Path) -> None:
+    """Have a Chromium without windows, which tests look at pages with. Raises `FetchError`."""
+    if tools.browser(folder) is not None:
+        return
+    with _only_one(folder), _workplace(folder) as work:
+        if tools.browser(folder) is not None:
+            return
+        try:
+            _fetch_browser(folder, work)
+        except (AptError, CommandError) as error:
+            raise FetchError(f"Chromium could not be fetched: {error}. Install {_names(_BROWSER_PACKAGES)}") from error
 
 
 def fetch_pip(folder: Path) -> Path:
@@ -216,6 +231,20 @@ def _fetch_rtsp(folder: Path, work: Path) -> None:
             raise AptError("what the archive has does not run on this machine")
 
 
+def _fetch_browser(folder: Path, work: Path) -> None:
+    with step("Fetching a Chromium without windows (about 100 MB, once)") as shown:
+        mirrors()
+        apt = Apt(work / "own")
+        apt.update(shown)
+        root, final = work / "browser", folder / "browser"
+        extract(apt.download_with_dependencies(_BROWSER_PACKAGES, shown), root, shown)
+        if final.exists():
+            shutil.rmtree(final)
+        root.rename(final)
+        if tools.browser(folder) is None:
+            raise AptError("what the archive has does not run on this machine")
+
+
 def _own_packages(wanted: Sequence[str], work: Path, shown: Step) -> list[Path]:
     """From the machine's own release, so that they fit its libraries."""
     mirrors()
@@ -283,6 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vv_exporter.stack.fetch", description=__doc__)
     parser.add_argument("--engine", action="store_true", help="a private Docker Engine with compose, too")
     parser.add_argument("--rtsp", action="store_true", help="an RTSP server for the tests, too")
+    parser.add_argument("--browser", action="store_true", help="a browser for the tests, too")
     parser.add_argument("--home", type=Path, default=tools.home(), help="the folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     wanted = [ensure_tools]
@@ -290,6 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted.append(ensure_engine)
     if options.rtsp:
         wanted.append(ensure_rtsp)
+    if options.browser:
+        wanted.append(ensure_browser)
     status = 0
     for ensure in wanted:
         try:

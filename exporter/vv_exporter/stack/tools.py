@@ -114,6 +114,42 @@ def missing_engine_programs(folder: Path | None = None) -> list[str]:
     return [name for name in ENGINE_PROGRAMS if shutil.which(name, path=path) is None]
 
 
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+def browser(folder: Path | None = None) -> Path | None:
+    """A Chromium that runs, fetched or on `PATH`, or None; it needs `browser_environment`."""
+    fetched = (folder or home()) / "browser/usr/lib/chromium/chromium-headless-shell"
+    on_path = (shutil.which(name) for name in BROWSERS)
+    for program in (fetched if fetched.exists() else None, *(Path(found) for found in on_path if found)):
+        if program is not None and _starts(program, browser_environment(folder)):
+            return program
+    return None
+
+
+def browser_environment(folder: Path | None = None) -> dict[str, str]:
+    """The environment in which the fetched browser finds its libraries and fonts."""
+    triplet = sysconfig.get_config_var("MULTIARCH") or ""
+    root = (folder or home()) / "browser"
+    libraries = [root / part / triplet for part in ("usr/lib", "lib")]
+    libraries.append(libraries[0] / "pulseaudio")
+    present = os.pathsep.join(str(library) for library in libraries if library.is_dir())
+    environment = {**os.environ, "XDG_DATA_HOME": str(root / "usr/share")}
+    if present:
+        environment["LD_LIBRARY_PATH"] = present
+    if (root / "etc/fonts").is_dir():
+        environment["FONTCONFIG_PATH"] = str(root / "etc/fonts")
+    return environment
+
+
+def _starts(program: Path, environment: dict[str, str]) -> bool:
+    try:
+        done = subprocess.run([program, "--version"], env=environment, capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
 _RTSP_IMPORTS = """
 import gi
 gi.require_version("Gst", "1.0")

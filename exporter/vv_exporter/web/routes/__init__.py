@@ -5,21 +5,24 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from werkzeug import Response
 
 from vv_exporter.collectors import Context
 from vv_exporter.guard import Guarded
+from vv_exporter.status import Past
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What pages are made from. `checks` are guarded parts of which each must answer for the exporter to be ready."""
+    """What pages are made from. `checks` are guarded parts of which each must answer for the exporter to be ready;
+    `past` tells what is recent."""
 
     context: Context
     guarded: Sequence[Guarded]
     checks: Sequence[Guarded]
+    past: Past = field(default_factory=Past)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,75 @@
+"""`vv timeline`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import msgspec
+
+from vv_exporter._clock import isoformat
+from vv_exporter.cli._client import COLOURS, AskError, ask
+from vv_exporter.openalerts import SEVERITIES
+from vv_exporter.timeline import Moment
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What `GET /api/v1/timeline` answers. `older`: where the moments before these begin, "" if there are none."""
+
+    time: float
+    moments: tuple[Moment, ...]
+    older: str
+
+
+@click.command("timeline")
+@click.option("--since", default="1h", show_default=True, help="How far back: 30m, 12h, 7d, or a time (RFC 3339).")
+@click.option("--until", default="", help="Up to when, in the same forms.")
+@click.option("--severity", type=click.Choice(SEVERITIES), help="The least severity.")
+@click.option("--component", default="", help="Part of a component's name.")
+@click.option("--video", default="", help="Part of a video's name, or the beginning of its hash.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=200, show_default=True, help="At most so many, the newest."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the document that GET /api/v1/timeline gives.")
+@click.option("--url", help="The exporter's address; default: 127.0.0.1 and VV_EXPORTER_PORT.")
+def command(
+    since: str,
+    until: str,
+    severity: str | None,
+    component: str,
+    video: str,
+    limit: int,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    """Show what happened, in order: failures, crashes, overruns, containers, DVRs, alerts and notifications.
+
+    The exit code is 1 when the exporter does not answer, 2 when it does not understand what is asked for.
+    """
+    asked = {"since": since, "until": until, "severity": severity or "", "component": component, "video": video}
+    try:
+        document, text = ask(url, "/api/v1/timeline", {**asked, "limit": str(limit)}, Document)
+    except AskError as error:
+        click.echo(f"vv: {error}", err=True)
+        sys.exit(2 if error.__cause__ is None else 1)
+    if as_json:
+        click.echo(text)
+        return
+    for line in lines(document):
+        click.echo(line)
+
+
+def lines(document: Document) -> list[str]:
+    """The moments as people read them, the newest last."""
+    shown = ["… older ones are left out (--limit)"] if document.older else []
+    for moment in reversed(document.moments):
+        shown += _moment(moment)
+    return shown or ["nothing to tell"]
+
+
+def _moment(moment: Moment) -> list[str]:
+    severity = click.style(f"{moment.severity:8}", fg=COLOURS.get(moment.severity))
+    component = f"  [{moment.component}]" if moment.component else ""
+    video = f"video {moment.video}" + (f", SHA-256 {moment.video_sha256}" if moment.video_sha256 else "")
+    below = [*([video] if moment.video else []), *moment.details.splitlines()]
+    return [f"{isoformat(moment.time)}  {severity}  {moment.title}{component}", *(f"    {line}" for line in below)]

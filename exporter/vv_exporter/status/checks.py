@@ -1,0 +1,66 @@
+"""What the pipeline checks: JSON against its schemas, and signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
+from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
+from vv_exporter.status.series import Series
+from vv_exporter.status.table import Cell, Table, when
+
+RECENT = 3600.0  # seconds for which a failure is shown as one
+
+
+class Check(msgspec.Struct, frozen=True):
+    """A schema, or signing or verifying, of a component; `last_failure` in Unix seconds."""
+
+    name: str
+    component: str
+    passed: int
+    failed: int
+    last_failure: float | None
+    error: str
+
+
+def read(series: Series) -> Iterator[Check]:
+    """All checks."""
+    for metric, label, prefix, good in (
+        (SCHEMA_VALIDATIONS, "schema", "schema", "valid"),
+        (HMAC_OPERATIONS, "operation", "hmac", "ok"),
+    ):
+        counts: dict[tuple[str, str], list[int]] = {}
+        for labels, value in series.all(metric):
+            pair = counts.setdefault((labels[label], labels["component"]), [0, 0])
+            pair[labels["result"] != good] += int(value)
+        for (what, component), (passed, failed) in sorted(counts.items()):
+            kind = f"{prefix}:{what}"
+            yield Check(
+                name=f"{prefix} {what}",
+                component=component,
+                passed=passed,
+                failed=failed,
+                last_failure=series.one(LAST_FAILURE, component=component, kind=kind),
+                error=series.text(LAST_FAILURE_INFO, "error", component=component, kind=kind),
+            )
+
+
+def table(checks: Sequence[Check], now: float) -> Table:
+    """For people; those that failed last first."""
+    ordered = sorted(checks, key=lambda one: (-(one.last_failure or 0.0), one.name, one.component))
+    columns = ("Check", "Component", "Passed", "Failed", "Last failure")
+    return Table("security", "Schemas and signatures", columns, [_row(one, now) for one in ordered])
+
+
+def _row(one: Check, now: float) -> tuple[Cell, ...]:
+    recent = one.last_failure is not None and now - one.last_failure < RECENT
+    last = Cell("–", "muted") if one.last_failure is None else when(one.last_failure, now)
+    return (
+        Cell(one.name),
+        Cell(one.component),
+        Cell(str(one.passed)),
+        Cell(str(one.failed), "bad" if recent else "" if one.failed else "muted"),
+        last._replace(note=one.error or last.note),
+    )

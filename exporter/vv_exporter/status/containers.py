@@ -1,0 +1,112 @@
+"""Containers, and what the self-monitor does about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from vv_exporter.metrics.containers import DOCKER_UP, EXPECTED, HEALTH, INFO, LAST_EXIT_CODE, RESTARTS, RUNNING, STATE
+from vv_exporter.status.series import Labels, Series
+from vv_exporter.status.table import Cell, Level, Table
+
+
+class Container(msgspec.Struct, frozen=True):
+    """A container; `state` is Docker's, `health` is empty where it has no health check.
+
+    Of one that the self-monitor takes care of also how many of `budget` restarts it has used, and whether it gave up.
+    """
+
+    name: str
+    state: str
+    health: str
+    expected: bool
+    running: bool
+    restarts: int
+    restarts_by_cause: dict[str, int] = msgspec.field(default_factory=dict)
+    essential: bool = False
+    exit_code: int | None = None
+    budget: int | None = None
+    budget_used: int = 0
+    gave_up: bool = False
+
+
+def read(series: Series) -> Iterator[Container]:
+    """All containers."""
+    states, health, restarts = series.by(STATE, "name"), series.by(HEALTH, "name"), series.by(RESTARTS, "name")
+    info, expected = series.by(INFO, "name"), series.by(EXPECTED, "name")
+    codes = series.by(LAST_EXIT_CODE, "name")
+    budget = series.by("vv_self_monitor_max_restarts", "name")
+    used, gave_up = (
+        series.by("vv_self_monitor_restarts_in_window", "name"),
+        series.by("vv_self_monitor_gave_up", "name"),
+    )
+    for name, running in sorted(series.by(RUNNING, "name").items()):
+        causes = {labels["cause"]: int(value) for labels, value in restarts.get(name, ()) if value}
+        yield Container(
+            name=name,
+            state=next((labels["state"] for labels, value in states.get(name, ()) if value), "gone"),
+            health=next((labels["status"] for labels, value in health.get(name, ()) if value), ""),
+            expected=_first(expected, name) == 1,
+            running=running[0][1] == 1,
+            restarts=sum(causes.values()),
+            restarts_by_cause=causes,
+            essential=any(labels["essential"] == "true" for labels, _ in info.get(name, ())),
+            exit_code=None if name not in codes else int(codes[name][0][1]),
+            budget=None if name not in budget else int(budget[name][0][1]),
+            budget_used=int(_first(used, name) or 0),
+            gave_up=_first(gave_up, name) == 1,
+        )
+
+
+def _first(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> float | None:
+    return samples[name][0][1] if name in samples else None
+
+
+def engine_up(series: Series) -> bool | None:
+    """Whether the Docker Engine answers; None where there is none."""
+    value = series.one(DOCKER_UP)
+    return None if value is None else value == 1
+
+
+def troubles(containers: Sequence[Container], up: bool | None) -> Iterator[str]:
+    """What is wrong with containers."""
+    if up is False:
+        yield "the Docker Engine does not answer: containers are shown as they were last known"
+    yield from (f"container {one.name} is not running" for one in containers if one.expected and not one.running)
+    yield from (f"container {one.name} is unhealthy" for one in containers if one.health == "unhealthy")
+    yield from (f"the self-monitor gave up on container {one.name}" for one in containers if one.gave_up)
+
+
+def table(containers: Sequence[Container], up: bool | None) -> Table:
+    """For people; those with trouble first."""
+    ordered = sorted(containers, key=lambda one: (not one.gave_up, not _bad(one), -one.restarts, one.name))
+    title = "Containers" if up is not False else "Containers, as last known"
+    columns: Sequence[str] = ("Container", "State", "Health", "Restarts", "Self-monitor")
+    rows: list[Sequence[Cell]] = [_row(one) for one in ordered]
+    if not any(one.budget is not None or one.gave_up for one in containers):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Table("containers", title, columns, rows)
+
+
+def _bad(one: Container) -> bool:
+    return (one.expected and not one.running) or one.health == "unhealthy"
+
+
+def _row(one: Container) -> tuple[Cell, ...]:
+    ended = f"exit code {one.exit_code}" if not one.running and one.exit_code is not None else ""
+    expectation = "" if one.expected else "not expected"
+    state = Cell(
+        one.state, "bad" if one.expected and not one.running else "", note=", ".join(filter(None, (ended, expectation)))
+    )
+    levels: dict[str, Level] = {"unhealthy": "bad", "healthy": "good", "": "muted"}
+    health = Cell(one.health or "–", levels.get(one.health, ""))
+    causes = ", ".join(f"{count} {cause}" for cause, count in one.restarts_by_cause.items())
+    restarts = Cell(f"{one.restarts} restarts", "" if one.restarts else "muted", note=causes)
+    if one.gave_up:
+        monitor = Cell("gave up", "bad", note=f"vv containers resume {one.name}")
+    elif one.budget is None:
+        monitor = Cell("–", "muted")
+    else:
+        monitor = Cell(f"{one.budget_used} of {one.budget} restarts used", "warning" if one.budget_used else "")
+    return Cell(one.name, note="essential" if one.essential else ""), state, health, restarts, monitor

@@ -1,0 +1,63 @@
+"""DVRs, as the agent and the exporter's own probe see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from vv_exporter.metrics.dvr import DVR_CONSECUTIVE_FAILURES, DVR_DOWN_SINCE, DVR_LAST_FRAME, DVR_LAST_RESULT, DVR_UP
+from vv_exporter.metrics.thresholds import DVR_FAILURES
+from vv_exporter.status.series import Series
+from vv_exporter.status.table import Cell, Table, when
+
+
+class Dvr(msgspec.Struct, frozen=True):
+    """A DVR from one source. Times are Unix seconds. `unreachable`: it failed as often as that counts."""
+
+    name: str
+    source: str
+    up: bool
+    result: str
+    failures: int
+    down_since: float | None
+    last_frame: float | None
+    unreachable: bool = False
+
+
+def read(series: Series) -> Iterator[Dvr]:
+    """All DVRs, from each source that knows of them."""
+    enough = series.one(DVR_FAILURES) or 1
+    for labels, up in series.all(DVR_UP):
+        dvr, source = labels["dvr"], labels["source"]
+        failures = int(series.one(DVR_CONSECUTIVE_FAILURES, dvr=dvr, source=source) or 0)
+        yield Dvr(
+            name=dvr,
+            source=source,
+            up=up == 1,
+            result=series.text(DVR_LAST_RESULT, "result", dvr=dvr, source=source),
+            failures=failures,
+            down_since=series.one(DVR_DOWN_SINCE, dvr=dvr, source=source) or None,
+            last_frame=series.one(DVR_LAST_FRAME, dvr=dvr) or None,
+            unreachable=up != 1 and failures >= enough,
+        )
+
+
+def troubles(dvrs: Sequence[Dvr]) -> Iterator[str]:
+    """What is wrong with DVRs."""
+    down = (one for one in dvrs if one.unreachable)
+    yield from (f"DVR {one.name} gives no stream ({one.result}), says the {one.source}" for one in down)
+
+
+def table(dvrs: Sequence[Dvr], now: float) -> Table:
+    """For people; those that are down first."""
+    ordered = sorted(dvrs, key=lambda one: (one.up, one.name, one.source))
+    columns = ("DVR", "Seen by", "State", "Since", "Last frame")
+    return Table("dvrs", "DVRs", columns, [_row(one, now) for one in ordered])
+
+
+def _row(one: Dvr, now: float) -> tuple[Cell, ...]:
+    failures = f"{one.failures} failed attempts in a row" if one.failures else ""
+    state = Cell("up", "good") if one.up else Cell(f"down: {one.result}", "bad", note=failures)
+    since = when(one.down_since, now) if one.down_since else Cell("–", "muted")
+    return Cell(one.name), Cell(one.source), state, since, when(one.last_frame, now)

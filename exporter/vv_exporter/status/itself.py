@@ -1,0 +1,79 @@
+"""The exporter itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from vv_exporter.metrics.exporter import (
+    BUILD_INFO,
+    COLLECTOR_SUCCESS,
+    EVENT_BACKLOG,
+    EVENT_LAG,
+    EVENTS,
+    EVENTS_DROPPED,
+    EVENTS_REJECTED,
+    SERIES_LIMITED,
+)
+from vv_exporter.status.series import Series
+from vv_exporter.status.table import Cell, Table, size, span, when
+
+SLOW = 10.0  # seconds of lag that are worth a colour
+
+
+class Itself(msgspec.Struct, frozen=True):
+    """The exporter. `lag` in seconds; `memory`, `backlog` in bytes; `started` in Unix seconds."""
+
+    version: str
+    started: float | None
+    memory: float
+    events: int
+    rejected: int
+    dropped: int
+    limited: int
+    lag: float
+    backlog: float
+    collectors: int
+
+
+def read(series: Series) -> Itself:
+    """Its state."""
+    return Itself(
+        version=series.text(BUILD_INFO, "version"),
+        started=series.one("process_start_time_seconds"),
+        memory=series.one("process_resident_memory_bytes") or 0.0,
+        events=series.sum(EVENTS),
+        rejected=series.sum(EVENTS_REJECTED),
+        dropped=series.sum(EVENTS_DROPPED),
+        limited=series.sum(SERIES_LIMITED),
+        lag=series.one(EVENT_LAG) or 0.0,
+        backlog=series.one(EVENT_BACKLOG) or 0.0,
+        collectors=len(series.all(COLLECTOR_SUCCESS)),
+    )
+
+
+def failing(series: Series) -> Iterator[str]:
+    """Collectors that did not answer, or not well."""
+    return (labels["collector"] for labels, value in series.all(COLLECTOR_SUCCESS) if value != 1)
+
+
+def table(itself: Itself, failing_collectors: tuple[str, ...], now: float) -> Table:
+    """For people."""
+    lost = [f"{itself.rejected} could not be used" if itself.rejected else ""]
+    lost += [f"{itself.dropped} were lost" if itself.dropped else ""]
+    lost += [f"{itself.limited} updates were over a limit" if itself.limited else ""]
+    note = ", ".join(filter(None, lost))
+    good = itself.collectors - len(failing_collectors)
+    collectors = Cell(f"{good} of {itself.collectors} answer")
+    if failing_collectors:
+        collectors = Cell(collectors.text, "bad", note=f"failing: {', '.join(failing_collectors)}; see app.log")
+    waiting = f"{size(itself.backlog)} wait" if itself.backlog else ""
+    rows = [
+        (Cell("version"), Cell(itself.version or "–", note=size(itself.memory) if itself.memory else "")),
+        (Cell("started"), when(itself.started, now)),
+        (Cell("collectors"), collectors),
+        (Cell("events counted"), Cell(str(itself.events), "warning" if note else "", note=note)),
+        (Cell("behind by"), Cell(span(itself.lag), "warning" if itself.lag > SLOW else "", note=waiting)),
+    ]
+    return Table("exporter", "The exporter itself", ("Exporter", "Now"), rows)

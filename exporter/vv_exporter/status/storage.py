@@ -1,0 +1,155 @@
+"""File systems, and the videos on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from vv_exporter.metrics.storage import FREE, INGEST_PAUSED, PROBE_SUCCESS, READONLY, SIZE
+from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO
+from vv_exporter.metrics.videos import BACKLOG_OLDEST, BACKLOG_VIDEOS, QUARANTINE_BYTES, QUARANTINE_FILES
+from vv_exporter.status.series import Series
+from vv_exporter.status.table import Cell, Level, Table, ago, size, span
+
+
+class Disk(msgspec.Struct, frozen=True):
+    """A file system; sizes in bytes. `readable`: its last probe succeeded.
+
+    `low` is the severity of the threshold that it is under, if any. `grew` is what it filled (negative: freed) in the
+    last `grew_in` seconds, `full_in` when it is full if that goes on, in seconds.
+    """
+
+    role: str
+    path: str
+    size: float
+    free: float
+    readable: bool
+    read_only: bool = False
+    low: str = ""
+    grew: float = 0.0
+    grew_in: float = 0.0
+    full_in: float | None = None
+
+
+class Videos(msgspec.Struct, frozen=True):
+    """Files that wait in input/, and those in corrupted/."""
+
+    waiting: int | None
+    oldest: float | None
+    quarantined: int | None
+    quarantined_bytes: float
+    ingest_paused: bool
+
+
+Past = Sequence[tuple[float, Mapping[str, float]]]
+"""How much was free by role at earlier times, oldest first."""
+_TREND_AFTER = 300.0  # seconds before which a trend says nothing
+
+
+def free(series: Series) -> dict[str, float]:
+    """How much is free now, by role."""
+    return {labels["role"]: value for labels, value in series.all(FREE)}
+
+
+def read(series: Series, now: float, past: Past) -> Iterator[Disk]:
+    """All file systems."""
+    for labels, success in series.all(PROBE_SUCCESS):
+        whole, left = series.one(SIZE, **labels), series.one(FREE, **labels)
+        disk = Disk(
+            labels["role"],
+            labels["path"],
+            whole or 0.0,
+            left or 0.0,
+            success == 1,
+            read_only=series.one(READONLY, **labels) == 1,
+        )
+        if whole and left is not None:
+            low = next((level for level in ("critical", "warning") if _under(series, disk, level)), "")
+            disk = _with_trend(msgspec.structs.replace(disk, low=low), now, past)
+        yield disk
+
+
+def _under(series: Series, disk: Disk, severity: str) -> bool:
+    ratio = series.one(FREE_RATIO, role=disk.role, severity=severity)
+    count = series.one(FREE_BYTES, role=disk.role, severity=severity)
+    return (ratio is not None and disk.free / disk.size < ratio) or (count is not None and disk.free < count)
+
+
+def _with_trend(disk: Disk, now: float, past: Past) -> Disk:
+    first = next(((time, left[disk.role]) for time, left in past if disk.role in left), None)
+    if first is None or now - first[0] < _TREND_AFTER:
+        return disk
+    took, grew = now - first[0], first[1] - disk.free
+    full = disk.free * took / grew if grew > 0 else None
+    return msgspec.structs.replace(disk, grew=grew, grew_in=took, full_in=full)
+
+
+def read_videos(series: Series) -> Videos | None:
+    """None where no folder of videos is watched."""
+    waiting, quarantined = series.one(BACKLOG_VIDEOS), series.one(QUARANTINE_FILES)
+    paused = series.one(INGEST_PAUSED)
+    if waiting is None and quarantined is None and paused is None:
+        return None
+    return Videos(
+        waiting=None if waiting is None else int(waiting),
+        oldest=series.one(BACKLOG_OLDEST) or None,
+        quarantined=None if quarantined is None else int(quarantined),
+        quarantined_bytes=series.one(QUARANTINE_BYTES) or 0.0,
+        ingest_paused=paused == 1,
+    )
+
+
+def troubles(disks: Sequence[Disk], videos: Videos | None) -> Iterator[str]:
+    """What is wrong with storage."""
+    yield from (f"{disk.path} cannot be used" for disk in disks if not disk.readable)
+    yield from (f"{disk.path} is read-only" for disk in disks if disk.readable and disk.read_only and _written(disk))
+    if videos is not None and videos.ingest_paused:
+        yield "ingestion is paused: the video storage is critically full"
+
+
+def _written(disk: Disk) -> bool:
+    return disk.role == "video_storage"
+
+
+def table(disks: Sequence[Disk]) -> Table:
+    """For people."""
+    return Table("storage", "Storage", ("Storage", "Path", "Free", "Trend"), [_row(disk) for disk in disks])
+
+
+def _row(disk: Disk) -> tuple[Cell, ...]:
+    name = Cell(disk.role.replace("_", " "))
+    if not disk.readable or not disk.size:
+        return name, Cell(disk.path), Cell("cannot be used", "bad"), Cell("–", "muted")
+    levels: dict[str, Level] = {"critical": "bad", "warning": "warning"}
+    words = f"{disk.free / 1e9:.1f} GB free of {disk.size / 1e9:.1f} ({disk.free / disk.size:.0%})"
+    note = "read-only" if disk.read_only else {"critical": "critically low", "warning": "low"}.get(disk.low, "")
+    left = Cell(words, levels.get(disk.low, ""), note=note, share=1 - disk.free / disk.size)
+    return name, Cell(disk.path), left, _trend(disk)
+
+
+def _trend(disk: Disk) -> Cell:
+    if not disk.grew_in:
+        return Cell("–", "muted")
+    if abs(disk.grew) < 1e6:
+        return Cell(f"steady for {span(disk.grew_in)}")
+    word = "filled" if disk.grew > 0 else "freed"
+    note = (
+        f"full in {span(disk.full_in)} at this rate" if disk.full_in is not None and disk.full_in < 30 * 86400 else ""
+    )
+    soon = disk.full_in is not None and disk.full_in < 86400
+    return Cell(f"{size(abs(disk.grew))} {word} in {span(disk.grew_in)}", "warning" if soon else "", note=note)
+
+
+def videos_table(videos: Videos | None, now: float) -> Table:
+    """For people; without rows where there is nothing to tell."""
+    rows = []
+    if videos is not None and videos.waiting is not None:
+        since = f"oldest {ago(videos.oldest, now)}" if videos.oldest and videos.waiting else ""
+        rows.append((Cell("waiting in input/"), Cell(f"{videos.waiting} videos", note=since)))
+    if videos is not None and videos.quarantined is not None:
+        level: Level = "warning" if videos.quarantined else ""
+        rows.append((Cell("in corrupted/"), Cell(f"{videos.quarantined} files", level, size(videos.quarantined_bytes))))
+    if videos is not None and videos.ingest_paused:
+        rows.append((Cell("ingestion"), Cell("paused: the disk is critically full", "bad")))
+    return Table("videos", "Videos", ("Videos", "Now"), rows)

@@ -1,0 +1,83 @@
+"""A section of the status as a table, which the page draws and the terminal prints: so the two say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from vv_exporter._clock import isoformat
+
+Level = Literal["", "good", "warning", "bad", "muted"]
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+class Bar(NamedTuple):
+    """One bar of a plot: the whole height (0 to 1) and how much of it is bad."""
+
+    height: float
+    bad: float = 0.0
+
+
+class Cell(NamedTuple):
+    """What stands in a cell. `note` is of less weight; `share` (0 to 1) is drawn as a bar, `plot` as several."""
+
+    text: str
+    level: Level = ""
+    note: str = ""
+    share: float | None = None
+    plot: Sequence[Bar] = ()
+    plot_title: str = ""
+
+
+class Table(NamedTuple):
+    """A section. The first cell of a row is its name. `more` rows were left out."""
+
+    id: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    more: int = 0
+
+    def cut(self, limit: int) -> Table:
+        """At most so many rows: the first."""
+        if len(self.rows) <= limit:
+            return self
+        return self._replace(rows=self.rows[:limit], more=self.more + len(self.rows) - limit)
+
+
+def ago(moment: float | None, now: float) -> str:
+    """How long ago a time is; `never` for none."""
+    return "never" if not moment else f"{span(now - moment)} ago"
+
+
+def when(moment: float | None, now: float, level: Level = "") -> Cell:
+    """A time, with how long ago it is."""
+    if not moment:
+        return Cell("never", "muted")
+    text = isoformat(moment)
+    note = text[11:] if text[:10] == isoformat(now)[:10] else f"{text[:10]} {text[11:16]}Z"
+    return Cell(ago(moment, now), level, note)
+
+
+def span(seconds: float) -> str:
+    """A duration in one unit."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    if 0 < seconds < 10:
+        return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def size(count: float) -> str:
+    """Bytes in the decimal unit that fits."""
+    for power, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if abs(count) >= power:
+            return f"{count / power:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def plotted(bars: Sequence[Bar]) -> str:
+    """A plot in one line of text."""
+    top = len(BLOCKS) - 1
+    return "".join(" " if bar.height <= 0 else BLOCKS[round(min(bar.height, 1.0) * top)] for bar in bars)

@@ -1,0 +1,112 @@
+"""What all pages have in common: templates that escape everything, and headers that let nothing else run.
+
+Style and script stand in the page itself, so that it is one answer and works without any other; the Content Security
+Policy admits just these two, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jinja2
+from markupsafe import Markup
+from prometheus_client.exposition import gzip_accepted
+from werkzeug import Request, Response
+
+from vv_exporter import __version__
+from vv_exporter._clock import isoformat
+from vv_exporter.status.table import Bar, ago
+from vv_exporter.timeline import clean
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def page(request: Request, template: str, **values: Any) -> Response:
+    """The template as a page."""
+    style, script = _inline("style.css"), _inline("page.js")
+    text = _environment().get_template(template).render(style=style, script=script, version=__version__, **values)
+    body = text.encode("utf-8", "replace")
+    response = Response(body, content_type="text/html; charset=utf-8")
+    response.headers.update(
+        {
+            "Content-Security-Policy": _policy(style, script),
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "Vary": "Accept-Encoding",
+        }
+    )
+    if gzip_accepted(request.headers.get("Accept-Encoding", "")):
+        response.set_data(gzip.compress(body, compresslevel=3))
+        response.content_encoding = "gzip"
+    return response
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters |= {"utc": isoformat, "ago": ago, "link": link, "plot": plot, "steps": steps, "anchor": anchor}
+    return environment
+
+
+@cache
+def _inline(name: str) -> Markup:
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
+
+
+@cache
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _shown(value: object) -> object:
+    # Names come from elsewhere: what HTML forbids, and what cannot be encoded, is replaced.
+    return clean(value).encode("utf-8", "replace").decode() if type(value) is str else value
+
+
+def link(address: str) -> str:
+    """The address if a browser may follow it, else nothing: anybody can send an alert with a `javascript:` one."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return address if parts.scheme in ("http", "https") and parts.hostname else ""
+
+
+def steps(text: str) -> list[list[str]]:
+    """The lines without their numbers, each as plain text and `code` in turn."""
+    lines = (re.sub(r"^(\d{1,2}[.)]|[-*•])\s+", "", line.strip()) for line in text.splitlines() if line.strip())
+    return [line.split("`") if line.count("`") % 2 == 0 else [line] for line in lines]
+
+
+def anchor(*parts: object) -> str:
+    """An id for an element that stays the same from one page to the next, whatever is in `parts`."""
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:10]
+
+
+def plot(bars: list[Bar], which: str) -> str:
+    """The path of the bars (`all`, or the `bad` part of each) in a field 16 high, each bar 4 wide and 1 apart."""
+    heights = [(bar.height if which == "all" else bar.bad) for bar in bars]
+    return "".join(f"M{5 * at} 16v-{16 * height:.1f}h4V16z" for at, height in enumerate(heights) if height > 0)

@@ -1,0 +1,41 @@
+"""The status, made for a request: the same one for the page, the API and the terminal."""
+
+from __future__ import annotations
+
+import threading
+
+from vv_exporter.guard import gather
+from vv_exporter.notifications import LAST
+from vv_exporter.relay.alertmanager import Alertmanager
+from vv_exporter.render.channels import all_channels
+from vv_exporter.status import Known, Status, status
+from vv_exporter.web.firing import Firing
+from vv_exporter.web.routes import Site
+
+FRESH = 0.5  # seconds for which a status is not made again, however many ask
+
+
+class Report:
+    """Makes the status of a device."""
+
+    def __init__(self, site: Site) -> None:
+        context = site.context
+        self._site = site
+        self._firing = Firing(Alertmanager(context.settings.alertmanager).alerts, context.clock, context.monotonic)
+        self._channels = [one.title for one in all_channels() if one.needs and one.configured(context.settings)]
+        self._lock = threading.Lock()
+        self._made: tuple[float, Status] | None = None
+
+    def status(self, patience: float) -> Status:
+        """The status; waits `patience` seconds at most for Alertmanager."""
+        context = self._site.context
+        with self._lock:
+            if self._made is not None and context.monotonic() - self._made[0] < FRESH:
+                return self._made[1]
+            firing = self._firing.get(patience)
+            last = context.store.document(LAST, "")
+            known = Known(firing.alerts, firing.time, self._channels, last.time if last else None)
+            families = gather(self._site.guarded)
+            made = status(families, known, context.settings.device_id, context.clock(), self._site.past)
+            self._made = context.monotonic(), made
+            return made
