@@ -124,6 +124,19 @@ class TestFetching:
         assert "prometheus ≥ 3.5" in line
         assert "on PATH" in line
 
+    def test_one_line_tells_that_the_rtsp_server_is_missing_too(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for tool in tools.TOOLS:
+            program(tmp_path / "bin" / tool.name, "there")
+        monkeypatch.setenv("PATH", "/nowhere")
+        monkeypatch.setattr(tools, "rtsp_command", lambda _: ["/nowhere/python3"])
+
+        assert fetch.main(["--rtsp", "--home", str(tmp_path)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("GStreamer's RTSP server could not be fetched: this is no Debian machine")
+        assert "Install gir1.2-gst-rtsp-server-1.0, python3-gi" in line
+
     def test_what_a_killed_run_left_is_swept(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PATH", "/nowhere")
         left = tmp_path / "fetching-killed"
