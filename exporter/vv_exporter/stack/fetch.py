@@ -218,12 +218,13 @@ def _fetch_engine(wanted: Sequence[str], folder: Path, work: Path) -> None:
 
 
 def _fetch_rtsp(folder: Path, work: Path) -> None:
-    with step("Fetching GStreamer's RTSP server (about 70 MB, once)") as shown:
+    with step("Fetching GStreamer's RTSP server for the tests (up to 170 MB, once)") as shown:
         mirrors()
         apt = Apt(work / "own")
         apt.update(shown)
         root, final = work / "rtsp", folder / "rtsp"
         extract(apt.download_with_dependencies(_RTSP_PACKAGES, shown), root, shown)
+        shutil.rmtree(root / "usr" / "share", ignore_errors=True)  # documentation, icons, translations
         if final.exists():
             shutil.rmtree(final)
         root.rename(final)
