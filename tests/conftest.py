@@ -3,15 +3,17 @@
 
 import os
 from collections.abc import Generator, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import docker
 import pytest
 
 from tests.support import engine as engines
-from tests.support.browser import Browser, launched
 from tests.support.servers import Programs
 from vv_exporter.stack import tools
+
+if TYPE_CHECKING:
+    from tests.support.browser import Browser
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
@@ -48,9 +50,11 @@ def programs() -> Programs:
     return Programs(**{name: path for name, path in paths.items() if path is not None})
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
     """A Chromium without windows. Mark the test `browser`."""
+    from tests.support.browser import launched  # takes a third of a second, and few tests need it
+
     program = tools.browser()
     if program is None:
         pytest.skip("there is no Chromium: `make tools` fetches one")

@@ -33,6 +33,7 @@ MAX_DETAILS = 1500
 MAX_NAME = 300
 AROUND = 900.0  # seconds before and after a moment that are shown around it
 _CHUNK = 500
+_LAST = 2**62  # beyond all ids of one time
 
 # Control characters, which neither terminals nor HTML can show; lines stay lines.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -118,7 +119,7 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
     found: list[Moment] = []
     if before is None:
         found += [one for one in _left_out(store) if _within(one.time, wanted) and wanted.admits(one)]
-    cursor = before or (wanted.until or float("inf"), 2**62)
+    cursor = before or (wanted.until or float("inf"), _LAST)
     decoder = msgspec.json.Decoder(Entry)
     while True:
         rows = store.raw_history(HISTORY, wanted.since, cursor, _CHUNK)
@@ -204,7 +205,7 @@ def _left_out(store: Store) -> Iterator[Moment]:
     """What was left out and not told yet."""
     for key, rate in store.docs(RATES).items():
         if rate.skipped:
-            yield _moment(_remainder(key, rate), rate.at, 0)
+            yield _moment(_remainder(key, rate), rate.at, _LAST)
 
 
 def _moment(entry: Entry, time: float, id_: int) -> Moment:
