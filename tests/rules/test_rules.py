@@ -91,7 +91,8 @@ def test_each_alert_is_proven_not_to_fire_without_cause() -> None:
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
-    assert {path.stem for path in RUNBOOKS} == NAMES
+    # VVEvent has no rule: scripts raise it with send_alert.
+    assert {path.stem for path in RUNBOOKS} == NAMES | {"VVEvent"}
 
 
 @pytest.mark.parametrize("runbook", RUNBOOKS, ids=lambda path: path.stem)
