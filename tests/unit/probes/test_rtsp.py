@@ -92,7 +92,7 @@ class TestARealServer:
 
     def test_no_session_is_left_behind(self, server: RtspServer) -> None:
         assert [ask(server.port, timeout=10).result for _ in range(5)] == ["ok"] * 5
-        assert server.sessions() == 0
+        wait_until(lambda: server.sessions() == 0, 10, what="the end of the last session")
 
     def test_many_at_once(self, server: RtspServer) -> None:
         answers: list[Answer] = []
