@@ -5,27 +5,21 @@ With ``healthy`` as argument nothing is broken.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
-import subprocess
 import sys
 import textwrap
 import threading
 import time
-from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
-from faults import FAULTS, Fault, Maker, missed_job
+from device import Pipeline
+from faults import TOUR, Fault, missed_job
 from make_videos import any_scenes, make_clip
 from notices import AppLog, Notice, parse
-from storage import folder
 
-from vv_core.jobs import heartbeat
-
-HERE = Path(__file__).parent
 PAUSE = 3.0
 LOOK = 0.03
 KEEP_DAYS = "0.01"
@@ -35,69 +29,41 @@ class Stopped(Exception):  # noqa: N818 - not an error
     """Somebody asked for the end."""
 
 
-class Pipeline(threading.Thread):
-    """Stands in for agent_dvr and for cron: a new video every few seconds, and the jobs that take care of it."""
+class Camera(threading.Thread):
+    """A new video every few seconds, and cron, which runs the jobs that take care of it."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        super().__init__(name="pipeline")
+    def __init__(self, pipeline: Pipeline, stop: threading.Event) -> None:
+        super().__init__(name="camera", daemon=True)
+        self._pipeline = pipeline
         self._stop_asked = stop
-        self._numbers = count(1)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.runs_log_exporter = False
+        self.exports = False
 
     def run(self) -> None:
-        """Work until the end is asked for."""
+        """Go on until the end is asked for."""
         while not self._stop_asked.wait(PAUSE):
-            self.deliver("front-door", lambda path: make_clip(path, any_scenes()))
-            self._script("orchestrator.py")
-            self._script("cleanup_old_files.py", KEEP_DAYS)
-            if self.runs_log_exporter:
-                heartbeat("log_exporter", component="log_exporter.py")
-
-    def deliver(self, camera: str, make: Maker) -> str:
-        """Put a new video into ``input/``, whole at once; returns its name."""
-        name = f"{camera}-{next(self._numbers)}.mp4"
-        part = folder("input") / f"{name}.part"
-        make(part)
-        part.rename(part.with_suffix(""))
-        return name
-
-    def end(self) -> None:
-        """Let nothing be left running, not even a stage that was stopped."""
-        self._stop_asked.set()
-        self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)
-        self.join(5)
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        process = self._process
-        if process is not None and process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-
-    def _script(self, name: str, *arguments: str) -> None:
-        # A group of its own: should this process be killed, the kernel wakes and ends the members that are stopped.
-        if not self._stop_asked.is_set():
-            self._process = subprocess.Popen([sys.executable, HERE / name, *arguments], process_group=0)
-            self._process.wait()
+            self._pipeline.deliver("front-door", lambda path: make_clip(path, any_scenes()))
+            self._pipeline.run("orchestrator.py")
+            self._pipeline.run("logline_verifier.py")
+            if self.exports:
+                self._pipeline.run("log_exporter.py", str(self._pipeline.folder("export")))
+            self._pipeline.run("cleanup_old_files.py", KEEP_DAYS).result()
 
 
 class Tour:
     """Tells what happens, and each alert as it arrives."""
 
     def __init__(self, log: AppLog, pipeline: Pipeline, stop: threading.Event) -> None:
+        self.pipeline = pipeline
         self._log = log
         self._stop = stop
         self._arrived: list[Notice] = []
         self._told: list[tuple[Fault, float | None]] = []
-        self.deliver = pipeline.deliver
 
     def run(self) -> None:
         """Show every fault, then the result."""
         say("demo", "the pipeline gets a new video every few seconds; now it is broken in several ways")
         with missed_job(self, "log_exporter"):
-            for fault in FAULTS:
+            for fault in TOUR:
                 self._breathe()
                 try:
                     fault(self)
@@ -180,14 +146,15 @@ def main(mode: str) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    pipeline = Pipeline(stop)
-    pipeline.runs_log_exporter = mode == "healthy"
+    pipeline = Pipeline()
+    camera = Camera(pipeline, stop)
+    camera.exports = mode == "healthy"
     tour = Tour(AppLog(Path(os.environ["VV_LOG_DIR"]) / "app.log"), pipeline, stop)
-    pipeline.start()
+    camera.start()
     try:
         if mode != "healthy":
             tour.run()
-            pipeline.runs_log_exporter = True
+            camera.exports = True
         say("demo", "the pipeline is at work; app.log shows it, Ctrl-C ends it")
         tour.watch()
     except Stopped:

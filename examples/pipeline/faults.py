@@ -1,4 +1,4 @@
-"""The ways in which the demo breaks the pipeline, from outside: the scripts know nothing of it."""
+"""The ways in which the pipeline is broken, from outside: its scripts know nothing of it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from make_videos import any_scenes, make_clip, make_cut_off
-from storage import folder
+from device import HERE, Pipeline
+from make_videos import any_scenes, make_clip, make_cut_off, make_flicker
 
 from vv_core.alerter import send_alert
 
 LONG = 120  # seconds of video that take scan_video a second or more
+VV = Path(sys.executable).with_name("vv")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that went wrong at a time (Unix seconds), and the alert that must tell of it."""
+    """Something that went wrong at a time (Unix seconds), and the alert that must tell of it, and of `about`."""
 
     what: str
     alert: str
@@ -34,10 +37,9 @@ class Fault:
 
 
 class Demo(Protocol):
-    """What a fault needs of the demo."""
+    """What a fault needs of those who watch it."""
 
-    def deliver(self, camera: str, make: Maker) -> str:
-        """Put a new video into ``input/``; returns its name."""
+    pipeline: Pipeline
 
     def announce(self, what: str, alert: str, within: float) -> None:
         """Tell what happens now, and what to expect."""
@@ -47,12 +49,6 @@ class Demo(Protocol):
 
     def wait_for_alert(self, fault: Fault, seconds: float) -> None:
         """Wait until a fault is told."""
-
-
-class Maker(Protocol):
-    """Writes a video to a path."""
-
-    def __call__(self, path: Path) -> None: ...
 
 
 def raised_alert(demo: Demo) -> None:
@@ -71,10 +67,47 @@ def raised_alert(demo: Demo) -> None:
 
 def corrupt_video(demo: Demo) -> None:
     """A video that is cut off."""
-    name = demo.deliver("cut-off", make_cut_off)
+    name = demo.pipeline.deliver("cut-off", make_cut_off)
     demo.announce(f"{name} is only the first part of a video: scan_video refuses it", "StageFailing", 20)
-    demo.wait_for_line(rf"scan_video\.py\[\d+\] {name} cannot be used", 60)
+    demo.pipeline.run("orchestrator.py").result()
     demo.wait_for_alert(Fault(f"a corrupt video, {name}", "StageFailing", name, time.time()), 60)
+
+
+def flickering_camera(demo: Demo, scenes: int = 25, schema: str = "logline") -> None:
+    """A video with more scenes than a schema foresees."""
+    name = demo.pipeline.deliver(f"flicker-{schema}", partial(make_flicker, scenes=scenes))
+    demo.announce(f"{name} has {scenes} scenes: its {schema} is not valid", "SchemaValidationFailed", 20)
+    demo.pipeline.run("orchestrator.py").result()
+    fault = Fault(f"{name}: its {schema} is not valid", "SchemaValidationFailed", name, time.time())
+    demo.wait_for_alert(fault, 60)
+
+
+def lost_key(demo: Demo) -> None:
+    """The key that signs is not where it should be. When it is back, the next run signs."""
+    key = Path(demo.pipeline.environ["VV_HMAC_KEY_FILE"])
+    away = key.rename(key.with_suffix(".away"))
+    try:
+        name = demo.pipeline.deliver("lobby", lambda path: make_clip(path, any_scenes(1)))
+        demo.announce(f"the key is gone: the logline of {name} cannot be signed", "HmacSigningFailed", 20)
+        demo.pipeline.run("orchestrator.py").result()
+        demo.wait_for_alert(Fault("the key is gone", "HmacSigningFailed", name, time.time()), 60)
+    finally:
+        away.rename(key)
+    demo.pipeline.run("orchestrator.py").result()
+    demo.wait_for_line(f"{name}: done", 60)
+
+
+def tampered_logline(demo: Demo) -> None:
+    """Somebody changes what a camera is said to have seen."""
+    name = demo.pipeline.deliver("vault", lambda path: make_clip(path, any_scenes(1)))
+    demo.pipeline.run("orchestrator.py")
+    demo.wait_for_line(f"{name}: done", 60)
+    logline = demo.pipeline.folder("output") / f"{Path(name).stem}.logline.json"
+    logline.write_text(logline.read_text().replace("motion", "nothing"))
+    demo.announce(f"somebody changes {logline.name}", "HmacVerificationFailed", 20)
+    demo.pipeline.run("logline_verifier.py").result()
+    fault = Fault(f"{logline.name} was changed", "HmacVerificationFailed", Path(name).stem, time.time())
+    demo.wait_for_alert(fault, 60)
 
 
 def killed_stage(demo: Demo) -> None:
@@ -88,39 +121,100 @@ def killed_stage(demo: Demo) -> None:
 def hanging_stage(demo: Demo) -> None:
     """A stage that hangs, until its alert is there: then it goes on where it was."""
     name, pid = _scanning(demo, "garden")
-    limit = os.environ["MAX_PROCESSING_TIME_SCAN_VIDEO"]
+    limit = demo.pipeline.environ["MAX_PROCESSING_TIME_SCAN_VIDEO"]
     demo.announce(f"scan_video hangs in the middle of {name}; its limit is {limit}", "StageOverdue", 30)
     with _stopped(pid):
         fault = Fault(f"scan_video hangs; its limit is {limit}", "StageOverdue", "scan_video", time.time())
         demo.wait_for_alert(fault, 60)
 
 
+def hopeless_video(demo: Demo) -> None:
+    """A stage that fails with a video at each of three runs: a folder lies where its result belongs."""
+    name = demo.pipeline.deliver("attic", lambda path: make_clip(path, any_scenes(1)))
+    taken = demo.pipeline.folder("output") / f"{Path(name).stem}.summary.json"
+    taken.mkdir()
+    demo.announce(f"summarize_scene fails with {name} three times", "VideoAttemptsExhausted", 20)
+    for _ in range(3):
+        demo.pipeline.run("orchestrator.py").result()
+    fault = Fault(f"{name} fails three times", "VideoAttemptsExhausted", name, time.time())
+    demo.wait_for_alert(fault, 60)
+    taken.rmdir()
+
+
+def unexpected_folder(demo: Demo) -> None:
+    """What nobody thought of: a folder lies where a video belongs that is done."""
+    name = demo.pipeline.deliver("cellar", lambda path: make_clip(path, any_scenes(1)))
+    taken = demo.pipeline.folder("processed") / name
+    taken.mkdir()
+    demo.announce(f"the orchestrator cannot move {name}, and does not expect that", "UnhandledException", 20)
+    demo.pipeline.run("orchestrator.py").result()
+    demo.wait_for_alert(Fault("an exception nobody handles", "UnhandledException", name, time.time()), 60)
+    taken.rmdir()
+
+
 def failing_job(demo: Demo) -> None:
     """A cron job that fails: its disk is not there."""
-    target = folder("output").parent / "nas" / "backup"
+    target = demo.pipeline.folder("output").parent / "nas" / "backup"
     demo.announce("vv cron runs a backup to a disk that is not there", "JobFailed", 20)
-    vv = Path(sys.executable).with_name("vv")
-    command = ["cp", "--recursive", str(folder("output")), str(target)]
-    subprocess.run([vv, "cron", "--job", "nightly_backup", "--", *command], check=False, capture_output=True)
+    command = ["cp", "--recursive", str(demo.pipeline.folder("output")), str(target)]
+    _cron(demo, "nightly_backup", *command).communicate()
     demo.wait_for_alert(Fault("a cron job fails", "JobFailed", "nightly_backup", time.time()), 60)
+
+
+def killed_job(demo: Demo) -> None:
+    """A cron job that is killed outright, with what watches over it."""
+    marker = demo.pipeline.folder("output") / "hourly_report.begun"
+    cron = _cron(demo, "hourly_report", "sh", "-c", 'echo $$ > "$0"; exec sleep 60', str(marker))
+    end = time.monotonic() + 30
+    while not (pid := marker.read_text() if marker.exists() else "") and time.monotonic() < end:
+        time.sleep(0.05)
+    demo.announce("killing vv cron in the middle of a job", "JobCrashed", 30)
+    for victim in (cron.pid, int(pid)):
+        os.kill(victim, signal.SIGKILL)
+    cron.communicate()
+    marker.unlink()
+    demo.wait_for_alert(Fault("a cron job is killed", "JobCrashed", "hourly_report", time.time()), 60)
 
 
 @contextlib.contextmanager
 def missed_job(demo: Demo, name: str) -> Iterator[None]:
     """A job that nobody runs. It takes a minute or two, in which other things may go wrong."""
-    due = _due(name)
+    due = _due(demo, name)
     at = time.strftime("%H:%M:%SZ", time.gmtime(due))
     demo.announce(f"nobody runs {name}, which is due at {at} (grace 10 s, the rule waits 30 s)", "JobMissed", 120)
     yield
     demo.wait_for_alert(Fault(f"{name} is due at {at}, nobody runs it", "JobMissed", name, due), 150)
 
 
-FAULTS = (raised_alert, corrupt_video, killed_stage, hanging_stage, failing_job)
+def refusing_dvr(demo: Demo) -> None:
+    """A DVR that is switched off."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"rtsp://127.0.0.1:{nobody.getsockname()[1]}/live"
+        demo.announce("agent_dvr asks a DVR that is off for its stream", "DvrUnreachable", 30)
+        since = time.time()
+        with agent(demo, "yard", DVR_URL=url):
+            demo.wait_for_alert(Fault("a DVR is off", "DvrUnreachable", "yard", since), 60)
+
+
+@contextlib.contextmanager
+def agent(demo: Demo, dvr: str, **environ: str) -> Iterator[None]:
+    """A running agent_dvr.py."""
+    process = subprocess.Popen([sys.executable, HERE / "agent_dvr.py", dvr], env=demo.pipeline.environ | environ)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+TOUR = (raised_alert, corrupt_video, flickering_camera, tampered_logline, killed_stage, hanging_stage, failing_job)
 
 
 def _scanning(demo: Demo, camera: str) -> tuple[str, int]:
     """A long video that is being scanned now, and the process that does it."""
-    name = demo.deliver(camera, lambda path: make_clip(path, any_scenes(LONG)))
+    name = demo.pipeline.deliver(camera, lambda path: make_clip(path, any_scenes(LONG)))
+    demo.pipeline.run("orchestrator.py")
     line = demo.wait_for_line(rf"scan_video\.py\[(\d+)\] {name}: scanning", 60)
     return name, int(line[1])
 
@@ -135,9 +229,18 @@ def _stopped(pid: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def _due(job: str) -> float:
+def _cron(demo: Demo, job: str, *command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [VV, "cron", "--job", job, "--", *command],
+        env=demo.pipeline.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def _due(demo: Demo, job: str) -> float:
     """When a job is due, as the exporter has it."""
-    url = f"http://127.0.0.1:{os.environ.get('VV_EXPORTER_PORT', '19461')}/metrics"
+    url = f"http://127.0.0.1:{demo.pipeline.environ.get('VV_EXPORTER_PORT', '19461')}/metrics"
     with urllib.request.urlopen(url, timeout=10) as answer:
         text = answer.read().decode()
     (value,) = re.findall(rf'^vv_job_next_due_timestamp_seconds{{job="{job}"}} (\S+)', text, re.MULTILINE)

@@ -1,6 +1,9 @@
-"""Stage logline_generator: one line for the log of what cameras saw, as `logline` JSON.
+"""Stage logline_generator: one signed line for the log of what cameras saw, as `logline` JSON.
 
-Run it with the path of a video that the stages before have taken.
+    logline_generator.py $VIDEO_STORAGE_ROOT/input/front-door-1.mp4
+
+Has the structure of scan_video.py, and `sign_payload`. A key that cannot be used is no fault of the video: the exit
+code says so.
 """
 
 import os
@@ -9,34 +12,44 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage import read_json, result, write_json
+from storage import read_json, result, schema, write_json
 
+from vv_core.guard import guard
 from vv_core.logs import setup_logging
+from vv_core.quarantine import move_to_corrupted
+from vv_core.schemas import SchemaValidationError, check_schema
+from vv_core.signing import SigningError, sign_payload
 from vv_core.stages import stage
 
 
-def main(video: Path) -> int:
-    """Run the stage for one video."""
-    log = setup_logging("logline_generator.py")
+def main(video: Path) -> str | int | None:
+    """Run the stage for one video. Returns what went wrong, if anything did."""
+    setup_logging("logline_generator.py")
     try:
-        with stage("logline_generator", video=video, component="logline_generator.py") as run:
+        with stage("logline_generator", video=video) as run:
             summary = read_json(result(video, "summary"))
             run.note(video_sha256=summary["sha256"])
-            write_json(result(video, "logline"), logline(summary, datetime.now(UTC)))
-    except (OSError, ValueError, KeyError) as error:
-        log.error("%s: its summary cannot be used: %r", video.name, error)
+            logline = describe(summary, datetime.now(UTC))
+            check_schema(logline, schema("logline"))
+            write_json(result(video, "logline"), sign_payload(logline))
+    except SchemaValidationError as error:
+        move_to_corrupted(video, "SchemaValidationError", error)
+        return str(error)
+    except SigningError as error:
+        print(error, file=sys.stderr)
         return os.EX_TEMPFAIL
-    except Exception:  # last resort
-        log.exception("%s: an error nobody expected", video.name)
-        return os.EX_SOFTWARE
-    return os.EX_OK
+    except OSError as error:
+        return str(error)
+    return None
 
 
-def logline(summary: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """The line. Raises `KeyError` when something is missing in the summary."""
+def describe(summary: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The line of a summary."""
     line = f"{summary['video']}, {summary['duration']:.1f} s: {'; '.join(summary['scenes'])}"
     return {"timestamp": now.isoformat(timespec="seconds"), "sha256": summary["sha256"], "line": line}
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    path = Path(sys.argv[1])
+    with guard(video=path, quarantine=True):  # last resort
+        sys.exit(main(path))

@@ -47,6 +47,11 @@ def make_cut_off(path: Path) -> None:
     path.write_bytes(content[: len(content) * 2 // 3])
 
 
+def make_flicker(path: Path, scenes: int) -> None:
+    """Write a clip in which the light goes on and off."""
+    make_clip(path, [Scene(0.16, (30, 200)[number % 2], 1) for number in range(scenes)])
+
+
 def make_text(path: Path) -> None:
     """Write what is no video at all."""
     path.write_text("Connection to camera lost\n" * 100, encoding="utf-8")

@@ -2,8 +2,8 @@
 
     * * * * *  flock -n /run/lock/orchestrator orchestrator.py
 
-Shows `job` around a script that cron runs. A video's trouble is not the job's: the stage that failed has reported it,
-the job goes on with the next video and succeeds.
+Shows `Attempts`: a stage that fails is tried again at the next run, and after three times the video is put aside with
+the history of its failures. A video's trouble is not the job's: `guard` keeps what nobody expected from the others.
 """
 
 import os
@@ -15,27 +15,22 @@ from pathlib import Path
 
 from storage import VIDEOS, folder
 
+from vv_core.attempts import Attempts
+from vv_core.guard import guard
 from vv_core.jobs import job
 from vv_core.logs import setup_logging
 
-STAGES = ("scan_video.py", "summarize_scene.py", "logline_generator.py")
+STAGES = ("scan_video", "summarize_scene", "logline_generator")
 HERE = Path(__file__).parent
 
 
-def main() -> int:
+def main() -> None:
     """Take what is there."""
     log = setup_logging("orchestrator.py")
-    try:
-        with job("orchestrator", component="orchestrator.py"):
-            for video in new_videos():
+    with job("orchestrator"):
+        for video in new_videos():
+            with guard(video=video, quarantine=True, then="continue"):
                 take(video, log)
-    except OSError as error:
-        log.error("the videos' storage cannot be used: %s", error)
-        return os.EX_IOERR
-    except Exception:  # last resort
-        log.exception("an error nobody expected")
-        return os.EX_SOFTWARE
-    return os.EX_OK
 
 
 def new_videos() -> list[Path]:
@@ -46,19 +41,32 @@ def new_videos() -> list[Path]:
 
 def take(video: Path, log: Logger) -> None:
     """Take a video through the stages; it ends in ``processed/``, in ``corrupted/``, or waits for the next run."""
-    for script in STAGES:
-        code = subprocess.run([sys.executable, HERE / script, video], check=False).returncode
-        if code == os.EX_DATAERR:
-            video.replace(folder("corrupted") / video.name)
-            log.error("%s: %s cannot use it; moved to corrupted/", video.name, script)
+    attempts = Attempts(video)
+    for name in STAGES:
+        if attempts.exhausted(name):
             return
+        with attempts.attempt(name) as attempt:
+            code, error = run(name, video)
+            if code:
+                attempt.fail(error)
         if code:
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            log.error("%s: %s %s; it is taken again at the next run", video.name, script, how)
+            log.error("%s: %s: %s", video.name, name, error)
+            if code == os.EX_TEMPFAIL:  # the device's trouble is not held against the video
+                attempts.clear(name)
             return
     video.replace(folder("processed") / video.name)
     log.info("%s: done", video.name)
 
 
+def run(name: str, video: Path) -> tuple[int, str]:
+    """Run a stage; its exit code and, unless that is 0, what went wrong."""
+    command = [sys.executable, str(HERE / f"{name}.py"), str(video)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    if done.returncode < 0:
+        return done.returncode, f"killed by {signal.Signals(-done.returncode).name}"
+    return done.returncode, done.stderr.rstrip().rpartition("\n")[2] or f"exit code {done.returncode}"
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    with guard(then="exit"):
+        main()

@@ -3,10 +3,9 @@
     scan_video.py $VIDEO_STORAGE_ROOT/input/front-door-1.mp4
 
 Shows the structure of a stage's script: `stage` around the work reports its start, end and failure; exceptions are
-handled from the expected to the unexpected, and the exit code (sysexits.h) tells the orchestrator what to do.
+handled from the expected to the unexpected; the exit code and the last line on stderr tell the orchestrator.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from operator import sub
@@ -14,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import av
-from storage import result, sha256, write_json
+from storage import result, schema, write_json
 
+from vv_core.attempts import Attempts
+from vv_core.guard import guard
 from vv_core.logs import setup_logging
+from vv_core.quarantine import move_to_corrupted
+from vv_core.schemas import SchemaValidationError, check_schema
 from vv_core.stages import stage
 
 WIDTH, HEIGHT = 64, 36
@@ -27,25 +30,23 @@ class UnusableVideo(Exception):  # noqa: N818 - a business exception: no other t
     """The file is no video that can be processed."""
 
 
-def main(video: Path) -> int:
-    """Run the stage for one video."""
+def main(video: Path) -> str | None:
+    """Run the stage for one video. Returns what went wrong, if anything did."""
     log = setup_logging("scan_video.py")
     try:
-        with stage("scan_video", video=video, component="scan_video.py") as run:
-            digest = sha256(video)
-            run.note(video_sha256=digest)
+        with stage("scan_video", video=video) as run:
+            sha256 = Attempts(video).sha256
+            run.note(video_sha256=sha256)
             log.info("%s: scanning", video.name)
-            write_json(result(video, "analytic"), {"video": video.name, "sha256": digest, **scan(video)})
-    except UnusableVideo as error:
-        log.error("%s cannot be used: %s", video.name, error)
-        return os.EX_DATAERR
-    except OSError as error:  # the disk's trouble, not the video's
-        log.error("%s cannot be scanned now: %s", video.name, error)
-        return os.EX_TEMPFAIL
-    except Exception:  # last resort
-        log.exception("%s: an error nobody expected", video.name)
-        return os.EX_SOFTWARE
-    return os.EX_OK
+            analytic = {"video": video.name, "sha256": sha256, **scan(video)}
+            check_schema(analytic, schema("analytic"))
+            write_json(result(video, "analytic"), analytic)
+    except (UnusableVideo, SchemaValidationError) as error:
+        move_to_corrupted(video, type(error).__name__, error)
+        return str(error)
+    except OSError as error:  # may go away: the orchestrator tries again
+        return str(error)
+    return None
 
 
 def scan(video: Path) -> dict[str, Any]:
@@ -102,4 +103,6 @@ def measure(scene: list[tuple[float, float]], fps: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    path = Path(sys.argv[1])
+    with guard(video=path, quarantine=True):  # last resort
+        sys.exit(main(path))

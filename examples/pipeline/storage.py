@@ -1,6 +1,5 @@
 """Where the pipeline keeps its files: folders below ``VIDEO_STORAGE_ROOT``, one result of each stage a video."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -10,7 +9,7 @@ VIDEOS = (".mp4", ".mkv")
 
 
 def folder(name: str) -> Path:
-    """A folder of the storage: ``input``, ``output``, ``processed`` or ``corrupted``. Makes it if need be."""
+    """A folder of the storage: ``input``, ``output`` or ``processed``. Makes it if need be."""
     path = Path(os.environ["VIDEO_STORAGE_ROOT"]) / name
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -19,6 +18,11 @@ def folder(name: str) -> Path:
 def result(video: Path, kind: str) -> Path:
     """The file that holds what a stage found out about a video: `kind` is ``analytic``, ``summary`` or ``logline``."""
     return folder("output") / f"{video.stem}.{kind}.json"
+
+
+def schema(kind: str) -> Path:
+    """The schema that such a file satisfies."""
+    return Path(__file__).parent / "schemas" / f"{kind}.schema.json"
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -32,9 +36,3 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read what `write_json` wrote."""
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return data
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,42 +2,45 @@
 
     summarize_scene.py $VIDEO_STORAGE_ROOT/input/front-door-1.mp4
 
-Shows `stage` as in scan_video.py, in a script whose only expected trouble is the result of the stage before.
+Has the structure of scan_video.py.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from storage import read_json, result, write_json
+from storage import read_json, result, schema, write_json
 
+from vv_core.guard import guard
 from vv_core.logs import setup_logging
+from vv_core.quarantine import move_to_corrupted
+from vv_core.schemas import SchemaValidationError, check_schema
 from vv_core.stages import stage
 
 DARK, BRIGHT = 0.25, 0.6
 STILL = 0.002
 
 
-def main(video: Path) -> int:
-    """Run the stage for one video."""
-    log = setup_logging("summarize_scene.py")
+def main(video: Path) -> str | None:
+    """Run the stage for one video. Returns what went wrong, if anything did."""
+    setup_logging("summarize_scene.py")
     try:
-        with stage("summarize_scene", video=video, component="summarize_scene.py") as run:
+        with stage("summarize_scene", video=video) as run:
             analytic = read_json(result(video, "analytic"))
             run.note(video_sha256=analytic["sha256"])
-            write_json(result(video, "summary"), summarize(analytic))
-    except (OSError, ValueError, KeyError) as error:
-        log.error("%s: its analytic cannot be used: %r", video.name, error)
-        return os.EX_TEMPFAIL
-    except Exception:  # last resort
-        log.exception("%s: an error nobody expected", video.name)
-        return os.EX_SOFTWARE
-    return os.EX_OK
+            summary = summarize(analytic)
+            check_schema(summary, schema("summary"))
+            write_json(result(video, "summary"), summary)
+    except SchemaValidationError as error:
+        move_to_corrupted(video, "SchemaValidationError", error)
+        return str(error)
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def summarize(analytic: dict[str, Any]) -> dict[str, Any]:
-    """A summary of an analytic. Raises `KeyError` when something is missing in it."""
+    """A summary of an analytic."""
     scenes = [f"{scene['seconds']:.1f} s {light(scene)}, {motion(scene)}" for scene in analytic["scenes"]]
     return {name: analytic[name] for name in ("video", "sha256", "duration")} | {"scenes": scenes}
 
@@ -53,4 +56,6 @@ def motion(scene: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    path = Path(sys.argv[1])
+    with guard(video=path, quarantine=True):  # last resort
+        sys.exit(main(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import secrets
 import shutil
 import sys
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ def run_demo(environ: Mapping[str, str], mode: str) -> None:
     settings = load(environment)
     demo = Child("the demo", [sys.executable, EXAMPLES / "demo.py", mode], None, environment)
     with emptied(folder):
+        make_key(Path(environment["VV_HMAC_KEY_FILE"]))
         run(settings, environment, demo)
 
 
@@ -44,6 +46,7 @@ def own_environment(folder: Path) -> dict[str, str]:
         "VV_LOG_DIR": str(folder / "logs"),
         "VV_CONFIG": str(EXAMPLES / "vv.yml"),
         "VIDEO_STORAGE_ROOT": str(folder / "videos"),
+        "VV_HMAC_KEY_FILE": str(folder / "keys" / "demo.key"),
         "MAX_PROCESSING_TIME_SCAN_VIDEO": SCAN_LIMIT,
     }
 
@@ -66,3 +69,10 @@ def emptied(folder: Path) -> TextIO:
     except OSError as error:
         raise StackError(f"{folder} cannot be used ({error.strerror}): name another --state-dir") from error
     return lock
+
+
+def make_key(path: Path) -> None:
+    """Write a new key for signatures, which only its owner can read."""
+    path.parent.mkdir(mode=0o700)
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from vv_exporter.stack.demo import make_key
+
 PIPELINE = Path(__file__).parents[3] / "examples" / "pipeline"
 sys.path.insert(0, str(PIPELINE))
 
@@ -22,20 +24,32 @@ class Site:
         self.state = folder / "state"
         self.input = self.videos / "input"
         self.input.mkdir(parents=True)
+        self.key = folder / "keys" / "test.key"
+        make_key(self.key)
 
     def start(self, script: str, *args: object) -> "subprocess.Popen[str]":
         """Start a script; its output is a pipe."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("VV_", "MAX_"))}
-        env |= {"VIDEO_STORAGE_ROOT": str(self.videos), "VV_STATE_DIR": str(self.state)}
         command = [sys.executable, PIPELINE / script, *map(str, args)]
-        return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The scripts' environment."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("VV_", "MAX_"))}
+        own = {"VIDEO_STORAGE_ROOT": self.videos, "VV_STATE_DIR": self.state, "VV_HMAC_KEY_FILE": self.key}
+        return kept | {name: str(value) for name, value in own.items()}
 
     def run(self, script: str, *args: object) -> int:
         """Run a script, which must not print anything; its exit code."""
+        code, output = self.outcome(script, *args)
+        assert output == ""
+        return code
+
+    def outcome(self, script: str, *args: object) -> tuple[int, str]:
+        """Run a script; its exit code, and what it printed."""
         with self.start(script, *args) as process:
             output = process.communicate(timeout=60)[0]
-        assert output == ""
-        return process.returncode
+        return process.returncode, output
 
     def files(self) -> set[str]:
         """Every file of the storage."""
@@ -44,6 +58,11 @@ class Site:
     def result(self, name: str) -> dict[str, Any]:
         """A result in ``output/``."""
         data: dict[str, Any] = json.loads((self.videos / "output" / f"{name}.json").read_text())
+        return data
+
+    def about(self, name: str) -> dict[str, Any]:
+        """What the side-car of a file in ``corrupted/`` says."""
+        data: dict[str, Any] = json.loads((self.videos / "corrupted" / f"{name}.meta.json").read_text())
         return data
 
     def events(self, kind: str) -> list[dict[str, Any]]:

@@ -1,20 +1,18 @@
 """The demo leaves nothing running, and empties no folder but its own."""
 
-import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import psutil
 import pytest
-from demo import Pipeline
+from device import Pipeline
 from make_videos import any_scenes, make_clip
 
 from tests.support.waiting import wait_until
 from tests.unit.examples.conftest import PIPELINE, Site
-from vv_exporter.stack.demo import emptied
+from vv_exporter.stack.demo import emptied, make_key
 from vv_exporter.stack.up import StackError
 
 
@@ -27,6 +25,7 @@ def stopped_stage(site: Site) -> psutil.Process:
     line = wait_until(scanning, 20, what="the scan")[0]
     process = psutil.Process(int(line.partition("[")[2].partition("]")[0]))
     process.suspend()
+    wait_until(lambda: process.status() == psutil.STATUS_STOPPED, what="the stop")
     return process
 
 
@@ -34,30 +33,36 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_the_end_ends_a_stage_that_hangs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VV_STATE_DIR", str(site.state))
-    pipeline = Pipeline(threading.Event())
+def test_the_end_ends_a_stage_that_hangs(site: Site) -> None:
+    pipeline = Pipeline(site.env)
     pipeline.deliver("garage", lambda path: make_clip(path, any_scenes(120)))
-    pipeline.start()
+    run = pipeline.run("orchestrator.py")
     stage = stopped_stage(site)
 
     pipeline.end()
 
-    assert not pipeline.is_alive()
-    wait_until(lambda: gone(stage), 30, what="the end of the stage")
-    for part in site.input.glob("*.part"):
-        part.unlink()
+    run.result(5)
+    wait_until(lambda: gone(stage), what="the end of the stage")
+
+
+def test_after_the_end_nothing_runs(site: Site) -> None:
+    pipeline = Pipeline(site.env)
+    pipeline.end()
+
+    pipeline.run("orchestrator.py").result(5)
+
+    assert site.events("job.started") == []
 
 
 def test_a_stage_that_hangs_does_not_outlive_a_demo_that_is_killed(site: Site) -> None:
     make_clip(site.input / "garage-1.mp4", any_scenes(120))
-    code = "import demo, threading; demo.Pipeline(threading.Event()).run()"
-    env = {**os.environ, "PYTHONPATH": str(PIPELINE), "VV_STATE_DIR": str(site.state)}
+    code = "import device; device.Pipeline().run('orchestrator.py').result()"
+    env = site.env | {"PYTHONPATH": str(PIPELINE)}
     with subprocess.Popen([sys.executable, "-c", code], env=env, start_new_session=True) as demo:
         stage = stopped_stage(site)
         demo.send_signal(signal.SIGKILL)
 
-    wait_until(lambda: gone(stage), 30, what="the end of the stage")
+    wait_until(lambda: gone(stage), what="the end of the stage")
 
 
 def test_its_folder_is_emptied(tmp_path: Path) -> None:
@@ -88,3 +93,12 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
             emptied(tmp_path / "demo")
 
         assert file.exists()
+
+
+def test_its_key_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "demo.key"
+
+    make_key(path)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(bytes.fromhex(path.read_text())) == 32
