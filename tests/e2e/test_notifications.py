@@ -434,6 +434,11 @@ INHIBITED = {
         subject("StageFailing", "error", "i11", component="scan_video", stage="scan_video"),
         True,
     ),
+    "a video that is given up, for its stage": (
+        subject("VideoAttemptsExhausted", "error", "i15", component="scan_video", stage="scan_video"),
+        subject("StageFailing", "error", "i15", component="scan_video", stage="scan_video"),
+        True,
+    ),
     "a refused signature, for another stage": (
         subject("HmacSigningFailed", "critical", "i12", component="logline.py", stage="logline", operation="sign"),
         subject("StageFailing", "error", "i12", component="scan_video", stage="scan_video"),

@@ -60,7 +60,7 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
         details = f"{event.error}\n{shortened(event.output, MAX_DETAILS // 2, end=True)}"
         title = f"Job {event.job} failed{code} after {event.seconds:.1f} s"
         tell(tx, event.ts, Entry("job.failed", title, "error", component, details))
-        _failed(tx, f"job_failure:{event.job}", component, event.ts, event.error or output)
+        _failed(tx, f"job_failure:{event.job}", component, event.ts, ": ".join(filter(None, (event.error, output))))
 
 
 def skipped(tx: Transaction, event: JobSkipped, source: Source, settings: Settings) -> None:
