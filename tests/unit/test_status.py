@@ -11,7 +11,18 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.cli import _client
 from vv_exporter.cli import status as cli
-from vv_exporter.metrics import containers, exporter, gauges, histograms, jobs, pipeline, storage
+from vv_exporter.metrics import (
+    containers,
+    dvr,
+    exporter,
+    gauges,
+    histograms,
+    jobs,
+    pipeline,
+    self_monitor,
+    storage,
+    thresholds,
+)
 from vv_exporter.status import Known, Past, Status, sections, status
 
 NOW = 1_700_000_000.0
@@ -105,6 +116,109 @@ def test_without_alertmanager_nothing_is_known_to_be_well() -> None:
     assert found.troubles == ("Alertmanager does not answer: what fires is not known",)
 
 
+def test_what_is_not_notified_comes_last_and_says_why() -> None:
+    silenced = alert("A", "critical", status={"state": "suppressed", "silencedBy": ["s"], "inhibitedBy": []})
+    inhibited = alert("B", "critical", status={"state": "suppressed", "silencedBy": [], "inhibitedBy": ["i"]})
+    found = made(healthy(), [silenced, inhibited, alert("C", "warning")])
+
+    assert [(one.name, one.silenced, one.inhibited) for one in found.alerts or ()] == [
+        ("C", False, False),
+        ("A", True, False),
+        ("B", False, True),
+    ]
+    assert "critical: A happened (silenced), since" in printed(found)
+
+
+def stage_runs(succeeded: int, failed: int, seconds: float = 1.5) -> Family:
+    """A stage whose runs took so long."""
+    place = sum(bound < seconds for bound in pipeline.STAGE_DURATION.buckets)
+    counts = [0] * (len(pipeline.STAGE_DURATION.buckets) + 1)
+    counts[place] = succeeded
+    other = [0] * len(counts)
+    other[0] = failed
+    return histograms(
+        pipeline.STAGE_DURATION,
+        [(("scan", "success"), counts, 0.0, NOW), (("scan", "failure"), other, 0.0, NOW)],
+    )
+
+
+def test_what_is_recent_is_what_came_in_the_last_hour() -> None:
+    past = Past()
+    for minute in range(90):
+        past.note([stage_runs(100 + minute, 2)], NOW - 60 * (90 - minute))
+    found = status(replaced(stage_runs(190, 5)), Known([], NOW), "edge-1", NOW, past)
+
+    (stage,) = found.stages
+    assert (stage.recent, stage.recent_failed, stage.recent_seconds) == (63, 3, 3600)
+    assert stage.p50 == pytest.approx(1.75)
+    assert stage.p95 == pytest.approx(2.425)
+    assert sum(ended for ended, _ in stage.plot) == 63
+    assert sum(bad for _, bad in stage.plot) == 3
+    assert "63, 3 failed in 60 min" in printed(found)
+
+
+def test_counters_that_began_anew_do_not_count_backwards() -> None:
+    past = Past()
+    past.note([stage_runs(100, 50)], NOW - 600)
+    (stage,) = status(replaced(stage_runs(1, 0)), Known([], NOW), "edge-1", NOW, past).stages
+
+    assert (stage.recent, stage.recent_failed, stage.p50) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (110e9, "10.0 GB filled in 60 min (full in 10 h at this rate)"),
+        (90e9, "10.0 GB freed in 60 min"),
+        (100e9, "steady"),
+    ],
+)
+def test_the_trend_of_a_disk(before: float, words: str) -> None:
+    past = Past()
+    past.note([gauges(storage.FREE, [(("system", "/"), before)])], NOW - 3600)
+
+    assert words in printed(status(healthy(), Known([], NOW), "edge-1", NOW, past))
+
+
+@pytest.mark.parametrize(("failures", "ok"), [(2, True), (3, False)])
+def test_a_dvr_is_a_trouble_when_it_failed_as_often_as_configured(failures: int, ok: bool) -> None:
+    front = ("front", "probe")
+    families = [
+        *healthy(),
+        gauges(dvr.DVR_UP, [(front, 0)]),
+        gauges(dvr.DVR_CONSECUTIVE_FAILURES, [(front, failures)]),
+        gauges(dvr.DVR_LAST_RESULT, [((*front, "auth"), 1)]),
+        gauges(thresholds.DVR_FAILURES, [((), 3)]),
+    ]
+
+    assert made(families, []).ok == ok
+    assert f"down: auth ({failures} failed attempts in a row)" in printed(made(families, []))
+
+
+def test_the_restarts_that_a_container_has_left() -> None:
+    families = [
+        *healthy(),
+        gauges(self_monitor.MAX_RESTARTS, [(("agent",), 5)]),
+        gauges(self_monitor.IN_WINDOW, [(("agent",), 2)]),
+    ]
+    gave_up = gauges(self_monitor.GAVE_UP, [(("agent",), 1)])
+
+    assert "2 of 5 restarts used" in printed(made(families, []))
+    assert made([*families, gave_up], []).troubles == ("the self-monitor gave up on container agent",)
+
+
+def test_sections_without_anything_in_them_are_left_out() -> None:
+    assert [table.id for table in sections(made([], []))] == ["delivery", "exporter"]
+    assert [table.id for table in sections(made(healthy(), []))] == [
+        "containers",
+        "stages",
+        "jobs",
+        "storage",
+        "delivery",
+        "exporter",
+    ]
+
+
 def printed(found: Status) -> str:
     return click.unstyle("\n".join(cli.lines(found)))
 
@@ -151,6 +265,17 @@ def test_hostile_names_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch
     output = CliRunner().invoke(cli.command, ["--url", "http://127.0.0.1:1"]).stdout
     assert "scan" in output
     assert not any(char in output for char in "\x1b\x07\x9b")
+
+
+@pytest.mark.parametrize("name", ["\\u001b", "a\\\\u0007b", "back\\\\slash", '"', "tab\tend", "\u2028"])
+def test_whatever_a_name_looks_like_the_document_stays_readable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = status(replaced(gauges(pipeline.STAGE_RUNNING, [((name,), 1)])), Known([], NOW), "edge-1", NOW)
+    monkeypatch.setattr(_client.requests, "get", lambda *args, **kwargs: Answer(document))
+
+    result = CliRunner().invoke(cli.command, ["--url", "http://127.0.0.1:1"])
+    assert result.exit_code == 0
+    assert " ".join(name.split()) in result.stdout
+    assert json.loads(CliRunner().invoke(cli.command, ["--json"]).stdout)["stages"][0]["name"] == name
 
 
 def test_an_exporter_that_does_not_answer_is_one_line_and_exit_code_1() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from vv_exporter.metrics.containers import DOCKER_UP, EXPECTED, HEALTH, INFO, LAST_EXIT_CODE, RESTARTS, RUNNING, STATE
+from vv_exporter.metrics.self_monitor import GAVE_UP, IN_WINDOW, MAX_RESTARTS
 from vv_exporter.status.series import Labels, Series
-from vv_exporter.status.table import Cell, Level, Table
+from vv_exporter.status.table import Cell, Level, Table, many
 
 
 class Container(msgspec.Struct, frozen=True):
@@ -36,11 +37,7 @@ def read(series: Series) -> Iterator[Container]:
     states, health, restarts = series.by(STATE, "name"), series.by(HEALTH, "name"), series.by(RESTARTS, "name")
     info, expected = series.by(INFO, "name"), series.by(EXPECTED, "name")
     codes = series.by(LAST_EXIT_CODE, "name")
-    budget = series.by("vv_self_monitor_max_restarts", "name")
-    used, gave_up = (
-        series.by("vv_self_monitor_restarts_in_window", "name"),
-        series.by("vv_self_monitor_gave_up", "name"),
-    )
+    budget, used, gave_up = (series.by(metric, "name") for metric in (MAX_RESTARTS, IN_WINDOW, GAVE_UP))
     for name, running in sorted(series.by(RUNNING, "name").items()):
         causes = {labels["cause"]: int(value) for labels, value in restarts.get(name, ()) if value}
         yield Container(
@@ -102,7 +99,7 @@ def _row(one: Container) -> tuple[Cell, ...]:
     levels: dict[str, Level] = {"unhealthy": "bad", "healthy": "good", "": "muted"}
     health = Cell(one.health or "–", levels.get(one.health, ""))
     causes = ", ".join(f"{count} {cause}" for cause, count in one.restarts_by_cause.items())
-    restarts = Cell(f"{one.restarts} restarts", "" if one.restarts else "muted", note=causes)
+    restarts = Cell(many(one.restarts, "restart"), "" if one.restarts else "muted", note=causes)
     if one.gave_up:
         monitor = Cell("gave up", "bad", note=f"vv containers resume {one.name}")
     elif one.budget is None:

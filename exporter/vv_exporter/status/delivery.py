@@ -8,7 +8,7 @@ import msgspec
 
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED, RELAY_DELIVERIES, RELAY_OLDEST, RELAY_QUEUE
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, ago, when
+from vv_exporter.status.table import Cell, Table, ago, many, span, when
 
 LATE = 120.0  # seconds that an alert waits for its delivery before that is a trouble
 
@@ -48,7 +48,8 @@ def read(series: Series, channels: Sequence[str], last_notification: float | Non
 def troubles(delivery: Delivery, now: float) -> Iterator[str]:
     """What keeps alerts from people."""
     if delivery.waiting and delivery.oldest and now - delivery.oldest > LATE:
-        yield f"{delivery.waiting} alerts wait for Alertmanager, the oldest since {ago(delivery.oldest, now)}"
+        alerts, oldest = many(delivery.waiting, "alert"), span(now - delivery.oldest)
+        yield f"{alerts} waiting for Alertmanager, the oldest for {oldest}"
 
 
 def table(delivery: Delivery, now: float) -> Table:
@@ -57,7 +58,9 @@ def table(delivery: Delivery, now: float) -> Table:
     channels = Cell(named) if named else Cell("none: alerts are told here and in app.log only", "warning")
     waiting = Cell("nothing waits", "muted")
     if delivery.waiting:
-        waiting = Cell(f"{delivery.waiting} alerts wait", "warning", note=f"oldest {ago(delivery.oldest, now)}")
+        waiting = Cell(
+            f"{many(delivery.waiting, 'alert')} waiting", "warning", note=f"oldest {ago(delivery.oldest, now)}"
+        )
     failed = f"{delivery.failed} of {delivery.sent} requests failed"
     counted = f"{delivery.notified} firing and {delivery.resolved} resolved in all"
     rows = [

@@ -9,7 +9,7 @@ import msgspec
 from vv_exporter.metrics.dvr import DVR_CONSECUTIVE_FAILURES, DVR_DOWN_SINCE, DVR_LAST_FRAME, DVR_LAST_RESULT, DVR_UP
 from vv_exporter.metrics.thresholds import DVR_FAILURES
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, when
+from vv_exporter.status.table import Cell, Table, many, when
 
 
 class Dvr(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ def table(dvrs: Sequence[Dvr], now: float) -> Table:
 
 
 def _row(one: Dvr, now: float) -> tuple[Cell, ...]:
-    failures = f"{one.failures} failed attempts in a row" if one.failures else ""
+    failures = f"{many(one.failures, 'failed attempt')} in a row" if one.failures else ""
     state = Cell("up", "good") if one.up else Cell(f"down: {one.result}", "bad", note=failures)
     since = when(one.down_since, now) if one.down_since else Cell("–", "muted")
     return Cell(one.name), Cell(one.source), state, since, when(one.last_frame, now)

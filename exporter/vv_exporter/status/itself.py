@@ -16,9 +16,11 @@ from vv_exporter.metrics.exporter import (
     EVENTS_REJECTED,
     SERIES_LIMITED,
 )
+from vv_exporter.metrics.self_monitor import LAST_CHECK
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import Cell, Table, size, span, when
 
+SUPERVISED_WITHIN = 120.0  # seconds after which the self-monitor seems to stand still
 SLOW = 10.0  # seconds of lag that are worth a colour
 
 
@@ -35,6 +37,8 @@ class Itself(msgspec.Struct, frozen=True):
     lag: float
     backlog: float
     collectors: int
+    supervised: float | None = None
+    """When the self-monitor last looked at its containers (Unix seconds), None where there is none."""
 
 
 def read(series: Series) -> Itself:
@@ -50,6 +54,7 @@ def read(series: Series) -> Itself:
         lag=series.one(EVENT_LAG) or 0.0,
         backlog=series.one(EVENT_BACKLOG) or 0.0,
         collectors=len(series.all(COLLECTOR_SUCCESS)),
+        supervised=series.one(LAST_CHECK),
     )
 
 
@@ -76,4 +81,7 @@ def table(itself: Itself, failing_collectors: tuple[str, ...], now: float) -> Ta
         (Cell("events counted"), Cell(str(itself.events), "warning" if note else "", note=note)),
         (Cell("behind by"), Cell(span(itself.lag), "warning" if itself.lag > SLOW else "", note=waiting)),
     ]
+    if itself.supervised is not None:
+        late = now - itself.supervised > SUPERVISED_WITHIN
+        rows.append((Cell("self-monitor's last look"), when(itself.supervised, now, "bad" if late else "")))
     return Table("exporter", "The exporter itself", ("Exporter", "Now"), rows)

@@ -13,6 +13,7 @@ from vv_exporter.status.series import Series
 from vv_exporter.status.table import Bar, Cell, Table, span, when
 
 PLOT_STEPS = 3  # steps of the past in one bar
+MIN_BARS = 3
 OUTCOMES = ("success", "failure", "crashed")
 
 
@@ -167,7 +168,8 @@ def _recent(stage: Stage) -> Cell:
     groups = [stage.plot[at : at + PLOT_STEPS] for at in range(0, len(stage.plot), PLOT_STEPS)]
     steps = [(sum(ended for ended, _ in group), sum(bad for _, bad in group)) for group in groups]
     highest = max((ended for ended, _ in steps), default=0)
-    plot = tuple(Bar(ended / highest, bad / highest) for ended, bad in steps) if highest else ()
+    worth = highest > 0 and len(steps) >= MIN_BARS
+    plot = tuple(Bar(ended / highest, bad / highest) for ended, bad in steps) if worth else ()
     return Cell(
         f"{stage.recent}{failed} in {span(stage.recent_seconds)}",
         "bad" if stage.recent_failed else "",

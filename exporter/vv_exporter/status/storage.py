@@ -10,7 +10,7 @@ from vv_exporter.metrics.storage import FREE, INGEST_PAUSED, PROBE_SUCCESS, READ
 from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO
 from vv_exporter.metrics.videos import BACKLOG_OLDEST, BACKLOG_VIDEOS, QUARANTINE_BYTES, QUARANTINE_FILES
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Level, Table, ago, size, span
+from vv_exporter.status.table import Cell, Level, Table, ago, many, size, span
 
 
 class Disk(msgspec.Struct, frozen=True):
@@ -146,10 +146,12 @@ def videos_table(videos: Videos | None, now: float) -> Table:
     rows = []
     if videos is not None and videos.waiting is not None:
         since = f"oldest {ago(videos.oldest, now)}" if videos.oldest and videos.waiting else ""
-        rows.append((Cell("waiting in input/"), Cell(f"{videos.waiting} videos", note=since)))
+        rows.append((Cell("waiting in input/"), Cell(many(videos.waiting, "video"), note=since)))
     if videos is not None and videos.quarantined is not None:
         level: Level = "warning" if videos.quarantined else ""
-        rows.append((Cell("in corrupted/"), Cell(f"{videos.quarantined} files", level, size(videos.quarantined_bytes))))
+        rows.append(
+            (Cell("in corrupted/"), Cell(many(videos.quarantined, "file"), level, size(videos.quarantined_bytes)))
+        )
     if videos is not None and videos.ingest_paused:
         rows.append((Cell("ingestion"), Cell("paused: the disk is critically full", "bad")))
     return Table("videos", "Videos", ("Videos", "Now"), rows)
