@@ -59,9 +59,10 @@ self_monitor:              # what `vv self-monitor` may restart
   processes: {agent_dvr: agent}  # a program that must run in it
 ```
 
-Where the clock of a job's time zone is set, jobs are due when Debian's cron would run them: what falls into the hour that is
-left out comes right after it, what falls into the hour that comes twice comes the first time, and what has a `*` for its
-minute or hour follows the clock. A heartbeat file is looked at every 2 seconds; each new time of change is a success.
+Where the clock of a job's time zone is set, jobs are due when Debian's cron would run them: what falls into the hour
+that is left out comes right after it, what falls into the hour that comes twice comes the first time, and what has a
+`*` for its minute or hour follows the clock. A heartbeat file is looked at every 2 seconds; each new time of change
+is a success.
 
 ## Channels
 
