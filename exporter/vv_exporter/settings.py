@@ -136,7 +136,7 @@ class ContainersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class SelfMonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the self-monitor may restart: containers by name, or by compose project.
 
-    `processes` names, by container, a program that must run in it.
+    `processes` names, by container, a program that must run in it (`agent`, or what an interpreter runs: `agent.py`).
     """
 
     containers: tuple[str, ...] = ()

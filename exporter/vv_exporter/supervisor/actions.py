@@ -61,10 +61,11 @@ class Actions:
         return ""
 
     def runs(self, container: str, program: str) -> bool:
-        """Whether a process of this name, or with this in its command line, runs in it."""
+        """Whether this program runs in it, by itself or by an interpreter (`agent`, `/usr/bin/python3 agent.py`)."""
         with translated():
             answer = self._connected().top(container, ps_args="-eo pid,args")
-        return any(program in " ".join(row[1:]) for row in answer.get("Processes") or ())
+        commands = (" ".join(row[1:]).split()[:2] for row in answer.get("Processes") or ())
+        return any(word.rpartition("/")[2] == program for words in commands for word in words)
 
     def close(self) -> None:
         """End the connection."""

@@ -15,6 +15,7 @@ not seen, and it ended as a stop ends a container (0, 143 or 137).
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from vv_exporter.containers.ledger import GONE, ContainerRecord
@@ -46,21 +47,25 @@ class Limits(NamedTuple):
         return back_off(made, self.first_wait, self.longest_wait)
 
 
-class Restart(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Restart:
     """Restart it now."""
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wait:
     """Do nothing before this time (Unix seconds)."""
 
     until: float
 
 
-class GiveUp(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GiveUp:
     """Do not restart it any more."""
 
 
-class Leave(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Leave:
     """There is nothing to do."""
 
 
