@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
 SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
+# Most tests of whole devices wait; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
+SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint bench tools setup clean
@@ -23,7 +25,7 @@ demo: ## The same with an example pipeline that fails in several ways
 # A tool that cannot be had is told in one line; the tests that need it are skipped, or fail in CI.
 test: ## Run all tests, those with real servers and a Docker Engine included (ARGS= goes to pytest)
 	@$(SETUP) --tools --engine --rtsp --browser || test -x $(VENV)/bin/pytest
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .
