@@ -13,10 +13,9 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import jinja2
 from markupsafe import Markup
 from prometheus_client.exposition import gzip_accepted
 from werkzeug import Request, Response
@@ -25,6 +24,9 @@ from vv_exporter import __version__
 from vv_exporter._clock import isoformat
 from vv_exporter.status.table import Bar, ago
 from vv_exporter.timeline import clean
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -51,6 +53,8 @@ def page(request: Request, template: str, **values: Any) -> Response:
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2  # 4 MB, which an exporter that nobody looks at need not hold
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
