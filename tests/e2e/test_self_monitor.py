@@ -17,8 +17,10 @@ import docker.errors
 import msgspec
 import pytest
 
+from tests.support.device import Channels, Device, about
 from tests.support.engine import Engine, EngineUnavailableError, busybox_image, private_engine
 from tests.support.exporter import Exporter
+from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from vv_exporter.stack.processes import Child
 from vv_exporter.supervisor.room import Seen, View
@@ -371,3 +373,34 @@ def test_two_of_them_are_refused(site: Site) -> None:
 
     assert second.returncode == 2
     assert "another self-monitor" in second.stderr
+
+
+@pytest.mark.prometheus
+def test_what_fails_persistently_is_told_with_its_last_log_lines(
+    docker_engine: Engine, busybox: str, tmp_path: Path, programs: Programs
+) -> None:
+    """`vv up` runs it, for there is something to do; and after five restarts a pager rings."""
+    client = docker_engine.client()
+    host = client.create_host_config(network_mode="none")
+    with Channels() as channels:
+        environ = {**channels.environ(), **FAST, "DOCKER_HOST": docker_engine.host}
+        try:
+            with Device(tmp_path, environ, CONFIG) as device:
+                wait_until(
+                    lambda: device.query("vv_self_monitor_last_check_timestamp_seconds"), 30, what="its first look"
+                )
+                client.create_container(busybox, ["sh", "-c", FAILS], name="web", host_config=host)
+                client.start("web")
+
+                page = channels.pagerduty.wait_for(about("ContainerFailedPersistently", "web"), 90)
+                assert page.json["payload"]["severity"] == "critical"
+                for text in ("5 times", "exit code 3", "starting | disk full", "vv containers resume web"):
+                    assert text in page.body.decode(), text
+                assert len(device.query("vv_self_monitor_gave_up == 1")) == 1
+                (restarts,) = device.query('vv_container_restarts_total{name="web",cause="self_monitor"}')
+                assert restarts["value"][1] == "5"
+            assert channels.violations() == []
+        finally:
+            with contextlib.suppress(docker.errors.APIError):
+                client.remove_container("web", force=True)
+            client.close()

@@ -1,4 +1,7 @@
-"""`vv up`: exporter, Alertmanager and Prometheus on this machine's loopback interface, in the foreground."""
+"""`vv up`: exporter, Alertmanager and Prometheus on this machine's loopback interface, in the foreground.
+
+With them runs the self-monitor, where a Docker Engine answers and there is something for it to do.
+"""
 
 import contextlib
 import os
@@ -17,6 +20,7 @@ from vv_exporter.stack import fetch, tools
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.progress import step
 from vv_exporter.stack.servers import LOOPBACK, alertmanager_command, prometheus_command, ready
+from vv_exporter.supervisor.actions import has_work
 
 _READY_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
@@ -60,6 +64,10 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     with _asked_to_stop() as stop, _stopping() as started, contextlib.suppress(_Stopped):
         for part in parts:
             _start(part, started, stop)
+        if has_work(settings):
+            supervisor = _self_monitor(folder, environment)
+            supervisor.start()
+            started.append(supervisor)
         print(summary(settings), flush=True)
         if demo is not None:
             demo.start()
@@ -113,6 +121,11 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
         ),
         Part("Prometheus", Child("Prometheus", prometheus, logs / "prometheus.log"), settings.prometheus_port),
     ]
+
+
+def _self_monitor(folder: Path, environment: Mapping[str, str]) -> Child:
+    command = [sys.executable, "-m", "vv_exporter", "self-monitor"]
+    return Child("the self-monitor", command, folder / "logs" / "self-monitor.log", environment)
 
 
 def _program(tool: tools.Tool) -> Path:

@@ -15,6 +15,9 @@ import requests
 
 from vv_core._text import last_lines
 from vv_exporter.containers.engine import TIMEOUT, EngineError, translated
+from vv_exporter.containers.observed import SELF_MONITOR_LABEL
+from vv_exporter.containers.watch import DEFAULT_HOST
+from vv_exporter.settings import Settings
 
 PATIENCE = 20.0  # seconds for an answer: starting is slow on a small device, stopping takes a container's grace
 MAX_TAIL = 4_000  # bytes of the last log lines
@@ -87,6 +90,18 @@ class Actions:
                 raise EngineError(_message(response))
             if response.status_code >= requests.codes.bad_request:
                 raise RefusedError(_message(response))
+
+
+def has_work(settings: Settings) -> bool:
+    """Whether an Engine answers and there is, or is named, a container for the self-monitor."""
+    try:
+        with translated():
+            client = docker.APIClient(base_url=settings.docker_host or DEFAULT_HOST, version="auto", timeout=TIMEOUT)
+            with contextlib.closing(client):
+                labelled = client.containers(all=True, quiet=True, filters={"label": f"{SELF_MONITOR_LABEL}=true"})
+    except EngineError:
+        return False
+    return bool(labelled or settings.self_monitor.containers or settings.self_monitor.projects)
 
 
 def _message(response: Any) -> str:

@@ -316,6 +316,15 @@ def test_an_announcement_that_led_to_nothing_is_forgotten(ledger: Ledger) -> Non
     assert ledger.claims == {}
 
 
+def test_an_announcement_that_comes_a_day_late_waits_for_the_engine_to_tell_of_the_restart(ledger: Ledger) -> None:
+    ledger.claims["journal-1"] = Claim(container="1", at=199.0, noted=90_000.0)
+    ledger.settle(now=90_001.0)
+    _docker_restart(ledger, 200.0)
+    ledger.settle(now=90_002.0)
+
+    assert ledger.restarts() == {"self_monitor": 1}
+
+
 def _docker_restart(ledger: Ledger, at: float) -> None:
     ledger.event(event("kill", at, signal="15"))
     ledger.event(event("die", at + 0.1, exitCode="143"))
