@@ -28,7 +28,7 @@ from vv_core.ingest import ingest_allowed
 from vv_core.logs import setup_logging
 
 SECONDS = float(os.environ.get("VIDEO_SECONDS", "60"))
-FROZEN = 5  # seconds without a frame
+FROZEN = float(os.environ.get("FROZEN_SECONDS", "5"))  # without a frame; then the stream is asked for anew
 
 
 def main(name: str) -> None:

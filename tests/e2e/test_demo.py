@@ -117,8 +117,10 @@ def seen(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def test_each_fault_brings_its_alert_once_and_there_is_no_other(seen: dict[str, Seen]) -> None:
     assert sorted((alert, severity) for severity, alert, _ in seen["faults"].notices) == [
+        ("HmacVerificationFailed", "CRITICAL"),
         ("JobFailed", "ERROR"),
         ("JobMissed", "ERROR"),
+        ("SchemaValidationFailed", "ERROR"),
         ("StageCrashed", "ERROR"),
         ("StageFailing", "ERROR"),
         ("StageOverdue", "WARNING"),
@@ -130,7 +132,7 @@ def test_what_was_announced_is_told_at_the_end_with_its_seconds(seen: dict[str, 
     announced = re.findall(r"expect (\w+) within \d+ s", seen["faults"].output)
     rows = {alert: float(seconds) for _, alert, seconds in ROW.findall(seen["faults"].output)}
 
-    assert len(announced) == 6
+    assert len(announced) == 8
     assert sorted(rows) == sorted(announced)
     assert "DID NOT COME" not in seen["faults"].output
 
@@ -142,6 +144,10 @@ def test_alerts_name_the_video_and_the_error(seen: dict[str, Seen]) -> None:
     assert "UTC: Invalid data found when processing input" in faults.text("StageFailing")
     assert f"/input/{faults.video('garage')} at " in faults.text("StageCrashed")
     assert "killed, out of memory, or power lost" in faults.text("StageCrashed")
+    assert f"/input/{faults.video('flicker-logline')} at " in faults.text("SchemaValidationFailed")
+    assert "is longer than 500 characters" in faults.text("SchemaValidationFailed")
+    assert f"with {Path(faults.video('vault')).stem} at " in faults.text("HmacVerificationFailed")
+    assert "the data was changed" in faults.text("HmacVerificationFailed")
     assert "Stage scan_video is over its time limit" in faults.text("StageOverdue")
     assert "Runs in progress that are past their limit: 1" in faults.text("StageOverdue")
     assert "nightly_backup" in faults.text("JobFailed")
