@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -63,14 +63,23 @@ class Pipeline:
         self._signal(signal.SIGKILL)
 
     def _run(self, script: str, *arguments: str) -> None:
-        # A group of its own: should this process be killed, the kernel wakes and ends the members that are stopped.
         if not self._ending.is_set():
             command = [sys.executable, str(HERE / script), *arguments]
             self._process = subprocess.Popen(command, env=self.environ, process_group=0)
-            self._process.wait()
+            with _ended_with_us(self._process.pid):
+                self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         process = self._process
         if process is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
+
+
+@contextlib.contextmanager
+def _ended_with_us(group: int) -> Iterator[None]:
+    """Should this process be killed, end the group all the same: a shell waits for the end of a pipe that we hold."""
+    wait = ["sh", "-c", 'read -r _ || kill -KILL -- "-$0"', str(group)]
+    keeper = subprocess.Popen(wait, stdin=subprocess.PIPE, start_new_session=True)
+    yield
+    keeper.communicate(b"\n")
