@@ -25,7 +25,8 @@ import click
     help="Where everything that is kept goes (VV_STATE_DIR).",
 )
 def command(demo: str | None, state_dir: Path) -> None:
-    """Run exporter, Prometheus and Alertmanager on this machine, on loopback, until Ctrl-C.
+    """Run exporter, Prometheus and Alertmanager on this machine, on loopback, until Ctrl-C; the self-monitor, too,
+    where a Docker Engine answers and a container was given to it.
 
     Fetches Prometheus and Alertmanager on a Debian machine that has none that are new enough; installs nothing
     into the system.
