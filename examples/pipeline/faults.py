@@ -103,7 +103,7 @@ def tampered_logline(demo: Demo) -> None:
     demo.pipeline.run("orchestrator.py")
     demo.wait_for_line(f"{name}: done", 60)
     logline = demo.pipeline.folder("output") / f"{Path(name).stem}.logline.json"
-    logline.write_text(logline.read_text().replace("motion", "nothing"))
+    logline.write_text(logline.read_text().replace('"line": "', '"line": "no alarm: '))
     demo.announce(f"somebody changes {logline.name}", "HmacVerificationFailed", 20)
     demo.pipeline.run("logline_verifier.py").result()
     fault = Fault(f"{logline.name} was changed", "HmacVerificationFailed", Path(name).stem, time.time())
