@@ -229,7 +229,7 @@ def test_a_disk_that_fills_up_is_told_twice_and_its_end_once(
 def test_nothing_else_was_told(device: Device, channels: Channels, small_disk: Path) -> None:
     """What this device was made to suffer, and nothing beyond it. The machine's own disk may be short of space, too."""
     expected = {"StageFailing", "StageCrashed", "StageOverdue", "JobMissed", "VVEvent", "DiskSpaceLow"}
-    expected |= {"DiskSpaceCritical", "IngestPaused", "Watchdog"}
+    expected |= {"DiskSpaceCritical", "IngestPaused", "JobCrashed", "JobRunningTooLong", "Watchdog"}
 
     told = {
         alert["labels"]["alertname"]
