@@ -85,4 +85,3 @@ def stage(
     where it sees the file too. Raises nothing.
     """
     return Stage(name, video, component, limit, video_bytes, video_seconds)
-
