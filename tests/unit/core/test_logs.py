@@ -165,7 +165,8 @@ def test_many_processes_move_a_full_file_away_and_neither_lose_nor_tear_a_line(s
     assert written == [(f"p{process}", number) for process in range(6) for number in range(1000)]
     assert all(match and int(match[2]) * 7 % 3000 == len(match[3]) for match in found)
     assert [file.name for file in files] == ["app.log", *(f"app.log.{number}" for number in range(1, len(files)))]
-    assert 5 <= len(files) <= 6
+    assert 4 <= len(files) <= 6  # each process looks for itself: a file may grow somewhat beyond its bound
+    assert all(file.stat().st_size < 4_000_000 for file in files)
     # Whoever finds another at it writes on: a few lines more.
     assert all(file.stat().st_size < 2_000_000 + 6 * 10 * 3100 for file in files)
 
