@@ -196,7 +196,8 @@ def summary(settings: Settings) -> str:
     """What a person wants to know once all is running."""
     exporter = f"http://{LOOPBACK}:{settings.exporter_port}"
     lines = {
-        "exporter": f"{exporter}/metrics",
+        "status page": f"{exporter}/",
+        "metrics": f"{exporter}/metrics",
         "Prometheus": f"http://{LOOPBACK}:{settings.prometheus_port}/api/v1/alerts",
         "Alertmanager": f"http://{LOOPBACK}:{settings.alertmanager_port}/api/v2/alerts",
         "alerts, in words": f"tail -f {settings.logs / 'app.log'}",
