@@ -125,5 +125,6 @@ def test_a_thousand_identical_alerts_of_fifty_processes_are_one_with_a_count(cha
         30,
         what="one alert with a count of 1000",
     )
+    chain.slack.wait_for(about("Key gone"), 30)
     assert "repeated 999 times since" in chain.alertmanager.alerts("VVEvent")[0]["annotations"]["description"]
     assert chain.told()[0] == 1
