@@ -8,7 +8,7 @@ from tests.support.servers import Programs
 
 
 @pytest.mark.prometheus
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2700)
 @pytest.mark.parametrize("file", sorted(RULES.glob("*.yml")), ids=lambda path: path.stem)
 def test_every_change_of_a_rule_is_noticed(file: Path, programs: Programs) -> None:
     left, tried = survivors(file, programs.promtool)
