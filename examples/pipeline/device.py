@@ -79,7 +79,7 @@ class Pipeline:
 @contextlib.contextmanager
 def _ended_with_us(group: int) -> Iterator[None]:
     """Should this process be killed, end the group all the same: a shell waits for the end of a pipe that we hold."""
-    wait = ["sh", "-c", 'read -r _ || kill -KILL -- "-$0"', str(group)]
+    wait = ["sh", "-c", 'read -r _ || kill -s KILL -- "-$0"', str(group)]  # dash takes no `--` after `-KILL`
     keeper = subprocess.Popen(wait, stdin=subprocess.PIPE, start_new_session=True)
     yield
     keeper.communicate(b"\n")

@@ -445,8 +445,8 @@ INHIBITED = {
         False,
     ),
     "a run that is stuck": (
-        subject("StageStuck", "error", "i12", component="scan_video", stage="scan_video"),
-        subject("StageOverdue", "warning", "i12", component="scan_video", stage="scan_video"),
+        subject("StageStuck", "error", "i16", component="scan_video", stage="scan_video"),
+        subject("StageOverdue", "warning", "i16", component="scan_video", stage="scan_video"),
         True,
     ),
     "a job that is missed, for another that runs too long": (
@@ -480,11 +480,17 @@ INHIBITED = {
         False,
     ),
     "an event beside another of its component": (
-        subject("VVEvent", "critical", "i11", title="Key is gone", alert_key="1"),
-        subject("VVEvent", "error", "i11", title="Lens dirty", alert_key="2"),
+        subject("VVEvent", "critical", "i17", title="Key is gone", alert_key="1"),
+        subject("VVEvent", "error", "i17", title="Lens dirty", alert_key="2"),
         False,
     ),
 }
+
+
+def test_no_two_cases_share_a_device() -> None:
+    devices = [{cause.device, consequence.device} for cause, consequence, _ in INHIBITED.values()]
+
+    assert sum(map(len, devices)) == len(set().union(*devices))
 
 
 @pytest.mark.parametrize("case", INHIBITED)
