@@ -291,6 +291,13 @@ def _free_space(value: str) -> FreeSpace:
     return FreeSpace(ratio, size)
 
 
+def _share(value: str) -> float:
+    text = value.removesuffix("%").strip()
+    if not value.endswith("%") or not re.fullmatch(r"\d{1,3}(\.\d+)?", text) or not 0 < float(text) <= 100:
+        raise ValueError(f"{value!r} is not a percentage above 0% and up to 100%; write e.g. 90%")
+    return float(text) / 100
+
+
 def _choice(*allowed: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in allowed:
@@ -365,6 +372,12 @@ class Settings:
     docker_host: str = _variable(
         "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
     )
+    host_proc: Path = _variable(
+        "VV_HOST_PROC", "Where the device's /proc is; in a container, where it is mounted.", _path, "/proc"
+    )
+    host_sys: Path = _variable(
+        "VV_HOST_SYS", "Where the device's /sys is; in a container, where it is mounted.", _path, "/sys"
+    )
     max_restarts: int = _variable(
         "SELF_MONITOR_MAX_RESTARTS", "The self-monitor gives up on a container after as many restarts.", _positive, "5"
     )
@@ -392,6 +405,19 @@ class Settings:
     )
     disk_critical_free: FreeSpace = _variable(
         "DISK_CRITICAL_FREE", "DiskSpaceCritical below this share or size.", _free_space, "10%,10GB"
+    )
+    container_cpu_high: float = _variable(
+        "CONTAINER_CPU_HIGH", "ContainerHighCpu above this share of its CPU limit, or of all cores.", _share, "90%"
+    )
+    container_memory_high: float = _variable(
+        "CONTAINER_MEMORY_HIGH",
+        "ContainerHighMemory above this share of its memory limit, or of the device's memory.",
+        _share,
+        "90%",
+    )
+    host_cpu_high: float = _variable("HOST_CPU_HIGH", "HostHighCpu above this share of all cores.", _share, "90%")
+    host_memory_high: float = _variable(
+        "HOST_MEMORY_HIGH", "HostHighMemory above this share of the device's memory.", _share, "90%"
     )
     pipeline_stalled_after: float = _variable(
         "PIPELINE_STALLED_AFTER",
@@ -502,6 +528,7 @@ OTHER_VARIABLES = frozenset(
         "VV_REQUIRE_ALL",
     }
 )
+_PREFIXES = ("CONTAINER_", "DISK_", "DVR_", "HOST_", "MAX_PROCESSING_", "SELF_MONITOR_", "VV_")
 STAGE_LIMITS = {
     "scan_video": "max_scan_video",
     "summarize_scene": "max_summarize",
@@ -616,7 +643,7 @@ def _misspelt(environ: Mapping[str, str], in_file: Mapping[str, Any], names: set
     ]
     # The environment also holds what is not ours: only a name that nearly is one of ours is taken for a slip.
     for name in environ:
-        if name not in names and name.startswith(("VV_", "DISK_", "DVR_", "MAX_PROCESSING_", "SELF_MONITOR_")):
+        if name not in names and name.startswith(_PREFIXES):
             suggestion = _suggestion(name, names)
             if suggestion:
                 problems.append(f"{name}: unknown key{suggestion}")

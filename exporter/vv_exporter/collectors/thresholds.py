@@ -13,12 +13,14 @@ from prometheus_client.core import Metric as Family
 from vv_exporter.collectors import Context
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.thresholds import (
+    CPU_RATIO,
     DVR_DOWN_SECONDS,
     DVR_FAILURES,
     DVR_FROZEN_SECONDS,
     FREE_BYTES,
     FREE_RATIO,
     JOB_SECONDS,
+    MEMORY_RATIO,
     STAGE_SECONDS,
     STAGE_STUCK_RATIO,
 )
@@ -39,6 +41,10 @@ class Thresholds:
         free = [((role, severity), space) for role in ("video_storage", "system") for severity, space in spaces.items()]
         yield gauges(FREE_RATIO, [(labels, space.ratio) for labels, space in free if space.ratio is not None])
         yield gauges(FREE_BYTES, [(labels, space.bytes) for labels, space in free if space.bytes is not None])
+        cpu = {"container": self._settings.container_cpu_high, "host": self._settings.host_cpu_high}
+        memory = {"container": self._settings.container_memory_high, "host": self._settings.host_memory_high}
+        yield gauges(CPU_RATIO, [((scope,), share) for scope, share in cpu.items()])
+        yield gauges(MEMORY_RATIO, [((scope,), share) for scope, share in memory.items()])
         stages = self._settings.stages.items()
         yield gauges(STAGE_SECONDS, [((name,), stage.limit) for name, stage in stages if stage.limit is not None])
         yield gauges(STAGE_STUCK_RATIO, [((), self._settings.stage_stuck_factor)])

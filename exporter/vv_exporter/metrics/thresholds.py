@@ -23,3 +23,13 @@ DVR_DOWN_SECONDS = gauge("vv_threshold_dvr_down_seconds", "Time without a stream
 DVR_FROZEN_SECONDS = gauge(
     "vv_threshold_dvr_frozen_seconds", "Time without a frame after which a connected stream is frozen."
 )
+CPU_RATIO = gauge(
+    "vv_threshold_cpu_ratio",
+    "Alert when more than this share of the processors is used for long (0 to 1); scope: container or host.",
+    "scope",
+)
+MEMORY_RATIO = gauge(
+    "vv_threshold_memory_ratio",
+    "Alert when more than this share of the memory is used for long (0 to 1); scope: container or host.",
+    "scope",
+)

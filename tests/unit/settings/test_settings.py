@@ -35,6 +35,7 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.scrape_interval == 10
     assert settings.disk_warning_free == FreeSpace(0.2, 50_000_000_000)
     assert settings.disk_critical_free == FreeSpace(0.1, 10_000_000_000)
+    assert settings.container_cpu_high == settings.host_memory_high == 0.9
     assert settings.logs == settings.state_dir / "logs"
     assert not settings.slack_webhook_url
     assert settings.alertmanager == "http://127.0.0.1:9093"
@@ -111,6 +112,10 @@ def test_a_wrong_secret_is_not_quoted() -> None:
         ({"DISK_WARNING_FREE": "20"}, "DISK_CRITICAL_FREE: is above DISK_WARNING_FREE"),
         ({"DISK_WARNING_FREE": "120%"}, "DISK_WARNING_FREE: '120%' is not between 0% and 100%"),
         ({"DISK_WARNING_FREE": "x%"}, "DISK_WARNING_FREE: 'x%' is not a percentage"),
+        ({"CONTAINER_CPU_HIGH": "0.9"}, "CONTAINER_CPU_HIGH: '0.9' is not a percentage above 0%"),
+        ({"HOST_MEMORY_HIGH": "0%"}, "HOST_MEMORY_HIGH: '0%' is not a percentage above 0%"),
+        ({"HOST_MEMORY_HIGH": "101%"}, "HOST_MEMORY_HIGH: '101%' is not a percentage above 0%"),
+        ({"CONTAINER_CPU_HIG": "90%"}, "CONTAINER_CPU_HIG: unknown key; did you mean CONTAINER_CPU_HIGH?"),
         ({"DISK_CRITICAL_FREE": "lots"}, "DISK_CRITICAL_FREE: "),
         ({"SLACK_WEBHOOK_URL": "hooks"}, "SLACK_WEBHOOK_URL: must be a URL"),
         (
