@@ -12,7 +12,7 @@ MACHINE = "(the machine's own)"
 _HEAD = """\
 # Configuration
 
-<!-- Written by `python -m vv_exporter.render.reference`; change exporter/vv_exporter/settings.py instead. -->
+<!-- Written by `python -m vv_exporter.render.reference`; change exporter/vv_exporter/settings/catalogue.py instead. -->
 
 Everything can be set in the environment or, under the same name, below `settings:` in `vv.yml` (the file that
 `VV_CONFIG` names, `/etc/vv/vv.yml` by default); the environment wins. A duration is `90`, `90s`, `15m`, `2h` or `1d`.

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from vv_exporter.settings import _UniqueKeys
+from vv_exporter.settings import UniqueKeys
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
@@ -135,7 +135,7 @@ class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and all that it names. Raises `WebConfigError`."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
         config = _convert(content if content is not None else {})
         if config.tls_server_config is None:
             return config

@@ -1,0 +1,260 @@
+"""Every variable: its field, its name, its default, its parser and its meaning."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vv_core._environment import state_dir as default_state_dir
+from vv_core._units import parse_size
+from vv_exporter.settings import parsers as parse
+from vv_exporter.settings.sections import ContainersSettings, JobSettings, SelfMonitorSettings, StageSettings
+from vv_exporter.settings.values import Dvr, FreeSpace, Secret
+
+RUNBOOK_BASE_URL = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main/docs/runbooks"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A key of the environment: how it is read, its default as text, and what it means."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | Callable[[], str]
+    meaning: str
+    secret: bool = False
+
+
+def _variable(
+    name: str, meaning: str, parse: Callable[[str], Any] = parse.text, default: str | Callable[[], str] = ""
+) -> Any:
+    return field(metadata={"variable": Variable(name, parse, default, meaning)})
+
+
+def _secret(name: str, meaning: str, parse: Callable[[str], Any] = Secret) -> Any:
+    return field(metadata={"variable": Variable(name, parse, "", meaning, secret=True)})
+
+
+def _section(default: Callable[[], Any]) -> Any:
+    return field(default_factory=default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole configuration, checked. Times are in seconds, sizes in bytes."""
+
+    device_id: str = _variable(
+        "VV_DEVICE_ID", "This device's name in every alert.", parse.label, lambda: socket.gethostname().split(".")[0]
+    )
+    state_dir: Path = _variable(
+        "VV_STATE_DIR",
+        "Where the journal and the exporter's state live.",
+        parse.path,
+        lambda: str(default_state_dir({})),
+    )
+    log_dir: Path | None = _variable(
+        "VV_LOG_DIR", "Folder of app.log; default: logs in VV_STATE_DIR.", parse.optional_path
+    )
+    video_storage_root: Path | None = _variable(
+        "VIDEO_STORAGE_ROOT", "Folder of the videos (input/, corrupted/); watched when set.", parse.optional_path
+    )
+    journal_max: int = _variable(
+        "VV_JOURNAL_MAX", "Disk that the journal may use while nobody reads it.", parse_size, "256MB"
+    )
+    log_max: int | None = _variable(
+        "VV_LOG_MAX",
+        "Size at which app.log is moved to app.log.1, and that to app.log.2 up to 5; 0: never (logrotate does it).",
+        parse.log_size,
+        "0",
+    )
+    history_days: int = _variable("VV_HISTORY_DAYS", "How many days of history are kept.", parse.positive, "30")
+    alert_window: float = _variable(
+        "VV_ALERT_WINDOW", "Identical send_alert calls within this time are one alert.", parse.duration, "15m"
+    )
+    exporter_port: int = _variable("VV_EXPORTER_PORT", "Port of the exporter.", parse.port, "19461")
+    prometheus_port: int = _variable("VV_PROMETHEUS_PORT", "Port of Prometheus.", parse.port, "9090")
+    alertmanager_port: int = _variable("VV_ALERTMANAGER_PORT", "Port of Alertmanager.", parse.port, "9093")
+    alertmanager_url: str = _variable(
+        "VV_ALERTMANAGER_URL", "Where alerts are sent; default: VV_ALERTMANAGER_PORT on 127.0.0.1.", parse.url
+    )
+    scrape_interval: float = _variable(
+        "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", parse.whole_seconds, "10s"
+    )
+    runbook_base_url: str = _variable("VV_RUNBOOK_BASE_URL", "Where the runbooks are.", parse.url, RUNBOOK_BASE_URL)
+    docker_host: str = _variable(
+        "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
+    )
+    host_proc: Path = _variable(
+        "VV_HOST_PROC", "Where the device's /proc is; in a container, where it is mounted.", parse.path, "/proc"
+    )
+    host_sys: Path = _variable(
+        "VV_HOST_SYS", "Where the device's /sys is; in a container, where it is mounted.", parse.path, "/sys"
+    )
+    max_restarts: int = _variable(
+        "SELF_MONITOR_MAX_RESTARTS",
+        "The self-monitor gives up on a container after as many restarts.",
+        parse.positive,
+        "5",
+    )
+    restart_window: float = _variable("SELF_MONITOR_WINDOW", "…within this time.", parse.duration, "1h")
+    on_exhausted: str = _variable(
+        "SELF_MONITOR_ON_EXHAUSTED",
+        "What it then does with the container: leave it, or stop it and end Docker's own restarts.",
+        parse.choice("leave", "stop"),
+        "leave",
+    )
+    restart_backoff: float = _variable(
+        "SELF_MONITOR_BACKOFF",
+        "How long it waits before the first restart; doubled for each further one.",
+        parse.duration,
+        "5s",
+    )
+    restart_backoff_max: float = _variable(
+        "SELF_MONITOR_BACKOFF_MAX", "The longest that it waits before a restart.", parse.duration, "5m"
+    )
+    quoted_log_lines: int = _variable(
+        "SELF_MONITOR_LOG_LINES", "Last log lines of a container that the alert quotes; 0: none.", parse.whole, "5"
+    )
+    disk_warning_free: FreeSpace = _variable(
+        "DISK_WARNING_FREE", "DiskSpaceLow below this share or size.", parse.free_space, "20%,50GB"
+    )
+    disk_critical_free: FreeSpace = _variable(
+        "DISK_CRITICAL_FREE", "DiskSpaceCritical below this share or size.", parse.free_space, "10%,10GB"
+    )
+    container_cpu_high: float = _variable(
+        "CONTAINER_CPU_HIGH", "ContainerHighCpu above this share of its CPU limit, or of all cores.", parse.share, "90%"
+    )
+    container_memory_high: float = _variable(
+        "CONTAINER_MEMORY_HIGH",
+        "ContainerHighMemory above this share of its memory limit, or of the device's memory.",
+        parse.share,
+        "90%",
+    )
+    host_cpu_high: float = _variable("HOST_CPU_HIGH", "HostHighCpu above this share of all cores.", parse.share, "90%")
+    host_memory_high: float = _variable(
+        "HOST_MEMORY_HIGH", "HostHighMemory above this share of the device's memory.", parse.share, "90%"
+    )
+    pipeline_stalled_after: float = _variable(
+        "PIPELINE_STALLED_AFTER",
+        "PipelineStalled when videos wait and no stage has succeeded for so long.",
+        parse.duration,
+        "30m",
+    )
+    max_scan_video: float | None = _variable(
+        "MAX_PROCESSING_TIME_SCAN_VIDEO", "Longest expected run of the stage scan_video.", parse.optional_duration
+    )
+    max_summarize: float | None = _variable(
+        "MAX_PROCESSING_TIME_SUMMARIZE", "Longest expected run of the stage summarize_scene.", parse.optional_duration
+    )
+    max_logline: float | None = _variable(
+        "MAX_PROCESSING_TIME_LOGLINE", "Longest expected run of the stage logline_generator.", parse.optional_duration
+    )
+    stage_stuck_factor: float = _variable(
+        "VV_STAGE_STUCK_FACTOR", "StageStuck when a run has taken this many times its limit.", parse.factor, "3"
+    )
+    dvr_url: Secret = _variable(
+        "DVR_URL", "Stream of the DVR named `dvr`, rtsp://…; a password is better in DVR_PASSWORD_FILE.", parse.rtsp_url
+    )
+    dvr_ip: str = _variable(
+        "DVR_IP", "That DVR's address; without DVR_URL only whether it answers is watched.", parse.dvr_address
+    )
+    dvr_username: str = _variable("DVR_USERNAME", "User at the DVR, if not in DVR_URL.")
+    dvr_password: Secret = _secret("DVR_PASSWORD", "Password at the DVR, or user:password.")
+    dvr_failures: int = _variable(
+        "DVR_FAILURES", "A DVR is told as unreachable after this many failed attempts in a row.", parse.positive, "3"
+    )
+    dvr_down: float = _variable(
+        "DVR_DOWN", "It becomes critical after this time without a stream.", parse.duration, "15m"
+    )
+    dvr_frozen: float = _variable(
+        "DVR_FROZEN", "DvrStreamFrozen when a connected agent gets no frame for this long.", parse.duration, "30s"
+    )
+    slack_webhook_url: Secret = _secret("SLACK_WEBHOOK_URL", "Slack incoming webhook.", parse.secret_url)
+    telegram_bot_token: Secret = _secret("TELEGRAM_BOT_TOKEN", "Telegram bot's token.")
+    telegram_chat_id: Secret = _secret("TELEGRAM_CHAT_ID", "Telegram chat that the bot writes to.")
+    telegram_api_url: str = _variable(
+        "TELEGRAM_API_URL", "Base address of Telegram's API.", parse.url, "https://api.telegram.org"
+    )
+    pagerduty_routing_key: Secret = _secret("PAGERDUTY_ROUTING_KEY", "PagerDuty Events API v2 integration key.")
+    pagerduty_url: str = _variable(
+        "PAGERDUTY_URL", "PagerDuty's events address.", parse.url, "https://events.pagerduty.com/v2/enqueue"
+    )
+    opsgenie_api_key: Secret = _secret("OPSGENIE_API_KEY", "Opsgenie API key (Opsgenie ends in April 2027).")
+    opsgenie_api_url: str = _variable(
+        "OPSGENIE_API_URL", "Base address of Opsgenie's API.", parse.url, "https://api.opsgenie.com"
+    )
+    smtp_smarthost: str = _variable("SMTP_SMARTHOST", "Mail server, host:port.")
+    smtp_from: str = _variable("SMTP_FROM", "Sender of e-mails.")
+    smtp_username: str = _variable("SMTP_USERNAME", "User at the mail server.")
+    smtp_password: Secret = _secret("SMTP_PASSWORD", "Password at the mail server.")
+    smtp_require_tls: str = _variable(
+        "SMTP_REQUIRE_TLS", "Refuse to send e-mail without TLS.", parse.choice("true", "false"), "true"
+    )
+    alert_email_to: str = _variable("ALERT_EMAIL_TO", "Receivers of e-mails, comma-separated.")
+    webhook_url: Secret = _secret("WEBHOOK_URL", "Generic webhook that gets every alert as JSON.", parse.secret_url)
+    deadman_url: Secret = _secret("DEADMAN_URL", "Outside check that the Watchdog pings.", parse.secret_url)
+
+    stages: Mapping[str, StageSettings] = _section(dict)
+    jobs: Mapping[str, JobSettings] = _section(dict)
+    containers: ContainersSettings = _section(ContainersSettings)
+    self_monitor: SelfMonitorSettings = _section(SelfMonitorSettings)
+    dvrs: Mapping[str, Dvr] = _section(dict)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of app.log."""
+        return self.log_dir or self.state_dir / "logs"
+
+    @property
+    def journal_dir(self) -> Path:
+        """The folder that scripts write their events to."""
+        return self.state_dir / "journal"
+
+    @property
+    def exporter_dir(self) -> Path:
+        """The exporter's own folder: database, lock, token."""
+        return self.state_dir / "exporter"
+
+    @property
+    def self_monitor_dir(self) -> Path:
+        """The self-monitor's own folder: database, lock, view, requests."""
+        return self.state_dir / "self-monitor"
+
+    @property
+    def exporter_url(self) -> str:
+        """The exporter's address on this device."""
+        return f"http://127.0.0.1:{self.exporter_port}"
+
+    def runbook(self, alert: str) -> str:
+        """The address of an alert's runbook."""
+        return f"{self.runbook_base_url}/{alert}.md"
+
+    @property
+    def alertmanager(self) -> str:
+        """Alertmanager's address without a slash at the end."""
+        return self.alertmanager_url or f"http://127.0.0.1:{self.alertmanager_port}"
+
+
+# Read by other parts of the product; known here so that a misspelt name can be told from them.
+OTHER_VARIABLES = frozenset(
+    {
+        "VV_CONFIG",
+        "VV_HMAC_KEYS_DIR",
+        "VV_HMAC_KEY_FILE",
+        "VV_MAX_ATTEMPTS",
+        "VV_REQUIRE_ALL",
+    }
+)
+STAGE_LIMITS = {
+    "scan_video": "max_scan_video",
+    "summarize_scene": "max_summarize",
+    "logline_generator": "max_logline",
+}
+
+
+def variables() -> dict[str, Variable]:
+    """Every variable by the name of its field in `Settings`."""
+    return {item.name: item.metadata["variable"] for item in fields(Settings) if "variable" in item.metadata}

@@ -1,0 +1,112 @@
+"""What is wrong though each value by itself can be read: slips of names, and settings that contradict each other.
+
+Each problem is a line that names its key and the cure.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from vv_exporter._clock import utc
+from vv_exporter.settings.catalogue import variables
+from vv_exporter.settings.sections import JobSettings
+
+_PREFIXES = ("CONTAINER_", "DISK_", "DVR_", "HOST_", "MAX_PROCESSING_", "SELF_MONITOR_", "VV_")
+
+
+def misspelt(environ: Mapping[str, str], in_file: Mapping[str, Any], names: set[str]) -> list[str]:
+    """Keys that nobody reads."""
+    problems = [
+        f"{name}: unknown key in vv.yml below settings:{_suggestion(name, names)}"
+        for name in in_file
+        if name not in names or name == "VV_CONFIG"
+    ]
+    # The environment also holds what is not ours: only a name that nearly is one of ours is taken for a slip.
+    for name in environ:
+        if name not in names and name.startswith(_PREFIXES):
+            suggestion = _suggestion(name, names)
+            if suggestion:
+                problems.append(f"{name}: unknown key{suggestion}")
+    return problems
+
+
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def job_problems(job: JobSettings) -> list[str]:
+    """What is wrong with a job; each line goes on from the job's key."""
+    problems = []
+    if not (job.schedule or job.heartbeat_file or job.max_runtime):
+        problems.append(': says nothing; give a schedule, e.g. "0 3 * * *", a heartbeat_file or a max_runtime')
+    try:
+        if job.schedule:
+            next(CronSim(job.schedule, utc(0.0)))
+    except CronSimError as error:
+        problems.append(f'.schedule: {job.schedule!r} is not a cron expression ({error}); e.g. "0 3 * * *"')
+    except StopIteration:
+        problems.append(f'.schedule: {job.schedule!r} never comes; e.g. "0 3 * * *"')
+    try:
+        ZoneInfo(job.timezone)
+    except (KeyError, ValueError, OSError):
+        problems.append(f".timezone: {job.timezone!r} is not known; e.g. Europe/Lisbon")
+    if job.heartbeat_file and not job.heartbeat_file.startswith("/"):
+        problems.append(f".heartbeat_file: {job.heartbeat_file!r} is not an absolute path; begin it with /")
+    return problems
+
+
+def contradictions(values: Mapping[str, Any]) -> list[str]:
+    """Settings that do not go together; those that could not be read are not in `values`."""
+    problems = []
+    ports: dict[int, str] = {}
+    for attribute, variable in variables().items():
+        if attribute.endswith("_port") and attribute in values:
+            other = ports.setdefault(values[attribute], variable.name)
+            if other != variable.name:
+                problems.append(f"{variable.name}: {values[attribute]} is the port of {other} too; choose another")
+    warning, critical = values.get("disk_warning_free"), values.get("disk_critical_free")
+    if warning and critical:
+        for unit in ("ratio", "bytes"):
+            least, more = getattr(critical, unit), getattr(warning, unit)
+            if least is not None and more is not None and least > more:
+                problems.append("DISK_CRITICAL_FREE: is above DISK_WARNING_FREE; make it smaller")
+                break
+    problems += _window_problems(values)
+    together = {
+        "TELEGRAM_BOT_TOKEN": "TELEGRAM_CHAT_ID",
+        "TELEGRAM_CHAT_ID": "TELEGRAM_BOT_TOKEN",
+        "ALERT_EMAIL_TO": "SMTP_SMARTHOST",
+        "SMTP_SMARTHOST": "ALERT_EMAIL_TO",
+    }
+    for name, needed in together.items():
+        if values.get(name.lower()) and not values.get(needed.lower()):
+            problems.append(f"{needed}: is not set, but {name} is; set both or neither")
+    if values.get("smtp_smarthost") and not values.get("smtp_from"):
+        problems.append("SMTP_FROM: is not set, but SMTP_SMARTHOST is; set the sender's address")
+    return problems
+
+
+def _window_problems(values: Mapping[str, Any]) -> list[str]:
+    """The self-monitor gives up only if all its restarts fall into one window."""
+    first, longest = values.get("restart_backoff"), values.get("restart_backoff_max")
+    count, window = values.get("max_restarts"), values.get("restart_window")
+    if first is None or longest is None or count is None or window is None:
+        return []
+    least = sum(back_off(made, first, longest) for made in range(min(count, 10_000)))
+    if least < window:
+        return []
+    return [
+        f"SELF_MONITOR_WINDOW: {count} restarts with these back-offs take {least:.0f} s or more, so that it would "
+        "never give up; make it longer"
+    ]
+
+
+def back_off(made: int, first: float, longest: float) -> float:
+    """How long the self-monitor waits before the next restart when `made` lie in the window, in seconds."""
+    return min(longest, first * 2.0 ** min(made, 64))

@@ -1,0 +1,204 @@
+"""Reading it all: the environment, `vv.yml`, the files of secrets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from vv_exporter.settings import checks
+from vv_exporter.settings import parsers as parse
+from vv_exporter.settings.catalogue import OTHER_VARIABLES, STAGE_LIMITS, Settings, Variable, variables
+from vv_exporter.settings.sections import (
+    ConfigFile,
+    ContainersSettings,
+    DvrSettings,
+    JobSettings,
+    SelfMonitorSettings,
+    StageSettings,
+)
+from vv_exporter.settings.values import Duration, Dvr
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+DEFAULT_CONFIG = Path("/etc/vv/vv.yml")
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used. `problems` are lines that each name a key and the cure."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the environment and `vv.yml`. Raises `SettingsError` with everything that is wrong."""
+    environ = os.environ if environ is None else environ
+    problems: list[str] = []
+    file = _read_file(environ, problems)
+    known = variables()
+    names = {variable.name for variable in known.values()} | OTHER_VARIABLES
+    names |= {f"{variable.name}_FILE" for variable in known.values() if variable.secret}
+    problems += checks.misspelt(environ, file.settings, names)
+    given = {name: _scalar(value) for name, value in file.settings.items()} | {
+        name: environ[name] for name in names if environ.get(name)
+    }
+    values: dict[str, Any] = {}
+    for attribute, variable in known.items():
+        try:
+            values[attribute] = _value(variable, given)
+        except (ValueError, OSError) as error:
+            problems.append(f"{variable.name}: {error}")
+    sections = _sections(file, values, problems)
+    problems += checks.contradictions(values)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**values, **sections)
+
+
+def secret_files(environ: Mapping[str, str] | None = None) -> dict[str, Path]:
+    """The files that hold secrets, by the key that names each; vv.yml (`VV_CONFIG`) is one if a secret stands in it."""
+    environ = os.environ if environ is None else environ
+    secrets = [variable.name for variable in variables().values() if variable.secret]
+    file = _read_file(environ, [])
+    settings = file.settings
+    given = {f"{name}_FILE": environ.get(f"{name}_FILE") or settings.get(f"{name}_FILE") for name in secrets}
+    files = {name: Path(_scalar(path)) for name, path in given.items() if path}
+    dvrs = _items("dvrs", file.dvrs, DvrSettings, [])
+    files |= {f"dvrs.{name}.password_file": Path(dvr.password_file) for name, dvr in dvrs.items() if dvr.password_file}
+    if any(name in settings for name in secrets):
+        files["VV_CONFIG"] = Path(environ.get("VV_CONFIG") or DEFAULT_CONFIG)
+    return files
+
+
+def _value(variable: Variable, given: Mapping[str, str]) -> Any:
+    default = variable.default if isinstance(variable.default, str) else variable.default()
+    text = given.get(variable.name, "")
+    path = given.get(f"{variable.name}_FILE", "") if variable.secret else ""
+    if text and path:
+        raise ValueError(f"{variable.name} and {variable.name}_FILE are both set; keep one")
+    if path:
+        text = _read_secret(f"{variable.name}_FILE", path)
+    return variable.parse((text or default).strip())
+
+
+def _read_secret(key: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{key}: {path} is not text; it must hold the secret alone") from None
+    except OSError as error:
+        raise ValueError(f"{key}: {path} cannot be read ({error.strerror}); name a file that can") from None
+    if not text:
+        raise ValueError(f"{key}: {path} is empty; put the secret into it")
+    return text
+
+
+def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
+    named = environ.get("VV_CONFIG", "")
+    path = Path(named) if named else DEFAULT_CONFIG
+    if not named and not path.exists():
+        return ConfigFile()
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
+        return msgspec.convert(content if content is not None else {}, ConfigFile)
+    except OSError as error:
+        problems.append(f"VV_CONFIG: {path} cannot be read ({error.strerror}); name a file that can, or unset it")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problems.append(f"VV_CONFIG: {path} is not valid YAML: {' '.join(str(error).split())}")
+    except msgspec.ValidationError as error:
+        sections = ", ".join(ConfigFile.__struct_fields__)
+        problems.append(f"VV_CONFIG: {path}: {_plain(error)}; its sections are {sections}")
+    return ConfigFile()
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML 1.2 forbids a key that stands twice; PyYAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key} stands twice", key_node.start_mark)
+            seen.add(key if isinstance(key, str) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    stages = _items("stages", file.stages, StageSettings, problems)
+    for stage, attribute in STAGE_LIMITS.items():
+        if values.get(attribute) is not None:
+            limit = Duration(values[attribute])
+            stages[stage] = msgspec.structs.replace(stages.get(stage, StageSettings()), limit=limit)
+    jobs = _items("jobs", file.jobs, JobSettings, problems)
+    for name, job in jobs.items():
+        problems += [f"jobs.{name}{problem}" for problem in checks.job_problems(job)]
+    containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
+    self_monitor = _convert("self_monitor", file.self_monitor or {}, SelfMonitorSettings, problems)
+    dvrs = _dvrs(file.dvrs, values, problems)
+    return {
+        "stages": stages,
+        "jobs": jobs,
+        "containers": containers or ContainersSettings(),
+        "self_monitor": self_monitor or SelfMonitorSettings(),
+        "dvrs": dvrs,
+    }
+
+
+def _dvrs(section: Mapping[str, Any], values: Mapping[str, Any], problems: list[str]) -> dict[str, Dvr]:
+    """Those of the file, and the one of the environment, which is named `dvr` and wins."""
+    dvrs = {}
+    for name, item in _items("dvrs", section, DvrSettings, problems).items():
+        try:
+            parse.label(name)
+            password = _read_secret("password_file", item.password_file) if item.password_file else ""
+            dvrs[name] = parse.dvr(item.url, item.username, password, interval=item.interval, timeout=item.timeout)
+        except ValueError as error:
+            problems.append(f"dvrs.{name}: {error}")
+    if any(f"dvr_{part}" not in values for part in ("url", "ip", "username", "password")):
+        return dvrs  # said already
+    url, username, password = values["dvr_url"].value, values["dvr_username"], values["dvr_password"].value
+    url = url or (f"rtsp://{values['dvr_ip']}" if values["dvr_ip"] else "")
+    try:
+        if url:
+            dvrs["dvr"] = parse.dvr(url, username, password)
+        elif username or password:
+            problems.append("DVR_URL: is not set, but a user or password for it is; set it, or use dvrs in vv.yml")
+    except ValueError as error:
+        problems.append(f"DVR_PASSWORD: {error}")
+    return dvrs
+
+
+def _items(section: str, items: Mapping[str, Any], type_: type[S], problems: list[str]) -> dict[str, S]:
+    converted = {name: _convert(f"{section}.{name}", item or {}, type_, problems) for name, item in items.items()}
+    return {name: item for name, item in converted.items() if item is not None}
+
+
+def _convert(key: str, item: Any, type_: type[S], problems: list[str]) -> S | None:
+    try:
+        return msgspec.convert(item, type_, dec_hook=_decode_custom)
+    except msgspec.ValidationError as error:
+        problems.append(f"{key}: {_plain(error)}; known keys: {', '.join(type_.__struct_fields__)}")
+        return None
+
+
+def _decode_custom(type_: type, value: Any) -> Any:
+    if type_ is Duration:
+        return Duration(parse.duration(_scalar(value)))
+    raise NotImplementedError(f"no decoder for {type_}")
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    return str(error).replace("Object contains unknown field", "unknown key").replace("Object missing", "missing")

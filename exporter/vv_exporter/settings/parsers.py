@@ -1,0 +1,164 @@
+"""How a setting's text is read: a parser a kind. Each raises `ValueError` with the cure, and never quotes a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from vv_core._environment import LEAST_LOG
+from vv_core._units import parse_duration, parse_size
+from vv_exporter.settings.values import Dvr, FreeSpace, Secret
+
+
+def text(value: str) -> str:
+    return value
+
+
+def label(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+        raise ValueError("letters, digits, '.', '_' and '-' only, at most 63, beginning with a letter or digit")
+    return value
+
+
+def path(value: str) -> Path:
+    named = Path(value).expanduser()
+    if not named.is_absolute():
+        raise ValueError(f"{value!r} is not an absolute path; begin it with /")
+    return named
+
+
+def optional_path(value: str) -> Path | None:
+    return path(value) if value else None
+
+
+def url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def secret_url(value: str) -> Secret:
+    return Secret(url(value))
+
+
+def rtsp_url(value: str) -> Secret:
+    if value:
+        dvr(value)
+    return Secret(value)
+
+
+def dvr_address(value: str) -> str:
+    if value and (any(c in value for c in "/@?#") or dvr(f"rtsp://{value}").target):
+        raise ValueError(f"{value!r} is not an address; write e.g. 192.168.1.10 or 192.168.1.10:8554")
+    return value
+
+
+def dvr(url: str, username: str = "", password: str = "", **times: float) -> Dvr:
+    """What a URL with or without user and password, and these by themselves, say of a DVR. Raises `ValueError`."""
+    # Nothing of the URL is quoted: it may hold a password.
+    if not re.fullmatch(r"[!-~]{1,2000}", url):
+        raise ValueError("must be a URL without blanks and of ASCII characters; write others as %20 and the like")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 554
+    except ValueError:
+        raise ValueError("must be a URL such as rtsp://192.168.1.10:554/Streaming/Channels/101") from None
+    if parts.scheme != "rtsp" or not parts.hostname:
+        raise ValueError("must be a URL that begins with rtsp://")
+    if not username and not parts.username and ":" in password:
+        username, _, password = password.partition(":")
+    username = username or unquote(parts.username or "")
+    password = password or unquote(parts.password or "")
+    if not (username + password).isprintable():
+        raise ValueError("user and password must not hold control characters")
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    return Dvr(parts.hostname, port, target, username, Secret(password), **times)
+
+
+def port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise ValueError(f"{value!r} is not a port; give a number from 1 to 65535")
+    return int(value)
+
+
+def log_size(value: str) -> int | None:
+    size = parse_size(value)
+    if 0 < size < LEAST_LOG:
+        raise ValueError(f"{value!r} is too little for a few lines; give 0, or at least {LEAST_LOG // 1000}KB")
+    return size or None
+
+
+def factor(value: str) -> float:
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = 0.0
+    if not 1 < factor < 1e6:
+        raise ValueError(f"{value!r} is not a number above 1")
+    return factor
+
+
+def positive(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise ValueError(f"{value!r} is not a whole number above 0")
+    return int(value)
+
+
+def whole(value: str) -> int:
+    if not value.isascii() or not value.isdigit():
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value)
+
+
+def duration(value: str) -> float:
+    seconds = parse_duration(value)
+    if seconds <= 0:
+        raise ValueError(f"{value!r} must be longer than 0")
+    return seconds
+
+
+def optional_duration(value: str) -> float | None:
+    return duration(value) if value else None
+
+
+def whole_seconds(value: str) -> float:
+    seconds = duration(value)
+    if seconds < 1 or seconds != int(seconds):
+        raise ValueError(f"{value!r} must be whole seconds, at least 1s")
+    return seconds
+
+
+def free_space(value: str) -> FreeSpace:
+    ratio, size = None, None
+    for part in (part.strip() for part in value.split(",") if part.strip()):
+        if part.endswith("%"):
+            try:
+                ratio = float(part[:-1]) / 100
+            except ValueError:
+                raise ValueError(f"{part!r} is not a percentage; write e.g. 20%") from None
+            if not 0 <= ratio <= 1:
+                raise ValueError(f"{part!r} is not between 0% and 100%")
+        else:
+            size = parse_size(part)
+    if ratio is None and size is None:
+        raise ValueError("empty; write a percentage, a size or both, e.g. 20%,50GB")
+    return FreeSpace(ratio, size)
+
+
+def share(value: str) -> float:
+    number = value.removesuffix("%").strip()
+    if not value.endswith("%") or not re.fullmatch(r"\d{1,3}(\.\d+)?", number) or not 0 < float(number) <= 100:
+        raise ValueError(f"{value!r} is not a percentage above 0% and up to 100%; write e.g. 90%")
+    return float(number) / 100
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
+        return value
+
+    return parse

@@ -1,0 +1,53 @@
+"""The values that settings are made of, where Python has none that say enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that must not be shown: `str()` and `repr()` hide it."""
+
+    value: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "(hidden)"
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSpace:
+    """Least free space: as a share of the file system (0 to 1), in bytes, or both; None where not asked for."""
+
+    ratio: float | None
+    bytes: int | None
+
+
+class Duration(float):
+    """Seconds, written `90`, `90s`, `15m`, `2h` or `1d`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dvr:
+    """A DVR that is probed. `target` is the stream's path and query; without it only an answer is asked for."""
+
+    host: str
+    port: int = 554
+    target: str = ""
+    username: str = ""
+    password: Secret = Secret("")
+    interval: float = 30.0
+    timeout: float = 10.0
+
+    @property
+    def address(self) -> str:
+        """host:port, as it may be shown: paths of some makers hold passwords."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address for the DVR itself, without user and password."""
+        return f"rtsp://{self.address}{self.target}"
