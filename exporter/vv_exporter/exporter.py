@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vv_core.logs import AppLogHandler
 from vv_exporter import notifications, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.guard import Guarded, gather
+from vv_exporter.program import logging_to, only_one, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.status import Past
 from vv_exporter.store import Store, StoreError
@@ -29,9 +26,7 @@ HOUSEKEEPING_INTERVAL = 3600.0  # seconds between deletions of history that is t
 
 def run(settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError` for what the configuration gets wrong."""
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = until_signalled()
     with running(settings, listen_address, web_config_file):
         stopping.wait()
         log.info("stopping")
@@ -45,8 +40,8 @@ def running(
     with contextlib.ExitStack() as stack:
         with _explained("--web.config.file"):
             web_config = load_web_config(web_config_file) if web_config_file else None
-        stack.enter_context(_only_one(settings.exporter_dir))
-        stack.enter_context(_logging(settings.logs / "app.log", settings.log_max or 0))
+        stack.enter_context(only_one(settings.exporter_dir, "exporter"))
+        stack.enter_context(logging_to(settings, "vv-exporter"))
         with _explained("VV_STATE_DIR"):
             store = Store(settings.exporter_dir / "state.db", time.time)
         stack.callback(store.close)
@@ -75,49 +70,12 @@ def _services(collectors: list[Collector]) -> list[Service]:
 
 
 @contextlib.contextmanager
-def _logging(path: Path, largest: int) -> Iterator[None]:
-    """Log to app.log and to stderr."""
-    console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    handlers = (console, AppLogHandler(str(path), "vv-exporter", largest))
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    for handler in handlers:
-        root.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
-
-
-@contextlib.contextmanager
 def _explained(key: str) -> Iterator[None]:
     """Turn what can be wrong at the start into one line that names the key."""
     try:
         yield
     except (WebConfigError, ListenError, StoreError) as error:
         raise SettingsError([f"{key}: {error}" if key else str(error)]) from error
-
-
-@contextlib.contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    """Hold the state folder: two exporters would count everything twice."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise SettingsError(
-            [f"VV_STATE_DIR: {directory} cannot be used ({error.strerror}); name a folder that this user may write"]
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise SettingsError([f"VV_STATE_DIR: another exporter is using {directory}; stop it first"]) from None
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

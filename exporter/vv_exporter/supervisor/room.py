@@ -7,7 +7,6 @@ which may be when the self-monitor is next started.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import Literal
 import msgspec
 
 from vv_core._ids import uuid7_hex
-from vv_exporter.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -86,25 +84,6 @@ class Room:
                 except msgspec.MsgspecError as error:
                     log.error("%s is no request: %s", path, error)
                     path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder: two self-monitors would restart twice. Raises `SettingsError`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise SettingsError(
-            [f"VV_STATE_DIR: {folder} cannot be used ({error.strerror}); name a folder that this user may write"]
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise SettingsError([f"VV_STATE_DIR: another self-monitor is using {folder}; stop it first"]) from None
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from vv_core._journal import Journal
-from vv_core.logs import AppLogHandler
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
+from vv_exporter.program import logging_to, only_one, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.store import Store, StoreError
 from vv_exporter.supervisor.actions import Actions
 from vv_exporter.supervisor.loop import COMPONENT, Supervisor
-from vv_exporter.supervisor.room import only_one
 from vv_exporter.supervisor.selection import own_container
 
 log = logging.getLogger(__name__)
@@ -27,10 +24,12 @@ _GRACE = 3.0  # seconds that the work in hand has to end; it may be interrupted 
 
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with only_one(settings.self_monitor_dir), _logging(settings.logs / "app.log"), recording(settings) as journal:
+    stopping = until_signalled()
+    with (
+        only_one(settings.self_monitor_dir, "self-monitor"),
+        logging_to(settings, COMPONENT),
+        recording(settings) as journal,
+    ):
         try:
             store = Store(settings.self_monitor_dir / "state.db", time.time)
         except StoreError as error:
@@ -62,21 +61,3 @@ def recording(settings: Settings) -> Iterator[Journal]:
     finally:
         journal.finish()
         journal.close()
-
-
-@contextlib.contextmanager
-def _logging(path: Path) -> Iterator[None]:
-    """Log to app.log and to stderr."""
-    console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    handlers = (console, AppLogHandler(str(path), COMPONENT))
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    for handler in handlers:
-        root.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()

@@ -1,0 +1,61 @@
+"""What every long-running program of this package does: end on a signal, hold its folder, log to two places."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from vv_core.logs import AppLogHandler
+from vv_exporter.settings import Settings, SettingsError
+
+
+def until_signalled() -> threading.Event:
+    """An event that SIGTERM and SIGINT set. Only the main thread may ask for it."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+@contextlib.contextmanager
+def only_one(folder: Path, program: str) -> Iterator[None]:
+    """Hold a folder of the state: two of a `program` on it would do everything twice. Raises `SettingsError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise SettingsError(
+            [f"VV_STATE_DIR: {folder} cannot be used ({error.strerror}); name a folder that this user may write"]
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError([f"VV_STATE_DIR: another {program} is using {folder}; stop it first"]) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def logging_to(settings: Settings, component: str) -> Iterator[None]:
+    """Log to app.log, as `component`, and to stderr."""
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handlers = (console, AppLogHandler(str(settings.logs / "app.log"), component, settings.log_max or 0))
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()

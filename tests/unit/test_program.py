@@ -1,0 +1,47 @@
+"""What the long-running programs share."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from vv_exporter.program import logging_to, only_one
+from vv_exporter.settings import SettingsError, load
+
+
+def test_a_folder_is_held_by_one_program_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "self-monitor"
+    with only_one(folder, "self-monitor"):
+        with pytest.raises(SettingsError) as refused, only_one(folder, "self-monitor"):
+            pass
+        assert refused.value.problems == (f"VV_STATE_DIR: another self-monitor is using {folder}; stop it first",)
+
+    with only_one(folder, "self-monitor"):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+
+    said = r"VV_STATE_DIR: .*/state/exporter cannot be used \(Not a directory\)"
+    with pytest.raises(SettingsError, match=said), only_one(tmp_path / "state" / "exporter", "exporter"):
+        pass
+
+
+def test_what_goes_wrong_while_a_folder_is_held_is_not_taken_for_another_holder(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), only_one(tmp_path, "exporter"):
+        raise BlockingIOError
+
+
+def test_each_program_keeps_to_the_size_of_the_log(tmp_path: Path) -> None:
+    settings = load({"VV_STATE_DIR": str(tmp_path), "VV_LOG_MAX": "64KB"})
+    root = logging.getLogger()
+    before = list(root.handlers)
+    with logging_to(settings, "self-monitor"):
+        for number in range(1000):
+            logging.getLogger("x").info("line %d of what is said", number)
+
+    assert (settings.logs / "app.log").stat().st_size <= 64_000
+    assert (settings.logs / "app.log.1").exists()
+    assert "self-monitor" in (settings.logs / "app.log").read_text()
+    assert root.handlers == before
