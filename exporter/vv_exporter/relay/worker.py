@@ -7,7 +7,6 @@ The store's documents are the outbox. An alert is sent as soon as it is there or
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -16,11 +15,11 @@ import msgspec
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.openalerts import ALERTS, OpenAlert
 from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.store import Store, StoreError, Transaction
+from vv_exporter.relay.loop import Backoff, Loop
+from vv_exporter.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.25  # seconds between looks at the outbox
 RESEND = 60.0  # seconds after which an alert that still lasts is sent again
 BACKOFF_MAX = 30.0  # seconds between tries when Alertmanager does not take alerts
 BATCH = 64  # alerts a request
@@ -54,36 +53,21 @@ class Relay:
         self._clock = clock
         self._monotonic = monotonic
         self._sent: dict[str, tuple[OpenAlert, float]] = {}
-        self._failures = 0
-        self._not_before = 0.0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._backoff = Backoff(BACKOFF_MAX, monotonic)
+        self._loop = Loop("relay", "alerts", self.round)
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """End; what was not sent is sent after the next start."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=8)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL):
-            try:
-                self.round()
-            except StoreError as error:
-                log.error("alerts wait, will try again: %s", error)
-                self._stopping.wait(1.0)
-            except Exception:  # an alert that cannot be presented must not end the relay
-                log.exception("relaying alerts failed, will try again")
-                self._stopping.wait(1.0)
+        self._loop.stop()
 
     def round(self) -> None:
         """Send what is due, once."""
         self._forget_ended()
-        if self._monotonic() < self._not_before:
+        if not self._backoff.ready():
             return
         due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
         for start in range(0, len(due), BATCH):
@@ -108,9 +92,9 @@ class Relay:
         except DeliveryError as error:
             self._failed(error)
             return False
-        if self._failures:
+        if self._backoff.failures:
             log.info("alerts are taken again")
-        self._failures = 0
+        self._backoff.succeeded()
         with self._store.transaction() as tx:
             tx.inc(RELAY_DELIVERIES, (DESTINATION, "ok"))
             for alert in first:
@@ -122,10 +106,9 @@ class Relay:
         return True
 
     def _failed(self, error: DeliveryError) -> None:
-        if not self._failures:
+        if not self._backoff.failures:
             log.warning("alerts wait, will try again: %s", error)
-        self._failures += 1
-        self._not_before = self._monotonic() + min(2.0 ** (self._failures - 1), BACKOFF_MAX)
+        self._backoff.failed()
         with self._store.transaction() as tx:
             tx.inc(RELAY_DELIVERIES, (DESTINATION, "failed"))
 

@@ -1,0 +1,73 @@
+"""What all that deliver have in common: a thread that goes on whatever happens, and pauses that grow."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from vv_exporter.store import StoreError
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 0.25  # seconds between looks at what waits
+AFTER_DEFECT = 1.0  # seconds to the next try after something that should not happen
+FIRST = 1.0  # seconds of the first pause; doubled for each further one
+
+
+class Loop:
+    """Does `work` in a thread, over and over. `name` is the thread's; `what` begins the lines that tell of trouble."""
+
+    def __init__(self, name: str, what: str, work: Callable[[], None], interval: float = INTERVAL) -> None:
+        self._what = what
+        self._work = work
+        self._interval = interval
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within a few seconds."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=8)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval):
+            try:
+                self._work()
+            except StoreError as error:
+                log.error("%s wait, will try again: %s", self._what, error)
+                self._stopping.wait(AFTER_DEFECT)
+            except Exception:  # one that cannot be presented must not hold up the others for ever
+                log.exception("%s could not be delivered, will try again", self._what)
+                self._stopping.wait(AFTER_DEFECT)
+
+
+class Backoff:
+    """Pauses between tries: 1 s, 2 s, 4 s, … up to `longest` seconds."""
+
+    def __init__(self, longest: float, monotonic: Callable[[], float]) -> None:
+        self._longest = longest
+        self._monotonic = monotonic
+        self._not_before = float("-inf")
+        self.failures = 0
+        """Tries in a row that failed."""
+
+    def ready(self) -> bool:
+        """Whether it is time for a try."""
+        return self._monotonic() >= self._not_before
+
+    def failed(self, at_least: float = 0.0) -> None:
+        """A try failed: pause, for `at_least` so many seconds if somebody asked for that."""
+        pause = min(FIRST * 2.0 ** min(self.failures, 64), self._longest)
+        self.failures += 1
+        self._not_before = self._monotonic() + max(pause, at_least)
+
+    def succeeded(self) -> None:
+        """A try succeeded."""
+        self.failures = 0
+        self._not_before = float("-inf")
