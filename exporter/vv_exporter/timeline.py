@@ -92,10 +92,15 @@ class Filter(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Moments, newest first, and where those before them begin (None: there are none)."""
+    """Moments, newest first, and where those before them begin (None: there are none).
+
+    `meant` is the moment that was asked for, `newer` whether some after these were left out.
+    """
 
     moments: list[Moment]
     older: tuple[float, int] | None
+    meant: Moment | None = None
+    newer: bool = False
 
 
 def tell(tx: Transaction, time: float, entry: Entry) -> None:
@@ -132,6 +137,21 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
         cursor = (rows[-1][1], rows[-1][0])
     found.sort(key=lambda one: (one.time, one.id), reverse=True)
     return page_of(found, limit)
+
+
+def around(store: Store, time: float, component: str, wanted: Filter, limit: int = 50) -> Page:
+    """What happened around a time, at most `limit` moments. What is meant is the nearest moment of the component, or,
+    if it has none there, the nearest of all."""
+    within = wanted._replace(since=time - AROUND, until=time + AROUND)
+    moments = read(store, within, MAX_ROWS).moments
+    own = [one for one in moments if component and one.component.lower() == component.lower()]
+    meant = min(own or moments, key=lambda one: abs(one.time - time), default=None)
+    if meant is None:
+        return Page([], None)
+    at = moments.index(meant)
+    begin = max(min(at - limit // 2, len(moments) - limit), 0)
+    shown = page_of(moments[begin:], limit)
+    return shown._replace(meant=meant, newer=begin > 0)
 
 
 def page_of(moments: list[Moment], limit: int) -> Page:

@@ -85,7 +85,14 @@ def url(request: pytest.FixtureRequest, context: Context, serve: Serve, says: Sa
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/timeline", "/timeline?around=1h&component=%3Cscript%3E", "/timeline?since=soon"]
+    "path",
+    [
+        "/",
+        "/timeline",
+        "/timeline?around=1h&component=%3Cscript%3E",
+        "/timeline?at=1h&component=%3Cscript%3E",
+        "/timeline?since=soon",
+    ],
 )
 def test_every_page_is_valid_and_hostile_names_are_inert(url: str, path: str) -> None:
     answer = requests.get(url + path, timeout=10)
@@ -201,6 +208,64 @@ def test_the_timeline_can_be_asked_for_a_moment(context: Context, serve: Serve) 
     assert text.count('class="moment info marked"') == 1
 
 
+def entries(text: str) -> list[tuple[str, str]]:
+    """Id and title of each entry on a page."""
+    document = html5lib.parse(text, namespaceHTMLElements=False)
+    moments = [one for one in document.iter("li") if str(one.get("class")).startswith("moment")]
+    return [(str(one.get("id")), str(next(one.iter("strong")).text)) for one in moments]
+
+
+@pytest.mark.parametrize(
+    ("component", "meant"), [("scan%20%26%20video", "scan failed"), ("nobody", "disk filled"), ("", "disk filled")]
+)
+def test_a_link_leads_to_the_moment_of_a_component_with_all_that_happened_around_it(
+    context: Context, serve: Serve, component: str, meant: str
+) -> None:
+    with context.store.transaction() as tx:
+        now = tx.now
+        tell(tx, now - 4000, Entry("note", "long before"))
+        tell(tx, now - 2120, Entry("stage.failed", "scan failed", "error", "scan & video"))
+        tell(tx, now - 2020, Entry("disk.full", "disk filled", "error", "system"))
+        tell(tx, now - 1900, Entry("stage.failed", "scan failed later", "error", "scan & video"))
+        tell(tx, now - 10, Entry("note", "long after"))
+    url = serve(create_app(context, empty(now))).url
+    found = entries(page(url, f"/timeline?at={now - 2030:.0f}&component={component}"))
+
+    assert [title for _, title in found] == ["scan failed later", "disk filled", "scan failed"]
+    assert [title for id_, title in found if id_ == "entry"] == [meant]
+
+
+def test_a_link_leads_to_its_moment_through_a_storm(context: Context, serve: Serve) -> None:
+    with context.store.transaction() as tx:
+        now = tx.now
+        for number in range(2000):
+            tell(tx, now - number / 10, Entry("note", "storm", "info", f"c{number % 50}", details="x" * 1400))
+        tell(tx, now - 100, Entry("stage.failed", "meant", "error", "scan_video"))
+    url = serve(create_app(context, empty(now))).url
+    text = page(url, f"/timeline?at={now - 95:.0f}&component=scan_video")
+    found = entries(text)
+    place = found.index(("entry", "meant"))
+
+    assert len(text) < 100_000
+    assert place >= 10
+    assert len(found) - place >= 10
+    assert 'id="newer"' in text
+    assert 'id="older"' in text
+
+
+def test_each_entry_links_to_itself(context: Context, serve: Serve) -> None:
+    with context.store.transaction() as tx:
+        for number in range(20):
+            tell(tx, tx.now - number * 0.01, Entry("note", f"moment {number}", component=HOSTILE))
+    url = serve(create_app(context, empty(context.clock()))).url
+    document = html5lib.parse(page(url, "/timeline"), namespaceHTMLElements=False)
+    links = [str(one.get("href")) for one in document.iter("a") if str(one.get("href")).endswith("#entry")]
+
+    assert len(links) == 20
+    for number, link_ in enumerate(links):
+        assert ("entry", f"moment {number}") in entries(page(url, link_.partition("#")[0]))
+
+
 def test_the_timeline_as_json(context: Context, serve: Serve) -> None:
     with context.store.transaction() as tx:
         tell(tx, tx.now, Entry("stage.failed", "Stage failed", "error", "scan.py", video="/v/a.mp4"))
@@ -215,7 +280,8 @@ def test_the_timeline_as_json(context: Context, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["since=soon", "severity=bad", "limit=0", "limit=x", "before=1", "around=%00", "until=1e400", "before=1_x"]
+    "query",
+    ["since=soon", "severity=bad", "limit=0", "limit=x", "before=1", "around=%00", "at=x", "until=1e400", "before=1_x"],
 )
 def test_what_makes_no_sense_is_said(context: Context, serve: Serve, query: str) -> None:
     url = serve(create_app(context, empty(context.clock()))).url

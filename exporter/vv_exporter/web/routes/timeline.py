@@ -2,6 +2,9 @@
 
 Both take `since`, `until` (`1h`, RFC 3339 or Unix seconds), `around` (a moment, and a quarter of an hour before and
 after it), `severity`, `component`, `video` (a name or the beginning of a hash) and, for what is older, `before`.
+
+`/timeline?at=TIME&component=NAME#entry` is the link to a moment that messages hold: all that happened around it, and
+the component's moment marked.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from werkzeug import Request, Response
 from vv_exporter._clock import isoformat
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Store
-from vv_exporter.timeline import AROUND, Filter, Moment, Page, moment_of, page_of, read
+from vv_exporter.timeline import AROUND, Filter, Moment, Page, around, moment_of, page_of, read
 from vv_exporter.web.pages import anchor, page
 from vv_exporter.web.routes import Route, Site
 
@@ -40,14 +43,18 @@ MAX_LIMIT = 1000
 
 
 class Asked(NamedTuple):
-    """What a request asks for, as it was given, and what that means."""
+    """What a request asks for, as it was given, and what that means.
+
+    `moment` is the one around which is asked; if by `at`, `of` says whose it is, and nothing of others is left out.
+    """
 
     since: str
     severity: str
     component: str
     video: str
     filter: Filter
-    around: float
+    moment: float
+    of: str
     before: tuple[float, int] | None
     limit: int
 
@@ -92,15 +99,17 @@ def parse(arguments: Any, now: float) -> Asked:
     severity = get("severity")
     if severity and severity not in SEVERITIES:
         raise ValueError(f"{severity[:50]!r} is no severity; give one of {', '.join(SEVERITIES)}")
-    around = moment_of(get("around"), now) if get("around") else 0.0
-    since = "" if around else str(arguments.get("since", DEFAULT)).strip()[:50]
-    begin = around - AROUND if around else moment_of(since, now) if since else 0.0
-    end = around + AROUND if around else moment_of(get("until"), now) if get("until") else 0.0
+    at, component = get("at"), get("component")
+    of, component = (component, "") if at else ("", component)
+    moment = moment_of(at or get("around"), now) if at or get("around") else 0.0
+    since = "" if moment else str(arguments.get("since", DEFAULT)).strip()[:50]
+    begin = moment - AROUND if moment else moment_of(since, now) if since else 0.0
+    end = moment + AROUND if moment else moment_of(get("until"), now) if get("until") else 0.0
     limit = get("limit") or "100"
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LIMIT:
         raise ValueError(f"limit: give a number from 1 to {MAX_LIMIT}")
-    wanted = Filter(begin, end, get("component"), severity, get("video"))
-    return Asked(since, severity, wanted.component, wanted.video, wanted, around, _before(get("before")), int(limit))
+    wanted = Filter(begin, end, component, severity, get("video"))
+    return Asked(since, severity, component, wanted.video, wanted, moment, of, _before(get("before")), int(limit))
 
 
 def _before(text: str) -> tuple[float, int] | None:
@@ -117,40 +126,57 @@ def _place(older: tuple[float, int]) -> str:
 
 
 def _values(store: Store, asked: Asked, problem: str) -> dict[str, Any]:
-    found = _fitting(read(store, asked.filter, SHOWN, asked.before))
-    moments = [_shown(one) for one in found.moments]
-    marked = min(moments, key=lambda one: abs(one["time"] - asked.around), default=None) if asked.around else None
-    older = ""
-    if found.older:
-        kept = {"since": asked.since, "severity": asked.severity, "component": asked.component, "video": asked.video}
-        place = {"around": asked.around} if asked.around else {}
-        older = urlencode({**kept, **place, "before": _place(found.older)})
+    found = _fitting(_found(store, asked))
+    moments = [_shown(one) | {"place": place} for place, one in enumerate(found.moments)]
+    kept = {"severity": asked.severity, "component": asked.component, "video": asked.video}
+    place = {"around": asked.moment} if asked.moment else {"since": asked.since}
     spans = list(SPANS)
     if asked.since not in dict(SPANS):
         spans.insert(0, (asked.since, asked.since))
     return {
-        "refresh": 0 if asked.before or asked.around or problem else REFRESH,
+        "refresh": 0 if asked.before or asked.moment or problem else REFRESH,
         "asked": asked,
         "spans": spans,
         "problem": problem,
-        "around": asked.around,
         "days": [(day, list(group)) for day, group in groupby(moments, key=lambda one: isoformat(one["time"])[:10])],
-        "marked": marked,
-        "filtered": bool(asked.severity or asked.component or asked.video or asked.since),
-        "older": older,
+        "meant": found.moments.index(found.meant) if found.meant else None,
+        "filtered": bool(asked.severity or asked.component or asked.video or asked.since or asked.moment),
+        "older": urlencode({**place, **kept, "before": _place(found.older)}) if found.older else "",
+        "newer": urlencode({"around": found.moments[0].time, **kept}) if found.newer else "",
+        "only": urlencode({"around": asked.moment, **kept, "component": asked.of}) if asked.of else "",
     }
 
 
+def _found(store: Store, asked: Asked) -> Page:
+    if asked.moment and not asked.before:
+        return around(store, asked.moment, asked.of, asked.filter, SHOWN)
+    return read(store, asked.filter, SHOWN, asked.before)
+
+
 def _fitting(found: Page) -> Page:
-    """As many moments as a page has room for."""
-    room = ROOM
-    for count, one in enumerate(found.moments):
+    """As many moments as a page has room for, to both sides of the one that is meant."""
+    meant = found.moments.index(found.meant) if found.meant else 0
+    newer = _fits(found.moments[:meant][::-1], ROOM // 2)
+    begin, end = meant - newer, meant + max(_fits(found.moments[meant:], ROOM // 2 if meant else ROOM), 1)
+    if end >= len(found.moments):
+        return found._replace(moments=found.moments[begin:], newer=found.newer or begin > 0)
+    shown = page_of(found.moments[begin:], end - begin)
+    return shown._replace(meant=found.meant, newer=found.newer or begin > 0)
+
+
+def _fits(moments: list[Moment], room: int) -> int:
+    """How many of these have room."""
+    for count, one in enumerate(moments):
         room -= len(one.details) + len(one.title) + len(one.video) + 200
         if room < 0:
-            return page_of(found.moments, max(count, 1))
-    return found
+            return count
+    return len(moments)
 
 
 def _shown(one: Moment) -> dict[str, Any]:
     long = len(one.details) > LONG or one.details.count("\n") >= LONG_LINES
-    return msgspec.structs.asdict(one) | {"long": long, "anchor": anchor(one.time, one.id, one.kind, one.component)}
+    return msgspec.structs.asdict(one) | {
+        "long": long,
+        "anchor": anchor(one.time, one.id, one.kind, one.component),
+        "link": urlencode({"at": f"{one.time:.3f}", "component": one.component}),
+    }
