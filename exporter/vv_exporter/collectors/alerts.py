@@ -40,7 +40,7 @@ class AlertsCollector:
         self._store = context.store
 
         def present(alert: OpenAlert) -> dict[str, Any]:
-            return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.exporter_url)
+            return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
 
         self._relay = Relay(
             context.store,

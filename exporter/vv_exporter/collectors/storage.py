@@ -1,4 +1,5 @@
-"""File systems by role: `video_storage` is the one of VIDEO_STORAGE_ROOT, `system` the one of `/`.
+"""File systems by role: `video_storage` is the one of VIDEO_STORAGE_ROOT, `system` the one of `/`
+(asked at VV_HOST_ROOT).
 
 vv_filesystem_free_bytes{role="video_storage",path="/srv/video"} 1.2e+11
 vv_filesystem_probe_success{role="video_storage",path="/srv/video"} 1.0
@@ -26,7 +27,7 @@ from vv_exporter.metrics.storage import (
     READONLY,
     SIZE,
 )
-from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write
+from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write, look_through
 
 _OF_USAGE: Mapping[Metric, Callable[[Usage], float]] = {
     SIZE: lambda usage: usage.size,
@@ -80,7 +81,9 @@ def families(seen: Iterable[tuple[Labels, Status]]) -> Iterable[Family]:
 
 def build(context: Context) -> Storage:
     """The video storage is also written to, the system disk only asked; both are shown, also when they are one."""
-    probes = {"system": PathProbe(Path("/"), look, monotonic=context.monotonic)}
+    mount = context.settings.host_root
+    ask = look if mount == Path("/") else look_through(mount)
+    probes = {"system": PathProbe(Path("/"), ask, monotonic=context.monotonic)}
     root = context.settings.video_storage_root
     if root is None:
         return Storage(probes)

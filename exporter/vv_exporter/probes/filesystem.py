@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -74,6 +74,32 @@ def look(path: Path) -> Answer:
         return Answer(_usage(path), None)
     except OSError as error:
         return Answer(None, str(error))
+
+
+def look_through(mount: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> Callable[[Path], Answer]:
+    """Ask for the usage at `mount`, where a container has the machine's path, read-only.
+
+    Whether the file system itself is read-only stands in its own options, not in those of the mount.
+    """
+
+    def probe(_: Path) -> Answer:
+        answer = look(mount)
+        readonly = None if answer.usage is None else _super_readonly(mountinfo.read_text(), str(mount))
+        if answer.usage is None or readonly is None:
+            return answer
+        return replace(answer, usage=replace(answer.usage, readonly=readonly))
+
+    return probe
+
+
+def _super_readonly(mountinfo: str, mount_point: str) -> bool | None:
+    """What proc_pid_mountinfo(5) says of the file system mounted there, None when nothing is."""
+    found = None
+    for line in mountinfo.splitlines():
+        mount, _, filesystem = line.partition(" - ")
+        if mount.split()[4] == mount_point:
+            found = "ro" in filesystem.split()[-1].split(",")
+    return found
 
 
 def look_and_write(path: Path) -> Answer:

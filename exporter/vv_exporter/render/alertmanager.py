@@ -41,7 +41,7 @@ def templates(source: Path, settings: Settings) -> dict[str, str]:
         path.name: path.read_text(encoding="utf-8")
         for path in sorted((source / "alertmanager" / "templates").glob("*.tmpl"))
     }
-    return found | {LINKS: f'{{{{ define "vv.url.status" }}}}{settings.exporter_url}/{{{{ end }}}}\n'}
+    return found | {LINKS: f'{{{{ define "vv.url.status" }}}}{settings.public_url}/{{{{ end }}}}\n'}
 
 
 def _receiver(receiver: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:

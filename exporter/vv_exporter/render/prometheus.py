@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from vv_exporter.render import base
 from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
@@ -24,16 +24,16 @@ def document(committed: dict[str, Any], settings: Settings) -> dict[str, Any]:
     labels = committed["global"].get("external_labels", {}) | {"device": settings.device_id}
     alertmanager = urlsplit(settings.alertmanager)
     targets = {
-        "vv-exporter": f"127.0.0.1:{settings.exporter_port}",
-        "prometheus": f"127.0.0.1:{settings.prometheus_port}",
-        "alertmanager": alertmanager.netloc,
+        "vv-exporter": urlsplit(settings.exporter_url),
+        "prometheus": urlsplit(f"http://127.0.0.1:{settings.prometheus_port}"),
+        "alertmanager": alertmanager,
     }
     return committed | {
         "global": committed["global"]
         | {"scrape_interval": interval, "evaluation_interval": interval, "external_labels": labels},
         "alerting": {"alertmanagers": [_at(alertmanager.scheme, alertmanager.path) | _target(alertmanager.netloc)]},
         "scrape_configs": [
-            _scrape(job, targets, settings.device_id, alertmanager.scheme, alertmanager.path)
+            _scrape(job, targets[job["job_name"]], settings.device_id) if job["job_name"] in targets else job
             for job in committed["scrape_configs"]
         ],
     }
@@ -51,14 +51,11 @@ def _here(text: str, settings: Settings) -> str:
     return text.replace(RUNBOOK_BASE_URL, settings.runbook_base_url).replace(LOGS, str(settings.logs))
 
 
-def _scrape(job: dict[str, Any], targets: dict[str, str], device: str, scheme: str, path: str) -> dict[str, Any]:
-    name = job["job_name"]
-    if name not in targets:
-        return job
-    elsewhere = {"scheme": scheme, "metrics_path": f"{path}/metrics"} if name == "alertmanager" else {}
+def _scrape(job: dict[str, Any], server: SplitResult, device: str) -> dict[str, Any]:
+    elsewhere = {"scheme": server.scheme, "metrics_path": f"{server.path}/metrics"}
     default = {"scheme": "http", "metrics_path": "/metrics"}
     changed = {key: value for key, value in elsewhere.items() if value != default[key]}
-    return job | changed | _target(targets[name], {"device": device})
+    return job | changed | _target(server.netloc, {"device": device})
 
 
 def _at(scheme: str, path: str) -> dict[str, Any]:

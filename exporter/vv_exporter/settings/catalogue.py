@@ -80,6 +80,21 @@ class Settings:
     alertmanager_url: str = _variable(
         "VV_ALERTMANAGER_URL", "Where alerts are sent; default: VV_ALERTMANAGER_PORT on 127.0.0.1.", parse.url
     )
+    own_url: str = _variable(
+        "VV_EXPORTER_URL",
+        "Where Prometheus, Alertmanager and `vv status` reach the exporter; default: VV_EXPORTER_PORT on 127.0.0.1.",
+        parse.url,
+    )
+    status_page_url: str = _variable(
+        "VV_PUBLIC_URL",
+        "Where people reach the status page, for links in messages; default: VV_EXPORTER_PORT on 127.0.0.1.",
+        parse.url,
+    )
+    silences_url: str = _variable(
+        "VV_ALERTMANAGER_PUBLIC_URL",
+        "Where people reach Alertmanager, for links in messages; default: VV_ALERTMANAGER_PORT on 127.0.0.1.",
+        parse.url,
+    )
     scrape_interval: float = _variable(
         "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", parse.whole_seconds, "10s"
     )
@@ -92,6 +107,12 @@ class Settings:
     )
     host_sys: Path = _variable(
         "VV_HOST_SYS", "Where the device's /sys is; in a container, where it is mounted.", parse.path, "/sys"
+    )
+    host_root: Path = _variable(
+        "VV_HOST_ROOT",
+        "A path on the device's system disk; in a container, where any file or folder of it is mounted.",
+        parse.path,
+        "/",
     )
     max_restarts: int = _variable(
         "SELF_MONITOR_MAX_RESTARTS",
@@ -225,8 +246,18 @@ class Settings:
 
     @property
     def exporter_url(self) -> str:
-        """The exporter's address on this device."""
-        return f"http://127.0.0.1:{self.exporter_port}"
+        """The exporter's address for programs."""
+        return self.own_url or f"http://127.0.0.1:{self.exporter_port}"
+
+    @property
+    def public_url(self) -> str:
+        """The status page's address for people."""
+        return self.status_page_url or f"http://127.0.0.1:{self.exporter_port}"
+
+    @property
+    def alertmanager_public_url(self) -> str:
+        """Alertmanager's address for people."""
+        return self.silences_url or f"http://127.0.0.1:{self.alertmanager_port}"
 
     def runbook(self, alert: str) -> str:
         """The address of an alert's runbook."""

@@ -27,14 +27,15 @@ def prometheus_command(program: Path, config: Path, data: Path, port: int) -> li
     ]
 
 
-def alertmanager_command(program: Path, config: Path, data: Path, port: int) -> list[str | Path]:
-    """Alertmanager on the loopback interface, without a cluster."""
+def alertmanager_command(program: Path, config: Path, data: Path, port: int, public_url: str = "") -> list[str | Path]:
+    """Alertmanager on the loopback interface, without a cluster; `public_url` is where people reach it."""
     return [
         program,
         f"--config.file={config}",
         f"--storage.path={data}",
         f"--web.listen-address={LOOPBACK}:{port}",
-        f"--web.external-url=http://{LOOPBACK}:{port}/",
+        f"--web.external-url={public_url or f'http://{LOOPBACK}:{port}'}/",
+        "--web.route-prefix=/",  # whatever path a proxy has it under
         "--cluster.listen-address=",
     ]
 

@@ -106,7 +106,11 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
     """In the order of their start: who is spoken to comes before who speaks."""
     config, logs = folder / "config", folder / "logs"
     alertmanager = alertmanager_command(
-        _program(tools.ALERTMANAGER), config / "alertmanager.yml", folder / "alertmanager", settings.alertmanager_port
+        _program(tools.ALERTMANAGER),
+        config / "alertmanager.yml",
+        folder / "alertmanager",
+        settings.alertmanager_port,
+        settings.alertmanager_public_url,
     )
     prometheus = prometheus_command(
         _program(tools.PROMETHEUS), config / "prometheus.yml", folder / "prometheus", settings.prometheus_port

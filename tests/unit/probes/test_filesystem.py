@@ -4,13 +4,24 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
-from vv_exporter.probes.filesystem import FOLDER, Answer, PathProbe, Status, Usage, judge, look, look_and_write
+from vv_exporter.probes.filesystem import (
+    FOLDER,
+    Answer,
+    PathProbe,
+    Status,
+    Usage,
+    judge,
+    look,
+    look_and_write,
+    look_through,
+)
 
 USAGE = Usage(size=100, free=50, inodes=10, inodes_free=9, readonly=False)
 
@@ -182,3 +193,34 @@ def test_what_a_killed_probe_left_behind_does_not_disturb(tmp_path: Path) -> Non
 
     assert look_and_write(tmp_path).error is None
     assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+@pytest.mark.parametrize(("options", "readonly"), [("rw,errors=remount-ro", False), ("ro,errors=remount-ro", True)])
+def test_through_a_read_only_mount_the_file_system_itself_is_seen(tmp_path: Path, options: str, readonly: bool) -> None:
+    (tmp_path / "mountinfo").write_text(
+        "22 1 0:21 / / ro,relatime - overlay overlay ro,lowerdir=/l\n"
+        f"23 22 8:1 /etc {tmp_path} ro,relatime master:1 - ext4 /dev/sda1 {options}\n"
+        f"24 22 8:2 / {tmp_path}/other rw - ext4 /dev/sdb1 rw\n"
+    )
+    probe = look_through(tmp_path, tmp_path / "mountinfo")
+
+    answer = probe(Path("/"))
+
+    assert answer.usage == replace(look(tmp_path).usage, readonly=readonly)
+    assert answer.error is None
+
+
+def test_a_path_that_is_no_mount_is_asked_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text("22 1 8:1 / / ro,relatime - ext4 /dev/sda1 ro\n")
+
+    answer = look_through(tmp_path, tmp_path / "mountinfo")(Path("/"))
+
+    assert answer.usage is not None
+    assert not answer.usage.readonly
+
+
+def test_a_machine_path_that_is_not_mounted_is_a_failure(tmp_path: Path) -> None:
+    answer = look_through(tmp_path / "absent")(Path("/"))
+
+    assert answer.usage is None
+    assert "absent" in (answer.error or "")

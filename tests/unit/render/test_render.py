@@ -118,6 +118,42 @@ def test_an_alertmanager_elsewhere_is_reached_there(settings_of: Load, tmp_path:
     assert (job["scheme"], job["metrics_path"]) == ("https", "/am/metrics")
 
 
+def test_servers_in_containers_find_each_other_by_name(settings_of: Load, tmp_path: Path) -> None:
+    render(
+        settings_of(VV_EXPORTER_URL="http://exporter:19461", VV_ALERTMANAGER_URL="http://alertmanager:9093"), tmp_path
+    )
+    prometheus = read(tmp_path / "prometheus.yml")
+
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]}
+    assert targets == {
+        "vv-exporter": ["exporter:19461"],
+        "prometheus": ["127.0.0.1:9090"],
+        "alertmanager": ["alertmanager:9093"],
+    }
+    assert prometheus["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]}
+    assert "http://exporter:19461/api/v1/alertmanager" in (tmp_path / "alertmanager.yml").read_text()
+
+
+def test_links_lead_to_where_people_reach_the_status_page(settings_of: Load, tmp_path: Path) -> None:
+    settings = settings_of(VV_EXPORTER_URL="http://exporter:19461", VV_PUBLIC_URL="https://edge-7.example.org/vv/")
+
+    render(settings, tmp_path)
+
+    assert "https://edge-7.example.org/vv/{{" in (tmp_path / "templates" / "links.tmpl").read_text()
+
+
+def test_links_lead_to_this_machine_unless_told_otherwise(settings_of: Load) -> None:
+    settings = settings_of(
+        VV_EXPORTER_URL="http://exporter:19461",
+        VV_ALERTMANAGER_URL="http://alertmanager:9093",
+        VV_EXPORTER_PORT="1001",
+        VV_ALERTMANAGER_PORT="1003",
+    )
+
+    assert settings.public_url == "http://127.0.0.1:1001"
+    assert settings.alertmanager_public_url == "http://127.0.0.1:1003"
+
+
 def test_rules_link_to_the_runbooks_of_this_device(settings_of: Load, tmp_path: Path) -> None:
     render(settings_of(VV_RUNBOOK_BASE_URL="https://wiki.example.org/runbooks"), tmp_path)
     rules = [
