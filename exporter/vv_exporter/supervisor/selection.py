@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 from vv_exporter.containers.ledger import ContainerRecord
 from vv_exporter.settings import Settings
@@ -23,7 +24,24 @@ MONITORING = frozenset(
 """Images of the monitoring itself, by the last part of their name: never touched, whatever the configuration says."""
 
 
-def supervised(record: ContainerRecord, settings: Settings, own_id: str) -> bool:
+class Candidate(Protocol):
+    """What a container is chosen by."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def opted(self) -> str: ...
+    @property
+    def auto_remove(self) -> bool: ...
+
+
+def supervised(record: Candidate, settings: Settings, own_id: str) -> bool:
     """Whether the self-monitor watches over this container. `own_id` is that of its own container, "" outside."""
     if record.opted == "false" or record.auto_remove or (own_id and record.id.startswith(own_id)):
         return False

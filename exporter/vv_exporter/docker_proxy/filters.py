@@ -1,0 +1,77 @@
+"""What is passed on of the Engine's answers: what is listed, and nothing else.
+
+Left out are above all the environment, the command and its arguments, mounts, the output of health checks, and labels
+that are not ours: all of them may hold secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vv_exporter.containers.observed import ONE_OFF_LABEL, PROJECT_LABEL, SELF_MONITOR_LABEL, SERVICE_LABEL
+
+Kept = Mapping[str, Any]
+"""The names that are kept of an object; what stands for a name: True for its whole value, or what is kept of it."""
+
+LABELS = dict.fromkeys((PROJECT_LABEL, SERVICE_LABEL, ONE_OFF_LABEL, SELF_MONITOR_LABEL), True)
+
+
+def _names(text: str) -> dict[str, bool]:
+    return dict.fromkeys(text.split(), True)
+
+
+INSPECTION: Kept = {
+    **_names("Id Name Created Image RestartCount Driver Platform"),
+    "State": {
+        **_names("Status Running Paused Restarting Dead OOMKilled Pid ExitCode Error StartedAt FinishedAt"),
+        "Health": _names("Status FailingStreak"),
+    },
+    "Config": {**_names("Image Tty"), "Labels": LABELS},
+    "HostConfig": _names(
+        "RestartPolicy AutoRemove NetworkMode CgroupParent Memory MemorySwap MemoryReservation NanoCpus CpuShares "
+        "CpuPeriod CpuQuota CpusetCpus PidsLimit"
+    ),
+}
+LISTED: Kept = {**_names("Id Names Image ImageID Created State Status"), "Labels": LABELS}
+INFO: Kept = _names(
+    "ID SystemTime ServerVersion Driver CgroupDriver CgroupVersion NCPU MemTotal KernelVersion OperatingSystem "
+    "Architecture LiveRestoreEnabled Containers ContainersRunning ContainersPaused ContainersStopped"
+)
+NETWORK: Kept = _names("Id Name Created Driver Scope")
+EVENT: Kept = {
+    **_names("Type scope time timeNano"),
+    "Actor": {"ID": True, "Attributes": {**_names("name image exitCode signal oldName"), **LABELS}},
+}
+
+
+def only(document: Any, kept: Kept) -> Any:
+    """`document` with what is kept of it; of a list, of each of its elements."""
+    if isinstance(document, list):
+        return [only(item, kept) for item in document]
+    if not isinstance(document, dict):
+        return None
+    return {
+        name: value if kept[name] is True else only(value, kept[name])
+        for name, value in document.items()
+        if name in kept
+    }
+
+
+def body(kept: Kept) -> Callable[[bytes], bytes]:
+    """A filter for a whole answer. Raises `ValueError` if it is no JSON."""
+    return lambda answer: json.dumps(only(json.loads(answer), kept)).encode()
+
+
+def event(line: bytes) -> bytes:
+    """A line of the event stream. None is left out: their number tells how far the Engine remembers.
+
+    What follows an action's colon is the command that was run in a container, or the state of its health.
+    """
+    raw = json.loads(line)
+    action = str(raw.get("Action", ""))
+    shown = action if action.startswith("health_status") else action.partition(":")[0]
+    if raw.get("Type") != "container":
+        raw.pop("Actor", None)
+    return json.dumps(only(raw, EVENT) | {"Action": shown}).encode() + b"\n"

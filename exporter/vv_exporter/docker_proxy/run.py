@@ -1,0 +1,48 @@
+"""The proxy as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+
+from vv_exporter.containers.watch import DEFAULT_HOST
+from vv_exporter.docker_proxy.policy import ACT, READ
+from vv_exporter.docker_proxy.server import Listener
+from vv_exporter.program import until_signalled
+from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.supervisor.selection import supervised
+
+log = logging.getLogger(__name__)
+
+_UNIX = "unix://"
+
+
+def run(settings: Settings, read: Path | None, act: Path | None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `SettingsError`."""
+    stopping = until_signalled()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    with contextlib.ExitStack() as stack:
+        for listener in listeners(settings, read, act):
+            try:
+                listener.start()
+            except OSError as error:
+                raise SettingsError([f"{listener.path}: cannot be listened on ({error.strerror})"]) from error
+            stack.callback(listener.stop)
+            log.info("listening on %s", listener.path)
+        stopping.wait()
+
+
+def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[Listener]:
+    """One for each path. Raises `SettingsError`."""
+    host = settings.docker_host or DEFAULT_HOST
+    if not host.startswith(_UNIX):
+        raise SettingsError(
+            ["DOCKER_HOST: the proxy asks an Engine on this machine; write unix:///var/run/docker.sock"]
+        )
+    engine = host.removeprefix(_UNIX)
+    return [
+        Listener(path, engine, rules, lambda container: supervised(container, settings, ""))
+        for path, rules in ((read, READ), (act, ACT))
+        if path is not None
+    ]

@@ -1,0 +1,231 @@
+"""The sockets that the proxy gives away, and what happens to a connection on one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlencode
+
+import msgspec
+
+from vv_exporter.containers.observed import Inspection, decode_inspection
+from vv_exporter.docker_proxy.engine import Answer, UpstreamError, asked
+from vv_exporter.docker_proxy.policy import QUICK, Rule
+from vv_exporter.docker_proxy.request import MAX_HEAD, BadRequestError, Request, parse
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 32
+"""Of one socket; who comes beyond them is told so."""
+PATIENCE = 5.0
+"""Seconds that a client has to send its request, and for each part of the answer that it takes."""
+MODE = 0o660
+
+Given = Callable[[Inspection], bool]
+
+
+class RefusedError(Exception):
+    """It is understood, and not allowed."""
+
+
+class Listener:
+    """A socket at `path` for those who may do what `rules` allow; `given` says which containers may be acted on."""
+
+    def __init__(self, path: Path, engine: str, rules: Sequence[Rule], given: Given) -> None:
+        self.path = path
+        self._engine = engine
+        self._rules = rules
+        self._given = given
+        self._places = threading.Semaphore(MAX_CONNECTIONS)
+        self._socket = socket.socket(socket.AF_UNIX)
+
+    def start(self) -> None:
+        """Listen. Raises `OSError`."""
+        unfinished = self.path.with_name(f".{self.path.name}")
+        unfinished.unlink(missing_ok=True)
+        self._socket.bind(str(unfinished))
+        unfinished.chmod(MODE)
+        self._socket.listen(MAX_CONNECTIONS)
+        unfinished.replace(self.path)  # only now: who finds it can connect
+        threading.Thread(target=self._run, name=f"accept-{self.path.name}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Listen no more; what is being answered goes on until the process ends."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                if self._socket.fileno() < 0:
+                    return
+                time.sleep(0.1)  # too many open files: some will be closed
+                continue
+            if self._places.acquire(blocking=False):
+                threading.Thread(target=self._serve, args=(client,), name="request", daemon=True).start()
+            else:
+                _refuse(client, 503, "too many connections")
+                client.close()
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            with client:
+                self._answer(client)
+        except OSError as error:
+            log.debug("a client went away: %s", error)
+        except Exception:
+            log.exception("a request to the Docker Engine could not be handled")
+        finally:
+            self._places.release()
+
+    def _answer(self, client: socket.socket) -> None:
+        try:
+            request, body = _read(client)
+            rule = self._allowed(request, body)
+            target = request.version + request.path + (f"?{urlencode(request.query)}" if request.query else "")
+            with asked(self._engine, request.method, target, body, rule.timeout) as answer:
+                client.settimeout(PATIENCE)
+                _pass_on(client, answer, rule)
+        except BadRequestError as error:
+            _refuse(client, 400, str(error))
+        except RefusedError as error:
+            log.warning("refused: %s", error)
+            _refuse(client, 403, f"the proxy does not allow this: {error}")
+        except UpstreamError as error:
+            _refuse(client, error.status, str(error))
+
+    def _allowed(self, request: Request, body: bytes) -> Rule:
+        """The rule that allows it. Raises `RefusedError`, `UpstreamError`."""
+        for rule in self._rules:
+            found = rule.allows(request)
+            if found and rule.body(body):
+                if rule.given:
+                    self._check(request, found["container"])
+                return rule
+        raise RefusedError(f"{request.method} {request.path[:100]}")
+
+    def _check(self, request: Request, container: str) -> None:
+        target = f"{request.version}/containers/{container}/json"
+        with asked(self._engine, "GET", target, b"", QUICK) as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                raise UpstreamError(404, f"No such container: {container}")
+            try:
+                inspection = decode_inspection(answer.body())
+            except msgspec.MsgspecError:
+                raise UpstreamError(502, "the Engine's answer is not understood") from None
+        if not self._given(inspection):
+            raise RefusedError(f"container {inspection.name[:100]} was not given to the self-monitor")
+
+
+def _read(client: socket.socket) -> tuple[Request, bytes]:
+    """One request and its body; what comes behind it is not read. Raises `BadRequestError`, `OSError`."""
+    end = time.monotonic() + PATIENCE
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if len(data) > MAX_HEAD:
+            raise BadRequestError("the head is too long")
+        data += _receive(client, end)
+    head, _, body = data.partition(b"\r\n\r\n")
+    if len(head) > MAX_HEAD:
+        raise BadRequestError("the head is too long")
+    request = parse(head)
+    while len(body) < request.length:
+        body += _receive(client, end)
+    return request, body[: request.length]
+
+
+def _receive(client: socket.socket, end: float) -> bytes:
+    client.settimeout(max(end - time.monotonic(), 0.001))
+    part = client.recv(4096)
+    if not part:
+        raise ConnectionError("the client went away")
+    return part
+
+
+def _pass_on(client: socket.socket, answer: Answer, rule: Rule) -> None:
+    succeeded = answer.status < HTTPStatus.MULTIPLE_CHOICES
+    if succeeded and rule.streams:
+        _stream(client, answer, rule.filter)
+        return
+    body = answer.body()
+    if succeeded:
+        try:
+            body = rule.filter(body)
+        except ValueError:
+            raise UpstreamError(502, "the Engine's answer is not understood") from None
+    _send(client, answer.status, body, answer.type)
+
+
+def _stream(client: socket.socket, answer: Answer, filter_line: Callable[[bytes], bytes]) -> None:
+    """Pass lines on until either side ends."""
+    client.sendall(_head(200, "application/json", "Transfer-Encoding: chunked"))
+    with _ended_with(client, answer):
+        try:
+            for line in answer.lines():
+                part = filter_line(line)
+                client.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+        except (UpstreamError, ValueError) as error:  # too late to say so: the client sees it break off
+            log.debug("an event stream broke off: %s", error)
+            return
+        client.sendall(b"0\r\n\r\n")
+
+
+@contextlib.contextmanager
+def _ended_with(client: socket.socket, answer: Answer) -> Iterator[None]:
+    """End the answer when the client goes away, or says something that nobody asked for."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(client, select.POLLIN | select.POLLRDHUP)
+        poll.poll()
+        answer.end()
+
+    thread = threading.Thread(target=watch, name="client", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _refuse(client: socket.socket, status: int, message: str) -> None:
+    """Say no in the Engine's own form."""
+    with contextlib.suppress(OSError):
+        client.settimeout(PATIENCE)
+        _send(client, status, json.dumps({"message": message}).encode(), "application/json")
+
+
+def _send(client: socket.socket, status: int, body: bytes, kind: str) -> None:
+    # 204 and 304 have no body, and no length of one.
+    bodyless = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+    client.sendall(
+        _head(status, kind, "" if bodyless else f"Content-Length: {len(body)}") + (b"" if bodyless else body)
+    )
+    # Closing with something unread would reset the connection, and take the answer away from a client that still sends.
+    client.shutdown(socket.SHUT_WR)
+    client.settimeout(0.2)
+    with contextlib.suppress(OSError):
+        for _ in range(64):
+            if not client.recv(65536):
+                break
+
+
+def _head(status: int, kind: str, length: str) -> bytes:
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Answer"
+    kind = f"Content-Type: {kind}" if kind.isprintable() and kind else ""
+    lines = (f"HTTP/1.1 {status} {phrase}", kind, length, "Connection: close")
+    return "".join(f"{line}\r\n" for line in lines if line).encode("ascii", "replace") + b"\r\n"
