@@ -1,4 +1,4 @@
-"""The proxy before a real Engine: the exporter's and the self-monitor's own clients work through it and see no secret."""
+"""The proxy before a real Engine: the clients of exporter and self-monitor work through it, and see no secret."""
 
 import contextlib
 import json
