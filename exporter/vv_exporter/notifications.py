@@ -7,12 +7,14 @@ The format is Alertmanager's webhook, version 4
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
+from vv_exporter.status.table import span
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -142,10 +144,24 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
         title=f"{'Alert' if status == 'firing' else 'Resolved'}: {what}",
         severity=alert.severity if status == "firing" else "info",
         component=labels.get("component", ""),
-        details="\n".join(filter(None, (notes.get("description"), notes.get("error")))),
+        details=_details(alert) if status == "firing" else _lasted(alert),
         video=notes.get("video", ""),
         video_sha256=notes.get("video_sha256", ""),
         alert_id=notes.get("alert_id", ""),
         runbook_url=notes.get("runbook_url", ""),
     )
     tell(tx, tx.now, entry)
+
+
+def _details(alert: NotifiedAlert) -> str:
+    description, error = alert.annotations.get("description", ""), alert.annotations.get("error", "")
+    return "\n".join(filter(None, (description, error if error not in description else "")))
+
+
+def _lasted(alert: NotifiedAlert) -> str:
+    """What an alert that has ended was about is told at its beginning."""
+    try:
+        began, ended = datetime.fromisoformat(alert.starts_at), datetime.fromisoformat(alert.ends_at)
+        return f"It lasted {span((ended - began).total_seconds())}."
+    except (ValueError, TypeError):
+        return ""

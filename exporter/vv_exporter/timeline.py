@@ -140,12 +140,14 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
 
 
 def around(store: Store, time: float, component: str, wanted: Filter, limit: int = 50) -> Page:
-    """What happened around a time, at most `limit` moments. What is meant is the nearest moment of the component, or,
-    if it has none there, the nearest of all."""
+    """What happened around a time, at most `limit` moments. What is meant is the nearest moment of the component, or
+    of one that is named like it (an alert's `scan_video`, a script's `scan_video.py`), or the nearest of all."""
     within = wanted._replace(since=time - AROUND, until=time + AROUND)
     moments = read(store, within, MAX_ROWS).moments
-    own = [one for one in moments if component and one.component.lower() == component.lower()]
-    meant = min(own or moments, key=lambda one: abs(one.time - time), default=None)
+    name = component.lower()
+    own = [one for one in moments if name and one.component.lower() == name]
+    like = [one for one in moments if name and name in one.component.lower()]
+    meant = min(own or like or moments, key=lambda one: abs(one.time - time), default=None)
     if meant is None:
         return Page([], None)
     at = moments.index(meant)

@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.core import Metric as Family
 
+from tests.support.states import device
 from vv_exporter.cli import _client
 from vv_exporter.cli import status as cli
+from vv_exporter.guard import gather
 from vv_exporter.metrics import (
     containers,
     dvr,
@@ -234,6 +236,33 @@ def test_it_is_printed_in_words() -> None:
 
 def test_an_empty_device_is_printed_too() -> None:
     assert printed(made([], [])).splitlines()[0] == "edge-1: all is well"
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_tables_fit_the_terminal_and_leave_no_words_of_the_state_out(width: int) -> None:
+    found = status(gather(device(NOW, broken=True)), Known([alert("A" * 30, "error")], NOW), "edge-1", NOW)
+    shown = [click.unstyle(line) for line in cli.lines(found, width)]
+    stages = shown[shown.index("Stages") + 1 : shown.index("DVRs")]
+
+    assert [line for line in shown[shown.index("Containers") :] if len(line) > width] == []
+    words = " ".join(" ".join(stages).split())
+    for word in ("running,", "over", "limit", "succeeded,", "failed,", "crashed"):
+        assert word in words
+
+
+def test_addresses_are_not_broken_so_that_a_terminal_can_open_them() -> None:
+    found = made(healthy(), [alert("A", "error", annotations={"summary": "s", "runbook_url": "https://" + "x" * 99})])
+
+    assert "  https://" + "x" * 99 in cli.lines(found, 80)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_section_is_bad_exactly_when_a_trouble_says_why(broken: bool) -> None:
+    found = status(gather(device(NOW, broken=broken)), Known([], NOW), "edge-1", NOW)
+    bad = [table.id for table in sections(found) if table.level == "bad"]
+
+    assert bad == (["containers", "stages", "dvrs", "jobs", "storage", "videos"] if broken else [])
+    assert found.ok is not broken
 
 
 class Answer:

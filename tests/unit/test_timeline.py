@@ -252,6 +252,7 @@ def test_an_alert_is_told_when_it_fires_and_when_it_ends_and_not_when_it_is_repe
         ("alert.resolved", "info"),
         ("alert.firing", "error"),
     ]
+    assert [one.details for one in reversed(found)] == ["3 runs\nno frames", "It lasted 10 min.", "3 runs\nno frames"]
     assert found[0].title == "Alert: Stage scan_video is failing"
     assert found[0].details == "3 runs\nno frames"
     assert found[0].video == "/v/a.mp4"

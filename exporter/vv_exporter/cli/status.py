@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
+from collections.abc import Sequence
+from itertools import zip_longest
 
 import click
 
 from vv_exporter.cli._client import COLOURS, AskError, ask
 from vv_exporter.status import FiringAlert, Status, sections
-from vv_exporter.status.table import Cell, Level, Table, ago, plotted
+from vv_exporter.status.table import Cell, Level, Table, ago, clock, plotted
 
 LEVELS: dict[Level, str] = {"good": "green", "warning": "yellow", "bad": "red"}
+MIN_WIDTH = 40  # characters of a line; a terminal that is narrower wraps it
+MIN_COLUMN = 10
+MAX_LINES = 4  # of a row
 
 
 @click.command("status")
@@ -29,7 +36,7 @@ def command(as_json: bool, watch: bool, interval: float, url: str | None) -> Non
     code = 0
     try:
         while True:
-            text, code = _state(url, as_json)
+            text, code = _state(url, as_json, watch)
             if watch:
                 click.clear()
             click.echo(text, err=code == 1 and text.startswith("vv: ") and not watch)
@@ -41,46 +48,94 @@ def command(as_json: bool, watch: bool, interval: float, url: str | None) -> Non
     sys.exit(code)
 
 
-def _state(url: str | None, as_json: bool) -> tuple[str, int]:
+def _state(url: str | None, as_json: bool, watch: bool) -> tuple[str, int]:
     """What to print, and the exit code."""
     try:
         document, text = ask(url, "/api/v1/status", {}, Status)
     except AskError as error:
         return f"vv: {error}", 1
-    return text if as_json else "\n".join(lines(document)), 0 if document.ok else 1
+    if not as_json:
+        text = "\n".join(_on_screen(document, watch) if sys.stdout.isatty() else lines(document))
+    return text, 0 if document.ok else 1
 
 
-def lines(document: Status) -> list[str]:
-    """The document as people read it."""
-    verdict = click.style("all is well", fg="green") if document.ok else click.style("needs attention", fg="red")
-    shown = [f"{document.device}: {verdict}"]
+def _on_screen(document: Status, watch: bool) -> list[str]:
+    """So that what is urgent is on the screen: while it is watched as much as there is room for, else a last line."""
+    screen = shutil.get_terminal_size()
+    shown = lines(document, screen.columns)
+    if len(shown) < screen.lines:
+        return shown
+    if watch:
+        return [*shown[: screen.lines - 2], f"… and {len(shown) - screen.lines + 2} more lines: vv status"]
+    return [*shown, "", _verdict(document) + ("" if document.ok else f"; first: {_coloured(document.troubles[0])}")]
+
+
+def lines(document: Status, width: int | None = None) -> list[str]:
+    """The document as people read it, in lines of that many characters where there is such a limit."""
+    shown = [_verdict(document)]
     if not document.ok:
         shown += [f"  {_coloured(trouble)}" for trouble in document.troubles]
     for alert in document.alerts or ():
-        shown += ["", *_alert(alert, document.time)]
+        shown += ["", *_alert(alert, document.time, width)]
     for table in sections(document):
-        shown += ["", click.style(table.title, bold=True), *_rows(table)]
+        shown += ["", click.style(table.title, bold=True), *_rows(table, width)]
     return shown
 
 
-def _alert(alert: FiringAlert, now: float) -> list[str]:
+def _verdict(document: Status) -> str:
+    verdict = click.style("all is well", fg="green") if document.ok else click.style("needs attention", fg="red")
+    return f"{document.device}: {verdict}"
+
+
+def _alert(alert: FiringAlert, now: float, width: int | None) -> list[str]:
     quiet = " (silenced)" if alert.silenced else " (inhibited)" if alert.inhibited else ""
-    title = (
-        _coloured(f"{alert.severity}: {alert.summary}") + f"{quiet}, since {ago(alert.started, now)} ({alert.since})"
+    since = f"{quiet}, since {ago(alert.started, now)} ({clock(alert.started, now)})"
+    texts = (alert.description, alert.suggested_actions)
+    lines_ = [line for text in texts for line in text.strip().splitlines()]
+    wrapped = [part for line in lines_ for part in _wrapped(line, width)]
+    # An address is not broken: a terminal could not open it.
+    runbook = [f"  {alert.runbook_url}"] if alert.runbook_url else []
+    return [_coloured(f"{alert.severity}: {alert.summary}") + since, *wrapped, *runbook]
+
+
+def _wrapped(line: str, width: int | None) -> list[str]:
+    hanging = "     " if line[:1].isdigit() else "  "
+    return textwrap.wrap(
+        line,
+        max(width or sys.maxsize, MIN_WIDTH),
+        initial_indent="  ",
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
-    texts = (alert.description, alert.suggested_actions, alert.runbook_url)
-    return [title, *(f"  {line}" for text in texts for line in text.strip().splitlines())]
 
 
-def _rows(table: Table) -> list[str]:
+def _rows(table: Table, width: int | None) -> list[str]:
     """Columns under their titles."""
     rows = [[Cell(title, "muted") for title in table.columns], *table.rows]
     texts = [[_text(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    return [
-        "  " + "  ".join(_cell(*part) for part in zip(row, line, widths, strict=True)).rstrip()
-        for row, line in zip(rows, texts, strict=True)
+    widths = fitting([max(map(len, column)) for column in zip(*texts, strict=True)], width)
+    return [line for row, parts in zip(rows, texts, strict=True) for line in _row(row, parts, widths)]
+
+
+def _row(row: Sequence[Cell], texts: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """A row, in as many lines as its cells need in their columns."""
+    columns = [
+        textwrap.wrap(text, width, max_lines=MAX_LINES, placeholder="…") or [""]
+        for text, width in zip(texts, widths, strict=True)
     ]
+    lines_ = zip_longest(*columns, fillvalue="")
+    return [
+        ("  " + "  ".join(_cell(*part) for part in zip(row, line, widths, strict=True))).rstrip() for line in lines_
+    ]
+
+
+def fitting(widths: list[int], room: int | None) -> list[int]:
+    """The widths of columns, of which the widest give way until all have room, down to `MIN_COLUMN`."""
+    widths = list(widths)
+    while room is not None and 2 + sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > MIN_COLUMN:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def _text(cell: Cell) -> str:

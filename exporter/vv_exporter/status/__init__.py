@@ -169,7 +169,7 @@ def _own_troubles(found: Status) -> Iterator[str]:
     yield from dvrs.troubles(found.dvrs)
     if found.delivery is not None:
         yield from delivery.troubles(found.delivery, found.time)
-    yield from (f"collector {name} fails: see app.log" for name in found.failing_collectors)
+    yield from itself.troubles(found.exporter, found.failing_collectors, found.time)
 
 
 def _stale(found: Status) -> bool:

@@ -9,7 +9,8 @@ import msgspec
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, when
+from vv_exporter.status.table import QUOTED, Cell, Table, when
+from vv_exporter.timeline import shortened
 
 RECENT = 3600.0  # seconds for which a failure is shown as one
 
@@ -56,11 +57,12 @@ def table(checks: Sequence[Check], now: float) -> Table:
 
 def _row(one: Check, now: float) -> tuple[Cell, ...]:
     recent = one.last_failure is not None and now - one.last_failure < RECENT
+    moment = None if one.last_failure is None else (one.last_failure, one.component)
     last = Cell("–", "muted") if one.last_failure is None else when(one.last_failure, now)
     return (
         Cell(one.name),
         Cell(one.component),
         Cell(str(one.passed)),
-        Cell(str(one.failed), "bad" if recent else "" if one.failed else "muted"),
-        last._replace(note=one.error or last.note),
+        Cell(str(one.failed), "warning" if recent else "" if one.failed else "muted"),
+        last._replace(note=shortened(one.error, QUOTED) or last.note, moment=moment),
     )

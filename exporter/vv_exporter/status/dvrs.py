@@ -58,6 +58,6 @@ def table(dvrs: Sequence[Dvr], now: float) -> Table:
 
 def _row(one: Dvr, now: float) -> tuple[Cell, ...]:
     failures = f"{many(one.failures, 'failed attempt')} in a row" if one.failures else ""
-    state = Cell("up", "good") if one.up else Cell(f"down: {one.result}", "bad", note=failures)
+    down = Cell(f"down: {one.result}", "bad" if one.unreachable else "warning", note=failures)
     since = when(one.down_since, now) if one.down_since else Cell("–", "muted")
-    return Cell(one.name), Cell(one.source), state, since, when(one.last_frame, now)
+    return Cell(one.name), Cell(one.source), Cell("up", "good") if one.up else down, since, when(one.last_frame, now)

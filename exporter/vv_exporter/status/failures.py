@@ -8,9 +8,11 @@ import msgspec
 
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, when
+from vv_exporter.status.table import QUOTED, Cell, Table, when
+from vv_exporter.timeline import shortened
 
 SHOWN = 10
+RECENT = 3600.0  # seconds for which a failure is worth a look
 
 
 class LastFailure(msgspec.Struct, frozen=True):
@@ -55,8 +57,8 @@ def _row(one: LastFailure, now: float) -> tuple[Cell, ...]:
     video = Cell(one.video.rpartition("/")[2] or "–", "" if one.video else "muted", note=one.video_sha256[:12])
     return (
         Cell(f"{what.replace('_', ' ')} {subject}".strip()),
-        when(one.time, now),
+        when(one.time, now, "warning" if now - one.time < RECENT else "")._replace(moment=(one.time, one.component)),
         Cell(one.component),
-        Cell(one.error),
+        Cell(shortened(one.error, QUOTED)),
         video,
     )

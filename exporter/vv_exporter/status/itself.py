@@ -18,7 +18,7 @@ from vv_exporter.metrics.exporter import (
 )
 from vv_exporter.metrics.self_monitor import LAST_CHECK
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, size, span, when
+from vv_exporter.status.table import Cell, Level, Table, ago, size, span, when
 
 SUPERVISED_WITHIN = 120.0  # seconds after which the self-monitor seems to stand still
 SLOW = 10.0  # seconds of lag that are worth a colour
@@ -63,6 +63,17 @@ def failing(series: Series) -> Iterator[str]:
     return (labels["collector"] for labels, value in series.all(COLLECTOR_SUCCESS) if value != 1)
 
 
+def troubles(itself: Itself | None, failing_collectors: tuple[str, ...], now: float) -> Iterator[str]:
+    """What is wrong with the monitoring itself."""
+    yield from (f"collector {name} fails: see app.log" for name in failing_collectors)
+    if itself is not None and itself.supervised is not None and _stands_still(itself.supervised, now):
+        yield f"the self-monitor last looked at its containers {ago(itself.supervised, now)}"
+
+
+def _stands_still(supervised: float, now: float) -> bool:
+    return now - supervised > SUPERVISED_WITHIN
+
+
 def table(itself: Itself, failing_collectors: tuple[str, ...], now: float) -> Table:
     """For people."""
     lost = [f"{itself.rejected} could not be used" if itself.rejected else ""]
@@ -82,6 +93,6 @@ def table(itself: Itself, failing_collectors: tuple[str, ...], now: float) -> Ta
         (Cell("behind by"), Cell(span(itself.lag), "warning" if itself.lag > SLOW else "", note=waiting)),
     ]
     if itself.supervised is not None:
-        late = now - itself.supervised > SUPERVISED_WITHIN
-        rows.append((Cell("self-monitor's last look"), when(itself.supervised, now, "bad" if late else "")))
+        level: Level = "bad" if _stands_still(itself.supervised, now) else ""
+        rows.append((Cell("self-monitor's last look"), when(itself.supervised, now, level)))
     return Table("exporter", "The exporter itself", ("Exporter", "Now"), rows)

@@ -16,7 +16,7 @@ from vv_exporter.metrics.jobs import (
     JOB_RUNS,
 )
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, span, when
+from vv_exporter.status.table import Cell, Table, clock, span, when
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -65,16 +65,17 @@ def _row(job: Job, now: float) -> tuple[Cell, ...]:
     if job.next_due is None:
         due = Cell("no schedule", "muted")
     elif job.late:
-        due = Cell(f"{span(job.late)} late", "bad")
+        due = Cell(f"{span(job.late)} late", "bad", note=f"was due {clock(job.next_due, now)}")
     else:
-        due = Cell(f"due in {span(job.next_due - now)}" if job.next_due > now else "due now")
+        words = f"due in {span(job.next_due - now)}" if job.next_due > now else "due now"
+        due = Cell(words, note=clock(job.next_due, now))
     if job.running:
         last = Cell(f"{job.running} running")
     elif job.last_exit_code is None:
         last = Cell("–", "muted")
     else:
         last = Cell("succeeded" if job.last_exit_code == 0 else f"exit code {job.last_exit_code}")
-        last = last._replace(level="bad" if job.last_exit_code else "")
+        last = last._replace(level="warning" if job.last_exit_code else "")
         last = last._replace(note=f"in {span(job.last_seconds)}" if job.last_seconds is not None else "")
     return (
         Cell(job.name),

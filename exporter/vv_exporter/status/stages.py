@@ -172,7 +172,7 @@ def _recent(stage: Stage) -> Cell:
     plot = tuple(Bar(ended / highest, bad / highest) for ended, bad in steps) if worth else ()
     return Cell(
         f"{stage.recent}{failed} in {span(stage.recent_seconds)}",
-        "bad" if stage.recent_failed else "",
+        "warning" if stage.recent_failed else "",
         plot=plot,
         plot_title=f"Runs of {stage.name} that ended, by time; failed ones darker",
     )

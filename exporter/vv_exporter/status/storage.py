@@ -104,6 +104,7 @@ def troubles(disks: Sequence[Disk], videos: Videos | None) -> Iterator[str]:
     """What is wrong with storage."""
     yield from (f"{disk.path} cannot be used" for disk in disks if not disk.readable)
     yield from (f"{disk.path} is read-only" for disk in disks if disk.readable and disk.read_only and _written(disk))
+    yield from (f"{disk.path} is critically low" for disk in disks if disk.readable and disk.low == "critical")
     if videos is not None and videos.ingest_paused:
         yield "ingestion is paused: the video storage is critically full"
 

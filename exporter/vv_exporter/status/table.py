@@ -9,6 +9,7 @@ from vv_exporter._clock import isoformat
 
 Level = Literal["", "good", "warning", "bad", "muted"]
 BLOCKS = "▁▂▃▄▅▆▇█"
+QUOTED = 160  # characters of an error in a table; the timeline has all of it
 
 
 class Bar(NamedTuple):
@@ -19,7 +20,11 @@ class Bar(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What stands in a cell. `note` is of less weight; `share` (0 to 1) is drawn as a bar, `plot` as several."""
+    """What stands in a cell. `note` is of less weight; `share` (0 to 1) is drawn as a bar, `plot` as several.
+
+    `bad` is for what is wrong now, and is said among the troubles, too; `warning` for what is to be looked at.
+    `moment` (Unix seconds, component) is what the timeline tells of it.
+    """
 
     text: str
     level: Level = ""
@@ -27,6 +32,7 @@ class Cell(NamedTuple):
     share: float | None = None
     plot: Sequence[Bar] = ()
     plot_title: str = ""
+    moment: tuple[float, str] | None = None
 
 
 class Table(NamedTuple):
@@ -37,6 +43,12 @@ class Table(NamedTuple):
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     more: int = 0
+
+    @property
+    def level(self) -> Level:
+        """The worst of its cells."""
+        levels = {cell.level for row in self.rows for cell in row}
+        return "bad" if "bad" in levels else "warning" if "warning" in levels else "good"
 
     def cut(self, limit: int) -> Table:
         """At most so many rows: the first."""
@@ -54,9 +66,13 @@ def when(moment: float | None, now: float, level: Level = "") -> Cell:
     """A time, with how long ago it is."""
     if not moment:
         return Cell("never", "muted")
+    return Cell(ago(moment, now), level, clock(moment, now))
+
+
+def clock(moment: float, now: float) -> str:
+    """A time of today without its day, another one without its seconds."""
     text = isoformat(moment)
-    note = text[11:] if text[:10] == isoformat(now)[:10] else f"{text[:10]} {text[11:16]}Z"
-    return Cell(ago(moment, now), level, note)
+    return text[11:] if text[:10] == isoformat(now)[:10] else f"{text[:10]} {text[11:16]}Z"
 
 
 def span(seconds: float) -> str:
@@ -85,4 +101,4 @@ def many(count: int, thing: str) -> str:
 def plotted(bars: Sequence[Bar]) -> str:
     """A plot in one line of text."""
     top = len(BLOCKS) - 1
-    return "".join(" " if bar.height <= 0 else BLOCKS[round(min(bar.height, 1.0) * top)] for bar in bars)
+    return "".join("·" if bar.height <= 0 else BLOCKS[round(min(bar.height, 1.0) * top)] for bar in bars)

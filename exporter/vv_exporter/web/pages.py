@@ -14,7 +14,7 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from markupsafe import Markup
 from prometheus_client.exposition import gzip_accepted
@@ -63,7 +63,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {"utc": isoformat, "ago": ago, "link": link, "plot": plot, "steps": steps, "anchor": anchor}
+    environment.filters |= {"utc": isoformat, "ago": ago, "link": link, "plot": plot, "steps": steps, "moment": moment}
     return environment
 
 
@@ -97,6 +97,11 @@ def link(address: str) -> str:
     except ValueError:
         return ""
     return address if parts.scheme in ("http", "https") and parts.hostname else ""
+
+
+def moment(time: float, component: str) -> str:
+    """The way to what the timeline tells of a time and a component; it stays the same."""
+    return f"/timeline?{urlencode({'at': f'{time:.3f}'.rstrip('0').rstrip('.'), 'component': component})}#entry"
 
 
 def steps(text: str) -> list[list[str]]:

@@ -216,7 +216,8 @@ def entries(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("component", "meant"), [("scan%20%26%20video", "scan failed"), ("nobody", "disk filled"), ("", "disk filled")]
+    ("component", "meant"),
+    [("scan%20%26%20video", "scan failed"), ("Scan", "scan failed"), ("nobody", "disk filled"), ("", "disk filled")],
 )
 def test_a_link_leads_to_the_moment_of_a_component_with_all_that_happened_around_it(
     context: Context, serve: Serve, component: str, meant: str

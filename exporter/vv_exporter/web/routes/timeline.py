@@ -178,5 +178,4 @@ def _shown(one: Moment) -> dict[str, Any]:
     return msgspec.structs.asdict(one) | {
         "long": long,
         "anchor": anchor(one.time, one.id, one.kind, one.component),
-        "link": urlencode({"at": f"{one.time:.3f}", "component": one.component}),
     }
