@@ -161,6 +161,101 @@ def test_an_unhealthy_container_says_so_while_it_runs(device: Device) -> None:
     wait_until(lambda: device.value(health) is None, 10, what="no health")
 
 
+def used(device: Device) -> dict[str, float]:
+    """What container `web` uses, by the names of the families."""
+    metrics = device.exporter.metrics()
+    families = ("cpu", "memory", "network", "blkio", "pids")
+    return {
+        sample.removesuffix('{name="web"}').removeprefix("vv_container_"): value
+        for sample, value in metrics.items()
+        if sample.endswith('{name="web"}') and sample.removeprefix("vv_container_").startswith(families)
+    }
+
+
+BUSY = "dd if=/dev/zero of=/tmp/x bs=1M count=20; while :; do :; done"
+LIMITS: dict[str, Any] = {"cpu_quota": 50_000, "cpu_period": 100_000, "mem_limit": "64m"}
+EVERYTHING = {
+    "cpu_seconds_total",
+    "cpu_limit_cores",
+    "memory_working_set_bytes",
+    "memory_limit_bytes",
+    "blkio_read_bytes_total",
+    "blkio_write_bytes_total",
+    "network_receive_bytes_total",
+    "network_transmit_bytes_total",
+    "pids",
+}
+
+
+def test_what_a_container_uses_is_read_from_the_kernel(device: Device) -> None:
+    device.run("web", BUSY, "always", **LIMITS)
+    wait_until(lambda: used(device).get("cpu_seconds_total", 0) > 1, 60, what="a second of work")
+    shown = used(device)
+
+    assert shown.keys() == EVERYTHING
+    assert shown["cpu_limit_cores"] == 0.5
+    assert shown["memory_limit_bytes"] == 64 << 20
+    assert 0 < shown["memory_working_set_bytes"] < 15e6, "20 MB of file pages are not in use"
+    assert shown["pids"] == 1
+    stats = device.client.stats("web", stream=False)["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+    assert shown["cpu_seconds_total"] <= stats <= used(device)["cpu_seconds_total"]
+
+    device.client.restart("web", timeout=0)
+    device.shows(restarts_manual=1)
+    assert used(device)["cpu_seconds_total"] < stats, "a new cgroup begins at 0"
+    device.client.stop("web", timeout=0)
+    wait_until(lambda: used(device) == {}, 10, what="the end of its series")
+
+
+def test_the_traffic_of_a_container_is_its_own(device: Device) -> None:
+    """Not that of a container whose network namespace is the device's."""
+    network = device.client.create_network("vv-test-traffic")["Id"]
+    try:
+        for name, mode in (("web", network), ("other", network), ("host", "host")):
+            host = device.client.create_host_config(network_mode=mode)
+            serve = "mkdir /www; dd if=/dev/zero of=/www/file bs=1M count=5; httpd -f -h /www"
+            device.client.create_container(device.image, ["sh", "-c", serve], name=name, host_config=host)
+            device.client.start(name)
+        address = device.client.inspect_container("web")["NetworkSettings"]["Networks"]["vv-test-traffic"]["IPAddress"]
+        fetch = ["wget", "-q", "-O", "/dev/null", f"http://{address}/file"]
+        wait_until(lambda: _exit_code(device, "other", fetch) == 0, 20, what="the file")
+        sent = 'vv_container_network_transmit_bytes_total{name="web"}'
+
+        wait_until(lambda: 5e6 < (device.value(sent) or 0) < 8e6, 10, what="5 MB sent")
+        metrics = device.exporter.metrics()
+        assert metrics['vv_container_network_receive_bytes_total{name="other"}'] > 5e6
+        assert metrics['vv_container_pids{name="host"}'] >= 1
+        assert 'vv_container_network_receive_bytes_total{name="host"}' not in metrics
+    finally:
+        device.empty()
+        with contextlib.closing(device.engine.client()) as client:
+            client.remove_network(network)
+
+
+def _exit_code(device: Device, name: str, command: list[str]) -> int:
+    run = device.client.exec_create(name, command)["Id"]
+    device.client.exec_start(run)
+    return int(device.client.exec_inspect(run)["ExitCode"])
+
+
+def test_what_a_container_uses_is_asked_of_the_engine_where_its_files_are_out_of_reach(
+    docker_engine: Engine, busybox: str, tmp_path: Path
+) -> None:
+    nowhere = {"VV_HOST_PROC": str(tmp_path / "proc"), "VV_HOST_SYS": str(tmp_path / "sys")}
+    with Exporter(tmp_path / "state", DOCKER_HOST=docker_engine.host, **nowhere) as exporter:
+        device = Device(docker_engine, busybox, exporter)
+        try:
+            device.run("web", BUSY, **LIMITS)
+            wait_until(lambda: used(device).get("cpu_seconds_total", 0) > 0, 60, what="an answer")
+            shown = used(device)
+        finally:
+            device.empty()
+
+    assert shown.keys() == {name for name in EVERYTHING if not name.startswith("network")}
+    assert (shown["cpu_limit_cores"], shown["memory_limit_bytes"]) == (0.5, 64 << 20)
+    assert 0 < shown["memory_working_set_bytes"] < 15e6
+
+
 def test_an_essential_container_that_was_removed_reads_0(docker_engine: Engine, busybox: str, tmp_path: Path) -> None:
     config = tmp_path / "vv.yml"
     config.write_text("containers: {essential: [web], ignore: ['builder-*']}")

@@ -1,5 +1,9 @@
 """Containers, as the worker that follows the Docker Engine last knew them; a scrape never asks the Engine.
 
+What they use is read from the kernel's files at each scrape, or, where they cannot be read, is what the Engine answered
+last in the background. Such series are there while the container runs. Their counters are those of its present cgroup:
+they begin at 0 again, under the same name, when it is restarted or recreated, as Prometheus expects of counters.
+
 While the Engine does not answer, containers keep their last known state, and `vv_docker_up` is 0. It is absent on a
 device where Docker was neither configured nor ever seen::
 
@@ -11,22 +15,31 @@ device where Docker was neither configured nor ever seen::
     vv_container_health{name="agent_dvr",status="healthy"} 1.0
     vv_container_restarts_total{cause="policy",name="agent_dvr"} 2.0
     vv_container_exits_total{name="agent_dvr",reason="error"} 2.0
+    vv_container_cpu_seconds_total{name="agent_dvr"} 81.4
+    vv_container_memory_working_set_bytes{name="agent_dvr"} 5.7e+07
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.containers.asker import Asker
+from vv_exporter.containers.cgroups import Cgroups
 from vv_exporter.containers.expectation import expected, listed
 from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.resources import Usage
+from vv_exporter.containers.sampler import Sampler
 from vv_exporter.containers.watch import ContainerWatch
-from vv_exporter.metrics import Labels, gauges
+from vv_exporter.metrics import Labels, Metric, counters, gauges
 from vv_exporter.metrics.containers import (
+    CPU_LIMIT,
+    CPU_SECONDS,
     DOCKER_UP,
     EVENT_STREAM,
     EXITS,
@@ -35,14 +48,32 @@ from vv_exporter.metrics.containers import (
     HEALTH_STREAK,
     INFO,
     LAST_EXIT_CODE,
+    MEMORY,
+    MEMORY_LIMIT,
     OOM_KILLS,
+    PIDS,
+    READ,
+    RECEIVED,
     RESTARTS,
     RUNNING,
     START_TIME,
     STATE,
+    TRANSMITTED,
+    WRITTEN,
 )
 
 Value = tuple[Labels, float]
+USED: dict[Metric, Callable[[Usage], float | None]] = {
+    CPU_SECONDS: lambda usage: usage.cpu_seconds,
+    CPU_LIMIT: lambda usage: usage.cpu_limit,
+    MEMORY: lambda usage: usage.memory,
+    MEMORY_LIMIT: lambda usage: usage.memory_limit,
+    RECEIVED: lambda usage: usage.received,
+    TRANSMITTED: lambda usage: usage.transmitted,
+    READ: lambda usage: usage.read,
+    WRITTEN: lambda usage: usage.written,
+    PIDS: lambda usage: usage.pids,
+}
 
 
 class ContainersCollector:
@@ -51,9 +82,12 @@ class ContainersCollector:
     name = "containers"
 
     def __init__(self, context: Context, watch: ContainerWatch) -> None:
+        settings = context.settings
         self._store = context.store
-        self._settings = context.settings.containers
+        self._settings = settings.containers
         self._watch = watch
+        self._sampler = Sampler(Cgroups(settings.host_proc, settings.host_sys, os.cpu_count() or 1), context.monotonic)
+        self._asker = Asker(watch.connect, context.monotonic)
 
     def start(self) -> None:
         """Begin to follow the Engine."""
@@ -61,6 +95,7 @@ class ContainersCollector:
 
     def stop(self) -> None:
         """Stop following it."""
+        self._asker.stop()
         self._watch.stop()
 
     def collect(self) -> Iterable[Family]:
@@ -78,6 +113,20 @@ class ContainersCollector:
         yield gauges(LAST_EXIT_CODE, (_of(one, one.exit_code) for one in known if one.exit_code is not None))
         yield gauges(START_TIME, (_of(record, record.started / SECOND) for record in known if record.started))
         yield from (stored(self._store, metric) for metric in (RESTARTS, EXITS, OOM_KILLS))
+        yield from self._used()
+
+    def _used(self) -> Iterator[Family]:
+        """What the containers that run use."""
+        running = self._watch.running
+        read, unreadable = self._sampler.sample(running)
+        known = {**self._asker.sample(one for one in running if one.id in unreadable), **read}
+        usages = [(one.name, known[one.id]) for one in running if one.id in known]
+        for metric, get in USED.items():
+            values = [((name,), value) for name, usage in usages if (value := get(usage)) is not None]
+            if metric.type == "counter":
+                yield counters(metric, ((labels, value, None) for labels, value in values))
+            else:
+                yield gauges(metric, values)
 
     def _engine(self, value: bool) -> Iterator[Value]:
         if self._watch.present:

@@ -1,7 +1,8 @@
-"""The Docker Engine's API: read-only, typed, and never waited for longer than `TIMEOUT` seconds.
+"""The Docker Engine's API: read-only, typed, and never waited for without an end.
 
 What is asked: `/version` (the API's version is negotiated: Docker 29 refuses those below 1.44), `/_ping`, `/info`,
-`/events`, `/containers/json`, `/containers/<id>/json`, and `/networks/bridge`, which a restricting proxy may refuse.
+`/events`, `/containers/json`, `/containers/<id>/json`, where there is no other way `/containers/<id>/stats`, and
+`/networks/bridge`, which a restricting proxy may refuse.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ from vv_exporter.containers.observed import (
     decode_list,
     nanoseconds,
 )
+from vv_exporter.containers.resources import Running, Usage, decode_stats
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 4.0  # seconds for any answer; half of what vv_docker_up may be late
+STATS_TIMEOUT = 15.0  # …but for what a container uses, which nobody waits for
 REPLAY_LIMIT = 256  # events of all kinds that the Engine keeps (moby, daemon/events: eventsLimit)
 _MAX_QUEUE = 10_000  # events waiting to be counted; beyond, the stream is begun anew, and the Engine replays
 _FILTERS = {"type": ["container"], "event": list(ACTIONS)}
@@ -70,6 +73,12 @@ class Engine:
             body = self._find(f"/containers/{container}/json")
             return None if body is None else decode_inspection(body)
 
+    def usage(self, container: Running) -> Usage | None:
+        """What a container uses, which takes the Engine a second or two; None if it does not run."""
+        with translated():
+            body = self._find(f"/containers/{container.id}/stats?stream=false&one-shot=true", STATS_TIMEOUT)
+            return None if body is None else decode_stats(body, container)
+
     def kept_events(self, until: int) -> int:
         """How many events it still has from before a time."""
         return len(self._get("/events", since="0", until=_seconds(until)).splitlines())
@@ -90,9 +99,9 @@ class Engine:
         """End all connections."""
         self._client.close()
 
-    def _find(self, path: str) -> bytes | None:
+    def _find(self, path: str, timeout: float = TIMEOUT) -> bytes | None:
         with translated():
-            response = self._client.get(self._base + path, timeout=TIMEOUT)
+            response = self._client.get(self._base + path, timeout=timeout)
             if response.status_code == requests.codes.not_found:
                 return None
             response.raise_for_status()

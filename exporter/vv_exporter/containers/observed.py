@@ -34,6 +34,7 @@ ACTIONS = (
 """The events that are asked for; probes of health checks alone would bring three `exec_*` events each."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CPU_PERIOD = 100_000  # microseconds: the kernel's default (Documentation/scheduler/sched-bwc.rst)
 _MAX_TEXT = 200  # characters of a label's value
 
 
@@ -81,6 +82,18 @@ class Inspection(NamedTuple):
     finished: int
     opted: str = ""
     """The label that lets the self-monitor restart it ("true"), or forbids it ("false")."""
+    pid: int = 0
+    """Its main process, in the Engine's PID namespace; 0 while it does not run."""
+    network_mode: str = ""
+    cpu_limit: float | None = None
+    """Cores that it may use at most, None for all."""
+    memory_limit: int | None = None
+    """Bytes, None for all."""
+
+    @property
+    def own_network(self) -> bool:
+        """Whether its network is neither the device's nor another container's."""
+        return self.network_mode != "host" and not self.network_mode.startswith("container:")
 
     @property
     def running(self) -> bool:
@@ -154,6 +167,10 @@ def decode_inspection(body: bytes) -> Inspection:
         started=nanoseconds(state.started_at),
         finished=nanoseconds(state.finished_at),
         opted=labels.get(SELF_MONITOR_LABEL, "").lower()[:_MAX_TEXT],
+        pid=state.pid,
+        network_mode=raw.host_config.network_mode,
+        cpu_limit=_cores(raw.host_config),
+        memory_limit=raw.host_config.memory or None,
     )
 
 
@@ -179,6 +196,12 @@ def _health_in(status: str) -> str:
         if word in status:
             return health
     return ""
+
+
+def _cores(given: _RawHostConfig) -> float | None:
+    if given.nano_cpus > 0:
+        return given.nano_cpus / 1e9
+    return given.cpu_quota / (given.cpu_period or _CPU_PERIOD) if given.cpu_quota > 0 else None
 
 
 class _Raw(msgspec.Struct, frozen=True, rename="pascal"):
@@ -217,6 +240,7 @@ class _RawState(_Raw, frozen=True, rename="pascal"):
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
     exit_code: int = 0
     error: str = ""
+    pid: int = 0
     started_at: str = ""
     finished_at: str = ""
     health: _RawHealth | None = None
@@ -230,6 +254,11 @@ class _RawPolicy(_Raw, frozen=True, rename="pascal"):
 class _RawHostConfig(_Raw, frozen=True, rename="pascal"):
     restart_policy: _RawPolicy = _RawPolicy()
     auto_remove: bool = False
+    network_mode: str = ""
+    nano_cpus: int = 0
+    cpu_quota: int = 0
+    cpu_period: int = 0
+    memory: int = 0
 
 
 class _RawConfig(_Raw, frozen=True, rename="pascal"):

@@ -33,6 +33,7 @@ from vv_exporter.containers.ledger import (
     settle,
 )
 from vv_exporter.containers.observed import Event, Inspection, Listed, is_one_off
+from vv_exporter.containers.resources import Running
 from vv_exporter.containers.told import told
 from vv_exporter.settings import ContainersSettings
 from vv_exporter.store import Kind, Store, StoreError, Transaction
@@ -98,6 +99,7 @@ class ContainerWatch:
         self._ping_at = 0.0
         self._reconcile_at = 0.0
         self._inspected: dict[str, float] = {}
+        self._seen: dict[str, Inspection] = {}
         self.settled = False
         """Whether the containers were listed once, or the Engine was found absent."""
 
@@ -121,6 +123,16 @@ class ContainerWatch:
     def current(self) -> bool:
         """Whether the records show the present: every event is seen, and those missed before were made up for."""
         return self.following and self._synced
+
+    @property
+    def running(self) -> list[Running]:
+        """The containers that run, with what was last seen of each."""
+        seen, records = self._seen, self._store.docs(CONTAINERS).values()
+        return [_running(record, seen.get(record.id)) for record in records if record.running]
+
+    def connect(self) -> Engine:
+        """A connection of its own to the Engine. Raises `EngineError`."""
+        return Engine(self._host)
 
     def start(self) -> None:
         """Begin."""
@@ -268,6 +280,8 @@ class ContainerWatch:
         inspection = engine.inspect(container)
         self._answer()
         self._inspected[container] = self._monotonic()
+        if inspection is not None:
+            self._seen[container] = inspection
         return inspection
 
     def _reconcile(self, engine: Engine, follower: Follower, *, complete: bool) -> None:
@@ -293,6 +307,7 @@ class ContainerWatch:
                 _apply(tx, engine_settled(records.values()), records)
             self._forget(tx, records)
         self._inspected = {one: at for one, at in self._inspected.items() if one in here}
+        self._seen = {one: seen for one, seen in self._seen.items() if one in here}
         self._reconcile_at = self._monotonic() + RECONCILE_INTERVAL
         self.settled = True
 
@@ -332,6 +347,12 @@ class ContainerWatch:
         record = tx.get(ENGINE, _KEY)
         if record is not None:
             tx.put(ENGINE, _KEY, msgspec.structs.replace(record, **changes))
+
+
+def _running(record: ContainerRecord, seen: Inspection | None) -> Running:
+    if seen is None:  # it may have the device's network
+        return Running(record.id, record.name, network=False)
+    return Running(record.id, record.name, seen.pid, seen.own_network, seen.cpu_limit, seen.memory_limit)
 
 
 def _is_another(engine: Engine, record: EngineRecord, now: int, bridge: str) -> bool:

@@ -1,6 +1,6 @@
 """Containers of the Docker Engine."""
 
-from vv_exporter.metrics import Metric, gauge
+from vv_exporter.metrics import Metric, counter, gauge
 
 CONTAINER_LIMIT = 1000
 
@@ -39,3 +39,14 @@ OOM_KILLS = Metric(
     "vv_container_oom_kills_total", "counter", "Deaths for want of memory.", ("name",), limit=CONTAINER_LIMIT
 )
 START_TIME = gauge("vv_container_start_time_seconds", "When the container last started.", "name")
+CPU_SECONDS = counter("vv_container_cpu_seconds_total", "Processor time that the container has used.", "name")
+CPU_LIMIT = gauge("vv_container_cpu_limit_cores", "Cores that the container may use; absent for all.", "name")
+MEMORY = gauge(
+    "vv_container_memory_working_set_bytes", "Memory in use, without file pages that can be dropped.", "name"
+)
+MEMORY_LIMIT = gauge("vv_container_memory_limit_bytes", "Memory that the container may use; absent for all.", "name")
+RECEIVED = counter("vv_container_network_receive_bytes_total", "Received on all interfaces but loopback.", "name")
+TRANSMITTED = counter("vv_container_network_transmit_bytes_total", "Sent on all interfaces but loopback.", "name")
+READ = counter("vv_container_blkio_read_bytes_total", "Read from block devices.", "name")
+WRITTEN = counter("vv_container_blkio_write_bytes_total", "Written to block devices.", "name")
+PIDS = gauge("vv_container_pids", "Processes and threads of the container.", "name")

@@ -68,6 +68,32 @@ def _inspected(**state: object) -> bytes:
     ).encode()
 
 
+@pytest.mark.parametrize(
+    ("given", "cores"),
+    [
+        ({}, None),
+        ({"NanoCpus": 1_500_000_000}, 1.5),
+        ({"CpuQuota": 50_000, "CpuPeriod": 200_000}, 0.25),
+        ({"CpuQuota": 50_000}, 0.5),
+        ({"CpuQuota": -1}, None),
+    ],
+)
+def test_a_limit_of_processors_is_told_in_cores(given: dict[str, int], cores: float | None) -> None:
+    raw = json.loads(_inspected(Pid=77))
+    raw["HostConfig"] |= {"Memory": 1000, **given}
+    inspection = decode_inspection(json.dumps(raw).encode())
+
+    assert (inspection.cpu_limit, inspection.memory_limit, inspection.pid) == (cores, 1000, 77)
+
+
+@pytest.mark.parametrize(("mode", "own"), [("host", False), ("container:12ab", False), ("bridge", True), ("", True)])
+def test_the_network_of_the_device_or_of_another_is_not_its_own(mode: str, own: bool) -> None:
+    raw = json.loads(_inspected())
+    raw["HostConfig"]["NetworkMode"] = mode
+
+    assert decode_inspection(json.dumps(raw).encode()).own_network == own
+
+
 def test_an_inspection_keeps_nothing_of_the_environment() -> None:
     inspection = decode_inspection(_inspected())
 

@@ -1,0 +1,93 @@
+"""Asks the Engine what containers use whose files cannot be read: no access to them, or an Engine elsewhere.
+
+An answer takes the Engine one or two seconds, so that this happens in the background, by at most `ASKERS` threads, for
+each container at most every `INTERVAL` seconds, and for none as long as nobody wants to know.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from vv_exporter.containers.engine import EngineError
+from vv_exporter.containers.resources import Running, Usage
+
+ASKERS = 4
+INTERVAL = 15.0
+_REST = 1.0
+FRESH = 120.0  # seconds that an answer is shown: with many containers, a turn takes long
+
+
+class Engine(Protocol):
+    """Who is asked; see `engine.Engine`."""
+
+    def usage(self, container: Running) -> Usage | None: ...
+    def close(self) -> None: ...
+
+
+class Asker:
+    """See the module. `connect` raises `EngineError`."""
+
+    def __init__(self, connect: Callable[[], Engine], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._connect = connect
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._wanted: dict[str, Running] = {}
+        self._asked: dict[str, float] = {}
+        self._answers: dict[str, tuple[Usage, float]] = {}
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def stop(self) -> None:
+        """Ask no more; does not wait for an answer that is on its way."""
+        self._stopping.set()
+
+    def sample(self, containers: Iterable[Running]) -> Mapping[str, Usage]:
+        """What was answered of these, by id; from now on they are asked for. Never waits."""
+        with self._lock:
+            self._wanted = {one.id: one for one in containers}
+            now = self._monotonic()
+            self._asked = {key: at for key, at in self._asked.items() if key in self._wanted}
+            self._answers = {
+                key: answer for key, answer in self._answers.items() if key in self._wanted and now < answer[1]
+            }
+            while len(self._threads) < min(ASKERS, len(self._wanted)):
+                thread = threading.Thread(target=self._run, name="container-stats", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            return {key: usage for key, (usage, _) in self._answers.items()}
+
+    def _run(self) -> None:
+        engine: Engine | None = None
+        while not self._stopping.is_set():
+            container = self._next()
+            if container is None:
+                self._stopping.wait(_REST)
+                continue
+            try:
+                engine = engine or self._connect()
+                usage = engine.usage(container)
+            except EngineError:  # the watch tells of it
+                if engine is not None:
+                    engine.close()
+                engine = None
+                self._stopping.wait(_REST)
+                continue
+            if usage is not None:
+                with self._lock:
+                    self._answers[container.id] = usage, self._monotonic() + FRESH
+        if engine is not None:
+            engine.close()
+
+    def _next(self) -> Running | None:
+        """Whose turn it is: who was asked for longest ago, if that is long enough."""
+        with self._lock:
+            never = float("-inf")
+            one = min(self._wanted.values(), key=lambda one: self._asked.get(one.id, never), default=None)
+            now = self._monotonic()
+            if one is None or now - self._asked.get(one.id, never) < INTERVAL:
+                return None
+            self._asked[one.id] = now
+            return one
