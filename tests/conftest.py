@@ -9,6 +9,7 @@ import docker
 import pytest
 
 from tests.support import engine as engines
+from tests.support.certificates import Certificates, make_certificates
 from tests.support.servers import Programs
 from vv_exporter.stack import tools
 
@@ -48,6 +49,12 @@ def programs() -> Programs:
     if absent:
         pytest.skip(f"{', '.join(absent)} missing: `make tools` fetches them")
     return Programs(**{name: path for name, path in paths.items() if path is not None})
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority, a server's certificate and a client's, made by OpenSSL's command."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ class Notification(msgspec.Struct, frozen=True, rename="camel"):
     alerts: tuple[NotifiedAlert, ...]
     group_key: str = ""
     receiver: str = ""
+    external_url: str = msgspec.field(default="", name="externalURL")
 
 
 class LogLine(NamedTuple):

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.receivers import (
+    AlertmanagerWebhook,
     DeadMan,
     Mail,
     MailServer,
@@ -25,7 +26,6 @@ from tests.support.receivers import (
     Slack,
     Telegram,
     TelegramText,
-    Webhook,
 )
 from tests.support.routes import hasten
 from tests.support.servers import Alertmanager, Programs
@@ -51,8 +51,8 @@ class World:
     telegram: Telegram
     pagerduty: PagerDuty
     opsgenie: Opsgenie
-    webhook: Webhook
-    log: Webhook
+    webhook: AlertmanagerWebhook
+    log: AlertmanagerWebhook
     deadman: DeadMan
     mail: MailServer
 
@@ -110,7 +110,7 @@ def world(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with ExitStack() as stack:
         slack, telegram = stack.enter_context(Slack()), stack.enter_context(Telegram())
         pagerduty, opsgenie = stack.enter_context(PagerDuty()), stack.enter_context(Opsgenie())
-        webhook, log = stack.enter_context(Webhook()), stack.enter_context(Webhook())
+        webhook, log = stack.enter_context(AlertmanagerWebhook()), stack.enter_context(AlertmanagerWebhook())
         deadman, mail = stack.enter_context(DeadMan()), stack.enter_context(MailServer())
         settings = load(
             {
@@ -129,7 +129,7 @@ def world(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 "SMTP_FROM": "vv-exporter@example.org",
                 "SMTP_REQUIRE_TLS": "false",
                 "ALERT_EMAIL_TO": "ana@example.org, rui@example.org",
-                "WEBHOOK_URL": webhook.url,
+                "ALERTMANAGER_WEBHOOK_URL": webhook.url,
                 "DEADMAN_URL": deadman.url,
             }
         )
@@ -226,6 +226,8 @@ def test_every_channel_tells_every_field(world: World, channel: str) -> None:
     }
     if channel not in ("webhook", "app.log"):
         wanted |= {"status page": world.settings.exporter_url}
+        moment = f"{STARTED.timestamp():.0f}"
+        wanted |= {"timeline": f"{world.settings.public_url}/timeline?at={moment}&component=scan_video#entry"}
     assert {name: value for name, value in wanted.items() if value not in text} == {}
     assert alert.severity in text.lower()
 
@@ -356,6 +358,34 @@ def test_the_end_is_told_with_its_duration(world: World, channel: str) -> None:
     item = getattr(world, name).wait_for(lambda item: alert.device in text(item) and "RESOLVED" in text(item))
 
     assert "resolved 2026-01-31T10:31:30Z, after 1m 30s" in text(item)
+    assert "RESOLVED after 1m 30s: Stage scan_video is failing" in text(item)
+
+
+def test_the_end_is_told_to_the_pagers_with_its_duration(world: World) -> None:
+    alert = Alert(severity="critical")
+
+    world.raise_alerts(alert)
+    told(world, "PagerDuty", alert.device)
+    alias = world.opsgenie.wait_for(lambda request: alert.device in request.body.decode()).json["alias"]
+    world.raise_alerts(alert.resolved())
+    event = world.pagerduty.wait_for(
+        lambda request: alert.device in pagerduty_text(request) and request.json["event_action"] == "resolve"
+    )
+    closing = world.opsgenie.wait_for(lambda request: request.path == f"/v2/alerts/{alias}/close")
+
+    assert "RESOLVED after 1m 30s: Stage scan_video is failing" in event.json["payload"]["summary"]
+    assert "resolved 2026-01-31T10:31:30Z, after 1m 30s" in event.json["payload"]["custom_details"]["resolved"]
+    assert closing.json["source"] == f"{alert.device}, after 1m 30s"
+
+
+def test_a_component_of_any_name_leaves_the_link_to_its_moment_whole(world: World) -> None:
+    alert = Alert(component='scan "video" <b> & {{ x }}')
+
+    world.raise_alerts(alert)
+    request = world.telegram.wait_for(lambda request: alert.device in telegram_text(request))
+
+    link = TelegramText(request.json["text"]).links["Timeline"]
+    assert link == f"{world.settings.public_url}/timeline?at={STARTED.timestamp():.0f}#entry"
 
 
 def test_the_end_closes_the_incident(world: World) -> None:

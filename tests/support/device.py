@@ -18,19 +18,19 @@ from typing import Any, Self
 import requests
 
 from tests.support.ports import free_port
-from tests.support.receivers import DeadMan, PagerDuty, Request, Slack, Telegram, Webhook
+from tests.support.receivers import AlertmanagerWebhook, DeadMan, PagerDuty, Request, Slack, Telegram
 from tests.support.waiting import wait_until
 from vv_exporter.stack.processes import Child
 
 
 class Channels:
-    """Slack, PagerDuty, Telegram, the webhook and the dead man's switch, as servers on loopback."""
+    """Slack, PagerDuty, Telegram, a webhook of Alertmanager's and the dead man's switch, as servers on loopback."""
 
     def __init__(self) -> None:
         self.slack = Slack()
         self.pagerduty = PagerDuty()
         self.telegram = Telegram()
-        self.webhook = Webhook()
+        self.webhook = AlertmanagerWebhook()
         self.deadman = DeadMan()
         self._stack = contextlib.ExitStack()
 
@@ -51,7 +51,7 @@ class Channels:
             "TELEGRAM_BOT_TOKEN": self.telegram.token,
             "TELEGRAM_CHAT_ID": "-100123",
             "TELEGRAM_API_URL": self.telegram.base_url,
-            "WEBHOOK_URL": self.webhook.url,
+            "ALERTMANAGER_WEBHOOK_URL": self.webhook.url,
             "DEADMAN_URL": self.deadman.url,
         }
 

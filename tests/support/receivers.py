@@ -14,8 +14,10 @@ import email.message
 import email.policy
 import json
 import re
+import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -27,6 +29,7 @@ from urllib.parse import parse_qs, urlsplit
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.support.certificates import Certificates
 from tests.support.ports import free_port
 
 R = TypeVar("R")
@@ -53,6 +56,7 @@ class Answer:
     status: int
     body: str
     content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Recorder(Generic[R]):
@@ -108,18 +112,25 @@ class HttpReceiver(Recorder[Request]):
     accepted = Answer(200, "{}")
     path = "/"
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None) -> None:
         super().__init__()
         self.outage: int | None = None
         """While set, every request is recorded nowhere and answered with this status."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._scheme = "https" if certificates else "http"
+        if certificates:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificates.certificate("server"), certificates.key("server"))
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
     def base_url(self) -> str:
         """The server's address without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:
@@ -187,6 +198,8 @@ class HttpReceiver(Recorder[Request]):
                 self.send_response(answer.status)
                 self.send_header("Content-Type", answer.content_type)
                 self.send_header("Content-Length", str(len(content)))
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -199,7 +212,59 @@ class HttpReceiver(Recorder[Request]):
 
 
 class Webhook(HttpReceiver):
-    """A generic webhook that gets Alertmanager's JSON, version 4."""
+    """The generic webhook: takes its object with just its fields, and nothing else (docs/webhook.md)."""
+
+    path = "/hook/secret-of-the-hook"
+    FIELDS = {
+        "timestamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+        "severity": r"INFO|WARNING|ERROR|CRITICAL",
+        "source_component": r".{1,300}",
+        "hostname": r".{1,300}",
+        "title": r".{1,500}",
+        "message_details": r"(?s:.{1,8000})",
+        "suggested_actions": r"(?s:.{1,12000})",
+        "video_file_context": r".{1,1500}",
+        "alert_id": r"\S{1,128}",
+    }
+    STATUSES = ("firing", "resolved")
+
+    def __init__(self, certificates: Certificates | None = None) -> None:
+        super().__init__(certificates)
+        self.next: deque[Answer] = deque()
+        """What the next requests are answered instead; these are in `turned_away`, not in `received`."""
+        self.turned_away: list[Request] = []
+
+    def handle(self, request: Request) -> Answer:
+        if self.next:
+            self.turned_away.append(request)
+            return self.next.popleft()
+        return super().handle(request)
+
+    def problems(self, request: Request) -> Iterator[str]:
+        if request.method != "POST" or request.path != self.path:
+            yield f"{request.method} {request.path}"
+        if request.headers.get("Content-Type") != "application/json":
+            yield "Content-Type is not application/json"
+        if not re.fullmatch(r"\S{1,200}", request.headers.get("Idempotency-Key", "")):
+            yield "no Idempotency-Key"
+        status = request.headers.get("VV-Alert-Status")
+        if status not in self.STATUSES:
+            yield f"VV-Alert-Status: {status!r}"
+        if not isinstance(request.json, dict):
+            yield "the body is not a JSON object"
+            return
+        if request.json.keys() != self.FIELDS.keys():
+            yield f"not its fields: {sorted(request.json.keys() ^ self.FIELDS.keys())}"
+        for name, pattern in self.FIELDS.items():
+            value = request.json.get(name)
+            if not isinstance(value, str) or not re.fullmatch(pattern, value):
+                yield f"{name}: {value!r}"
+        if (status == "resolved") != str(request.json.get("title")).startswith("Resolved: "):
+            yield "title and VV-Alert-Status contradict each other"
+
+
+class AlertmanagerWebhook(HttpReceiver):
+    """A webhook that gets Alertmanager's JSON, version 4."""
 
     path = "/hook"
     KEYS = frozenset({"version", "groupKey", "status", "receiver", "groupLabels", "commonLabels", "alerts"})

@@ -14,12 +14,15 @@ from vv_exporter.cli import _client
 from vv_exporter.cli import status as cli
 from vv_exporter.guard import gather
 from vv_exporter.metrics import (
+    alerts,
     containers,
+    counters,
     dvr,
     exporter,
     gauges,
     histograms,
     jobs,
+    outbox,
     pipeline,
     self_monitor,
     storage,
@@ -207,6 +210,22 @@ def test_the_restarts_that_a_container_has_left() -> None:
 
     assert "2 of 5 restarts used" in printed(made(families, []))
     assert made([*families, gave_up], []).troubles == ("the self-monitor gave up on container agent",)
+
+
+def test_what_waits_for_the_webhook() -> None:
+    now = made([], []).time
+    counts = [(("webhook", result), count, None) for result, count in (("ok", 7), ("failed", 3), ("refused", 1))]
+    families = [
+        counters(alerts.RELAY_DELIVERIES, counts),
+        gauges(outbox.OUTBOX_QUEUE, [(("webhook",), 2)]),
+        gauges(outbox.OUTBOX_OLDEST, [(("webhook",), now - 600)]),
+    ]
+    found = made(families, [])
+
+    assert found.troubles == ("2 events waiting for the webhook, the oldest for 10 min: see app.log",)
+    assert "2 events waiting (oldest 10 min ago; 7 delivered, 1 given up, 3 failures tried again)" in printed(found)
+    assert found.delivery is not None
+    assert (found.delivery.sent, found.delivery.failed) == (0, 0)
 
 
 def test_sections_without_anything_in_them_are_left_out() -> None:

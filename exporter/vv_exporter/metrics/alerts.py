@@ -11,7 +11,7 @@ ALERT_SUPPRESSED = counter(
 )
 RELAY_DELIVERIES = counter(
     "vv_relay_deliveries_total",
-    "Requests that carried alerts: result is ok or failed.",
+    "Requests that carried alerts: result is ok, failed (tried again), refused or dropped (given up).",
     "destination",
     "result",
 )

@@ -78,10 +78,8 @@ A channel without its variables is absent. With none of them alerts are in `app.
 Everything also goes to `app.log` and the generic webhook, DVR alerts are repeated every 30 minutes, and the Watchdog
 goes to `DEADMAN_URL` alone, each minute. `alertmanager/alertmanager.yml` is the routing itself, made to be read.
 
-`WEBHOOK_URL` gets Alertmanager's own JSON (version 4): an object with `status`, `groupLabels` and `alerts`, of which
-each has `labels` (`alertname`, `severity`, `component`, `device`, …), `annotations` (`summary`, `description`,
-`suggested_actions`, `runbook_url`, `alert_id`, `video`, …), `startsAt`, `endsAt` and `fingerprint`. Texts are passed on
-untouched. Opsgenie's API ends in April 2027.
+`WEBHOOK_URL` gets each alert as a small JSON object, delivered by the exporter: [webhook.md](webhook.md).
+`ALERTMANAGER_WEBHOOK_URL` gets Alertmanager's own JSON (version 4), texts untouched. Opsgenie's API ends in April 2027.
 """
 
 

@@ -215,7 +215,14 @@ class Settings:
         "SMTP_REQUIRE_TLS", "Refuse to send e-mail without TLS.", parse.choice("true", "false"), "true"
     )
     alert_email_to: str = _variable("ALERT_EMAIL_TO", "Receivers of e-mails, comma-separated.")
-    webhook_url: Secret = _secret("WEBHOOK_URL", "Generic webhook that gets every alert as JSON.", parse.secret_url)
+    webhook_url: Secret = _secret(
+        "WEBHOOK_URL", "Generic webhook: each alert as a small JSON object (docs/webhook.md).", parse.secret_url
+    )
+    alertmanager_webhook_url: Secret = _secret(
+        "ALERTMANAGER_WEBHOOK_URL",
+        "Another one, for programs that read Alertmanager's own JSON, sent by Alertmanager.",
+        parse.secret_url,
+    )
     deadman_url: Secret = _secret("DEADMAN_URL", "Outside check that the Watchdog pings.", parse.secret_url)
 
     stages: Mapping[str, StageSettings] = _section(dict)

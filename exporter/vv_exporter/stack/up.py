@@ -227,6 +227,6 @@ def _channels(settings: Settings) -> list[str]:
         "PagerDuty": settings.pagerduty_routing_key,
         "Opsgenie": settings.opsgenie_api_key,
         "e-mail": settings.alert_email_to,
-        "webhook": settings.webhook_url,
+        "webhook": settings.webhook_url or settings.alertmanager_webhook_url,
     }
     return [name for name, value in configured.items() if value]

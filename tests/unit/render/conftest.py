@@ -16,7 +16,7 @@ SECRETS = {
     "PAGERDUTY_ROUTING_KEY": "pagerduty-secret",
     "OPSGENIE_API_KEY": "opsgenie-secret",
     "SMTP_PASSWORD": "smtp-secret",
-    "WEBHOOK_URL": "https://example.org/webhook-secret",
+    "ALERTMANAGER_WEBHOOK_URL": "https://example.org/webhook-secret",
     "DEADMAN_URL": "https://example.org/deadman-secret",
 }
 EVERY_CHANNEL = SECRETS | {

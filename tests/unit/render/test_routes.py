@@ -26,14 +26,14 @@ def kinds(document: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def test_every_channel_has_an_entry_and_every_entry_a_channel() -> None:
+def test_every_channel_of_alertmanager_has_an_entry_and_every_entry_a_channel() -> None:
     entries = chain.from_iterable(
         entries for receiver in COMMITTED["receivers"] for key, entries in receiver.items() if key != "name"
     )
 
     owners = {channels.owner(alertmanager.secret_files(entry)).title for entry in entries}
 
-    assert owners == {channel.title for channel in channels.all_channels()}
+    assert owners == {channel.title for channel in channels.all_channels() if channel.secrets}
 
 
 def test_every_secret_file_is_named_in_an_entry() -> None:
@@ -49,6 +49,13 @@ def _entries() -> list[Any]:
         if key != "name"
         for entry in entries
     ]
+
+
+def test_alertmanager_is_not_given_what_the_exporter_delivers_to(settings_of: Load, tmp_path: Path) -> None:
+    render(settings_of(WEBHOOK_URL="https://example.org/hook-secret"), tmp_path / "out")
+
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"hook-secret" not in written
 
 
 def test_with_every_channel_the_receivers_are_those_committed(settings_of: Load) -> None:
@@ -78,7 +85,7 @@ def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(set
         (["PAGERDUTY_ROUTING_KEY"], {"pager": ["pagerduty"]}),
         (["OPSGENIE_API_KEY"], {"pager": ["opsgenie"]}),
         (["SMTP_SMARTHOST", "SMTP_FROM", "ALERT_EMAIL_TO"], {"mail": ["email"]}),
-        (["WEBHOOK_URL"], {"webhook": ["webhook"]}),
+        (["ALERTMANAGER_WEBHOOK_URL"], {"webhook": ["webhook"]}),
         (["DEADMAN_URL"], {"deadman": ["webhook"]}),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from tests.unit.web.conftest import Certificates
+from tests.support.certificates import Certificates
 from vv_exporter.web import WebConfigError, load_web_config
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()

@@ -13,8 +13,9 @@ import pytest
 import requests
 from werkzeug import Request, Response
 
+from tests.support.certificates import Certificates
 from tests.support.waiting import wait_until
-from tests.unit.web.conftest import Certificates, Serve
+from tests.unit.web.conftest import Serve
 from vv_exporter.web import App, WebConfig
 from vv_exporter.web.config import HTTPConfig, TLSConfig
 from vv_exporter.web.routes import Route

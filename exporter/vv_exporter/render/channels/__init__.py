@@ -33,7 +33,7 @@ class Channel:
     title: str
     """What people call it."""
     secrets: Mapping[str, Callable[[Settings], Secret]]
-    """The name of each of its files in secrets/, and what it holds."""
+    """The name of each of its files in secrets/, and what it holds; none where Alertmanager has no part in it."""
     configured: Callable[[Settings], bool]
     adapt: Callable[[Entry, Settings], Entry] = _as_committed
     """An entry of a receiver as committed, with what is configured in its place."""

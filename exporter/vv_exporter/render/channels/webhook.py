@@ -1,10 +1,10 @@
-"""A webhook that gets every alert in Alertmanager's own JSON."""
+"""The generic webhook, to which the exporter itself delivers (`relay/webhook.py`): Alertmanager has no part in it."""
 
 from vv_exporter.render.channels import Channel
 
 CHANNEL = Channel(
     title="webhook",
     needs="WEBHOOK_URL",
-    secrets={"webhook-url": lambda settings: settings.webhook_url},
+    secrets={},
     configured=lambda settings: bool(settings.webhook_url),
 )

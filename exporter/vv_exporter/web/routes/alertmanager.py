@@ -11,6 +11,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from vv_exporter.notifications import log_line, parse, record
+from vv_exporter.relay import webhook
 from vv_exporter.render.token import ensure_token
 from vv_exporter.store import StoreError
 from vv_exporter.web.routes import Route, Site
@@ -20,8 +21,8 @@ log = logging.getLogger("alerts")
 
 def build(site: Site) -> Iterable[Route]:
     """The route. What is not answered with 2xx is sent again, so a notification is logged only once it is kept."""
-    store = site.context.store
-    token = ensure_token(site.context.settings).read_text(encoding="ascii").strip()
+    store, settings = site.context.store, site.context.settings
+    token = ensure_token(settings).read_text(encoding="ascii").strip()
 
     def receive(request: Request) -> Response:
         given = request.authorization
@@ -38,6 +39,12 @@ def build(site: Site) -> Iterable[Route]:
         try:
             with store.transaction() as tx:
                 record(tx, notification)
+                if settings.webhook_url:
+                    links = webhook.Links(
+                        settings.public_url, notification.external_url or settings.alertmanager_public_url
+                    )
+                    for alert in notification.alerts:
+                        webhook.tell(tx, alert, links)
         except StoreError as error:
             return _plain(503, str(error))
         for line in map(log_line, notification.alerts):

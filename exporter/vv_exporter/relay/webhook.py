@@ -1,0 +1,224 @@
+"""The generic webhook: an alert's beginning and its end as one JSON object each, of the form in `webhook.schema.json`.
+
+docs/webhook.md has it for those who receive. What Alertmanager notifies the exporter of is what is told here, so that
+grouping, inhibition and silences hold; its repeats are not told again.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote
+
+import msgspec
+import requests
+
+from vv_exporter import __version__
+from vv_exporter._clock import isoformat
+from vv_exporter.notifications import NotifiedAlert
+from vv_exporter.relay.outbox import AwayError, Outbox, Parcel, RefusedError
+from vv_exporter.settings import Secret
+from vv_exporter.store import Kind, Transaction
+from vv_exporter.timeline import shortened
+
+OUTBOX = Outbox("webhook")
+TIMEOUT = (5.0, 15.0)  # seconds to connect, and to the answer
+MAX_TOLD = 4000
+NO_VIDEO = "N/A"
+_OF_VIDEO = {"video_id": "id", "video_sha256": "SHA-256"}
+_RETRIED = (408, 425, 429)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What is posted: these fields, all of them strings, and no other."""
+
+    timestamp: str
+    severity: str
+    source_component: str
+    hostname: str
+    title: str
+    message_details: str
+    suggested_actions: str
+    video_file_context: str
+    alert_id: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What was last told of an alert, and when (Unix seconds); `times` it has begun with this very `starts_at`."""
+
+    status: str
+    starts_at: str
+    alert_id: str
+    time: float
+    times: int = 1
+
+
+class Links(NamedTuple):
+    """Addresses without a slash at the end."""
+
+    exporter: str
+    alertmanager: str
+
+
+TOLD: Kind[Told] = Kind("webhook_told", Told)
+
+
+def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
+    """Put what is new of an alert into the outbox. An alert that begins anew is another event."""
+    name = alert.fingerprint or repr(sorted(alert.labels.items()))
+    status = "resolved" if alert.status == "resolved" else "firing"
+    known = tx.get(TOLD, name)
+    if known is None or known.starts_at != alert.starts_at:
+        told = Told(status, alert.starts_at, alert_id(alert), tx.now)
+    elif known.status == status:
+        return  # Alertmanager repeats itself
+    else:
+        times = known.times + (status == "firing")  # taken for resolved while nobody evaluated the rules
+        told = Told(status, alert.starts_at, known.alert_id, tx.now, times)
+    _remember(tx, name, told)
+    again = f"-{told.times}" if told.times > 1 else ""
+    key = f"{alert.fingerprint or told.alert_id}-{_seconds(alert.starts_at):.0f}-{status}{again}"
+    body = msgspec.json.encode(event(alert, told.alert_id, links)).decode()
+    OUTBOX.put(tx, Parcel(key, body, tx.now, {"VV-Alert-Status": status}))
+
+
+def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:
+    """The alert as it is posted. Its end is told by the title and the first line of the details."""
+    labels, notes = alert.labels, alert.annotations
+    title = notes.get("summary") or labels.get("alertname", "alert")
+    details = [notes.get("description", "")]
+    if notes.get("error") and notes["error"] not in details[0]:
+        details.append(f"Error: {notes['error']}")
+    if alert.status == "resolved":
+        title = f"Resolved: {title}"
+        details.insert(0, f"Resolved {_utc(alert.ends_at)}, {after(alert.starts_at, alert.ends_at)}.")
+    return Event(
+        timestamp=_timestamp(alert),
+        severity=alert.severity.upper(),
+        source_component=_line(labels.get("component", ""), 300) or "unknown",
+        hostname=_line(labels.get("device", ""), 300) or "unknown",
+        title=_line(title, 500) or "Alert",
+        message_details=shortened("\n".join(filter(None, details)), 8000) or "No details were given.",
+        suggested_actions="\n".join(
+            [shortened(notes.get("suggested_actions", ""), 4000) or "See the runbook.", *_links(alert, links)]
+        ),
+        video_file_context=_video(notes),
+        alert_id=alert_id,
+    )
+
+
+def alert_id(alert: NotifiedAlert) -> str:
+    """The same that all channels show (`vv.alert.id` in the templates)."""
+    given = alert.annotations.get("alert_id", "")
+    if re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", given):
+        return given
+    return f"{alert.fingerprint or alert.labels.get('alertname', 'alert')}-{_seconds(alert.starts_at):.0f}"
+
+
+def after(starts_at: str, ends_at: str) -> str:
+    """How long it took, as the templates say it: `after 1h 2m 3s`."""
+    seconds = int(max(_seconds(ends_at) - _seconds(starts_at), 0))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return "after " + " ".join(f"{count}{unit}" for count, unit in parts[first:])
+
+
+class Webhook:
+    """Brings events to one address, which may hold a secret and is never shown."""
+
+    def __init__(self, url: Secret, clock: Callable[[], float]) -> None:
+        self._url = url
+        self._clock = clock
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": f"vv-exporter/{__version__}", "Content-Type": "application/json"})
+
+    def send(self, parcel: Parcel) -> None:
+        """Post it. Raises `AwayError` when it may be taken later, `RefusedError` when never."""
+        try:
+            # The answer's body is not read: it could be endless. Nothing of an error is quoted: it names the address.
+            with self._session.post(
+                self._url.value,
+                data=parcel.body.encode(),
+                headers=parcel.headers | {"Idempotency-Key": parcel.key},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                status, headers = answer.status_code, answer.headers
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise AwayError(type(error).__name__) from None
+        if 200 <= status < 300:
+            return
+        if status in _RETRIED or status >= 500:
+            raise AwayError(f"it answered {status}", self._asked(headers.get("Retry-After", "")))
+        if status < 400:
+            raise AwayError(f"it answered {status}: redirects are not followed, set WEBHOOK_URL to the final address")
+        raise RefusedError(f"it answered {status}")
+
+    def _asked(self, retry_after: str) -> float:
+        """Seconds to wait (RFC 9110, 10.2.3): a number, or a date."""
+        if retry_after.isascii() and retry_after.isdigit():
+            return float(retry_after[:9])
+        try:
+            return max(email.utils.parsedate_to_datetime(retry_after).timestamp() - self._clock(), 0.0)
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+
+
+def _remember(tx: Transaction, name: str, told: Told) -> None:
+    if tx.get(TOLD, name) is None and tx.count(TOLD) >= MAX_TOLD:
+        known = tx.docs(TOLD)
+        tx.delete(TOLD, min(known, key=lambda one: (known[one].status == "firing", known[one].time)))
+    tx.put(TOLD, name, told)
+
+
+def _line(text: str, limit: int) -> str:
+    return " ".join(shortened(text, limit).split())
+
+
+def _timestamp(alert: NotifiedAlert) -> str:
+    """When it began."""
+    given = alert.annotations.get("timestamp", "")
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", given):
+        return f"{given[:19]}Z"
+    return _utc(alert.starts_at)
+
+
+def _video(notes: dict[str, str]) -> str:
+    parts = [_line(notes.get("video", ""), 1000)]
+    parts += [f"{label} {_line(notes[key], 128)}" for key, label in _OF_VIDEO.items() if notes.get(key)]
+    return ", ".join(filter(None, parts)) or NO_VIDEO
+
+
+def _links(alert: NotifiedAlert, links: Links) -> list[str]:
+    runbook, component = alert.annotations.get("runbook_url", ""), alert.labels.get("component", "")[:300]
+    component = f"&component={quote(component, safe='')}" if component else ""
+    return [
+        *([f"Runbook: {runbook}"] if re.fullmatch(r"https?://\S{1,500}", runbook) else []),
+        f"Silence: {links.alertmanager}/#/silences/new?filter={_filter(alert)}",
+        f"Timeline: {links.exporter}/timeline?at={_seconds(alert.starts_at):.0f}{component}#entry",
+        f"Status page: {links.exporter}/",
+    ]
+
+
+def _filter(alert: NotifiedAlert) -> str:
+    """What identifies the alert, as Alertmanager's form for a silence takes it."""
+    labels = {name: value for name, value in sorted(alert.labels.items()) if name != "severity" and len(value) <= 120}
+    matchers = ",".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in labels.items())
+    return quote(f"{{{matchers}}}", safe="")
+
+
+def _utc(time: str) -> str:
+    return isoformat(_seconds(time))
+
+
+def _seconds(time: str) -> float:
+    """RFC 3339 as Unix seconds; what is none is the beginning of time."""
+    try:
+        moment = datetime.fromisoformat(time)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
