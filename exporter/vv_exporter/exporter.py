@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from vv_exporter import notifications, timeline
+from vv_exporter import health, notifications, systemd, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.guard import Guarded, gather
 from vv_exporter.program import logging_to, only_one, until_signalled
@@ -27,8 +28,8 @@ HOUSEKEEPING_INTERVAL = 3600.0  # seconds between deletions of history that is t
 def run(settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError` for what the configuration gets wrong."""
     stopping = until_signalled()
-    with running(settings, listen_address, web_config_file):
-        stopping.wait()
+    with running(settings, listen_address, web_config_file) as server:
+        systemd.wait(stopping, lambda: _answers(server))
         log.info("stopping")
 
 
@@ -63,6 +64,16 @@ def running(
             timeline.tell(tx, tx.now, timeline.Entry("exporter.started", "The exporter started", component="exporter"))
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
+
+
+def _answers(server: Server) -> bool:
+    address = urlsplit(server.url)
+    try:
+        health.exporter(server.port, address.hostname or "127.0.0.1")
+    except health.UnhealthyError as error:
+        log.error("the web server: %s", error)
+        return False
+    return True
 
 
 def _services(collectors: list[Collector]) -> list[Service]:

@@ -25,4 +25,4 @@ def command(read: Path | None, act: Path | None) -> None:
     from vv_exporter.docker_proxy.run import run
     from vv_exporter.settings import load
 
-    run(load(), read, act)
+    run(load(secrets=False), read, act)

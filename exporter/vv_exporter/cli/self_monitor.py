@@ -20,7 +20,7 @@ def command(retire: bool) -> None:
     from vv_exporter.supervisor.loop import COMPONENT
     from vv_exporter.supervisor.run import recording, run
 
-    settings = load()
+    settings = load(secrets=False)
     if not retire:
         run(settings)
         return

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from pathlib import Path
 
+from vv_exporter import systemd
 from vv_exporter.containers.watch import DEFAULT_HOST
 from vv_exporter.docker_proxy.policy import ACT, READ
 from vv_exporter.docker_proxy.server import Listener
@@ -23,14 +24,15 @@ def run(settings: Settings, read: Path | None, act: Path | None) -> None:
     stopping = until_signalled()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     with contextlib.ExitStack() as stack:
-        for listener in listeners(settings, read, act):
+        served = listeners(settings, read, act)
+        for listener in served:
             try:
                 listener.start()
             except OSError as error:
                 raise SettingsError([f"{listener.path}: cannot be listened on ({error.strerror})"]) from error
             stack.callback(listener.stop)
             log.info("listening on %s", listener.path)
-        stopping.wait()
+        systemd.wait(stopping, lambda: all(listener.alive for listener in served))
 
 
 def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[Listener]:

@@ -46,6 +46,12 @@ class Listener:
         self._given = given
         self._places = threading.Semaphore(MAX_CONNECTIONS)
         self._socket = socket.socket(socket.AF_UNIX)
+        self._thread = threading.Thread(target=self._run, name=f"accept-{path.name}", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody listens."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Listen. Raises `OSError`."""
@@ -55,7 +61,7 @@ class Listener:
         unfinished.chmod(MODE)
         self._socket.listen(MAX_CONNECTIONS)
         unfinished.replace(self.path)  # only now: who finds it can connect
-        threading.Thread(target=self._run, name=f"accept-{self.path.name}", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Listen no more; what is being answered goes on until the process ends."""

@@ -36,8 +36,12 @@ class SettingsError(Exception):
         super().__init__("; ".join(self.problems))
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read and check the environment and `vv.yml`. Raises `SettingsError` with everything that is wrong."""
+def load(environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> Settings:
+    """Read and check the environment and `vv.yml`. Raises `SettingsError` with everything that is wrong.
+
+    Without `secrets`, those are left out, and the files that hold them are not touched: for a program that needs none,
+    and runs as a user who may not read them.
+    """
     environ = os.environ if environ is None else environ
     problems: list[str] = []
     file = _read_file(environ, problems)
@@ -51,10 +55,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values: dict[str, Any] = {}
     for attribute, variable in known.items():
         try:
-            values[attribute] = _value(variable, given)
+            values[attribute] = _value(variable, given if secrets or not variable.secret else {})
         except (ValueError, OSError) as error:
             problems.append(f"{variable.name}: {error}")
-    sections = _sections(file, values, problems)
+    sections = _sections(file, values, problems, secrets)
     problems += checks.contradictions(values)
     if problems:
         raise SettingsError(problems)
@@ -136,7 +140,7 @@ def _scalar(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str], secrets: bool) -> dict[str, Any]:
     stages = _items("stages", file.stages, StageSettings, problems)
     for stage, attribute in STAGE_LIMITS.items():
         if values.get(attribute) is not None:
@@ -147,7 +151,7 @@ def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str]) 
         problems += [f"jobs.{name}{problem}" for problem in checks.job_problems(job)]
     containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
     self_monitor = _convert("self_monitor", file.self_monitor or {}, SelfMonitorSettings, problems)
-    dvrs = _dvrs(file.dvrs, values, problems)
+    dvrs = _dvrs(file.dvrs, values, problems) if secrets else {}
     return {
         "stages": stages,
         "jobs": jobs,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from vv_core._journal import Journal
+from vv_exporter import systemd
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
 from vv_exporter.program import logging_to, only_one, until_signalled
 from vv_exporter.settings import Settings, SettingsError
@@ -43,7 +44,7 @@ def run(settings: Settings) -> None:
         worker = threading.Thread(target=supervisor.run, args=(stopping,), name="supervisor", daemon=True)
         worker.start()
         log.info("looking after containers: %s restarts within %.0f s", settings.max_restarts, settings.restart_window)
-        stopping.wait()
+        systemd.wait(stopping, worker.is_alive)
         log.info("stopping")
         worker.join(_GRACE)
         watch.stop()

@@ -198,3 +198,25 @@ def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         settings.device_id = "other"  # type: ignore[misc]
     assert isinstance(settings, Settings)
+
+
+def test_who_needs_no_secrets_does_not_touch_their_files(tmp_path: Path) -> None:
+    config = tmp_path / "vv.yml"
+    config.write_text(
+        "settings: {WEBHOOK_URL_FILE: /nonexistent/webhook}\n"
+        "dvrs: {front: {url: rtsp://192.0.2.7/, password_file: /nonexistent/dvr}}\n"
+        "self_monitor: {containers: [agent_dvr]}\n"
+    )
+    environ = {
+        "VV_CONFIG": str(config),
+        "SLACK_WEBHOOK_URL_FILE": "/nonexistent/slack",
+        "TELEGRAM_BOT_TOKEN": "123:abc",
+        "SELF_MONITOR_MAX_RESTARTS": "7",
+    }
+
+    settings = load(environ, secrets=False)
+
+    assert (settings.max_restarts, settings.self_monitor.containers) == (7, ("agent_dvr",))
+    assert not settings.telegram_bot_token
+    with pytest.raises(SettingsError, match="SLACK_WEBHOOK_URL"):
+        load(environ)

@@ -1,0 +1,47 @@
+"""`vv health`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from vv_core._environment import state_dir
+
+DEFAULT_PORT = 19461
+
+
+@click.command("health")
+@click.argument("part", type=click.Choice(["exporter", "self-monitor", "docker-proxy"]))
+@click.option("--port", type=int, help="The exporter's port; default: VV_EXPORTER_PORT.")
+@click.option(
+    "--socket",
+    metavar="SOCKET",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The proxy's socket to be asked.",
+)
+def command(part: str, port: int | None, socket: Path | None) -> None:
+    """Ask whether a PART that runs here does its work: exit code 1 and a line that says why, if it does not.
+
+    Made for the health checks of containers: it reads the environment, and no vv.yml.
+    """
+    from vv_exporter import health
+
+    try:
+        if part == "exporter":
+            health.exporter(port or _port())
+        elif part == "self-monitor":
+            health.self_monitor(Path(state_dir()) / "self-monitor")
+        elif socket is None:
+            raise click.UsageError("name the proxy's socket: --socket SOCKET")
+        else:
+            health.docker_proxy(socket)
+    except health.UnhealthyError as error:
+        raise click.ClickException(f"{part}: {error}") from error
+    click.echo("healthy")
+
+
+def _port() -> int:
+    text = os.environ.get("VV_EXPORTER_PORT", "")
+    return int(text) if text.isascii() and text.isdigit() else DEFAULT_PORT

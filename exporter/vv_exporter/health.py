@@ -1,0 +1,77 @@
+"""Whether a part of the product does its work, asked from outside it: by `vv health`, and by systemd's watchdog."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from contextlib import suppress
+from pathlib import Path
+
+TIMEOUT = 5.0
+LOOKED_WITHIN = 60.0
+"""Seconds within which a self-monitor at work has looked; it says so every 10."""
+_REQUEST = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+class UnhealthyError(Exception):
+    """It does not; the message says why."""
+
+
+def exporter(port: int, host: str = "127.0.0.1") -> None:
+    """The exporter at this address answers, with or without TLS and users. Raises `UnhealthyError`."""
+    address = (host, port)
+    try:
+        answer = b""
+        with socket.create_connection(address, TIMEOUT) as plain, suppress(ConnectionError):
+            answer = _ask(plain, b"/-/healthy")
+        if not answer.startswith(b"HTTP/"):
+            with socket.create_connection(address, TIMEOUT) as plain, _any_certificate().wrap_socket(plain) as secure:
+                answer = _ask(secure, b"/-/healthy")
+    except ssl.SSLError:
+        return  # it wants a certificate of ours: it is at work
+    except OSError as error:
+        raise UnhealthyError(f"port {port} does not answer ({error})") from error
+    _judge(answer)
+
+
+def self_monitor(folder: Path, now: float | None = None) -> None:
+    """The self-monitor that keeps its state in `folder` has looked lately. Raises `UnhealthyError`."""
+    try:
+        checked = float(json.loads((folder / "view.json").read_bytes())["checked"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnhealthyError(f"{folder / 'view.json'} cannot be read ({error})") from error
+    age = (time.time() if now is None else now) - checked
+    if age > LOOKED_WITHIN:
+        raise UnhealthyError(f"it last looked {age:.0f} s ago")
+
+
+def docker_proxy(path: Path) -> None:
+    """The proxy's socket is served, and the Engine behind it answers. Raises `UnhealthyError`."""
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(TIMEOUT)
+            sock.connect(str(path))
+            answer = _ask(sock, b"/_ping")
+    except OSError as error:
+        raise UnhealthyError(f"{path} does not answer ({error})") from error
+    _judge(answer)
+
+
+def _ask(sock: socket.socket, path: bytes) -> bytes:
+    sock.sendall(_REQUEST % path)
+    return sock.recv(1024)
+
+
+def _judge(answer: bytes) -> None:
+    status = answer[:12].partition(b" ")[2]
+    if not status.isdigit() or int(status) >= 500:
+        raise UnhealthyError(f"it answers {answer[:60]!r}")
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # it is loopback
+    return context

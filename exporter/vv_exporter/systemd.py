@@ -1,0 +1,51 @@
+"""Telling systemd how it is going, where it wants to know (sd_notify(3), sd_watchdog_enabled(3))."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+log = logging.getLogger(__name__)
+
+
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Say `state` (`READY=1`, `WATCHDOG=1`, …); nothing happens outside systemd."""
+    path = environ.get("NOTIFY_SOCKET", "")
+    if not path.startswith(("/", "@")):
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.connect("\0" + path[1:] if path[0] == "@" else path)
+        sock.send(state.encode())
+
+
+def watchdog(environ: Mapping[str, str] = os.environ) -> float | None:
+    """Seconds within which systemd wants to hear from this process; None if it does not."""
+    text = environ.get("WATCHDOG_USEC", "")
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(text) / 1e6 if text.isascii() and text.isdigit() and int(text) else None
+
+
+def wait(stopping: threading.Event, works: Callable[[], bool], environ: Mapping[str, str] = os.environ) -> None:
+    """Until `stopping` is set: tell that all is ready, and from time to time, as long as it `works`, that it does."""
+    limit = watchdog(environ)
+    with _told(environ):
+        while not stopping.wait(None if limit is None else limit / 3):
+            if works():
+                notify("WATCHDOG=1", environ)
+            else:
+                log.error("not at work; without a change systemd will start it anew")
+
+
+@contextlib.contextmanager
+def _told(environ: Mapping[str, str]) -> Iterator[None]:
+    notify("READY=1", environ)
+    try:
+        yield
+    finally:
+        notify("STOPPING=1", environ)

@@ -1,0 +1,140 @@
+"""Health, asked from outside; and what systemd is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+from vv_exporter import health, systemd
+from vv_exporter.cli.health import command
+
+
+def serving(answer: bytes) -> int:
+    """A server that answers one connection with this; its port."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        with server, server.accept()[0] as client:
+            client.recv(1024)
+            client.sendall(answer)
+
+    threading.Thread(target=run, daemon=True).start()
+    port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 401 Unauthorized\r\n\r\n"])
+def test_an_exporter_that_answers_is_healthy_also_with_users(answer: bytes) -> None:
+    health.exporter(serving(answer))
+
+
+def test_an_exporter_that_fails_or_is_away_is_not() -> None:
+    with pytest.raises(health.UnhealthyError, match="500"):
+        health.exporter(serving(b"HTTP/1.1 500 Internal Server Error\r\n\r\n"))
+    with pytest.raises(health.UnhealthyError, match="does not answer"):
+        health.exporter(free_port())
+
+
+def test_an_exporter_that_hangs_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(health.UnhealthyError, match="timed out"):
+        health.exporter(server.getsockname()[1])
+
+
+def test_a_self_monitor_is_healthy_while_it_looks(tmp_path: Path) -> None:
+    with pytest.raises(health.UnhealthyError, match=r"view\.json"):
+        health.self_monitor(tmp_path, 1000)
+    (tmp_path / "view.json").write_text(json.dumps({"checked": 1000, "containers": []}))
+
+    health.self_monitor(tmp_path, 1060)
+    with pytest.raises(health.UnhealthyError, match="61 s ago"):
+        health.self_monitor(tmp_path, 1061)
+
+
+def test_the_command_says_why(tmp_path: Path) -> None:
+    done = CliRunner().invoke(command, ["docker-proxy", "--socket", str(tmp_path / "absent")])
+
+    assert done.exit_code == 1
+    assert "docker-proxy: " in done.output
+    assert "does not answer" in done.output
+    assert CliRunner().invoke(command, ["docker-proxy"]).exit_code == 2
+
+
+def test_the_command_knows_the_port_from_the_environment() -> None:
+    port = serving(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    done = CliRunner().invoke(command, ["exporter"], env={"VV_EXPORTER_PORT": str(port)})
+
+    assert (done.exit_code, done.output) == (0, "healthy\n")
+
+
+class Systemd:
+    """What a process tells systemd."""
+
+    def __init__(self, name: str) -> None:
+        self.told: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(name)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while part := self._socket.recv(100):
+            self.told.append(part.decode())
+
+
+@pytest.fixture(params=["a file", "an abstract name"])
+def heard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Systemd, dict[str, str]]]:
+    shown = str(tmp_path / "n") if request.param == "a file" else f"@vv-test-{os.getpid()}-{id(request)}"
+    listener = Systemd(shown.replace("@", "\0"))
+    yield listener, {"NOTIFY_SOCKET": shown, "WATCHDOG_USEC": "30000"}
+    listener._socket.close()
+
+
+def test_systemd_hears_that_all_is_ready_and_works_and_stops(heard: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = heard
+    stopping = threading.Event()
+    waiting = threading.Thread(target=systemd.wait, args=(stopping, lambda: True, environ))
+    waiting.start()
+    wait_until(lambda: listener.told.count("WATCHDOG=1") > 2, what="signs of life")
+    stopping.set()
+    waiting.join()
+    wait_until(lambda: listener.told[-1] == "STOPPING=1")
+
+    assert listener.told[0] == "READY=1"
+    assert set(listener.told[1:-1]) == {"WATCHDOG=1"}
+
+
+def test_systemd_hears_nothing_of_a_part_that_does_not_work(heard: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = heard
+    stopping = threading.Event()
+    asked: list[int] = []
+
+    def works() -> bool:
+        asked.append(1)
+        if len(asked) > 3:
+            stopping.set()
+        return False
+
+    systemd.wait(stopping, works, environ)
+    wait_until(lambda: listener.told[-1:] == ["STOPPING=1"])
+
+    assert listener.told == ["READY=1", "STOPPING=1"]
+
+
+def test_without_systemd_nothing_happens() -> None:
+    stopping = threading.Event()
+    stopping.set()
+
+    systemd.wait(stopping, lambda: pytest.fail("nobody asks"), {})
+
+    assert systemd.watchdog({"WATCHDOG_USEC": "30000", "WATCHDOG_PID": "1"}) is None
+    assert systemd.watchdog({"WATCHDOG_USEC": "x"}) is None
