@@ -449,6 +449,71 @@ INHIBITED = {
         subject("DiskSpaceCritical", "critical", "i4", role="system", path="/"),
         False,
     ),
+    "a disk that is nearly full, that it fills up": (
+        subject("DiskSpaceCritical", "critical", "i18", role="system", path="/"),
+        subject("DiskFillingUp", "warning", "i18", role="system", path="/"),
+        True,
+    ),
+    "a disk that is nearly full, for its inodes": (
+        subject("DiskSpaceCritical", "critical", "i19", role="system", path="/"),
+        subject("InodesLow", "warning", "i19", role="system", path="/"),
+        False,
+    ),
+    "video storage that is nearly full, the pause": (
+        subject("DiskSpaceCritical", "critical", "i20", role="video_storage", path="/data"),
+        subject("IngestPaused", "warning", "i20", component="ingest"),
+        True,
+    ),
+    "a system disk that is nearly full, the pause": (
+        subject("DiskSpaceCritical", "critical", "i21", role="system", path="/"),
+        subject("IngestPaused", "warning", "i21", component="ingest"),
+        False,
+    ),
+    "a disk that is read-only, that it cannot be used": (
+        subject("FilesystemReadOnly", "critical", "i22", role="video_storage", path="/data"),
+        subject("StorageUnavailable", "critical", "i22", role="video_storage", path="/data"),
+        True,
+    ),
+    "video storage that is gone, for the pipeline": (
+        subject("StorageUnavailable", "critical", "i23", role="video_storage", path="/data"),
+        subject("PipelineStalled", "critical", "i23", component="pipeline"),
+        True,
+    ),
+    "a system disk that is gone, for the pipeline": (
+        subject("StorageUnavailable", "critical", "i24", role="system", path="/"),
+        subject("PipelineStalled", "critical", "i24", component="pipeline"),
+        False,
+    ),
+    "storage that is gone, its collector": (
+        subject("StorageUnavailable", "critical", "i25", role="video_storage", path="/data"),
+        subject("CollectorFailing", "error", "i25", component="exporter", collector="storage"),
+        True,
+    ),
+    "storage that is gone, for another collector": (
+        subject("StorageUnavailable", "critical", "i26", role="video_storage", path="/data"),
+        subject("CollectorFailing", "error", "i26", component="exporter", collector="containers"),
+        False,
+    ),
+    "Alertmanager that was away, for the relay": (
+        subject("AlertmanagerDown", "critical", "i27", component="alertmanager", instance="a:1"),
+        subject("RelayFailing", "error", "i27", component="relay"),
+        True,
+    ),
+    "Alertmanager that was away, for the exporter": (
+        subject("AlertmanagerDown", "critical", "i28", component="alertmanager", instance="a:1"),
+        subject("ExporterDown", "critical", "i28", component="exporter", instance="a:2"),
+        False,
+    ),
+    "the exporter that is down, that it is behind": (
+        subject("ExporterDown", "critical", "i30", component="exporter"),
+        subject("EventsLagging", "error", "i30", component="journal"),
+        True,
+    ),
+    "the exporter that is down, for what is lost": (
+        subject("ExporterDown", "critical", "i31", component="exporter"),
+        subject("EventsDropped", "error", "i31", component="scan_video.py"),
+        False,
+    ),
     "Docker that is gone": (
         subject("DockerUnreachable", "critical", "i5", component="docker"),
         subject("ContainerDown", "error", "i5", component="agent_dvr", name="agent_dvr"),

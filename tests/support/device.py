@@ -145,6 +145,11 @@ class Device:
         return [alert for alert in every if labels.items() <= alert["labels"].items()]
 
 
+def of_the_machine(alert: dict[str, Any]) -> bool:
+    """Whether an alert is about the machine that the tests run on: hot, busy, just started, its own disk full."""
+    return alert["labels"]["component"] == "host" or alert["labels"].get("role") == "system"
+
+
 def about(*words: str) -> Callable[[Request], bool]:
     """Whether a request's body has all these words in it."""
     return lambda request: all(word in request.body.decode() for word in words)

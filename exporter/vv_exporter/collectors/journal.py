@@ -19,6 +19,8 @@ from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import EVENT_BACKLOG, EVENT_LAG
 
+HANGS = 5.0  # seconds without an end of a look that a busy machine does not explain
+
 
 class JournalCollector:
     """Runs the reader; fails while the reader cannot read or count."""
@@ -27,6 +29,7 @@ class JournalCollector:
 
     def __init__(self, context: Context) -> None:
         self._directory = context.settings.journal_dir
+        self._monotonic = context.monotonic
         self._reader = Reader(
             self._directory, context.store, discover(), context.settings, context.clock, context.monotonic
         )
@@ -45,7 +48,8 @@ class JournalCollector:
         status = self._reader.status
         if status.problem:
             raise RuntimeError(status.problem)
-        yield gauges(EVENT_LAG, [((), status.lag)])
+        hanging = self._monotonic() - status.looked
+        yield gauges(EVENT_LAG, [((), hanging if hanging > HANGS else status.lag)])
         yield gauges(EVENT_BACKLOG, [((), status.backlog)])
 
 

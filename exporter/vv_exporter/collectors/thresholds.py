@@ -17,12 +17,16 @@ from vv_exporter.metrics.thresholds import (
     DVR_DOWN_SECONDS,
     DVR_FAILURES,
     DVR_FROZEN_SECONDS,
+    EVENT_LAG_SECONDS,
     FREE_BYTES,
     FREE_RATIO,
+    FULL_SECONDS,
+    INODES_RATIO,
     JOB_SECONDS,
     MEMORY_RATIO,
     STAGE_SECONDS,
     STAGE_STUCK_RATIO,
+    TEMPERATURE,
 )
 from vv_exporter.settings import Settings
 
@@ -45,6 +49,10 @@ class Thresholds:
         memory = {"container": self._settings.container_memory_high, "host": self._settings.host_memory_high}
         yield gauges(CPU_RATIO, [((scope,), share) for scope, share in cpu.items()])
         yield gauges(MEMORY_RATIO, [((scope,), share) for scope, share in memory.items()])
+        yield gauges(INODES_RATIO, [((), self._settings.inodes_warning_free)])
+        yield gauges(FULL_SECONDS, [((), self._settings.disk_full_within)])
+        yield gauges(TEMPERATURE, [((), self._settings.host_temperature_high)])
+        yield gauges(EVENT_LAG_SECONDS, [((), self._settings.event_lag_high)])
         stages = self._settings.stages.items()
         yield gauges(STAGE_SECONDS, [((name,), stage.limit) for name, stage in stages if stage.limit is not None])
         yield gauges(STAGE_STUCK_RATIO, [((), self._settings.stage_stuck_factor)])

@@ -34,6 +34,7 @@ LIVENESS_INTERVAL = 1.0  # seconds between tries to get the locks of files that 
 SETTLED = 5.0  # seconds without a change after which an unlocked file is taken for complete
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_FILES = 200  # open at once, each with its lock held until the commit
+REMEMBERED = 60.0  # seconds for which the lag of the latest events is told when nothing waits
 RETRY = 1.0  # seconds to wait when the database or the folder cannot be used
 
 
@@ -53,11 +54,16 @@ PROGRESS: Kind[Progress] = Kind("journal_file", Progress)
 
 @dataclass(slots=True)
 class Status:
-    """How the reader is doing: `lag` in seconds, `backlog` in bytes, `problem` why it does not get on."""
+    """How the reader is doing: `lag` in seconds, `backlog` in bytes, `problem` why it does not get on.
+
+    `counted` and `looked` are when events were counted last, and when it last ended a look (monotonic).
+    """
 
     lag: float = 0.0
     backlog: int = 0
     problem: str = ""
+    counted: float = float("-inf")
+    looked: float = float("inf")
 
 
 class Reader:
@@ -86,6 +92,7 @@ class Reader:
 
     def start(self) -> None:
         """Begin to follow."""
+        self.status.looked = self._monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -107,6 +114,7 @@ class Reader:
                 self._report(repr(error))
                 self._stopping.wait(RETRY)
                 continue
+            self.status.looked = self._monotonic()
             if not more:
                 self._stopping.wait(INTERVAL)
 
@@ -124,6 +132,8 @@ class Reader:
         if check:
             self._next_liveness = self._monotonic() + LIVENESS_INTERVAL
             self._drop_lost_runs({entry.writer for entry in entries})
+        if not self.status.backlog and self._monotonic() - self.status.counted > REMEMBERED:
+            self.status.lag = 0.0
         due = [entry for entry in entries if check or _unread(entry, progress)]
         if not due:
             if check:
@@ -171,6 +181,11 @@ class Reader:
     def listing(self) -> set[str]:
         """The names that the folder holds now."""
         return {entry.name for entry in files.scan(self._directory)}
+
+    def counted_now(self, written: float) -> None:
+        """Events were counted, the newest of which was written then."""
+        self.status.lag = max(self._clock() - written, 0.0)
+        self.status.counted = self._monotonic()
 
     def seen_alive(self, name: str) -> None:
         """The file's lock was refused just now."""
@@ -277,7 +292,7 @@ class Batch:
             self._end_writers(tx)
             self._forget_deleted(tx)
         if newest:
-            self._reader.status.lag = max(self._reader.now() - newest, 0.0)
+            self._reader.counted_now(newest)
         for piece in self._pieces:
             if piece.ended:
                 self._reader.path(piece.entry.name).unlink(missing_ok=True)

@@ -22,7 +22,7 @@ EVENTS_DROPPED = counter(
 )
 EVENT_LAG = gauge(
     "vv_event_lag_seconds",
-    "Time from writing to counting of the event counted last, or the age of what waits.",
+    "Time from writing to counting of the event counted last, for a minute; or since when the reader hangs.",
 )
 EVENT_BACKLOG = gauge("vv_event_backlog_bytes", "Journal bytes that are not counted yet.")
 SERIES_LIMITED = counter(

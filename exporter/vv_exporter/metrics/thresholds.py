@@ -23,6 +23,16 @@ DVR_DOWN_SECONDS = gauge("vv_threshold_dvr_down_seconds", "Time without a stream
 DVR_FROZEN_SECONDS = gauge(
     "vv_threshold_dvr_frozen_seconds", "Time without a frame after which a connected stream is frozen."
 )
+INODES_RATIO = gauge(
+    "vv_threshold_filesystem_inodes_free_ratio", "Alert when less than this share of the inodes is free (0 to 1)."
+)
+FULL_SECONDS = gauge(
+    "vv_threshold_filesystem_full_seconds", "Alert when the file system will be full within this time."
+)
+TEMPERATURE = gauge("vv_threshold_temperature_celsius", "Alert when a sensor of the machine is hotter.")
+EVENT_LAG_SECONDS = gauge(
+    "vv_threshold_event_lag_seconds", "Alert when events are counted so long after they were written."
+)
 CPU_RATIO = gauge(
     "vv_threshold_cpu_ratio",
     "Alert when more than this share of the processors is used for long (0 to 1); scope: container or host.",

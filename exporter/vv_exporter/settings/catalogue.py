@@ -158,6 +158,21 @@ class Settings:
     host_memory_high: float = _variable(
         "HOST_MEMORY_HIGH", "HostHighMemory above this share of the device's memory.", parse.share, "90%"
     )
+    host_temperature_high: float = _variable(
+        "HOST_TEMPERATURE_HIGH", "HostOverheating above so many degrees Celsius.", parse.celsius, "85"
+    )
+    inodes_warning_free: float = _variable(
+        "INODES_WARNING_FREE", "InodesLow when a smaller share of the inodes is free.", parse.share, "10%"
+    )
+    disk_full_within: float = _variable(
+        "DISK_FULL_WITHIN", "DiskFillingUp when a disk will be full within this time.", parse.duration, "24h"
+    )
+    event_lag_high: float = _variable(
+        "VV_EVENT_LAG_HIGH",
+        "EventsLagging when events are counted so long after they were written.",
+        parse.duration,
+        "1m",
+    )
     pipeline_stalled_after: float = _variable(
         "PIPELINE_STALLED_AFTER",
         "PipelineStalled when videos wait and no stage has succeeded for so long.",

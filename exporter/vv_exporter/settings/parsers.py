@@ -155,6 +155,12 @@ def share(value: str) -> float:
     return float(number) / 100
 
 
+def celsius(value: str) -> float:
+    if not re.fullmatch(r"\d{1,3}(\.\d+)?", value) or not 0 < float(value) < 200:
+        raise ValueError(f"{value!r} is not a temperature; write degrees Celsius, e.g. 85")
+    return float(value)
+
+
 def choice(*allowed: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in allowed:
