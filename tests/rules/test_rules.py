@@ -2,34 +2,27 @@
 
 import importlib.util
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
+from tests.rules.catalogue import (
+    ALERTS,
+    NAMES,
+    PROOFS,
+    ROOT,
+    RULES,
+    RUNBOOKS,
+    Rule,
+    all_rules,
+    expectations,
+    proof_tests,
+)
 from tests.support.servers import Programs, check
 
 from vv_exporter.metrics import all_metrics
 from vv_exporter.settings import RUNBOOK_BASE_URL
 
-ROOT = Path(__file__).parents[2]
-RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
-PROOFS = sorted(Path(__file__).parent.glob("*_test.yml"))
-RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 SEVERITIES = {"none", "info", "warning", "error", "critical"}
-
-Rule = dict[str, Any]
-
-
-def all_rules() -> Iterator[Rule]:
-    for file in RULES:
-        for group in yaml.safe_load(file.read_text())["groups"]:
-            yield from group["rules"]
-
-
-ALERTS = [rule for rule in all_rules() if "alert" in rule]
-NAMES = {rule["alert"] for rule in ALERTS}
 
 
 def ids(rule: Rule) -> str:
@@ -39,11 +32,8 @@ def ids(rule: Rule) -> str:
 def proven() -> dict[str, set[str]]:
     """The alerts with a test in which they fire, with all their labels and annotations, and those severities."""
     found: dict[str, set[str]] = {}
-    for file in PROOFS:
-        for test in yaml.safe_load(file.read_text())["tests"]:
-            for case in test.get("alert_rule_test", []):
-                for alert in case["exp_alerts"]:
-                    found.setdefault(case["alertname"], set()).add(alert["exp_labels"]["severity"])
+    for name, alert in expectations():
+        found.setdefault(name, set()).add(alert["exp_labels"]["severity"])
     return found
 
 
@@ -51,8 +41,7 @@ def refuted() -> set[str]:
     """The alerts with a test in which they do not fire."""
     return {
         case["alertname"]
-        for file in PROOFS
-        for test in yaml.safe_load(file.read_text())["tests"]
+        for test in proof_tests()
         for case in test.get("alert_rule_test", [])
         if not case["exp_alerts"]
     }

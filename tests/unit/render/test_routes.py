@@ -133,39 +133,6 @@ def test_urgent_alerts_are_at_the_receiver_quickly() -> None:
     assert slow == []
 
 
-def test_alerts_are_not_named_by_inhibitions_without_the_labels_they_compare() -> None:
-    """What a rule puts on an alert, for each label in `equal` of the inhibitions that name alerts."""
-    given = {
-        "DiskSpaceCritical": {"device", "role", "path"},
-        "DiskSpaceLow": {"device", "role", "path"},
-        "StorageUnavailable": {"device", "role", "path"},
-        "DiskFillingUp": {"device", "role", "path"},
-        "InodesLow": {"device", "role", "path"},
-        "ContainerFailedPersistently": {"device", "name"},
-        "ContainerDown": {"device", "name"},
-        "ContainerUnhealthy": {"device", "name"},
-        "ContainerRestarting": {"device", "name"},
-        "StageStuck": {"device", "stage"},
-        "StageOverdue": {"device", "stage"},
-        "JobMissed": {"device", "job"},
-        "JobRunningTooLong": {"device", "job"},
-        "SchemaValidationFailed": {"device", "stage"},
-        "HmacSigningFailed": {"device", "stage"},
-        "HmacVerificationFailed": {"device", "stage"},
-        "VideoAttemptsExhausted": {"device", "stage"},
-        "StageFailing": {"device", "stage"},
-        "DvrUnreachable": {"device", "dvr"},
-        "DvrUnreachableProlonged": {"device", "dvr"},
-        "DvrAuthenticationFailed": {"device", "dvr"},
-        "DvrStreamFrozen": {"device", "dvr"},
-    }
-    for rule in COMMITTED["inhibit_rules"]:
-        named = [matcher for matcher in (*rule["source_matchers"], *rule["target_matchers"]) if "alertname=" in matcher]
-        names = set(chain.from_iterable(re.findall(r"\w+", matcher.partition("=")[2]) for matcher in named))
-        if set(rule["equal"]) - {"device"} and named:
-            assert {name for name in names if not set(rule["equal"]) <= given[name]} == set()
-
-
 ROUTED = [
     ("alertname=Watchdog severity=none", "deadman"),
     ("alertname=ContainerDown severity=critical", "log,webhook,pager,chat"),
