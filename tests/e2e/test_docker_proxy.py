@@ -19,6 +19,7 @@ import requests
 from tests.support.engine import Engine as Daemon
 from tests.support.waiting import wait_until
 from vv_exporter.containers.engine import Engine, EngineError
+from vv_exporter.containers.resources import Running
 from vv_exporter.stack.processes import Child
 from vv_exporter.supervisor.actions import Actions, RefusedError
 
@@ -86,6 +87,9 @@ def test_the_exporter_sees_all_it_needs_and_no_secret(
         wait_until(lambda: _inspected(engine, identity).health == "healthy", 30, what="its health")
         seen = _inspected(engine, identity)
         assert (seen.name, seen.state, seen.opted) == ("proxied", "running", "true")
+        used = engine.usage(Running(identity, "proxied"))
+        assert used is not None
+        assert (used.memory or 0) > 0
         docker_client.kill(identity)
         actions: list[str] = []
 

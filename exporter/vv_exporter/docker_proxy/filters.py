@@ -39,6 +39,7 @@ INFO: Kept = _names(
     "ID SystemTime ServerVersion Driver CgroupDriver CgroupVersion NCPU MemTotal KernelVersion OperatingSystem "
     "Architecture LiveRestoreEnabled Containers ContainersRunning ContainersPaused ContainersStopped"
 )
+STATS: Kept = _names("read cpu_stats memory_stats blkio_stats pids_stats networks")
 NETWORK: Kept = _names("Id Name Created Driver Scope")
 EVENT: Kept = {
     **_names("Type scope time timeNano"),

@@ -79,6 +79,13 @@ READ = (
     Rule("GET", "/events", filters.event, {"since": _TIME, "until": _TIME, "filters": _FILTERS}, streams=True),
     Rule("GET", "/containers/json", filters.body(filters.LISTED), {"all": _FLAG, "filters": _FILTERS}),
     Rule("GET", f"/containers/{ID}/json", filters.body(filters.INSPECTION)),
+    Rule(
+        "GET",
+        f"/containers/{ID}/stats",
+        filters.body(filters.STATS),
+        {"stream": "false", "one-shot": "true"},
+        timeout=SLOW,
+    ),
     Rule("GET", "/networks/bridge", filters.body(filters.NETWORK)),
 )
 """For who looks: the exporter."""

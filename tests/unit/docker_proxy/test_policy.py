@@ -27,6 +27,7 @@ def allowed(rules: Sequence[Rule], line: str) -> bool:
         "GET /v1.41/containers/json?all=1",
         "GET /v1.41/events?since=1795360824.123456789&filters=%7B%22type%22%3A%5B%22container%22%5D%7D",
         f"GET /v1.41/containers/{ID}/json",
+        f"GET /v1.41/containers/{ID}/stats?stream=false&one-shot=true",
         "GET /v1.41/networks/bridge",
     ],
 )
