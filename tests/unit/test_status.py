@@ -83,6 +83,27 @@ def test_a_healthy_device_is_all_right() -> None:
 
 
 @pytest.mark.parametrize(
+    ("memory", "limit", "shown"),
+    [
+        ([], [], ("–", "", None)),
+        ([120e6], [], ("120.0 MB", "", None)),
+        ([120e6], [480e6], ("120.0 MB", "of 480.0 MB", 0.25)),
+    ],
+)
+def test_a_containers_memory_is_shown_beside_its_limit(
+    memory: list[float], limit: list[float], shown: tuple[str, str, float | None]
+) -> None:
+    families = [
+        gauges(containers.MEMORY, [(("agent",), value) for value in memory]),
+        gauges(containers.MEMORY_LIMIT, [(("agent",), value) for value in limit]),
+    ]
+    table = next(one for one in sections(made(replaced(*families), [])) if one.id == "containers")
+    cell = table.rows[0][table.columns.index("Memory")]
+
+    assert (cell.text, cell.note, cell.share) == shown
+
+
+@pytest.mark.parametrize(
     ("family", "trouble"),
     [
         (gauges(storage.PROBE_SUCCESS, [(("system", "/"), 0)]), "/ cannot be used"),

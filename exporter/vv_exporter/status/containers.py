@@ -6,16 +6,28 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from vv_exporter.metrics.containers import DOCKER_UP, EXPECTED, HEALTH, INFO, LAST_EXIT_CODE, RESTARTS, RUNNING, STATE
+from vv_exporter.metrics.containers import (
+    DOCKER_UP,
+    EXPECTED,
+    HEALTH,
+    INFO,
+    LAST_EXIT_CODE,
+    MEMORY,
+    MEMORY_LIMIT,
+    RESTARTS,
+    RUNNING,
+    STATE,
+)
 from vv_exporter.metrics.self_monitor import GAVE_UP, IN_WINDOW, MAX_RESTARTS
 from vv_exporter.status.series import Labels, Series
-from vv_exporter.status.table import Cell, Level, Table, many
+from vv_exporter.status.table import Cell, Level, Table, many, size
 
 
 class Container(msgspec.Struct, frozen=True):
     """A container; `state` is Docker's, `health` is empty where it has no health check.
 
-    Of one that the self-monitor takes care of also how many of `budget` restarts it has used, and whether it gave up.
+    Memory is in bytes, its limit None where there is none. Of one that the self-monitor takes care of also how many of
+    `budget` restarts it has used, and whether it gave up.
     """
 
     name: str
@@ -30,13 +42,15 @@ class Container(msgspec.Struct, frozen=True):
     budget: int | None = None
     budget_used: int = 0
     gave_up: bool = False
+    memory: int | None = None
+    memory_limit: int | None = None
 
 
 def read(series: Series) -> Iterator[Container]:
     """All containers."""
     states, health, restarts = series.by(STATE, "name"), series.by(HEALTH, "name"), series.by(RESTARTS, "name")
     info, expected = series.by(INFO, "name"), series.by(EXPECTED, "name")
-    codes = series.by(LAST_EXIT_CODE, "name")
+    codes, memory, limits = (series.by(metric, "name") for metric in (LAST_EXIT_CODE, MEMORY, MEMORY_LIMIT))
     budget, used, gave_up = (series.by(metric, "name") for metric in (MAX_RESTARTS, IN_WINDOW, GAVE_UP))
     for name, running in sorted(series.by(RUNNING, "name").items()):
         causes = {labels["cause"]: int(value) for labels, value in restarts.get(name, ()) if value}
@@ -49,15 +63,22 @@ def read(series: Series) -> Iterator[Container]:
             restarts=sum(causes.values()),
             restarts_by_cause=causes,
             essential=any(labels["essential"] == "true" for labels, _ in info.get(name, ())),
-            exit_code=None if name not in codes else int(codes[name][0][1]),
-            budget=None if name not in budget else int(budget[name][0][1]),
+            exit_code=_whole(codes, name),
+            budget=_whole(budget, name),
             budget_used=int(_first(used, name) or 0),
             gave_up=_first(gave_up, name) == 1,
+            memory=_whole(memory, name),
+            memory_limit=_whole(limits, name),
         )
 
 
 def _first(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> float | None:
     return samples[name][0][1] if name in samples else None
+
+
+def _whole(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> int | None:
+    value = _first(samples, name)
+    return None if value is None else int(value)
 
 
 def engine_up(series: Series) -> bool | None:
@@ -79,7 +100,7 @@ def table(containers: Sequence[Container], up: bool | None) -> Table:
     """For people; those with trouble first."""
     ordered = sorted(containers, key=lambda one: (not one.gave_up, not _bad(one), -one.restarts, one.name))
     title = "Containers" if up is not False else "Containers, as last known"
-    columns: Sequence[str] = ("Container", "State", "Health", "Restarts", "Self-monitor")
+    columns: Sequence[str] = ("Container", "State", "Health", "Memory", "Restarts", "Self-monitor")
     rows: list[Sequence[Cell]] = [_row(one) for one in ordered]
     if not any(one.budget is not None or one.gave_up for one in containers):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -106,4 +127,12 @@ def _row(one: Container) -> tuple[Cell, ...]:
         monitor = Cell("–", "muted")
     else:
         monitor = Cell(f"{one.budget_used} of {one.budget} restarts used", "warning" if one.budget_used else "")
-    return Cell(one.name, note="essential" if one.essential else ""), state, health, restarts, monitor
+    return Cell(one.name, note="essential" if one.essential else ""), state, health, _memory(one), restarts, monitor
+
+
+def _memory(one: Container) -> Cell:
+    if one.memory is None:
+        return Cell("–", "muted")
+    if not one.memory_limit:
+        return Cell(size(one.memory))
+    return Cell(size(one.memory), note=f"of {size(one.memory_limit)}", share=min(one.memory / one.memory_limit, 1.0))
