@@ -130,15 +130,17 @@ class Server:
 
 
 class Prometheus(Server):
-    """A Prometheus that runs `config`, a file, with its data in `folder`."""
+    """A Prometheus that runs `config`, a file, with its data in `folder`; `arguments` come last."""
 
     reloaded_metric = "prometheus_config_last_reload"
 
-    def __init__(self, config: Path, folder: Path, programs: Programs, port: int | None = None) -> None:
+    def __init__(
+        self, config: Path, folder: Path, programs: Programs, port: int | None = None, *arguments: str
+    ) -> None:
         port = port or free_port()
         folder.mkdir(parents=True, exist_ok=True)
         command = prometheus_command(programs.prometheus, config, folder / "data", port)
-        super().__init__("prometheus", command, folder, port)
+        super().__init__("prometheus", [*command, *arguments], folder, port)
 
     def query(self, promql: str) -> list[Sample]:
         """The instant vector (or scalar) that an expression gives now."""
