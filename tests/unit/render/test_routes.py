@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.routes import routes
+from tests.support.routes import routes, taken
 from tests.support.servers import Programs, check
 from tests.unit.render.conftest import EVERY_CHANNEL, Load
 from vv_exporter.render import alertmanager, base, channels, render
@@ -95,7 +95,9 @@ def test_one_channel_alone(settings_of: Load, environ: list[str], expected: dict
     document = alertmanager.document(COMMITTED, settings, Path("/etc/vv/run"))
 
     assert kinds(document) == {"nobody": [], "log": ["webhook"]} | expected
-    assert {route["receiver"] for route in routes(document["route"])} == {"nobody", "log"} | set(expected)
+    assert {route["receiver"] for route in routes(document["route"]) if "receiver" in route} == {"nobody", "log"} | set(
+        expected
+    )
 
 
 def test_mail_without_a_login_has_none(settings_of: Load) -> None:
@@ -162,6 +164,51 @@ def test_routes(programs: Programs, labels: str, receivers: str) -> None:
         f"--verify.receivers={receivers}",
         *labels.split(),
     )
+
+
+REPEATED = [
+    ("alertname=ContainerDown severity=critical", "log=1d,webhook=4h,pager=1h,chat=1h"),
+    ("alertname=HmacSigningFailed severity=critical", "log=1d,webhook=4h,pager=1h,chat=1h"),
+    ("alertname=StageFailing severity=error", "log=1d,webhook=4h,chat=4h"),
+    ("alertname=ContainerDown severity=error", "log=1d,webhook=4h,chat=4h"),
+    ("alertname=DiskSpaceLow severity=warning", "log=1d,webhook=4h,mail=12h,chat=12h"),
+    ("alertname=ContainerRestarting severity=warning", "log=1d,webhook=4h,mail=12h,chat=12h"),
+    ("alertname=DvrUnreachable severity=error", "log=1d,webhook=4h,chat=30m"),
+    ("alertname=DvrUnreachableProlonged severity=critical", "log=1d,webhook=4h,pager=1h,chat=30m"),
+    ("alertname=VVEvent severity=critical", "log=1d,webhook=4h,pager=1h,chat-events=1d"),
+    ("alertname=HostRebooted severity=info", "log=1d,webhook=4h"),
+    ("alertname=Watchdog severity=none", "deadman=30s"),
+]
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize(("labels", "repeats"), REPEATED)
+def test_who_is_told_again_and_when(programs: Programs, labels: str, repeats: str) -> None:
+    found = taken(COMMITTED["route"], dict(label.split("=") for label in labels.split()))
+
+    assert ",".join(f"{route['receiver']}={route['repeat_interval']}" for route in found) == repeats
+    receivers = ",".join(route["receiver"] for route in found)
+    config = base.folder() / "alertmanager" / "alertmanager.yml"
+    verify = f"--verify.receivers={receivers}"
+    check(programs.amtool, "config", "routes", "test", f"--config.file={config}", verify, *labels.split())
+
+
+@pytest.mark.parametrize("severity", ["critical", "error", "warning"])
+@pytest.mark.parametrize("name", ["ContainerDown", "ContainerOomKilled", "DvrUnreachable"])
+def test_all_of_a_burst_are_one_message_in_chats_and_mails(name: str, severity: str) -> None:
+    found = taken(COMMITTED["route"], {"alertname": name, "severity": severity})
+
+    for route in found:
+        if route["receiver"] in ("chat", "mail", "webhook"):
+            assert route["group_by"] == ["alertname", "device", "severity"], route["receiver"]
+
+
+@pytest.mark.parametrize("name", ["ContainerFailedPersistently", "DvrUnreachableProlonged", "HmacSigningFailed"])
+def test_a_pager_rings_for_each(name: str) -> None:
+    """It does not ring again for what joins an incident that somebody has taken."""
+    found = taken(COMMITTED["route"], {"alertname": name, "severity": "critical"})
+
+    assert [("component" in route["group_by"]) for route in found if route["receiver"] == "pager"] == [True]
 
 
 @pytest.mark.prometheus
