@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from vv_exporter import health, notifications, systemd, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
+from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
 from vv_exporter.program import logging_to, only_one, until_signalled
 from vv_exporter.settings import Settings, SettingsError
@@ -59,6 +60,9 @@ def running(
             service.start()
             stack.callback(service.stop)
         stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
+        stack.enter_context(
+            _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)
+        )
         stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
         with contextlib.suppress(StoreError), store.transaction() as tx:
             timeline.tell(tx, tx.now, timeline.Entry("exporter.started", "The exporter started", component="exporter"))
@@ -98,6 +102,7 @@ def _housekeeping(store: Store, keep: float, clock: Callable[[], float]) -> Iter
             store.forget_history(clock() - keep)
             for kind in (timeline.HISTORY, notifications.HISTORY):
                 store.trim_history(kind, timeline.MAX_ROWS, timeline.MAX_BYTES)
+            store.trim_history(samples.HISTORY, samples.MAX_ROWS, samples.MAX_BYTES)
         except StoreError as error:
             log.error("old history could not be deleted, will try again: %s", error)
 

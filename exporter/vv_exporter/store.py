@@ -220,7 +220,11 @@ class Store:
 
     def history(self, kind: str, since: float = 0.0, limit: int = 1000) -> list[Record]:
         """The newest entries of a history since a time, newest first; reads the disk."""
-        rows = self.raw_history(kind, since, (float("inf"), 0), limit)
+        return self.records(kind, since, (float("inf"), 0), limit)
+
+    def records(self, kind: str, since: float, before: tuple[float, int], limit: int) -> list[Record]:
+        """The newest entries since a time that stand before (time, id), newest first; reads the disk."""
+        rows = self.raw_history(kind, since, before, limit)
         return [Record(id_, time, msgspec.json.decode(body)) for id_, time, body in rows]
 
     def raw_history(

@@ -230,6 +230,13 @@ class Settings:
         "SMTP_REQUIRE_TLS", "Refuse to send e-mail without TLS.", parse.choice("true", "false"), "true"
     )
     alert_email_to: str = _variable("ALERT_EMAIL_TO", "Receivers of e-mails, comma-separated.")
+    digest_at: str = _variable(
+        "DIGEST_AT",
+        "When the daily digest is mailed, e.g. 07:00; off: never. Without a mail server there is none.",
+        parse.time_of_day,
+        "07:00",
+    )
+    digest_timezone: str = _variable("DIGEST_TIMEZONE", "The time zone of that.", parse.timezone, "UTC")
     webhook_url: Secret = _secret(
         "WEBHOOK_URL", "Generic webhook: each alert as a small JSON object (docs/webhook.md).", parse.secret_url
     )
@@ -265,6 +272,12 @@ class Settings:
     def self_monitor_dir(self) -> Path:
         """The self-monitor's own folder: database, lock, view, requests."""
         return self.state_dir / "self-monitor"
+
+    @property
+    def digest_schedule(self) -> str:
+        """When the digest is mailed, as a cron expression; empty for never."""
+        hour, _, minute = self.digest_at.partition(":")
+        return f"{int(minute)} {int(hour)} * * *" if self.digest_at and self.smtp_smarthost else ""
 
     @property
     def exporter_url(self) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 from vv_core._environment import LEAST_LOG
 from vv_core._units import parse_duration, parse_size
@@ -168,3 +169,19 @@ def choice(*allowed: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def time_of_day(value: str) -> str:
+    if value == "off":
+        return ""
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError(f"{value!r} is not a time of day; write e.g. 07:00, or off")
+    return value
+
+
+def timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not known; write e.g. Europe/Lisbon") from None
+    return value

@@ -1,0 +1,73 @@
+"""The daily digest: what happened on the device in a day, for a mail that is read in a minute.
+
+`history` reads what is known, `digest` makes one document of it, `mail` shows that document, `smtp` sends it, `worker`
+sees to it that it is sent once a day. The other modules are its sections.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from vv_exporter.digest import alerts as _alerts
+from vv_exporter.digest import pipeline, samples
+from vv_exporter.digest.alerts import Alerts
+from vv_exporter.digest.disks import Disk, disks
+from vv_exporter.digest.history import History
+from vv_exporter.digest.pipeline import Job, Stage, Video
+from vv_exporter.digest.uptime import Uptime, uptimes
+
+__all__ = ["Alerts", "Delivery", "Digest", "Disk", "History", "Job", "Stage", "Uptime", "Video", "digest"]
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """Notifications of a destination: delivered, failed (and tried again), given up."""
+
+    destination: str
+    delivered: int
+    failed: int
+    given_up: int
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """A device from `since` to `until` (Unix seconds)."""
+
+    device: str
+    since: float
+    until: float
+    alerts: Alerts
+    stages: tuple[Stage, ...]
+    videos: tuple[Video, ...]
+    jobs: tuple[Job, ...]
+    uptimes: tuple[Uptime, ...]
+    disks: tuple[Disk, ...]
+    deliveries: tuple[Delivery, ...]
+
+
+def digest(history: History, device: str, since: float, until: float) -> Digest:
+    """The digest of a time."""
+    episodes = _alerts.episodes(history.notifications)
+    within = [sample for sample in history.samples if sample.time <= until]
+    missed = _alerts.missed_jobs(episodes, since, until)
+    return Digest(
+        device=device,
+        since=since,
+        until=until,
+        alerts=_alerts.alerts(episodes, since, until),
+        stages=tuple(pipeline.stages(samples.increases(one.stages for one in within if "pipeline" not in one.failing))),
+        videos=tuple(pipeline.videos(history.moments)),
+        jobs=tuple(pipeline.jobs(samples.increases(one.jobs for one in within if "jobs" not in one.failing), missed)),
+        uptimes=tuple(uptimes(history.samples, since, until)),
+        disks=tuple(disks(within, until)),
+        deliveries=tuple(_deliveries(samples.increases(one.sent for one in within if "alerts" not in one.failing))),
+    )
+
+
+def _deliveries(grown: dict[str, float]) -> list[Delivery]:
+    def count(name: str, *results: str) -> int:
+        return round(sum(grown.get(f"{name}/{result}", 0.0) for result in results))
+
+    names = sorted({key.rpartition("/")[0] for key in grown})
+    found = [
+        Delivery(name, count(name, "ok"), count(name, "failed"), count(name, "refused", "dropped")) for name in names
+    ]
+    return [one for one in found if one.delivered or one.failed or one.given_up]

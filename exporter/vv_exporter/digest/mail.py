@@ -1,0 +1,126 @@
+"""The digest for people: as text, as HTML, and as a mail that has both.
+
+What stands in it comes from anywhere. In the HTML everything is escaped and nothing is fetched; in the text every name
+is one line without control characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from vv_exporter._clock import isoformat, utc
+from vv_exporter.digest import Digest
+from vv_exporter.status.table import many, size
+from vv_exporter.timeline import shortened
+
+TEMPLATES = Path(__file__).with_name("templates")
+ROWS = 20  # of each section; the worst come first
+MAX_NAME = 160  # characters of a name or error that are shown
+
+
+def subject(found: Digest) -> str:
+    """What one learns without opening it."""
+    return f"[DIGEST] {found.device}: {verdict(found)}"
+
+
+def verdict(found: Digest) -> str:
+    """The whole in a line."""
+    alerts = found.alerts
+    parts = []
+    if alerts.began or alerts.still_open:
+        severe = ", ".join(f"{count} {severity}" for severity, count in alerts.severities.items())
+        parts.append(many(alerts.began, "alert") + (f" ({severe})" if severe else ""))
+    if alerts.still_open:
+        parts.append(f"{alerts.still_open} still open")
+    missed = sum(job.missed for job in found.jobs)
+    if missed:
+        parts.append(f"{many(missed, 'job')} missed")
+    given_up = sum(one.given_up for one in found.deliveries)
+    if given_up:
+        parts.append(f"{many(given_up, 'notification')} given up")
+    return ", ".join(parts) or "all quiet"
+
+
+def text(found: Digest, status_url: str) -> str:
+    """For terminals and mail programs without HTML."""
+    return _render("digest.txt", found, status_url)
+
+
+def html(found: Digest, status_url: str) -> str:
+    """For mail programs, on telephones too."""
+    return _render("digest.html", found, status_url)
+
+
+def message(found: Digest, sender: str, to: str, now: float, status_url: str) -> EmailMessage:
+    """The mail. Its id follows from the device and the time it is about: sent twice, it is still one mail."""
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"] = sender, to, subject(found)
+    made["Date"] = format_datetime(utc(now))
+    made["Message-ID"] = _id(found, sender)
+    made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    made.set_content(text(found, status_url), cte="quoted-printable")
+    made.add_alternative(html(found, status_url), subtype="html", cte="quoted-printable")
+    return made
+
+
+def _id(found: Digest, sender: str) -> str:
+    about = f"{found.device} {found.since:.0f} {found.until:.0f}"
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "vv-exporter.invalid"
+    return f"<digest-{hashlib.sha256(about.encode()).hexdigest()[:24]}@{domain}>"
+
+
+def _render(name: str, found: Digest, status_url: str) -> str:
+    return _environment().get_template(name).render(d=found, verdict=verdict(found), status_url=status_url)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "utc": lambda time: f"{isoformat(time)[:16].replace('T', ' ')} UTC",
+        "span": _span,
+        "size": size,
+        "many": many,
+        "percent": _percent,
+        "line": line,
+    }
+    environment.globals["ROWS"] = ROWS
+    return environment
+
+
+def line(name: str) -> str:
+    """A name as one line that cannot reorder what stands beside it."""
+    return " ".join(shortened(name, MAX_NAME).translate(_DIRECTIONS).split())
+
+
+# What turns the direction of writing (UAX #9); right-to-left text itself stays.
+_DIRECTIONS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}")
+
+
+def _span(seconds: float) -> str:
+    """A duration in its two largest units: `1h 4m`."""
+    rest = round(max(seconds, 0.0))
+    parts: list[str] = []
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        count, rest = divmod(rest, length)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+    return " ".join(part for part in parts[:2] if part[0] != "0") or "0s"
+
+
+def _percent(ratio: float) -> str:
+    """Never 100 % of what was down once."""
+    return "100 %" if ratio >= 1 else f"{min(ratio * 100, 99.9):.1f} %"

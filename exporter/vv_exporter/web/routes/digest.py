@@ -1,0 +1,30 @@
+"""`GET /api/v1/digest`: what happened since `since` (`24h`, RFC 3339 or Unix seconds), as one document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from werkzeug import Request, Response
+
+from vv_exporter.digest import digest, history
+from vv_exporter.timeline import moment_of
+from vv_exporter.web.routes import Route, Site
+
+DEFAULT = "24h"
+
+
+def build(site: Site) -> Iterable[Route]:
+    """The route."""
+    context = site.context
+
+    def tell(request: Request) -> Response:
+        now = context.clock()
+        try:
+            since = min(moment_of(request.args.get("since", DEFAULT), now), now)
+        except ValueError as error:
+            return Response(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
+        found = digest(history.read(context.store, since, now), context.settings.device_id, since, now)
+        return Response(msgspec.json.encode(found), content_type="application/json")
+
+    yield Route("/api/v1/digest", tell, at_once=1)

@@ -1,0 +1,286 @@
+"""What a digest looks like, in text and HTML, and how it is sent."""
+
+import email
+import email.policy
+import re
+import ssl
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import html5lib
+import msgspec
+import pytest
+from aiosmtpd.controller import Controller
+
+from tests.support.browser import WIDTHS, Browser, opened, problems
+from tests.support.certificates import Certificates
+from tests.support.clock import Clock
+from tests.support.digests import DAY, day
+from tests.support.ports import free_port
+from tests.support.receivers import MailServer
+from tests.support.states import HOSTILE, LONG
+from vv_exporter.digest import Digest, digest, history, mail, smtp
+from vv_exporter.settings import Settings, load
+from vv_exporter.store import Store
+
+NOW = 1_795_762_800.0
+STATUS = "http://127.0.0.1:19461"
+TAGS = set("html head meta title body div h1 h2 p table tbody tr td bdi br b span a".split())  # noqa: SIM905
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Digest]:
+    store = Store(tmp_path_factory.mktemp("digest") / "state.db", Clock(NOW))
+    day(store, NOW)
+    yield digest(history.read(store, NOW - DAY, NOW), "edge-7", NOW - DAY, NOW)
+    store.close()
+
+
+def emptied(full: Digest) -> Digest:
+    nothing: tuple[Any, ...] = ()
+    alerts = msgspec.structs.replace(
+        full.alerts, began=0, severities={}, components=(), ended=0, median=None, longest=None, still_open=0, open=()
+    )
+    lists = dict.fromkeys(("stages", "videos", "jobs", "uptimes", "disks", "deliveries"), nothing)
+    return msgspec.structs.replace(full, alerts=alerts, **lists)
+
+
+def renamed(value: Any, name: str) -> Any:
+    """Everything that has a name is called this."""
+    if isinstance(value, msgspec.Struct):
+        named = {
+            field: name if field in ("name", "title", "component", "error", "destination", "longest_title") else
+            renamed(getattr(value, field), name)
+            for field in value.__struct_fields__
+        }  # fmt: skip
+        return type(value)(**named)
+    return tuple(renamed(one, name) for one in value) if isinstance(value, tuple) else value
+
+
+def shown(html: str) -> str:
+    """The text that a mail program shows."""
+    body = html5lib.parse(html, namespaceHTMLElements=False).find("body")
+    return " ".join("".join(body.itertext()).split())
+
+
+def test_the_subject_is_the_whole_in_a_line(full: Digest) -> None:
+    assert mail.subject(full) == (
+        "[DIGEST] edge-7: 6 alerts (1 critical, 4 error, 1 warning), 2 still open, 2 jobs missed, "
+        "1 notification given up"
+    )
+    assert mail.subject(emptied(full)) == "[DIGEST] edge-7: all quiet"
+
+
+@pytest.mark.parametrize("part", ["text", "html"])
+def test_both_parts_tell_every_number(full: Digest, part: str) -> None:
+    text = " ".join(mail.text(full, STATUS).split()) if part == "text" else shown(mail.html(full, STATUS))
+
+    for wanted in (
+        "2026-11-26 07:00 UTC to 2026-11-27 07:00 UTC",
+        "1 critical, 1 error",
+        "half of them within 11m 2s, the longest after 3h (summarize_scene is stuck)",
+        "DVR front is away",
+        "since 2026-11-27 05:00 UTC",
+        "40 runs",
+        "7 failed, 1 crashed, 2 over their limit",
+        "/srv/video/input/gate-0031.mp4",
+        "no key frame in 31 s",
+        "97.9 %",
+        "down for 30m, restarted 1 time",
+        "down for 1h 1m",
+        "48.0 GB free",
+        "filled by 24.0 GB a day, full in 2d if it goes on",
+        "3 failed and were tried again",
+        "1 given up",
+    ):
+        assert wanted in text, wanted
+    assert "second line" not in text
+
+
+def test_a_quiet_day_is_short(full: Digest) -> None:
+    assert mail.text(emptied(full), STATUS).splitlines()[:5] == [
+        "edge-7: all quiet",
+        "2026-11-26 07:00 UTC to 2026-11-27 07:00 UTC",
+        "",
+        "ALERTS",
+        "  none began",
+    ]
+    assert len(mail.text(emptied(full), STATUS).splitlines()) < 12
+
+
+def test_hostile_names_are_text(full: Digest) -> None:
+    html = mail.html(renamed(full, HOSTILE), STATUS)
+    document = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+
+    assert {element.tag for element in document.iter() if isinstance(element.tag, str)} <= TAGS
+    assert {element.get("href").partition("?")[0] for element in document.iter("a")} == {
+        f"{STATUS}/",
+        f"{STATUS}/timeline",
+    }
+    assert '<script>alert("x")</script>&{{7*7}}' in shown(html)
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in html
+
+
+def test_names_are_one_line_in_the_text(full: Digest) -> None:
+    text = mail.text(renamed(full, "a\n\nALERTS\r\n\x1b[31m  none began\u2028"), STATUS)
+
+    assert text.splitlines().count("ALERTS") == 1
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028]", text) == []
+
+
+def test_very_many_and_very_long_names_are_cut(full: Digest) -> None:
+    many = msgspec.structs.replace(full, **{name: getattr(full, name) * 200 for name in ("stages", "jobs", "uptimes")})
+    html, text = mail.html(renamed(many, LONG * 10), STATUS), mail.text(renamed(many, LONG * 10), STATUS)
+
+    assert "and 980 more that were better" in text
+    assert "and 980 more that were better" in shown(html)
+    assert len(html) < 100_000
+    assert max(map(len, text.splitlines())) < 400
+
+
+def test_the_same_digest_has_the_same_id(full: Digest) -> None:
+    first, again = (mail.message(full, "vv@example.org", "ana@example.org", NOW + late, STATUS) for late in (0, 99))
+    other = mail.message(msgspec.structs.replace(full, until=NOW + 1), "vv@example.org", "a@example.org", NOW, STATUS)
+
+    assert first["Message-ID"] == again["Message-ID"] != other["Message-ID"]
+    assert first["Message-ID"].endswith("@example.org>")
+
+
+def settings(smarthost: str, **environ: str) -> Settings:
+    return load(
+        {
+            "SMTP_SMARTHOST": smarthost,
+            "SMTP_FROM": "VV <vv@example.org>",
+            "ALERT_EMAIL_TO": "ana@example.org, Rui <rui@example.org>",
+            "SMTP_REQUIRE_TLS": "false",
+            **environ,
+        }
+    )
+
+
+def made(full: Digest) -> EmailMessage:
+    return mail.message(full, "VV <vv@example.org>", "ana@example.org, Rui <rui@example.org>", NOW, STATUS)
+
+
+def test_a_real_server_takes_it_with_both_parts(full: Digest) -> None:
+    with MailServer() as server:
+        refused = smtp.send(made(full), settings(server.smarthost))
+        got = server.wait_for()
+
+    assert server.violations == []
+    assert refused == []
+    assert (got.sender, got.recipients) == ("vv@example.org", ["ana@example.org", "rui@example.org"])
+    assert got.body("plain") == mail.text(full, STATUS)
+    assert got.body("html") == mail.html(full, STATUS)
+
+
+class Strict:
+    """A mail server that wants TLS, a user and a password; `addresses` are those that it knows."""
+
+    def __init__(self, certificates: Certificates | None, addresses: str = r".*") -> None:
+        self.received: list[bytes] = []
+        self.logins: list[tuple[bytes, bytes]] = []
+        self._known = re.compile(addresses)
+        context = None
+        if certificates:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificates.certificate("server"), certificates.key("server"))
+        self._controller = Controller(
+            self,
+            hostname="127.0.0.1",
+            port=free_port(),
+            ready_timeout=30,
+            tls_context=context,
+            require_starttls=context is not None,
+            authenticator=self._authenticate if context else None,
+            auth_required=context is not None,
+        )
+        self.smarthost = f"127.0.0.1:{self._controller.port}"
+
+    def __enter__(self) -> "Strict":
+        self._controller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._controller.stop()
+
+    def _authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
+        from aiosmtpd.smtp import AuthResult
+
+        self.logins.append((data.login, data.password))
+        return AuthResult(success=data.password == b"s3cret", handled=False)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if not self._known.fullmatch(address):
+            return "550 5.1.1 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.received.append(envelope.content)
+        return "250 OK"
+
+
+TLS = {"SMTP_REQUIRE_TLS": "true", "SMTP_USERNAME": "vv", "SMTP_PASSWORD": "s3cret"}
+
+
+def test_tls_and_password(full: Digest, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    with Strict(certificates) as server:
+        smtp.send(made(full), settings(server.smarthost, **TLS))
+
+    assert server.logins == [(b"vv", b"s3cret")]
+    message = email.message_from_bytes(server.received[0], policy=email.policy.default)
+    assert message["Subject"] == mail.subject(full)
+
+
+def test_a_wrong_password_is_told_without_it(
+    full: Digest, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    with Strict(certificates) as server, pytest.raises(smtp.MailError) as caught:
+        smtp.send(made(full), settings(server.smarthost, **TLS | {"SMTP_PASSWORD": "wr0ng"}))
+
+    assert str(caught.value) == f"{server.smarthost} refused user and password (535)"
+    assert server.received == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(full: Digest, certificates: Certificates) -> None:
+    with Strict(certificates) as server, pytest.raises(smtp.MailError, match="SSLCertVerificationError"):
+        smtp.send(made(full), settings(server.smarthost, **TLS))
+
+    assert server.logins == []
+
+
+def test_without_tls_nothing_is_sent_where_it_is_required(full: Digest) -> None:
+    with MailServer() as server, pytest.raises(smtp.MailError, match="SMTPNotSupportedError"):
+        smtp.send(made(full), settings(server.smarthost, **TLS))
+
+    assert server.received == []
+
+
+def test_one_receiver_that_is_refused_does_not_keep_it_from_the_others(full: Digest) -> None:
+    with Strict(None, addresses=r"ana@.*") as server:
+        refused = smtp.send(made(full), settings(server.smarthost))
+
+    assert refused == ["rui@example.org"]
+    assert len(server.received) == 1
+
+
+def test_a_server_that_refuses_everybody_or_is_not_there_is_told(full: Digest) -> None:
+    with Strict(None, addresses="nobody") as server, pytest.raises(smtp.MailError, match=r"refused ana@example\.org"):
+        smtp.send(made(full), settings(server.smarthost))
+    with pytest.raises(smtp.MailError, match="ConnectionRefusedError"):
+        smtp.send(made(full), settings(f"127.0.0.1:{free_port()}"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_fits_any_screen(full: Digest, chromium: Browser, tmp_path: Path, width: int) -> None:
+    page_ = tmp_path / "digest.html"
+    page_.write_text(mail.html(renamed(full, LONG), STATUS))
+
+    with opened(chromium, page_.as_uri(), width=width) as page:
+        assert problems(page) == []
