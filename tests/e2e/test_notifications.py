@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.support.hostile import HOSTILE
 from tests.support.receivers import Recorder, Request, TelegramText
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
@@ -450,24 +451,6 @@ def status_of(world: World, alert: Alert) -> dict[str, Any]:
     (found,) = (item for item in world.alertmanager.alerts(alert.name) if is_alert(item, alert))
     status: dict[str, Any] = found["status"]
     return status
-
-
-HOSTILE = {
-    "template braces": '{{ .ExternalURL }} {{ template "x" }} {{ end }} {{/* {{`',
-    "Slack's pings": "<!channel> <!here> <@U012AB> @channel <https://evil.example|Runbook> &lt;!channel&gt;",
-    "HTML": '<script>alert(1)</script><a href="https://evil.example">x</a> <b>bold & &amp; &nope; &#x41;',
-    "a number in YAML": "0123",
-    "a boolean in YAML": "yes",
-    "null in YAML": "~",
-    "a map in YAML": "error at line 3:\n  more: here",
-    "a list in YAML": "- one\n- {{ two }}",
-    "a YAML anchor and tag": "&a !!python/object:os.system [*a]",
-    "YAML quotes": "\"{{ 'x' }}\"",
-    "Markdown": "*bold* _it_ ~no~ `code` ```block``` [x](https://evil.example) > quote",
-    "backslashes and dollars": r"C:\new\table $1 ${HOME} %s %d %.500s $(id) `id`",
-    "right to left": "ملف الفيديو \u202egpj.exe\u202c שלום",
-    "emoji": "📹🎥 👩‍👩‍👧‍👦 e\u0301",
-}
 
 
 @pytest.mark.parametrize("channel", TEXTS)
