@@ -9,7 +9,7 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench tools setup clean
+.PHONY: help run demo test lint dashboards bench tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+
+dashboards: setup ## Write grafana/dashboards/*.json anew
+	@PYTHONPATH=grafana $(VENV)/bin/python -m vv_dashboards
 
 bench: setup ## Measure, and print tables (ARGS= names some: ARGS="writer reader")
 	@$(VENV)/bin/python -m benchmarks $(ARGS)

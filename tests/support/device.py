@@ -122,10 +122,10 @@ class Device:
         """The address of `exporter`, `prometheus` or `alertmanager`."""
         return f"http://127.0.0.1:{self.ports[server]}"
 
-    def script(self, code: str, **environ: str) -> subprocess.Popen[str]:
+    def script(self, code: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start a pipeline script; its standard output and input are pipes."""
         return subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

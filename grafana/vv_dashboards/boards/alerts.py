@@ -1,0 +1,279 @@
+"""What is alerted, and whether people are told."""
+
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from vv_dashboards import colours
+from vv_dashboards.board import Board, Row
+from vv_dashboards.panels import Column, Query, events, lines, stat, states, table
+
+SEVERITIES = {
+    "critical": colours.BAD,
+    "error": colours.WARNING,
+    "warning": "#F0E442",
+    "info": colours.NEUTRAL,
+}
+
+
+def board() -> Board:
+    """The dashboard."""
+    return Board(
+        name="alerts",
+        title="VV · Alerts and delivery",
+        answers="What is wrong now, what has been, and does every alert reach somebody?",
+        rows=(_now(), _time(), _delivery(), _details()),
+    )
+
+
+def _now() -> Row:
+    return Row(
+        "Now",
+        (
+            *(_firing(severity, hint) for severity, hint in _HINTS.items()),
+            stat(
+                "Wait for delivery",
+                """Alerts of scripts that Alertmanager does not have yet. More than 0 for long: it cannot be reached;
+                after two minutes they go straight to the chat channels.""",
+                'max(vv_relay_queue{device="$device"})',
+                steps=colours.bad_from(1, colours.WARNING),
+                size=(4, 4),
+            ),
+            stat(
+                "Failed notifications",
+                """Within the time range, all channels together. Any: somebody was not told, or not by that channel;
+                see which one below.""",
+                'sum(increase(alertmanager_notifications_failed_total{device="$device"}[$__range]))',
+                steps=colours.bad_from(0.5),
+                size=(4, 4),
+            ),
+            table(
+                "Firing alerts",
+                """Everything that fires on this device, the newest first, silenced and inhibited ones too. A click on
+                the name opens its runbook; details and what to do are in the notification, on the status page and in
+                `vv status`.""",
+                {
+                    "alertname": "Alert",
+                    "severity": "Severity",
+                    "component": "Component",
+                    "name": "Container",
+                    "stage": "Stage",
+                    "dvr": "DVR",
+                    "job": "Job",
+                    "role": "File system",
+                },
+                Column(
+                    "For",
+                    """
+                    time() - max by (alertname, severity, component, name, stage, dvr, job, role) (
+                      ALERTS_FOR_STATE{device="$device",severity!="none"}
+                      and ignoring (alertstate) ALERTS{device="$device",alertstate="firing"}
+                    )
+                    """,
+                    unit="s",
+                    width=110,
+                ),
+                sort="For",
+                descending=False,
+                links={"Alert": ("Runbook", "${runbooks:raw}/${__value.text}.md")},
+            ),
+        ),
+    )
+
+
+_HINTS = {
+    "critical": "A main function is down, or data or security at risk. Somebody is woken: begin with the runbook.",
+    "error": "One function or item failed. For today: the runbook says what to look at, and what it costs meanwhile.",
+    "warning": "Abnormal, and may become a problem. For this week, unless there are many.",
+    "info": "Notable but normal, not notified. Nothing to do; it explains what else is seen.",
+}
+
+
+def _firing(severity: str, hint: str) -> Panel:
+    colour = colours.QUIET if severity == "info" else SEVERITIES[severity]
+    return stat(
+        f"Firing: {severity}",
+        hint,
+        f"""
+        count(ALERTS{{device="$device",alertstate="firing",severity="{severity}"}})
+        or 0 * max(up{{device="$device",job="vv-exporter"}})
+        """,
+        steps=colours.bad_from(1, colour),
+        size=(4, 4),
+    )
+
+
+def _time() -> Row:
+    return Row(
+        "Over time",
+        (
+            lines(
+                "Firing alerts by severity",
+                """How many fired at once. Many that begin together have one cause: the first of them, in `vv
+                timeline`, is usually it.""",
+                Query(
+                    'count by (severity) (ALERTS{device="$device",alertstate="firing",severity!="none"})',
+                    "{{severity}}",
+                ),
+                unit="short",
+                coloured=SEVERITIES,
+            ),
+            states(
+                "What fired when",
+                """Each alert, while it was pending or fired. One that comes and goes needs another threshold or a
+                longer time before it fires; tell whoever keeps the rules.""",
+                Query(
+                    """
+                    max by (alertname) (
+                      2 * ALERTS{device="$device",alertstate="firing",severity!="none"}
+                      or ALERTS{device="$device",alertstate="pending",severity!="none"}
+                    )
+                    """,
+                    "{{alertname}}",
+                ),
+                words={2: ("FIRING", colours.BAD), 1: ("pending", colours.WARNING)},
+            ),
+            events(
+                "Alerts raised by scripts",
+                """Calls of `send_alert` and `vv alert`, by severity. What each said is in `vv timeline`; the runbook
+                tells how to go from one to its script.""",
+                Query(
+                    'sum by (severity) (increase(vv_alert_events_total{device="$device"}[$__rate_interval]))',
+                    "{{severity}}",
+                ),
+                coloured=SEVERITIES,
+                alerts=("VVEvent",),
+            ),
+            events(
+                "Raised again while open",
+                """Calls that repeated an alert which was still open: counted, told with it, and not notified again.
+                Very many from one script: it should wait before it tries again.""",
+                Query(
+                    """
+                    sum by (component) (increase(vv_alert_events_suppressed_total{device="$device"}[$__rate_interval]))
+                    """,
+                    "{{component}}",
+                ),
+            ),
+        ),
+    )
+
+
+def _delivery() -> Row:
+    return Row(
+        "Delivery",
+        (
+            events(
+                "Notifications by channel",
+                """What Alertmanager sent, by integration. The Watchdog alone makes one a minute where a dead man's
+                switch is configured. None while alerts fire: see the failures beside, silences and inhibitions.""",
+                Query(
+                    """
+                    sum by (integration) (
+                      increase(alertmanager_notifications_total{device="$device"}[$__rate_interval])
+                    ) > 0
+                    """,
+                    "{{integration}}",
+                ),
+            ),
+            events(
+                "Failed notifications by channel",
+                """What a channel refused or did not take, by reason. *clientError*: token, address or message are
+                wrong, and it will not heal; others: the network or the provider. Test with `vv notify test`.""",
+                Query(
+                    """
+                    sum by (integration, reason) (
+                      increase(alertmanager_notifications_failed_total{device="$device"}[$__rate_interval])
+                    ) > 0
+                    """,
+                    "{{integration}} {{reason}}",
+                ),
+            ),
+            lines(
+                "Alerts that wait for delivery",
+                """Alerts of scripts that nobody has yet. They are kept on disk, and delivered when Alertmanager is
+                back; age beside.""",
+                Query('max(vv_relay_queue{device="$device"})', "waiting"),
+                unit="short",
+                size=(8, 8),
+            ),
+            lines(
+                "Age of the oldest alert that waits",
+                """0 when none waits. More than two minutes means that Alertmanager cannot be reached, and that the
+                chat channels are told directly, where there are any.""",
+                Query(
+                    """
+                    (time() - (max(vv_relay_oldest_timestamp_seconds{device="$device"}) > 0))
+                    or 0 * max(vv_relay_oldest_timestamp_seconds{device="$device"})
+                    """,
+                    "age",
+                ),
+                unit="s",
+                alerts=("RelayFailing",),
+                size=(8, 8),
+            ),
+            events(
+                "Deliveries of the relay",
+                """Requests that carried alerts of scripts to Alertmanager, or to a chat channel while that was out of
+                reach. *failed* for minutes: Alertmanager is down, see the dashboard of monitoring itself.""",
+                Query(
+                    """
+                    sum by (destination, result) (
+                      increase(vv_relay_deliveries_total{device="$device"}[$__rate_interval])
+                    )
+                    """,
+                    "{{destination}} {{result}}",
+                ),
+                coloured={"failed": colours.BAD},
+                size=(8, 8),
+            ),
+        ),
+    )
+
+
+def _details() -> Row:
+    return Row(
+        "In detail",
+        (
+            lines(
+                "Events that wait for a receiver",
+                """What the exporter delivers itself, to the generic webhook for one, and has not been taken yet. A
+                line that does not fall: the receiver is down, or refuses; `app.log` has its answer.""",
+                Query('sum by (destination) (vv_outbox_queue{device="$device"})', "{{destination}}"),
+                unit="short",
+            ),
+            events(
+                "Alerts notified",
+                """What Alertmanager reported to the exporter, and what stands in `app.log` and the timeline, by status
+                and severity.""",
+                Query(
+                    """
+                    sum by (status, severity) (
+                      increase(vv_notifications_logged_total{device="$device"}[$__rate_interval])
+                    )
+                    """,
+                    "{{status}} {{severity}}",
+                ),
+                coloured={f"firing {severity}": colour for severity, colour in SEVERITIES.items()},
+            ),
+            lines(
+                "Alerts that Alertmanager holds",
+                """*suppressed*: silenced, or inhibited by an alert that says more. A silence that was forgotten shows
+                as a line that never falls; see `amtool silence`.""",
+                Query('sum by (state) (alertmanager_alerts{device="$device"})', "{{state}}"),
+                unit="short",
+            ),
+            events(
+                "Failed attempts by channel",
+                """Requests that a channel did not take at once, and that are tried again. Some: the provider has a bad hour.
+                All: look at the failed notifications above.""",
+                Query(
+                    """
+                    sum by (integration) (
+                      increase(alertmanager_notification_requests_failed_total{device="$device"}[$__rate_interval])
+                    ) > 0
+                    """,
+                    "{{integration}}",
+                ),
+            ),
+        ),
+        collapsed=True,
+    )
