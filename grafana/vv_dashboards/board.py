@@ -70,6 +70,8 @@ class Board:
             .links([_others(), _status_page()])
         )
         dashboard = builder.build()
+        for variable in dashboard.templating.list_val or ():
+            variable.auto = variable.auto_min = variable.auto_count = None  # those of intervals
         dashboard.panels = list(_placed(self.rows))
         dashboard.annotations.list_val = [_FiringAlerts()]
         return dashboard
@@ -93,7 +95,7 @@ def _status_page() -> DashboardLink:
 
 
 class _FiringAlerts(AnnotationQuery):
-    """Regions in which alerts fired. Titles and tags are no part of Grafana's schema, but of its Prometheus plugin."""
+    """Regions in which alerts fired. What its Prometheus plugin reads of it is no part of Grafana's schema."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -104,8 +106,9 @@ class _FiringAlerts(AnnotationQuery):
         )
 
     def to_json(self) -> dict[str, object]:
+        target = {"refId": "Anno", "expr": self.expr, "interval": "30s"}
         formats = {"titleFormat": "{{alertname}}", "textFormat": "{{severity}} · {{component}}"}
-        return {**super().to_json(), **formats, "tagKeys": "severity,component", "step": "30s"}
+        return {**super().to_json(), "target": target, **formats, "tagKeys": "severity,component"}
 
 
 def _placed(rows: tuple[Row, ...]) -> Iterator[Panel | RowPanel]:

@@ -91,6 +91,7 @@ class Site:
         taken = ("VIDEO_STORAGE_ROOT", "VV_HMAC_KEY_FILE", "MAX_PROCESSING_TIME_SCAN_VIDEO")
         environ = {name: own[name] for name in taken}
         environ |= {"DOCKER_HOST": engine.host, "SELF_MONITOR_BACKOFF": "300ms", "SELF_MONITOR_BACKOFF_MAX": "500ms"}
+        environ |= {"SLACK_WEBHOOK_URL": nobody("slack"), "WEBHOOK_URL": nobody("webhook")}
         environ |= {
             "VV_LOG_DIR": str(folder / "state" / "logs"),
             "VV_SCRAPE_INTERVAL": "2s",

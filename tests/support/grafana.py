@@ -22,7 +22,7 @@ FILES = sorted((ROOT / "dashboards").glob("*.json"))
 
 Json = dict[str, Any]
 
-OF_THE_PLUGIN = {"titleFormat", "textFormat", "tagKeys", "step"}
+OF_THE_PLUGIN = {"target", "titleFormat", "textFormat", "tagKeys"}
 """Keys of an annotation that Grafana's Prometheus plugin reads (`annotations.ts`), and that the schema leaves out."""
 
 

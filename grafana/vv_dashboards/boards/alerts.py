@@ -263,8 +263,8 @@ def _details() -> Row:
             ),
             events(
                 "Failed attempts by channel",
-                """Requests that a channel did not take at once, and that are tried again. Some: the provider has a bad hour.
-                All: look at the failed notifications above.""",
+                """Requests that a channel did not take at once, and that are tried again. Some: the provider has a bad
+                hour. All: look at the failed notifications above.""",
                 Query(
                     """
                     sum by (integration) (
