@@ -174,13 +174,15 @@ def stat(
     )
     if words:
         panel = panel.mappings(_mappings(words))
+    if unit == "short":
+        panel = panel.decimals(0)  # `increase` extrapolates
     targets: list[Builder[AnyQuery]] = [_query("A", expr).instant()]
     return _finish(panel, title, meaning, targets, unit, alerts, size)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: one value for each row's labels."""
+    """A column of a table: one value for each row's labels. `first`: stands before these."""
 
     title: str
     expr: str
@@ -189,6 +191,7 @@ class Column:
     words: Words | None = None
     decimals: int | None = None
     width: int | None = None
+    first: bool = False
 
 
 def table(
@@ -290,9 +293,11 @@ def _mappings(words: Words) -> list[ValueMapping]:
 
 def _organize(labels: Mapping[str, str], refs: Mapping[str, Column]) -> DataTransformerConfig:
     """Headings and the order of columns; a lone query's value has no letter in its name."""
-    names = {**labels, **{f"Value #{ref}": column.title for ref, column in refs.items()}}
+    values = {f"Value #{ref}": column for ref, column in refs.items()}
     if len(refs) == 1:
-        names["Value"] = refs["A"].title
+        values["Value"] = refs["A"]
+    first = {name: column.title for name, column in values.items() if column.first}
+    names = {**first, **labels, **{name: column.title for name, column in values.items()}}
     order = {name: index for index, name in enumerate(names)}
     hidden = {"Time": True}
     return DataTransformerConfig(

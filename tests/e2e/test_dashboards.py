@@ -49,7 +49,7 @@ import contextlib, sys
 from vv_core.alerter import send_alert
 from vv_core.attempts import Attempts
 from vv_core.guard import guard
-from vv_core.jobs import skipped
+from vv_core.jobs import job, skipped
 from vv_core.stages import stage
 for _ in range(2):
     send_alert("WARNING", "Lens is dirty", "It looks like fog", "agent_dvr.py")
@@ -61,11 +61,11 @@ for _ in range(3):
 assert attempts.exhausted("scan_video")
 with contextlib.suppress(KeyError), guard("orchestrator.py"):
     {}["front"]
-with stage("summarize_scene", component="summarize_scene.py"):
+with job("restore"), stage("summarize_scene", component="summarize_scene.py"):
     print("all has happened", flush=True)
     sys.stdin.read()
 """
-"""What the demo does not show: a repeated alert, a skipped job, a hopeless video, a surprise, a stage that goes on."""
+"""What the demo does not show: a repeated alert, a skipped job, a hopeless video, a surprise, runs that go on."""
 
 TARGET_LABELS = {"device", "instance", "job"}
 OF_ALERTS = {"alertname", "alertstate", "severity", "component", "name", "stage", "dvr", "role"}

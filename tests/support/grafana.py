@@ -115,7 +115,7 @@ def fill_in(query: Query, values: Mapping[str, str], span: float) -> tuple[str, 
         "__range": f"{span:.0f}s",
     }
     known = {**values, **built_in}
-    return re.sub(r"\$(\w+)", lambda match: known[match[1]], query.expr), step
+    return re.sub(r"\$([a-z_]\w*)", lambda match: known[match[1]], query.expr), step
 
 
 def misfits(dashboard: Json) -> list[str]:

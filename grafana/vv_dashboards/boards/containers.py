@@ -74,7 +74,7 @@ def _now() -> Row:
                 words=UP_DOWN,
             ),
             stat(
-                "Since the self-monitor's last look",
+                "Self-monitor's last look",
                 """It looks every few seconds. Minutes: it hangs or does not run, and what fails now stays down; `vv
                 containers list`.""",
                 'time() - max(vv_self_monitor_last_check_timestamp_seconds{device="$device"})',

@@ -180,9 +180,10 @@ def _details() -> Row:
                 "Rules that Prometheus could not compute. After an update: a rule and a metric do not fit together.",
                 Query(
                     """
-                    sum by (rule_group) (
-                      increase(prometheus_rule_evaluation_failures_total{device="$device"}[$__rate_interval])
-                    )
+                    sum by (rule_group) (label_replace(
+                      increase(prometheus_rule_evaluation_failures_total{device="$device"}[$__rate_interval]),
+                      "rule_group", "$1", "rule_group", ".*;(.+)"
+                    ))
                     """,
                     "{{rule_group}}",
                 ),

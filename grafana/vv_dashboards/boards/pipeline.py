@@ -305,7 +305,8 @@ def _checks() -> Row:
                     )
                     """,
                     unit="s",
-                    width=120,
+                    width=110,
+                    first=True,
                 ),
                 sort="Ago",
                 descending=False,

@@ -149,7 +149,7 @@ def test_it_is_legible_on_a_small_screen(board: Json) -> None:
 @every_board
 def test_it_asks_the_chosen_data_source_for_the_chosen_things(board: Json) -> None:
     known = set(grafana.variables(board))
-    used = {name for query in grafana.queries(board) for name in re.findall(r"\$(\w+)", query.expr)}
+    used = {name for query in grafana.queries(board) for name in re.findall(r"\$([a-z_]\w*)", query.expr)}
     used = {name for name in used if not name.startswith("__")}
     sources = [target["datasource"] for panel in grafana.panels(board) for target in panel["targets"]]
 
@@ -216,7 +216,7 @@ def test_provisioning_names_files_and_data_sources_as_the_dashboards_do() -> Non
     providers = yaml.safe_load((grafana.ROOT / "provisioning/dashboards/vv.yml").read_text())["providers"]
     sources = yaml.safe_load((grafana.ROOT / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
 
-    assert [provider["options"]["path"] for provider in providers] == ["/var/lib/grafana/dashboards"]
+    assert [provider["options"]["path"] for provider in providers] == ["/etc/grafana/dashboards"]
     assert [provider["allowUiUpdates"] for provider in providers] == [False]
     assert [(source["type"], source.get("isDefault", False)) for source in sources] == [
         ("prometheus", True),
