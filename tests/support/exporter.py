@@ -64,7 +64,7 @@ class Exporter:
     def start(self) -> None:
         """Start the process and wait until it is ready."""
         self.begin()
-        wait_until(self.ready, 20, what="the exporter")
+        wait_until(self.ready, 60, what="the exporter")
 
     def stop(self) -> None:
         """End it as an operator would."""

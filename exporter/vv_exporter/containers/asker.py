@@ -6,6 +6,7 @@ each container at most every `INTERVAL` seconds, and for none as long as nobody 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,8 @@ from typing import Protocol
 
 from vv_exporter.containers.engine import EngineError
 from vv_exporter.containers.resources import Running, Usage
+
+log = logging.getLogger(__name__)
 
 ASKERS = 4
 INTERVAL = 15.0
@@ -37,6 +40,7 @@ class Asker:
         self._wanted: dict[str, Running] = {}
         self._asked: dict[str, float] = {}
         self._answers: dict[str, tuple[Usage, float]] = {}
+        self._failing = False
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -69,17 +73,26 @@ class Asker:
             try:
                 engine = engine or self._connect()
                 usage = engine.usage(container)
-            except EngineError:  # the watch tells of it
+            except EngineError as error:
+                self._complain(str(error))
                 if engine is not None:
                     engine.close()
                 engine = None
                 self._stopping.wait(_REST)
                 continue
+            self._complain("")
             if usage is not None:
                 with self._lock:
                     self._answers[container.id] = usage, self._monotonic() + FRESH
         if engine is not None:
             engine.close()
+
+    def _complain(self, problem: str) -> None:
+        """Say when it begins to fail, not each time."""
+        with self._lock:
+            before, self._failing = self._failing, bool(problem)
+        if problem and not before:
+            log.warning("the Docker Engine does not tell what containers use, asking again and again: %s", problem)
 
     def _next(self) -> Running | None:
         """Whose turn it is: who was asked for longest ago, if that is long enough."""

@@ -12,11 +12,15 @@ from vv_exporter.settings import Settings
 MONITORING = frozenset(
     {
         "alertmanager",
+        "blackbox-exporter",
         "docker-socket-proxy",
         "grafana",
         "grafana-enterprise",
         "grafana-oss",
+        "node-exporter",
         "prometheus",
+        "victoria-metrics",
+        "vmagent",
         "vv-exporter",
         "vv-self-monitor",
     }

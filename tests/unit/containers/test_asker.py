@@ -120,12 +120,15 @@ def test_one_that_has_ended_has_no_answer(engine: Engine, asker: Asker) -> None:
     assert set(asker.sample(running("ended", "a"))) == {"a"}
 
 
-def test_an_engine_that_comes_back_is_asked_again(engine: Engine, asker: Asker, clock: Clock) -> None:
+def test_an_engine_that_comes_back_is_asked_again(
+    engine: Engine, asker: Asker, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     engine.open.set()
     engine.refuses = True
-    assert asker.sample(running("a")) == {}
-    wait_until(lambda: engine.connections == 1, what="a try")
+    assert asker.sample(running("a", "b")) == {}
+    wait_until(lambda: engine.connections == 2, what="two tries")
     engine.refuses = False
     clock.advance(INTERVAL)
 
     wait_until(lambda: asker.sample(running("a")), what="an answer")
+    assert caplog.text.count("does not tell what containers use, asking again and again: refused") == 1

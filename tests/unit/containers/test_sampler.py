@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,17 +23,17 @@ class Files:
         self.reads: list[str] = []
 
     def locate(self, container: Running) -> Place | None:
-        return None if container.id in self.elsewhere else Place({"": Path(container.id)}, None)
+        return None if container.id in self.elsewhere else Place({"": container.id}, None)
 
     def search(self) -> dict[str, str]:
         self.searches += 1
         return {one: one for one in self.elsewhere & self.used.keys()}
 
     def place(self, container: Running, path: str) -> Place | None:
-        return Place({"": Path(path)}, None)
+        return Place({"": path}, None)
 
     def read(self, place: Place) -> Usage | None:
-        one = str(place.groups[""])
+        one = place.groups[""]
         self.reads.append(one)
         if one in self.gates:
             self.gates[one].wait(30)
