@@ -22,7 +22,14 @@ from vv_exporter.timeline import Entry, tell
 from vv_exporter.web import Server, create_app
 
 TIMES = 30
-PATHS = ("/", "/timeline", "/timeline?component=rare&since=", "/timeline?around=12h", "/api/v1/status")
+PATHS = (
+    "/",
+    "/timeline",
+    "/timeline?component=rare&since=",
+    "/timeline?around=12h",
+    "/timeline?at=12h&component=rare",
+    "/api/v1/status",
+)
 
 
 def main() -> None:

@@ -1,80 +1,21 @@
 """`vv up --demo` as a newcomer sees it: every fault that it announces is told, naming what it is about, and nothing
 else is; the same pipeline without faults is silent. Both run side by side, and as long."""
 
-import contextlib
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.ports import free_port
+from tests.support.demo import TOUR, Demo
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.prometheus
 
-TOUR = 150  # seconds, the start of the stack included
 FIRING = re.compile(r"ALERT FIRING (\w+) (\w+): (.*)")
 ROW = re.compile(r"^    (.+?)  +(\w+)  +([\d.-]+)$", re.MULTILINE)
-
-
-class Demo:
-    """A running `vv up --demo` in a terminal session of its own."""
-
-    def __init__(self, folder: Path, option: str) -> None:
-        self.state = folder / "state"
-        self._output = folder / "output"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("VV_", "DOCKER_", "DISK_"))}
-        self.ports = [free_port() for _ in range(3)]
-        names = ("VV_EXPORTER_PORT", "VV_PROMETHEUS_PORT", "VV_ALERTMANAGER_PORT")
-        folder.mkdir()
-        with self._output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "vv_exporter", "up", option, "--state-dir", str(self.state)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=kept | {name: str(port) for name, port in zip(names, self.ports, strict=True)},
-            )
-
-    def says(self, text: str) -> bool:
-        """Whether it printed this; it must still run."""
-        assert self.process.poll() is None, self.output()
-        return text in self.output()
-
-    def output(self) -> str:
-        """What it printed."""
-        return self._output.read_text()
-
-    def log(self) -> str:
-        """What stands in app.log."""
-        return (self.state / "demo" / "logs" / "app.log").read_text()
-
-    def end(self) -> list[psutil.Process]:
-        """Press Ctrl-C; returns the processes that are left."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        os.killpg(self.process.pid, signal.SIGINT)
-        assert self.process.wait(60) == 0, self.output()
-        return [child for child in children if _lives(child)]
-
-    def kill(self) -> None:
-        """Leave nothing running after a test that failed."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for process in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
-                process.kill()
-
-
-def _lives(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 @dataclass

@@ -21,6 +21,7 @@ from tests.support.device import Device
 from tests.support.exporter import QUIET, Exporter
 from tests.support.servers import Alertmanager, Programs
 from tests.support.states import HOSTILE, LONG, device, empty
+from tests.support.terminal import on_terminal
 from tests.support.waiting import wait_until
 from vv_exporter.collectors import Context
 from vv_exporter.guard import Guarded
@@ -304,11 +305,23 @@ def test_the_way_of_a_fault_can_be_followed(real: Device, chromium: Browser) -> 
     printed = vv(real, "timeline").stdout
     assert "Stage scan_video crashed" in printed
     assert "Alert: Key <b>gone</b>" in printed
+    assert "Stage scan_video crashed" in vv(real, "timeline", "--around", str(crash["time"])).stdout
+    assert vv(real, "timeline", "--around", str(crash["time"] - 7200)).stdout == "nothing to tell\n"
     with opened(chromium, real.url("exporter"), width=360) as page:
         page.get_by_role("link", name="What happened then").first.click()
         assert page.get_by_text("Key <b>gone</b>").count() >= 1
         assert page.locator(".marked").count() == 1
         assert problems(page) == []
+
+
+def test_on_a_terminal_it_has_colours_and_the_verdict_at_the_end(real: Device) -> None:
+    printed = on_terminal([sys.executable, "-m", "vv_exporter", "status"], real.env, columns=100, lines=20)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
+
+    assert "\x1b[31mneeds attention\x1b[0m" in printed
+    assert "\x1b" not in vv(real, "status").stdout
+    assert shown[0] == "edge-7: needs attention"
+    assert shown[-1].startswith("edge-7: needs attention; first: critical: ")
 
 
 def test_status_is_watched_until_it_is_interrupted(real: Device) -> None:

@@ -24,6 +24,7 @@ class Document(msgspec.Struct, frozen=True):
 @click.command("timeline")
 @click.option("--since", default="1h", show_default=True, help="How far back: 30m, 12h, 7d, or a time (RFC 3339).")
 @click.option("--until", default="", help="Up to when, in the same forms.")
+@click.option("--around", default="", help="Instead: a quarter of an hour before and after a time, in the same forms.")
 @click.option("--severity", type=click.Choice(SEVERITIES), help="The least severity.")
 @click.option("--component", default="", help="Part of a component's name.")
 @click.option("--video", default="", help="Part of a video's name, or the beginning of its hash.")
@@ -35,6 +36,7 @@ class Document(msgspec.Struct, frozen=True):
 def command(
     since: str,
     until: str,
+    around: str,
     severity: str | None,
     component: str,
     video: str,
@@ -46,7 +48,8 @@ def command(
 
     The exit code is 1 when the exporter does not answer, 2 when it does not understand what is asked for.
     """
-    asked = {"since": since, "until": until, "severity": severity or "", "component": component, "video": video}
+    asked = {"since": since, "until": until, "around": around, "component": component, "video": video}
+    asked["severity"] = severity or ""
     try:
         document, text = ask(url, "/api/v1/timeline", {**asked, "limit": str(limit)}, Document)
     except AskError as error:
