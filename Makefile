@@ -9,7 +9,7 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint dashboards bench tools setup clean
+.PHONY: help run demo test lint dashboards bench screenshots tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ dashboards: setup ## Write grafana/dashboards/*.json anew
 
 bench: setup ## Measure, and print tables (ARGS= names some: ARGS="writer reader")
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+screenshots: ## Take the pictures of docs/images anew, from a demo that runs
+	@$(SETUP) --tools --browser
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[exporter,demo,dev,pictures]'
+	@$(VENV)/bin/python docs/screenshots.py
 
 tools: ## Fetch Prometheus, Alertmanager, an RTSP server, a browser and, as root, a Docker Engine into .vv
 	@$(SETUP) --tools --engine --rtsp --browser
