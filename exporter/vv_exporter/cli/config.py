@@ -72,5 +72,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
             yield f"{name}: others can read {path}; chmod 600 {path}"
     if not any(channel.configured(settings) for channel in all_channels() if channel.urgent):
         yield "SLACK_WEBHOOK_URL: neither chat nor pager is configured; errors and critical alerts are in app.log only"
+    if settings.quiet_hours and not settings.smtp_smarthost:
+        yield "VV_QUIET_HOURS: no e-mail is configured; a warning that ends within them is told in app.log only"
     if not settings.deadman_url:
         yield "DEADMAN_URL: is not set; nobody notices when this device falls silent"

@@ -10,6 +10,7 @@ from vv_exporter.render import base, channels
 from vv_exporter.settings import Settings
 
 LINKS = "links.tmpl"
+QUIET_HOURS = "quiet-hours"
 
 
 def config(source: Path, settings: Settings, out: Path) -> str:
@@ -31,8 +32,19 @@ def document(committed: dict[str, Any], settings: Settings, out: Path) -> dict[s
     return committed | {
         "templates": [str(out / pattern) for pattern in committed["templates"]],
         "route": _without(committed["route"], emptied),
+        "time_intervals": [_times(interval, settings) for interval in committed["time_intervals"]],
         "receivers": [receiver for receiver in receivers if receiver["name"] not in emptied],
     }
+
+
+def _times(interval: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """An interval as it runs. Alertmanager's times do not go past midnight."""
+    quiet = settings.quiet_hours
+    if interval["name"] != QUIET_HOURS or quiet is None:
+        return interval
+    times = [(quiet.start, quiet.end)] if quiet.start < quiet.end else [(quiet.start, "24:00"), ("00:00", quiet.end)]
+    spans = [{"start_time": start, "end_time": end} for start, end in times if start != end]
+    return interval | {"time_intervals": [{"times": spans, "location": settings.quiet_hours_timezone}]}
 
 
 def templates(source: Path, settings: Settings) -> dict[str, str]:

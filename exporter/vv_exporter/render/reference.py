@@ -75,6 +75,9 @@ A channel without its variables is absent. With none of them alerts are in `app.
 | warning | Slack and Telegram, e-mail; collected for 30 seconds first | every 12 hours |
 | info | `app.log` | |
 
+With `VV_QUIET_HOURS` warnings are not sent to chat at these times: those that still fire afterwards are sent then, and
+e-mail gets all of them. Nobody is told in chat of the end of one that ends meanwhile.
+
 Everything also goes to `app.log` and the generic webhook, DVR alerts are repeated every 30 minutes, and the Watchdog
 goes to `DEADMAN_URL` alone, each minute. `alertmanager/alertmanager.yml` is the routing itself, made to be read.
 

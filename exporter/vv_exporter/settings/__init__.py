@@ -17,7 +17,7 @@ from vv_exporter.settings.sections import (
     SelfMonitorSettings,
     StageSettings,
 )
-from vv_exporter.settings.values import Duration, Dvr, FreeSpace, Secret
+from vv_exporter.settings.values import Duration, Dvr, FreeSpace, QuietHours, Secret
 
 __all__ = [
     "RUNBOOK_BASE_URL",
@@ -27,6 +27,7 @@ __all__ = [
     "DvrSettings",
     "FreeSpace",
     "JobSettings",
+    "QuietHours",
     "Secret",
     "SelfMonitorSettings",
     "Settings",

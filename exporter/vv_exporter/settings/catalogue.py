@@ -12,7 +12,7 @@ from vv_core._environment import state_dir as default_state_dir
 from vv_core._units import parse_size
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.sections import ContainersSettings, JobSettings, SelfMonitorSettings, StageSettings
-from vv_exporter.settings.values import Dvr, FreeSpace, Secret
+from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 
 RUNBOOK_BASE_URL = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main/docs/runbooks"
 
@@ -208,6 +208,12 @@ class Settings:
     dvr_frozen: float = _variable(
         "DVR_FROZEN", "DvrStreamFrozen when a connected agent gets no frame for this long.", parse.duration, "30s"
     )
+    quiet_hours: QuietHours | None = _variable(
+        "VV_QUIET_HOURS",
+        "Times of the day at which warnings are not sent to chat, e.g. 22:00-06:00; e-mail collects them.",
+        parse.quiet_hours,
+    )
+    quiet_hours_timezone: str = _variable("VV_QUIET_HOURS_TIMEZONE", "Their time zone.", parse.timezone, "UTC")
     slack_webhook_url: Secret = _secret("SLACK_WEBHOOK_URL", "Slack incoming webhook.", parse.secret_url)
     telegram_bot_token: Secret = _secret("TELEGRAM_BOT_TOKEN", "Telegram bot's token.")
     telegram_chat_id: Secret = _secret("TELEGRAM_CHAT_ID", "Telegram chat that the bot writes to.")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from vv_core._environment import LEAST_LOG
 from vv_core._units import parse_duration, parse_size
-from vv_exporter.settings.values import Dvr, FreeSpace, Secret
+from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 
 
 def text(value: str) -> str:
@@ -154,6 +154,16 @@ def share(value: str) -> float:
     if not value.endswith("%") or not re.fullmatch(r"\d{1,3}(\.\d+)?", number) or not 0 < float(number) <= 100:
         raise ValueError(f"{value!r} is not a percentage above 0% and up to 100%; write e.g. 90%")
     return float(number) / 100
+
+
+def quiet_hours(value: str) -> QuietHours | None:
+    if not value:
+        return None
+    time = r"((?:[01]\d|2[0-3]):[0-5]\d|24:00)"
+    found = re.fullmatch(rf"{time}-{time}", value)
+    if not found or found[1] in (found[2], "24:00"):
+        raise ValueError(f"{value!r} is not two times of the day; write e.g. 22:00-06:00")
+    return QuietHours(found[1], found[2])
 
 
 def celsius(value: str) -> float:

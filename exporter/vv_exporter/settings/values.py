@@ -26,6 +26,14 @@ class FreeSpace:
     bytes: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Times of the day (`HH:MM`) from `start` until `end`; it goes on past midnight where `end` is not later."""
+
+    start: str
+    end: str
+
+
 class Duration(float):
     """Seconds, written `90`, `90s`, `15m`, `2h` or `1d`."""
 

@@ -218,3 +218,51 @@ def test_without_channels_everything_is_recorded(settings_of: Load, tmp_path: Pa
 
     check(*command, "--verify.receivers=log", "alertname=ContainerDown", "severity=critical")
     check(*command, "--verify.receivers=nobody", "alertname=Watchdog", "severity=none")
+
+
+@pytest.mark.parametrize(
+    ("hours", "times"),
+    [
+        ("22:00-06:00", [("22:00", "24:00"), ("00:00", "06:00")]),
+        ("22:00-00:00", [("22:00", "24:00")]),
+        ("22:00-24:00", [("22:00", "24:00")]),
+        ("00:00-06:30", [("00:00", "06:30")]),
+        ("13:00-14:00", [("13:00", "14:00")]),
+    ],
+)
+def test_quiet_hours_become_times_of_alertmanager(settings_of: Load, hours: str, times: list[tuple[str, str]]) -> None:
+    settings = settings_of(VV_QUIET_HOURS=hours, VV_QUIET_HOURS_TIMEZONE="Europe/Lisbon")
+
+    (interval,) = alertmanager.document(COMMITTED, settings, Path("/o"))["time_intervals"]
+
+    spans = [{"start_time": start, "end_time": end} for start, end in times]
+    assert interval == {
+        "name": "quiet-hours",
+        "time_intervals": [{"times": spans, "location": "Europe/Lisbon"}],
+    }
+
+
+def test_without_quiet_hours_nothing_is_ever_muted(settings_of: Load) -> None:
+    document = alertmanager.document(COMMITTED, settings_of(), Path("/o"))
+
+    assert document["time_intervals"] == [{"name": "quiet-hours", "time_intervals": []}]
+
+
+def test_quiet_hours_mute_warnings_in_chat_alone() -> None:
+    muted = [route for route in routes(COMMITTED["route"]) if "mute_time_intervals" in route]
+    warnings = [route for route in COMMITTED["route"]["routes"] if route.get("matchers") == ['severity="warning"']]
+    chat = [route for route in warnings if route["receiver"] == "chat"]
+
+    assert all(route in muted for one in chat for route in routes(one))
+    assert [route["matchers"] for route in muted if route not in [each for one in chat for each in routes(one)]] == [
+        ['severity="warning"']
+    ]
+
+
+@pytest.mark.prometheus
+def test_alertmanager_takes_the_quiet_hours(settings_of: Load, tmp_path: Path, programs: Programs) -> None:
+    render(
+        settings_of(**EVERY_CHANNEL, VV_QUIET_HOURS="22:00-06:00", VV_QUIET_HOURS_TIMEZONE="Europe/Lisbon"), tmp_path
+    )
+
+    check(programs.amtool, "check-config", tmp_path / "alertmanager.yml")
