@@ -226,11 +226,11 @@ def test_who_needs_no_secrets_does_not_touch_their_files(tmp_path: Path) -> None
     "value", ["22:00", "22-06", "22:00-22:00", "24:00-06:00", "25:00-06:00", "22:60-06:00", "always"]
 )
 def test_quiet_hours_that_are_none_are_refused(value: str) -> None:
-    with pytest.raises(SettingsError, match="VV_QUIET_HOURS: .* write e.g. 22:00-06:00"):
+    with pytest.raises(SettingsError, match=r"VV_QUIET_HOURS: .* write e.g. 22:00-06:00"):
         load({"VV_QUIET_HOURS": value})
 
 
 @pytest.mark.parametrize("value", ["hot", "-5", "0", "1000", "85C", "nan"])
 def test_temperatures_that_are_none_are_refused(value: str) -> None:
-    with pytest.raises(SettingsError, match="HOST_TEMPERATURE_HIGH: .* e.g. 85"):
+    with pytest.raises(SettingsError, match=r"HOST_TEMPERATURE_HIGH: .* e.g. 85"):
         load({"HOST_TEMPERATURE_HIGH": value})
