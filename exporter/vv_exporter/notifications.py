@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from vv_exporter import accounts
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.status.table import span
@@ -114,6 +115,7 @@ def record(tx: Transaction, notification: Notification) -> None:
         status = alert.status if alert.status in STATUSES else "firing"
         tx.inc(NOTIFICATIONS_LOGGED, (status, alert.severity))
         _tell(tx, status, alert)
+        _account(tx, status, alert)
         tx.append(
             HISTORY,
             tx.now,
@@ -126,6 +128,15 @@ def record(tx: Transaction, notification: Notification) -> None:
                 "fingerprint": alert.fingerprint,
             },
         )
+
+
+def _account(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
+    started = accounts.moment(alert.starts_at)
+    shown = accounts.Alert(alert.fingerprint, alert.labels, alert.annotations, started)
+    if status == "firing":
+        accounts.fired(tx, shown)
+    else:
+        accounts.ended(tx, shown, accounts.moment(alert.ends_at))
 
 
 def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:

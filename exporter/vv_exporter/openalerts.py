@@ -14,7 +14,8 @@ SEVERITIES = ("info", "warning", "error", "critical")
 class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     """One alert, with all its repeats, until `ends`.
 
-    `delivered` is when Alertmanager first took it, 0 before: an alert does not end before it is delivered.
+    `delivered` is when Alertmanager first took it, 0 before: an alert does not end before it is delivered. `notified`
+    is when a channel first took it from there, `direct` when it was handed to the direct way instead.
     """
 
     id: str
@@ -30,6 +31,8 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     suggested_actions: str = ""
     count: int = 1
     delivered: float = 0.0
+    notified: float = 0.0
+    direct: float = 0.0
 
 
 ALERTS: Kind[OpenAlert] = Kind("alert", OpenAlert)

@@ -116,6 +116,8 @@ class HttpReceiver(Recorder[Request]):
         super().__init__()
         self.outage: int | None = None
         """While set, every request is recorded nowhere and answered with this status."""
+        self.refused_in_outage = 0
+        """How many requests came during outages."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._scheme = "https" if certificates else "http"
         if certificates:
@@ -163,6 +165,7 @@ class HttpReceiver(Recorder[Request]):
     def handle(self, request: Request) -> Answer:
         """Check, record, answer."""
         if self.outage is not None:
+            self.refused_in_outage += 1
             return Answer(self.outage, "{}")
         try:
             found = list(self.problems(request))

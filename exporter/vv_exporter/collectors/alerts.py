@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from prometheus_client.core import Metric as Family
 
@@ -24,40 +23,18 @@ from vv_exporter.metrics.alerts import (
     RELAY_OLDEST,
     RELAY_QUEUE,
 )
-from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.relay.alertmanager import Alertmanager
-from vv_exporter.relay.payload import payload
-from vv_exporter.relay.worker import Relay, waiting
+from vv_exporter.openalerts import ALERTS
+from vv_exporter.relay.worker import waiting
+from vv_exporter.store import Store
 
 
 class AlertsCollector:
-    """Runs the relay and shows what became of alerts."""
+    """Shows what became of alerts; `delivery` runs what brings them to people."""
 
     name = "alerts"
 
-    def __init__(self, context: Context) -> None:
-        settings = context.settings
-        self._store = context.store
-
-        def present(alert: OpenAlert) -> dict[str, Any]:
-            return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
-
-        self._relay = Relay(
-            context.store,
-            Alertmanager(settings.alertmanager),
-            present,
-            settings.alert_window,
-            context.clock,
-            context.monotonic,
-        )
-
-    def start(self) -> None:
-        """Begin to relay."""
-        self._relay.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._relay.stop()
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def collect(self) -> Iterable[Family]:
         """All families of alerts."""
@@ -70,4 +47,4 @@ class AlertsCollector:
 
 def build(context: Context) -> AlertsCollector:
     """Make the collector."""
-    return AlertsCollector(context)
+    return AlertsCollector(context.store)

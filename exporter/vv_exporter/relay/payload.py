@@ -14,7 +14,7 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
     """The alert as VVEvent: what identifies it as labels, everything else as annotations."""
     annotations = {
         "summary": alert.title,
-        "description": _description(alert),
+        "description": description(alert),
         "suggested_actions": alert.suggested_actions,
         "alert_id": alert.id,
         "hostname": device,
@@ -31,6 +31,7 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
             "device": device,
             "title": alert.title,
             "alert_key": alert.key,
+            **({"told": "direct"} if alert.direct else {}),
         },
         "annotations": {name: value for name, value in annotations.items() if value},
         "startsAt": isoformat(alert.first),
@@ -39,7 +40,8 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
     }
 
 
-def _description(alert: OpenAlert) -> str:
+def description(alert: OpenAlert) -> str:
+    """Its details, its context, and how often it was repeated."""
     lines = [alert.details] if alert.details else []
     lines += [f"{name}: {value}" for name, value in alert.context.items()]
     if alert.count > 1:

@@ -34,8 +34,23 @@ class Destination(Protocol):
         ...
 
 
+class Aside(Protocol):
+    """The other way, for while the destination does not take alerts."""
+
+    def __call__(self) -> None:
+        """Take over what has waited for too long."""
+        ...
+
+    def ended(self, tx: Transaction, alert: OpenAlert) -> None:
+        """An alert has ended."""
+        ...
+
+
 class Relay:
-    """The worker. `present` turns an alert into what the destination takes; `window` is how long alerts last."""
+    """The worker. `present` turns an alert into what the destination takes; `window` is how long alerts last.
+
+    `aside` is asked before each round, in the same thread: no alert goes both ways at once.
+    """
 
     def __init__(
         self,
@@ -45,8 +60,10 @@ class Relay:
         window: float,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        aside: Aside | None = None,
     ) -> None:
         self._store = store
+        self._aside = aside
         self._destination = destination
         self._present = present
         self._window = window
@@ -64,9 +81,16 @@ class Relay:
         """End; what was not sent is sent after the next start."""
         self._loop.stop()
 
+    @property
+    def taking(self) -> bool:
+        """Whether the destination took what it was sent last."""
+        return not self._backoff.failures
+
     def round(self) -> None:
         """Send what is due, once."""
         self._forget_ended()
+        if self._aside is not None:
+            self._aside()
         if not self._backoff.ready():
             return
         due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
@@ -122,6 +146,8 @@ class Relay:
                 alert = tx.get(ALERTS, key)
                 if alert is not None and alert.ends <= now:  # not repeated meanwhile
                     tx.delete(ALERTS, key)
+                    if self._aside is not None:
+                        self._aside.ended(tx, alert)
         for key in ended:
             self._sent.pop(key, None)
 

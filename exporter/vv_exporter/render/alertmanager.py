@@ -30,6 +30,7 @@ def document(committed: dict[str, Any], settings: Settings, out: Path) -> dict[s
         if len(before) > 1 and len(after) == 1
     }
     return committed | {
+        "event_recorder": _recorder(committed["event_recorder"], settings, out),
         "templates": [str(out / pattern) for pattern in committed["templates"]],
         "route": _without(committed["route"], emptied),
         "time_intervals": [_times(interval, settings) for interval in committed["time_intervals"]],
@@ -45,6 +46,13 @@ def _times(interval: dict[str, Any], settings: Settings) -> dict[str, Any]:
     times = [(quiet.start, quiet.end)] if quiet.start < quiet.end else [(quiet.start, "24:00"), ("00:00", quiet.end)]
     spans = [{"start_time": start, "end_time": end} for start, end in times if start != end]
     return interval | {"time_intervals": [{"times": spans, "location": settings.quiet_hours_timezone}]}
+
+
+def _recorder(committed: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
+    """Its events go to the exporter, as the log does."""
+    url = f"{settings.exporter_url}/api/v1/alertmanager/events"
+    outputs = [_absolute(output | {"url": url}, out) for output in committed["webhook_outputs"]]
+    return committed | {"webhook_outputs": outputs}
 
 
 def templates(source: Path, settings: Settings) -> dict[str, str]:

@@ -74,6 +74,18 @@ class Settings:
     alert_window: float = _variable(
         "VV_ALERT_WINDOW", "Identical send_alert calls within this time are one alert.", parse.duration, "15m"
     )
+    direct_after: float = _variable(
+        "VV_DIRECT_AFTER",
+        "When Alertmanager has not answered for so long, alerts of scripts are sent to people directly.",
+        parse.duration,
+        "2m",
+    )
+    delivery_settle: float = _variable(
+        "VV_DELIVERY_SETTLE",
+        "How long after its end an alert that nobody was told of may still be told; then it is in the summary.",
+        parse.duration,
+        "6m",
+    )
     exporter_port: int = _variable("VV_EXPORTER_PORT", "Port of the exporter.", parse.port, "19461")
     prometheus_port: int = _variable("VV_PROMETHEUS_PORT", "Port of Prometheus.", parse.port, "9090")
     alertmanager_port: int = _variable("VV_ALERTMANAGER_PORT", "Port of Alertmanager.", parse.port, "9093")

@@ -7,6 +7,8 @@ from pathlib import Path
 LOOPBACK = "127.0.0.1"
 RETENTION_TIME = "30d"
 RETENTION_SIZE = "1GB"
+ALERTMANAGER_FEATURES = ("event-recorder", "receiver-name-in-metrics")
+"""What the exporter accounts for notifications with: events tell what was taken, metrics what failed."""
 
 
 def prometheus_command(program: Path, config: Path, data: Path, port: int) -> list[str | Path]:
@@ -37,6 +39,7 @@ def alertmanager_command(program: Path, config: Path, data: Path, port: int, pub
         f"--web.external-url={public_url or f'http://{LOOPBACK}:{port}'}/",
         "--web.route-prefix=/",  # whatever path a proxy has it under
         "--cluster.listen-address=",
+        f"--enable-feature={','.join(ALERTMANAGER_FEATURES)}",
     ]
 
 

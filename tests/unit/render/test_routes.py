@@ -74,17 +74,25 @@ def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(set
         ("log", None),
         ("nobody", ['alertname="Watchdog"']),
         ("log", None),
+        ("nobody", ['told="direct"']),
+        ("nobody", ['alertname="NotificationsFailing"']),
     ]
 
 
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        (["SLACK_WEBHOOK_URL"], {"chat": ["slack"], "chat-events": ["slack"]}),
-        (["TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"], {"chat": ["telegram"], "chat-events": ["telegram"]}),
+        (["SLACK_WEBHOOK_URL"], {key: ["slack"] for key in ("chat", "chat-events", "without-telegram")}),
+        (
+            ["TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"],
+            {key: ["telegram"] for key in ("chat", "chat-events", "without-slack")},
+        ),
         (["PAGERDUTY_ROUTING_KEY"], {"pager": ["pagerduty"]}),
         (["OPSGENIE_API_KEY"], {"pager": ["opsgenie"]}),
-        (["SMTP_SMARTHOST", "SMTP_FROM", "ALERT_EMAIL_TO"], {"mail": ["email"]}),
+        (
+            ["SMTP_SMARTHOST", "SMTP_FROM", "ALERT_EMAIL_TO"],
+            {key: ["email"] for key in ("mail", "without-slack", "without-telegram")},
+        ),
         (["ALERTMANAGER_WEBHOOK_URL"], {"webhook": ["webhook"]}),
         (["DEADMAN_URL"], {"deadman": ["webhook"]}),
     ],
@@ -148,6 +156,11 @@ ROUTED = [
     ("alertname=DvrUnreachable severity=error", "log,webhook,chat"),
     ("alertname=DvrUnreachableProlonged severity=critical", "log,webhook,pager,chat"),
     ("alertname=Unknown severity=", "log,webhook"),
+    ("alertname=VVEvent severity=critical told=direct", "log,webhook,nobody"),
+    ("alertname=NotificationsFailing severity=error channel=slack", "log,webhook,without-slack"),
+    ("alertname=NotificationsFailing severity=error channel=telegram", "log,webhook,without-telegram"),
+    ("alertname=NotificationsFailing severity=error channel=email", "log,webhook,chat"),
+    ("alertname=NotificationsFailing severity=error channel=pagerduty", "log,webhook,chat"),
 ]
 
 
@@ -209,6 +222,47 @@ def test_a_pager_rings_for_each(name: str) -> None:
     found = taken(COMMITTED["route"], {"alertname": name, "severity": "critical"})
 
     assert [("component" in route["group_by"]) for route in found if route["receiver"] == "pager"] == [True]
+
+
+OTHERS = {
+    "slack": ["SLACK_WEBHOOK_URL"],
+    "telegram": ["TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"],
+    "email": ["SMTP_SMARTHOST", "SMTP_FROM", "ALERT_EMAIL_TO"],
+    "pagerduty": ["PAGERDUTY_ROUTING_KEY"],
+    "opsgenie": ["OPSGENIE_API_KEY"],
+}
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize(
+    ("failing", "other", "receiver"),
+    [
+        ("slack", "telegram", "without-slack"),
+        ("slack", "email", "without-slack"),
+        ("slack", "pagerduty", "pager"),
+        ("telegram", "slack", "without-telegram"),
+        ("telegram", "opsgenie", "pager"),
+        ("email", "slack", "chat"),
+        ("email", "pagerduty", "pager"),
+        ("pagerduty", "telegram", "chat"),
+        ("pagerduty", "email", "mail"),
+        ("pagerduty", "opsgenie", "pager"),
+    ],
+)
+def test_a_failing_channel_is_told_by_the_other_one(
+    settings_of: Load, tmp_path: Path, programs: Programs, failing: str, other: str, receiver: str
+) -> None:
+    environ = {name: EVERY_CHANNEL[name] for name in (*OTHERS[failing], *OTHERS[other])}
+    render(settings_of(**environ), tmp_path)
+    command = (programs.amtool, "config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}")
+
+    check(
+        *command,
+        f"--verify.receivers=log,{receiver}",
+        "alertname=NotificationsFailing",
+        "severity=error",
+        f"channel={failing}",
+    )
 
 
 @pytest.mark.prometheus

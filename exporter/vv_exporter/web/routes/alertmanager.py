@@ -1,4 +1,7 @@
-"""`POST /api/v1/alertmanager`: Alertmanager's webhook, with a bearer token (RFC 6750)."""
+"""`POST /api/v1/alertmanager`: Alertmanager's webhook, with a bearer token (RFC 6750).
+
+Below it, `/events` takes what its event recorder tells.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from werkzeug import Request, Response
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
+from vv_exporter import notificationevents
 from vv_exporter.notifications import log_line, parse, record
 from vv_exporter.relay import webhook
 from vv_exporter.render.token import ensure_token
@@ -20,18 +24,12 @@ log = logging.getLogger("alerts")
 
 
 def build(site: Site) -> Iterable[Route]:
-    """The route. What is not answered with 2xx is sent again, so a notification is logged only once it is kept."""
+    """Both. What is not answered with 2xx is sent again, so a notification is logged only once it is kept."""
     store, settings = site.context.store, site.context.settings
     token = ensure_token(settings).read_text(encoding="ascii").strip()
 
     def receive(request: Request) -> Response:
-        given = request.authorization
-        if (
-            given is None
-            or given.type != "bearer"
-            or not hmac.compare_digest((given.token or "").encode(), token.encode())
-        ):
-            raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
+        _authorize(request, token)
         try:
             notification = parse(request.get_data())
         except ValueError as error:
@@ -51,7 +49,28 @@ def build(site: Site) -> Iterable[Route]:
             log.log(line.level, "%s", line.text)
         return _plain(200, "ok")
 
+    def receive_event(request: Request) -> Response:
+        _authorize(request, token)
+        try:
+            event = notificationevents.parse(request.get_data())
+        except ValueError as error:
+            return _plain(400, str(error))
+        try:
+            if notificationevents.concerns(event):
+                with store.transaction() as tx:
+                    notificationevents.record(tx, event)
+        except StoreError as error:
+            return _plain(503, str(error))
+        return _plain(200, "ok")
+
     yield Route("/api/v1/alertmanager", receive, methods=("POST",), at_once=2, own_auth=True)
+    yield Route("/api/v1/alertmanager/events", receive_event, methods=("POST",), at_once=2, own_auth=True)
+
+
+def _authorize(request: Request, token: str) -> None:
+    given = request.authorization
+    if given is None or given.type != "bearer" or not hmac.compare_digest((given.token or "").encode(), token.encode()):
+        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
 
 
 def _plain(status: int, text: str) -> Response:

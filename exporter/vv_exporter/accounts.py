@@ -1,0 +1,165 @@
+"""The account of every alert that people must be told of: when it fired, which channel took it when, when it ended.
+
+An account opens with Alertmanager's notification to the log, or with any other that it made. It is closed when the
+alert has ended and some channel took it. What ended while channels failed, and none took it, was *missed*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from vv_exporter.channels import CHANNELS
+from vv_exporter.metrics.delivery import ALERTS_MISSED
+from vv_exporter.store import Kind, Transaction
+
+TOLD = ("warning", "error", "critical")
+"""Severities that people are told of."""
+MAX_ACCOUNTS = 2000
+KEPT = 3600.0  # seconds that a closed account is shown
+MUTED_FOR = 60.0  # seconds for which an alert that was silenced or inhibited counts as that
+NOT_OURS = ("Watchdog",)
+
+
+class Account(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One alert, from `fired` to `ended` (Unix seconds, 0: not yet). `told` has the channels that took it, and when."""
+
+    fingerprint: str
+    alertname: str
+    severity: str
+    component: str
+    title: str
+    fired: float
+    started: float
+    ended: float = 0.0
+    muted: float = 0.0
+    told: dict[str, float] = msgspec.field(default_factory=dict)
+    missed: bool = False
+
+    @property
+    def id(self) -> str:
+        """Its key."""
+        return f"{self.fingerprint}-{self.fired:.3f}"
+
+
+ACCOUNTS: Kind[Account] = Kind("account", Account)
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """An alert as Alertmanager shows it, whose identity is the fingerprint; `started` in Unix seconds."""
+
+    fingerprint: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    started: float
+
+    @property
+    def accountable(self) -> bool:
+        """Whether people must be told of it by Alertmanager."""
+        labels = self.labels
+        return (
+            labels.get("severity") in TOLD
+            and labels.get("alertname") not in NOT_OURS
+            and "told" not in labels
+            and "repeats" not in labels
+        )
+
+
+def moment(text: str) -> float:
+    """RFC 3339 with any number of digits, in Unix seconds; 0 for what is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def fired(tx: Transaction, alert: Alert) -> Account | None:
+    """It fires. None for what is not accounted for."""
+    known = _open(tx, alert)
+    if known is not None or not alert.accountable or tx.count(ACCOUNTS) >= MAX_ACCOUNTS:
+        return known
+    labels = alert.labels
+    account = Account(
+        fingerprint=alert.fingerprint,
+        alertname=labels.get("alertname", ""),
+        severity=labels.get("severity", ""),
+        component=labels.get("component", ""),
+        title=alert.annotations.get("summary", "")[:300] or labels.get("alertname", ""),
+        fired=tx.now,
+        started=min(alert.started, tx.now) or tx.now,
+    )
+    tx.put(ACCOUNTS, account.id, account)
+    return account
+
+
+def ended(tx: Transaction, alert: Alert, when: float) -> None:
+    """It has ended."""
+    known = _open(tx, alert)
+    if known is not None:
+        tx.put(ACCOUNTS, known.id, msgspec.structs.replace(known, ended=min(when, tx.now) or tx.now))
+
+
+def taken(tx: Transaction, alert: Alert, channel: str, when: float) -> None:
+    """A channel took a notification that it fires."""
+    account = fired(tx, alert)
+    if account is not None and channel not in account.told:
+        told = {**account.told, channel: min(when, tx.now)}
+        tx.put(ACCOUNTS, account.id, msgspec.structs.replace(account, told=told))
+
+
+def muted(tx: Transaction, fingerprint: str) -> None:
+    """It was silenced or inhibited a moment ago."""
+    for id_, account in tx.docs(ACCOUNTS).items():
+        if account.fingerprint == fingerprint and not account.ended and tx.now - account.muted > MUTED_FOR / 4:
+            tx.put(ACCOUNTS, id_, msgspec.structs.replace(account, muted=tx.now))
+
+
+def _open(tx: Transaction, alert: Alert) -> Account | None:
+    """The account of the alert, if it has not ended."""
+    for account in tx.docs(ACCOUNTS).values():
+        if account.fingerprint == alert.fingerprint and not account.ended:
+            return account
+    return None
+
+
+def judge(tx: Transaction, outside: Iterable[str], settle: float) -> None:
+    """Close what is accounted for, and find what was missed. `settle` seconds after its end all attempts are over."""
+    trouble = max((known.tried for name in outside if (known := tx.get(CHANNELS, name))), default=0.0)
+    for id_, account in tx.docs(ACCOUNTS).items():
+        if not account.ended or account.missed:
+            continue
+        since = tx.now - account.ended
+        if account.told:
+            if since >= KEPT:
+                tx.delete(ACCOUNTS, id_)
+        elif since >= settle:
+            if trouble >= account.fired and account.ended - account.muted > MUTED_FOR:
+                tx.put(ACCOUNTS, id_, msgspec.structs.replace(account, missed=True))
+                tx.inc(ALERTS_MISSED, (account.severity,))
+            else:
+                tx.delete(ACCOUNTS, id_)  # too short to be told, or silenced
+
+
+def missed(accounts: Mapping[str, Account]) -> dict[str, Account]:
+    """Those that nobody was told of, the oldest first."""
+    found = {id_: account for id_, account in accounts.items() if account.missed}
+    return dict(sorted(found.items(), key=lambda item: (item[1].started, item[0])))
+
+
+def unsettled(accounts: Iterable[Account]) -> bool:
+    """Whether there are some that ended untold and are not judged yet."""
+    return any(account.ended and not account.told and not account.missed for account in accounts)
+
+
+def untold(accounts: Iterable[Account]) -> list[Account]:
+    """Those that no channel has taken."""
+    return [account for account in accounts if not account.told]
+
+
+def reconcile(tx: Transaction, firing: Container[str], least: float) -> None:
+    """End those open for `least` seconds whose fingerprints are not among those that fire."""
+    for id_, account in tx.docs(ACCOUNTS).items():
+        if not account.ended and tx.now - account.fired >= least and account.fingerprint not in firing:
+            tx.put(ACCOUNTS, id_, msgspec.structs.replace(account, ended=tx.now))

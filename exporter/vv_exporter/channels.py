@@ -1,0 +1,61 @@
+"""How each channel does: what it took last, what it did not take, and what was said."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vv_exporter.metrics.delivery import NOTIFICATIONS
+from vv_exporter.store import Kind, Transaction
+from vv_exporter.timeline import Entry, shortened, tell
+
+MAX_ERROR = 200
+
+
+class Channel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Times are Unix seconds, 0: never. `tried` is when a single attempt last failed, also one that went well later.
+
+    `since` is when it began to fail, 0 while it does not; `error` is what was said last.
+    """
+
+    ok: float = 0.0
+    failed: float = 0.0
+    tried: float = 0.0
+    since: float = 0.0
+    error: str = ""
+
+
+CHANNELS: Kind[Channel] = Kind("channel", Channel)
+
+
+def begin(tx: Transaction, channel: str) -> None:
+    """Let its series begin at 0."""
+    tx.ensure(NOTIFICATIONS, (channel, "ok"), (channel, "failed"))
+
+
+def took(tx: Transaction, channel: str, amount: float = 1.0) -> None:
+    """It took notifications."""
+    tx.inc(NOTIFICATIONS, (channel, "ok"), amount)
+    known = tx.get(CHANNELS, channel) or Channel()
+    tx.put(CHANNELS, channel, msgspec.structs.replace(known, ok=tx.now, since=0.0, error=""))
+    if known.since:
+        tell(tx, tx.now, Entry("channel.works", f"Notifications by {channel} arrive again", component=channel))
+
+
+def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> None:
+    """It did not take notifications."""
+    tx.inc(NOTIFICATIONS, (channel, "failed"), amount)
+    known = tx.get(CHANNELS, channel) or Channel()
+    error = shortened(error, MAX_ERROR)
+    tx.put(
+        CHANNELS,
+        channel,
+        msgspec.structs.replace(known, failed=tx.now, tried=tx.now, since=known.since or tx.now, error=error),
+    )
+    if not known.since:
+        tell(tx, tx.now, Entry("channel.fails", f"Notifications by {channel} fail", "error", channel, details=error))
+
+
+def tried(tx: Transaction, channel: str) -> None:
+    """A single attempt failed; it goes on."""
+    known = tx.get(CHANNELS, channel) or Channel()
+    tx.put(CHANNELS, channel, msgspec.structs.replace(known, tried=tx.now))

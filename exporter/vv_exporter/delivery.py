@@ -1,0 +1,103 @@
+"""How alerts get to people, wired: relay, watch, direct way, accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vv_exporter.accounts import ACCOUNTS, reconcile
+from vv_exporter.collectors import Context, Service
+from vv_exporter.direct.outbox import Sender, drop_others
+from vv_exporter.direct.providers import CHATS, OUTSIDE, PAGERS, configured
+from vv_exporter.openalerts import OpenAlert
+from vv_exporter.relay.alertmanager import Alertmanager, DeliveryError
+from vv_exporter.relay.handover import HandOver
+from vv_exporter.relay.loop import Loop
+from vv_exporter.relay.missed import Missed
+from vv_exporter.relay.payload import payload
+from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
+from vv_exporter.relay.worker import Relay
+
+RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds
+SETTLED_IN = 180.0  # seconds after Alertmanager's start when everything that fires has been sent to it
+
+
+class Delivery:
+    """Start it and stop it."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        self._context = context
+        self._alertmanager = Alertmanager(settings.alertmanager)
+        providers = configured(settings)
+        self.channels = tuple(name for name in providers if name != "webhook")
+        """All that are configured and accounted for here; the webhook has an outbox of its own."""
+        outside = [name for name in OUTSIDE if name in providers]
+        chats = [name for name in CHATS if name in providers]
+        pagers = [name for name in PAGERS if name in providers]
+        usual = chats or [name for name in ("email",) if name in providers] or pagers
+        urgent = [*usual, *(name for name in pagers if name not in usual)]
+        self.direct = tuple(urgent)
+        """Those that messages are sent by directly."""
+        self.watch = Watch(
+            context.store,
+            Metrics(settings.alertmanager),
+            lambda: self.relay.taking,
+            settings.direct_after,
+            context.monotonic,
+        )
+
+        def present(alert: OpenAlert) -> dict[str, Any]:
+            return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
+
+        by_severity: Callable[[str], list[str]] = lambda severity: urgent if severity == "critical" else usual  # noqa: E731
+        self.relay = Relay(
+            context.store,
+            self._alertmanager,
+            present,
+            settings.alert_window,
+            context.clock,
+            context.monotonic,
+            HandOver(context.store, self.watch, by_severity, settings, context.clock),
+        )
+        self._missed = Missed(
+            context.store,
+            [providers[name] for name in usual],
+            outside,
+            settings,
+            context.clock,
+            context.monotonic,
+        )
+        senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
+        looks = min(INTERVAL, settings.direct_after / 4)
+        self._parts: list[Service] = [
+            Loop("alertmanager-watch", "looks at Alertmanager", self.watch.look, looks),
+            Loop("missed", "missed alerts", self._missed.round, 1.0),
+            Loop("reconcile", "accounts", self._reconcile, RECONCILED),
+            *senders,
+            self.relay,
+        ]
+        drop_others(context.store, urgent)
+
+    def start(self) -> None:
+        """Begin."""
+        for part in self._parts:
+            part.start()
+
+    def stop(self) -> None:
+        """End; what waits is kept."""
+        for part in reversed(self._parts):
+            part.stop()
+
+    def _reconcile(self) -> None:
+        """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost."""
+        seen = self.watch.seen
+        open_ = any(not account.ended for account in self._context.store.docs(ACCOUNTS).values())
+        if not open_ or seen.down or self._context.clock() - seen.started < SETTLED_IN:
+            return
+        try:
+            firing = {str(alert.get("fingerprint")) for alert in self._alertmanager.alerts()}
+        except DeliveryError:
+            return
+        with self._context.store.transaction() as tx:
+            reconcile(tx, firing, SETTLED_IN)

@@ -1,0 +1,73 @@
+"""The webhook that gets Alertmanager's own JSON (version 4). It is tested here, and told of alerts by Alertmanager."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from vv_exporter.direct.message import Message
+from vv_exporter.direct.providers import Answer
+from vv_exporter.direct.providers._http import post
+from vv_exporter.settings import Settings
+
+
+class AlertmanagerWebhook:
+    """Posts to `url`, which is the secret."""
+
+    name = "alertmanager-webhook"
+    title = "webhook (Alertmanager's JSON)"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._secrets = (url, urlsplit(url).path)
+
+    def send(self, message: Message) -> Answer:
+        """Send."""
+        return post(self._url, document(message), secrets=self._secrets)
+
+    test = send
+
+
+def document(message: Message) -> dict[str, Any]:
+    """What is posted: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config."""
+    labels = {
+        "alertname": message.alertname,
+        "severity": message.severity,
+        "component": message.component,
+        "device": message.device,
+    }
+    annotations = {
+        "summary": message.title,
+        "description": message.details,
+        "suggested_actions": message.suggested_actions,
+        "alert_id": message.alert_id,
+        "runbook_url": message.runbook_url,
+    }
+    status = "resolved" if message.resolved else "firing"
+    alert = {
+        "status": status,
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": message.since,
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": message.status_url,
+        "fingerprint": "",
+    }
+    return {
+        "version": "4",
+        "groupKey": message.key,
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": "webhook",
+        "groupLabels": {"alertname": message.alertname},
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "",
+        "alerts": [alert],
+    }
+
+
+def build(settings: Settings) -> AlertmanagerWebhook | None:
+    """The channel, if it is configured."""
+    url = settings.alertmanager_webhook_url
+    return AlertmanagerWebhook(url.value) if url else None

@@ -1,0 +1,79 @@
+"""Telegram, by a bot: sendMessage with HTML of at most 4,096 characters (https://core.telegram.org/bots/api)."""
+
+from __future__ import annotations
+
+from html import escape as html_escape
+
+from vv_exporter.direct.message import Message, fitted
+from vv_exporter.direct.providers import Answer
+from vv_exporter.direct.providers._http import post
+from vv_exporter.settings import Settings
+from vv_exporter.timeline import shortened
+
+SIGNS = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}
+
+
+class Telegram:
+    """Writes to `chat` as the bot whose secret `token` is part of the address."""
+
+    name = "telegram"
+    title = "Telegram"
+
+    def __init__(self, api_url: str, token: str, chat: str) -> None:
+        self._url = f"{api_url}/bot{token}/sendMessage"
+        self._token = token
+        self._chat = chat
+
+    def send(self, message: Message) -> Answer:
+        """Send."""
+        document = {
+            "chat_id": self._chat,
+            "text": html(message),
+            "parse_mode": "HTML",
+            "link_preview_options": {"is_disabled": True},
+        }
+        return post(self._url, document, secrets=(self._token, self._chat))
+
+    test = send
+
+
+def html(message: Message) -> str:
+    """The message's text. The budgets together stay below the limit, which counts UTF-16 units after parsing."""
+    sign = "✅" if message.resolved else SIGNS.get(message.severity, "🟠")
+    lines = [
+        f"{sign} <b>{message.status}: {_line(message.title, 250)}</b>",
+        f"<b>Severity</b> {message.severity.upper()}",
+        f"<b>Device</b> {_line(message.device, 80)}",
+        f"<b>Component</b> {_line(message.component, 120)}",
+    ]
+    lines += [_text(message.details, 1200)] if message.details else []
+    lines += [_line(message.note, 300)] if message.note else []
+    lines += [f"<b>Video</b> {_line(message.video, 120)}"] if message.video else []
+    lines += [f"<b>SHA-256</b> {_line(message.video_sha256, 64)}"] if message.video_sha256 else []
+    lines += [f"<b>Since</b> {message.since}", f"<b>Alert id</b> {_line(message.alert_id, 64)}"]
+    if message.suggested_actions and not message.resolved:
+        lines += ["", "<b>What to do</b>", _text(message.suggested_actions, 750)]
+    links = " · ".join(f'<a href="{html_escape(url)}">{name}</a>' for name, url in message.links())
+    return "\n".join([*lines, "", links] if links else lines)
+
+
+def _line(text: str, most: int) -> str:
+    return _text(" ".join(text.split()), most)
+
+
+def _text(text: str, most: int) -> str:
+    return fitted(shortened(text, most), most, _escape, _units)
+
+
+def _escape(text: str) -> str:
+    return html_escape(text, quote=False)
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", errors="replace")) // 2
+
+
+def build(settings: Settings) -> Telegram | None:
+    """The channel, if it is configured."""
+    token, chat = settings.telegram_bot_token, settings.telegram_chat_id
+    return Telegram(settings.telegram_api_url, token.value, chat.value) if token and chat else None

@@ -1,0 +1,156 @@
+"""What Alertmanager's event recorder tells: which channel took which alerts, and what was silenced or inhibited.
+
+Alertmanager posts each event as a JSON object (`--enable-feature=event-recorder`, 0.33; its messages are in
+https://github.com/prometheus/alertmanager/blob/main/eventrecorder/eventrecorderpb/eventrecorder.proto). An event that
+is not delivered is posted again for eight seconds. Failed notifications are no events: `relay/watch.py` reads their
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from vv_exporter import accounts
+from vv_exporter.openalerts import ALERTS
+from vv_exporter.relay.watch import channel_of
+from vv_exporter.store import Kind, Transaction
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A label or an annotation."""
+
+    key: str = ""
+    value: str = ""
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """Labels or annotations."""
+
+    labels: tuple[Pair, ...] = ()
+
+    def mapping(self) -> dict[str, str]:
+        """By name."""
+        return {pair.key: pair.value for pair in self.labels}
+
+
+class Details(msgspec.Struct, frozen=True, rename="camel"):
+    """An alert; the fingerprint is a decimal number."""
+
+    fingerprint: str = "0"
+    labels: Labels = Labels()
+    annotations: Labels = Labels()
+    starts_at: str = ""
+
+
+class Grouped(msgspec.Struct, frozen=True):
+    """An alert of a group; lists of some of them have the hash only."""
+
+    hash: str = ""
+    details: Details | None = None
+
+
+class Group(msgspec.Struct, frozen=True, rename="camel"):
+    """Where it was routed to."""
+
+    receiver_name: str = ""
+
+
+class Integration(msgspec.Struct, frozen=True):
+    """What took it."""
+
+    name: str = ""
+
+
+class Notification(msgspec.Struct, frozen=True, rename="camel"):
+    """A notification that was taken."""
+
+    alerts: tuple[Grouped, ...] = ()
+    firing_alerts: tuple[Grouped, ...] = ()
+    group_info: Group = Group()
+    integration: Integration = Integration()
+
+
+class Muted(msgspec.Struct, frozen=True, rename="camel"):
+    """An alert that was not told on purpose."""
+
+    muted_alert: Details = Details()
+
+
+class Data(msgspec.Struct, frozen=True, rename="camel"):
+    """One of these, or another kind of event, which is passed over."""
+
+    notification: Notification | None = None
+    silence_muted_alert: Muted | None = None
+    inhibition_muted_alert: Muted | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What is posted."""
+
+    data: Data = Data()
+    timestamp: str = msgspec.field(default="", name="@timestamp")
+
+
+class LastEvent(msgspec.Struct, frozen=True):
+    """When the last one came, in Unix seconds."""
+
+    time: float
+
+
+LAST: Kind[LastEvent] = Kind("last_notification_event", LastEvent)
+_decoder = msgspec.json.Decoder(Event)
+
+
+def parse(body: bytes) -> Event:
+    """Read a body. Raises `ValueError` when it is none."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not an event of Alertmanager: {error}") from error
+
+
+def concerns(event: Event) -> bool:
+    """Whether anything is to be kept of it."""
+    return any((event.data.notification, event.data.silence_muted_alert, event.data.inhibition_muted_alert))
+
+
+def record(tx: Transaction, event: Event) -> None:
+    """Keep what it says."""
+    data = event.data
+    for muted in (data.silence_muted_alert, data.inhibition_muted_alert):
+        if muted is not None:
+            accounts.muted(tx, _fingerprint(muted.muted_alert))
+    if data.notification is None:
+        return
+    channel = channel_of(data.notification.integration.name, data.notification.group_info.receiver_name)
+    if channel in ("log", "deadman"):
+        return
+    tx.put(LAST, "", LastEvent(tx.now))
+    when = accounts.moment(event.timestamp) or tx.now
+    for alert in firing(data.notification):
+        accounts.taken(tx, alert, channel, when)
+        key = alert.labels.get("alert_key", "")
+        opened = tx.get(ALERTS, key) if key else None
+        if opened is not None and not opened.notified:
+            tx.put(ALERTS, key, msgspec.structs.replace(opened, notified=when))
+
+
+def firing(notification: Notification) -> Iterator[accounts.Alert]:
+    """The alerts of it that fire."""
+    hashes = {one.hash for one in notification.firing_alerts}
+    for one in notification.alerts:
+        if one.details is not None and one.hash in hashes:
+            details = one.details
+            yield accounts.Alert(
+                _fingerprint(details),
+                details.labels.mapping(),
+                details.annotations.mapping(),
+                accounts.moment(details.starts_at),
+            )
+
+
+def _fingerprint(alert: Details) -> str:
+    """As everything else of Alertmanager writes it."""
+    return f"{int(alert.fingerprint):016x}" if alert.fingerprint.isdigit() else ""

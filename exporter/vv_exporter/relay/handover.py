@@ -1,0 +1,151 @@
+"""While Alertmanager does not answer, alerts of scripts are handed to the direct way, and so is the outage itself.
+
+What is handed over goes to Alertmanager all the same when it is back, for its pages and silences, but with the label
+`told="direct"`, which is routed to the log only: nobody is told twice. The mark and the message are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from vv_exporter._clock import isoformat
+from vv_exporter.accounts import TOLD
+from vv_exporter.direct.message import Message, silence_url
+from vv_exporter.direct.outbox import put
+from vv_exporter.notificationevents import LAST
+from vv_exporter.openalerts import ALERTS, OpenAlert
+from vv_exporter.relay.payload import description
+from vv_exporter.relay.watch import Watch
+from vv_exporter.settings import Settings
+from vv_exporter.store import Store, Transaction
+
+UNSURE = 60.0  # seconds before an outage in which Alertmanager may have taken an alert without telling anybody
+ALERTMANAGER_DOWN = "AlertmanagerDown"
+
+
+class HandOver:
+    """Called by the relay, in its thread, so that no alert goes both ways. `channels` are those for a severity."""
+
+    def __init__(
+        self,
+        store: Store,
+        watch: Watch,
+        channels: Callable[[str], Sequence[str]],
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._watch = watch
+        self._channels = channels
+        self._settings = settings
+        self._clock = clock
+
+    def __call__(self) -> None:
+        """Hand over what has to be."""
+        seen = self._watch.seen
+        if not self._channels("critical"):
+            return
+        if self._watch.outage():
+            if not seen.told:
+                with self._store.transaction() as tx:
+                    put(tx, self._outage(seen.since), self._channels("critical"))
+                    self._watch.told(tx, known=True)
+            self._alerts(seen.since)
+        elif seen.told and not seen.down:
+            with self._store.transaction() as tx:
+                put(tx, self._back(), self._channels("critical"))
+                self._watch.told(tx, known=False)
+
+    def ended(self, tx: Transaction, alert: OpenAlert) -> None:
+        """Close at the pagers what was opened there directly."""
+        pagers = [name for name in self._channels("critical") if name not in self._channels("error")]
+        if alert.direct and alert.severity == "critical" and pagers:
+            put(tx, msgspec.structs.replace(self._message(alert, ""), resolved=True), pagers)
+
+    def _alerts(self, since: float) -> None:
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._untold(alert, since)]
+        if not due:
+            return
+        note = f"Alertmanager does not answer since {isoformat(since)}: sent directly."
+        with self._store.transaction() as tx:
+            for alert in due:
+                current = tx.get(ALERTS, alert.key)
+                if current is not None and put(tx, self._message(current, note), self._channels(alert.severity)):
+                    tx.put(ALERTS, alert.key, msgspec.structs.replace(current, direct=tx.now))
+
+    def _untold(self, alert: OpenAlert, since: float) -> bool:
+        if alert.severity not in TOLD or alert.direct:
+            return False
+        if not alert.delivered:
+            return True
+        # Taken shortly before the outage: told, unless it is known not to be.
+        recorded = self._store.document(LAST, "") is not None
+        return recorded and not alert.notified and alert.delivered > since - UNSURE
+
+    def _message(self, alert: OpenAlert, note: str) -> Message:
+        settings = self._settings
+        return Message(
+            key=f"{settings.device_id}-{alert.key}",
+            title=alert.title,
+            severity=alert.severity,
+            device=settings.device_id,
+            component=alert.component or "unknown",
+            time=alert.first,
+            alert_id=alert.id,
+            details=description(alert),
+            suggested_actions=alert.suggested_actions,
+            note=note,
+            video=alert.context.get("video", ""),
+            video_sha256=alert.context.get("video_sha256", ""),
+            runbook_url=settings.runbook("VVEvent"),
+            silence_url=silence_url(settings.alertmanager_public_url, "VVEvent", settings.device_id),
+            status_url=f"{settings.public_url}/",
+        )
+
+    def _outage(self, since: float) -> Message:
+        return self._of_alertmanager(
+            title="Alertmanager does not answer",
+            time=since,
+            details=(
+                f"Alertmanager at {self._settings.alertmanager} has not taken alerts since {isoformat(since)}. "
+                "Alerts of scripts are sent directly, as this one. What Prometheus finds is not told before that: "
+                "see the status page."
+            ),
+            suggested_actions=(
+                f"1. Ask it: `curl -sS -i {self._settings.alertmanager}/-/ready`\n"
+                "2. See whether it runs: `pgrep -af alertmanager; docker ps --all --filter name=alertmanager`\n"
+                "3. Check its configuration: `vv config check`\n"
+                "4. See the device's state meanwhile: `vv status`"
+            ),
+        )
+
+    def _back(self) -> Message:
+        return self._of_alertmanager(
+            title="Alertmanager answers again",
+            time=self._clock(),
+            details="Alerts go through Alertmanager again. What was sent directly is not told a second time.",
+            resolved=True,
+        )
+
+    def _of_alertmanager(
+        self, title: str, time: float, details: str, suggested_actions: str = "", resolved: bool = False
+    ) -> Message:
+        settings = self._settings
+        return Message(
+            key=f"{settings.device_id}-{ALERTMANAGER_DOWN}",
+            title=title,
+            severity="critical",
+            device=settings.device_id,
+            component="alertmanager",
+            time=time,
+            alert_id=f"{ALERTMANAGER_DOWN}-{time:.0f}",
+            alertname=ALERTMANAGER_DOWN,
+            details=details,
+            suggested_actions=suggested_actions,
+            resolved=resolved,
+            runbook_url=settings.runbook(ALERTMANAGER_DOWN),
+            silence_url=silence_url(settings.alertmanager_public_url, ALERTMANAGER_DOWN, settings.device_id),
+            status_url=f"{settings.public_url}/",
+        )

@@ -1,0 +1,225 @@
+"""Looks at Alertmanager: whether it answers, since when not, and what its own metrics say of each channel.
+
+The time that it does not answer is added up while somebody looks: a device that was off, or a clock that is set, makes
+no outage. It is kept across restarts of the exporter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from vv_exporter import channels
+from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.store import Kind, Store, Transaction
+
+INTERVAL = 5.0  # seconds between looks
+LONGEST_STEP = 3 * INTERVAL  # what one look may add: more has passed only when the machine slept
+TIMEOUT = (2.0, 3.0)
+SAVED = 15.0  # seconds of an outage between writes to the disk
+
+_OF_INTEREST = re.compile(
+    r"^(?:process_start_time_seconds|alertmanager_notification(?:s_failed|_requests|_requests_failed)_total)\b"
+)
+WEBHOOKS = {"webhook": "alertmanager-webhook"}
+"""Channels of receivers that have another name; `webhook` is the exporter's own."""
+# https://github.com/prometheus/alertmanager/blob/main/notify/util.go, the reasons of a failure.
+REASONS = {
+    "clientError": "refused by the provider (4xx)",
+    "serverError": "the provider has trouble (5xx)",
+    "contextDeadlineExceeded": "no answer in time",
+    "contextCanceled": "cut short",
+}
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Alertmanager's counts of one channel: attempts, those that failed, and notifications given up after some.
+
+    Its count of notifications is of no use here: it counts one when it begins.
+    """
+
+    attempts: float = 0.0
+    in_vain: float = 0.0
+    given_up: float = 0.0
+    reasons: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of Alertmanager: seconds without an answer, since when (Unix seconds), and its counts.
+
+    `started` is the start of the process that the counts are of; `told` says that people know of the outage.
+    """
+
+    down: float = 0.0
+    since: float = 0.0
+    told: bool = False
+    started: float = 0.0
+    counts: dict[str, Counts] = msgspec.field(default_factory=dict)
+
+
+SEEN: Kind[Seen] = Kind("alertmanager", Seen)
+
+
+class Sample(NamedTuple):
+    """Its metrics, as far as they are of interest."""
+
+    started: float
+    counts: dict[str, Counts]
+
+
+class Watch:
+    """Call `look` every `INTERVAL` seconds. `ask` gives the text of its metrics or raises `DeliveryError`.
+
+    `taking` says whether it takes the alerts that it is sent. `enough` is how many seconds make an outage.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ask: Callable[[], str],
+        taking: Callable[[], bool],
+        enough: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._ask = ask
+        self._taking = taking
+        self._enough = enough
+        self._monotonic = monotonic
+        self._looked: float | None = None
+        self._seen = store.document(SEEN, "") or Seen()
+        self._saved = self._seen.down
+
+    @property
+    def seen(self) -> Seen:
+        """What is known now."""
+        return self._seen
+
+    def outage(self) -> bool:
+        """Whether it has not answered for long enough."""
+        return self._seen.down >= self._enough
+
+    def look(self) -> None:
+        """Ask it, and keep what it said."""
+        try:
+            sample = parse(self._ask())
+        except DeliveryError:
+            self._add_up()
+            return
+        if not self._taking():
+            self._add_up()
+        elif self._seen.down:
+            self._seen = msgspec.structs.replace(self._seen, down=0.0, since=0.0)
+            self._saved = 0.0
+        self._looked = self._monotonic()
+        with self._store.transaction() as tx:
+            self._count(tx, sample)
+
+    def told(self, tx: Transaction, known: bool) -> None:
+        """People know of the outage, or of its end."""
+        self._seen = msgspec.structs.replace(self._seen, told=known)
+        self._save(tx)
+
+    def _add_up(self) -> None:
+        now = self._monotonic()
+        passed = min(now - self._looked, LONGEST_STEP) if self._looked is not None else 0.0
+        self._looked = now
+        with self._store.transaction() as tx:
+            since = self._seen.since or tx.now
+            self._seen = msgspec.structs.replace(self._seen, down=self._seen.down + passed, since=since)
+            if self._seen.down - self._saved >= SAVED or not self._saved:
+                self._save(tx)
+
+    def _save(self, tx: Transaction) -> None:
+        tx.put(SEEN, "", self._seen)
+        self._saved = self._seen.down
+
+    def _count(self, tx: Transaction, sample: Sample) -> None:
+        before = self._seen
+        if sample.started == before.started and sample.counts == before.counts and tx.get(SEEN, "") == before:
+            return
+        if before.started:  # what it counted before anybody looked is of another time
+            same = sample.started == before.started
+            _tell(tx, sample.counts, before.counts if same else {})
+        self._seen = msgspec.structs.replace(before, started=sample.started, counts=sample.counts)
+        self._save(tx)
+
+
+def _tell(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> None:
+    for channel, now in counts.items():
+        then = before.get(channel, Counts())
+        in_vain, given_up = now.in_vain - then.in_vain, now.given_up - then.given_up
+        took = now.attempts - then.attempts - in_vain
+        if in_vain > 0:
+            channels.tried(tx, channel)
+        if took > 0:
+            channels.took(tx, channel, took)
+        if given_up > 0:
+            grown = [why for why, count in now.reasons.items() if count > then.reasons.get(why, 0.0)]
+            said = ", ".join(REASONS.get(why, "see Alertmanager's log") for why in grown)
+            channels.failed(tx, channel, f"Alertmanager gave up: {said}", given_up)
+
+
+def parse(text: str) -> Sample:
+    """What its metrics say by channel."""
+    lines = "\n".join(line for line in text.splitlines() if _OF_INTEREST.match(line))
+    started = 0.0
+    found: dict[str, dict[str, float]] = {}
+    reasons: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(lines + "\n"):
+        for sample in family.samples:
+            if sample.name == "process_start_time_seconds":
+                started = sample.value
+                continue
+            channel = channel_of(sample.labels.get("integration", ""), sample.labels.get("receiver_name", ""))
+            counts = found.setdefault(channel, {})
+            counts[sample.name] = counts.get(sample.name, 0.0) + sample.value
+            if "reason" in sample.labels:
+                why = reasons.setdefault(channel, {})
+                why[sample.labels["reason"]] = why.get(sample.labels["reason"], 0.0) + sample.value
+    return Sample(started, dict(_counts(found, reasons)))
+
+
+def _counts(
+    found: Mapping[str, Mapping[str, float]], reasons: Mapping[str, Mapping[str, float]]
+) -> Iterable[tuple[str, Counts]]:
+    for channel, values in found.items():
+        if channel not in ("", "log"):
+            yield (
+                channel,
+                Counts(
+                    values.get("alertmanager_notification_requests_total", 0.0),
+                    values.get("alertmanager_notification_requests_failed_total", 0.0),
+                    values.get("alertmanager_notifications_failed_total", 0.0),
+                    dict(reasons.get(channel, {})),
+                ),
+            )
+
+
+def channel_of(integration: str, receiver: str) -> str:
+    """The channel's name: several receivers are webhooks, and each is a channel of its own."""
+    return WEBHOOKS.get(receiver, receiver) if integration == "webhook" else integration
+
+
+class Metrics:
+    """Asks an Alertmanager at `url` (without a slash at the end) for its metrics."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/metrics"
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def __call__(self) -> str:
+        """Their text. Raises `DeliveryError`."""
+        try:
+            answer = self._session.get(self._url, timeout=TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
+        if answer.status_code != 200:
+            raise DeliveryError(f"{self._url} answered {answer.status_code}")
+        return answer.text

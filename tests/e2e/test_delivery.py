@@ -1,0 +1,193 @@
+"""Every alert is accounted for: what cannot go the usual way goes another, what was missed is told afterwards, once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.device import about
+from tests.support.exporter import Exporter
+from tests.support.ports import free_port
+from tests.support.receivers import PagerDuty, Slack, Telegram
+from tests.support.routes import hasten
+from tests.support.servers import Alertmanager, Programs
+from tests.support.waiting import wait_until
+from vv_exporter.render import render
+from vv_exporter.settings import load
+
+pytestmark = pytest.mark.prometheus
+
+ROUTING_KEY = "0123456789abcdef0123456789abcdef"
+CHAT = "-100123"
+
+
+def send(level: str, title: str) -> str:
+    return f"from vv_core.alerter import send_alert; send_alert({level!r}, {title!r}, 'k7', 'signer.py')"
+
+
+@dataclass
+class Site:
+    """An exporter and an Alertmanager, both stopped, and the receivers."""
+
+    exporter: Exporter
+    alertmanager: Alertmanager
+    slack: Slack
+    telegram: Telegram
+    pagerduty: PagerDuty
+    folder: Path
+
+    def script(self, code: str) -> None:
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, **self.exporter.environ}, check=True)
+
+    def fire(self, name: str, *, resolved: bool = False, severity: str = "error", **labels: str) -> None:
+        """Raise an alert as Prometheus would, or end it."""
+        every = {"alertname": name, "severity": severity, "component": "scan_video", "device": "edge-7", **labels}
+        self.alertmanager.post_alert(every, {"summary": f"{name} it is"}, resolved=resolved)
+
+    def cut(self, status: int | None = 503) -> None:
+        """Let no provider take anything, or let them again."""
+        for receiver in (self.slack, self.telegram, self.pagerduty):
+            receiver.outage = status
+
+    def account(self, name: str) -> float:
+        return self.exporter.metrics().get(name, -1.0)
+
+    def secrets(self) -> list[str]:
+        return [self.slack.path, self.telegram.token, ROUTING_KEY]
+
+
+@pytest.fixture
+def site(tmp_path: Path, programs: Programs) -> Iterator[Site]:
+    port = free_port()
+    with Slack() as slack, Telegram() as telegram, PagerDuty() as pagerduty:
+        environ = {
+            "VV_DEVICE_ID": "edge-7",
+            "VV_ALERTMANAGER_PORT": str(port),
+            "VV_DIRECT_AFTER": "2s",
+            "VV_DELIVERY_SETTLE": "12s",
+            "SLACK_WEBHOOK_URL": slack.url,
+            "TELEGRAM_BOT_TOKEN": telegram.token,
+            "TELEGRAM_CHAT_ID": CHAT,
+            "TELEGRAM_API_URL": telegram.base_url,
+            "PAGERDUTY_ROUTING_KEY": ROUTING_KEY,
+            "PAGERDUTY_URL": pagerduty.url,
+        }
+        exporter = Exporter(tmp_path / "state", **environ)
+        render(load(exporter.environ), tmp_path / "config")
+        hasten(tmp_path / "config" / "alertmanager.yml")
+        alertmanager = Alertmanager(tmp_path / "config" / "alertmanager.yml", tmp_path / "am", programs, port)
+        found = Site(exporter, alertmanager, slack, telegram, pagerduty, tmp_path)
+        try:
+            yield found
+        finally:
+            alertmanager.stop()
+            exporter.stop()
+        assert slack.violations + telegram.violations + pagerduty.violations == []
+        assert leaks(found) == []
+
+
+def leaks(site: Site) -> list[str]:
+    """Files in which a secret stands, but for those that are there to hold it."""
+    found = []
+    for path in site.folder.rglob("*"):
+        if path.is_file() and "secrets" not in path.parts:
+            content = path.read_bytes()
+            found += [f"{path}: {secret[:6]}…" for secret in site.secrets() if secret.encode() in content]
+    return found
+
+
+def test_without_alertmanager_an_alert_goes_straight_to_people_and_is_not_repeated_when_it_is_back(site: Site) -> None:
+    site.alertmanager.start()
+    site.exporter.start()
+    site.exporter.wait_for("vv_alertmanager_up", 1)
+    site.alertmanager.stop()
+    site.script(send("CRITICAL", "Key gone"))
+    site.script(send("WARNING", "Lens dirty"))
+    site.script(send("INFO", "A note"))
+
+    for receiver in (site.slack, site.telegram):
+        receiver.wait_for(about("Key gone", "Alertmanager does not answer since", "sent directly"), 60)
+        receiver.wait_for(about("Lens dirty", "sent directly"), 60)
+        receiver.wait_for(about("CRITICAL: Alertmanager does not answer"), 60)
+    site.pagerduty.wait_for(about("Key gone", "trigger"), 60)
+    # Nothing of the secrets stands in the process's arguments or metrics either.
+    arguments = Path(f"/proc/{site.exporter.pid}/cmdline").read_text()
+    shown = str(site.exporter.metrics())
+    assert [secret for secret in site.secrets() if secret in arguments + shown] == []
+
+    site.exporter.kill()
+    site.exporter.start()
+    site.alertmanager.start()
+    for receiver in (site.slack, site.telegram):
+        receiver.wait_for(about("RESOLVED: Alertmanager answers again"), 60)
+    wait_until(lambda: len(site.alertmanager.alerts("VVEvent")) == 3, 60, what="the alerts at Alertmanager")
+    told = [alert["labels"].get("told") for alert in site.alertmanager.alerts("VVEvent")]
+    assert sorted(map(str, told)) == ["None", "direct", "direct"]
+    wait_until(lambda: "FIRING CRITICAL VVEvent: Key gone" in site.exporter.log(), 30, what="the line in app.log")
+    # An alert on the same routes that comes after them.
+    site.script(send("CRITICAL", "Later one"))
+    for receiver in (site.slack, site.telegram, site.pagerduty):
+        receiver.wait_for(about("Later one"), 60)
+
+    for receiver in (site.slack, site.telegram):
+        assert len(receiver.matching(about("Key gone"))) == 1
+        assert len(receiver.matching(about("Lens dirty"))) == 1
+        assert len(receiver.matching(about("CRITICAL: Alertmanager does not answer"))) == 1
+        assert len(receiver.matching(about("Alertmanager answers again"))) == 1
+        assert receiver.matching(about("A note")) == []
+        assert receiver.matching(about("Later one", "sent directly")) == []
+    assert len(site.pagerduty.matching(about("Key gone"))) == 1
+
+
+def test_many_alerts_without_alertmanager_are_few_messages(site: Site) -> None:
+    site.exporter.start()
+    many = "from vv_core.alerter import send_alert\nfor n in range(40): send_alert('ERROR', f'Trouble {n}', '', 'x.py')"
+    site.script(many)
+    site.slack.wait_for(about("Trouble"), 60)
+    wait_until(lambda: site.account('vv_direct_queue{channel="slack"}') == 0, 60, what="the messages")
+    wait_until(lambda: site.account('vv_direct_queue{channel="telegram"}') == 0, 60, what="the messages")
+
+    assert len(site.slack.received) <= 12
+    assert site.slack.matching(about("alerts, the first"))
+
+
+def test_what_fires_and_ends_while_no_channel_can_be_reached_is_told_once_afterwards(site: Site) -> None:
+    site.alertmanager.start()
+    site.exporter.start()
+    site.exporter.wait_for("vv_alertmanager_up", 1)
+    site.fire("Before")
+    site.slack.wait_for(about("Before it is"), 30)
+    site.telegram.wait_for(about("Before it is"), 30)
+
+    site.cut()
+    site.fire("StageFailing")
+    site.fire("DiskSpaceLow", severity="warning")
+    wait_until(lambda: site.account("vv_alerts_untold") >= 2, 30, what="both in the accounts")
+    wait_until(lambda: site.slack.refused_in_outage >= 2, 30, what="attempts to tell")
+    site.fire("StageFailing", resolved=True)
+    site.fire("DiskSpaceLow", severity="warning", resolved=True)
+    wait_until(lambda: missed(site) == 2, 90, what="both missed")
+    site.exporter.kill()
+    site.exporter.start()
+    site.cut(None)
+
+    for receiver in (site.slack, site.telegram):
+        receiver.wait_for(about("2 alerts were not told", "StageFailing it is", "DiskSpaceLow it is"), 90)
+    # A kill between the provider's answer and the note of it would have it told again: that much is documented.
+    wait_until(lambda: site.account('vv_notifications_total{channel="telegram",result="ok"}') >= 2, 30)
+    site.exporter.kill()
+    site.exporter.start()
+    site.fire("After")
+    for receiver in (site.slack, site.telegram):
+        receiver.wait_for(about("After it is"), 60)
+        assert len(receiver.matching(about("StageFailing it is"))) == 1
+        assert len(receiver.matching(about("were not told"))) == 1
+        assert receiver.matching(about("Before it is", "were not told")) == []
+
+
+def missed(site: Site) -> float:
+    return sum(value for name, value in site.exporter.metrics().items() if name.startswith("vv_alerts_missed_total"))
