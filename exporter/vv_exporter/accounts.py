@@ -14,6 +14,7 @@ import msgspec
 from vv_exporter.channels import CHANNELS
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.store import Kind, Transaction
+from vv_exporter.timeline import Entry, tell
 
 TOLD = ("warning", "error", "critical")
 """Severities that people are told of."""
@@ -98,14 +99,17 @@ def ended(tx: Transaction, alert: Alert, when: float) -> None:
     """It has ended."""
     known = _open(tx, alert)
     if known is not None:
-        tx.put(ACCOUNTS, known.id, msgspec.structs.replace(known, ended=min(when, tx.now) or tx.now))
+        tx.put(ACCOUNTS, known.id, msgspec.structs.replace(known, ended=when if 0 < when < tx.now else tx.now))
 
 
 def taken(tx: Transaction, alert: Alert, channel: str, when: float) -> None:
     """A channel took a notification that it fires."""
-    account = fired(tx, alert)
+    account = _ended_untold(tx, alert) or fired(tx, alert)
     if account is not None and channel not in account.told:
         told = {**account.told, channel: min(when, tx.now)}
+        if not account.told:
+            entry = Entry("alert.told", f"Told by {channel}: {account.title}", component=account.component)
+            tell(tx, when, entry)
         tx.put(ACCOUNTS, account.id, msgspec.structs.replace(account, told=told))
 
 
@@ -120,6 +124,16 @@ def _open(tx: Transaction, alert: Alert) -> Account | None:
     """The account of the alert, if it has not ended."""
     for account in tx.docs(ACCOUNTS).values():
         if account.fingerprint == alert.fingerprint and not account.ended:
+            return account
+    return None
+
+
+def _ended_untold(tx: Transaction, alert: Alert) -> Account | None:
+    """The account of the alert that has ended meanwhile: Alertmanager was still trying."""
+    if _open(tx, alert) is not None:
+        return None
+    for account in tx.docs(ACCOUNTS).values():
+        if account.fingerprint == alert.fingerprint and not account.told and not account.missed:
             return account
     return None
 

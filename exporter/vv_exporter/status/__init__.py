@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from prometheus_client.core import Metric as Family
 
+from vv_exporter.accounts import Account
 from vv_exporter.status import alerts as _alerts
 from vv_exporter.status import checks, containers, delivery, dvrs, failures, itself, jobs, stages, storage
 from vv_exporter.status.alerts import FiringAlert
@@ -63,13 +64,14 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Known(NamedTuple):
-    """What is known besides the series: what Alertmanager's API said of alerts and when, the configured channels, and
-    when the last notification came."""
+    """What is known besides the series: what Alertmanager's API said of alerts and when, the configured channels,
+    when the last notification came, and the accounts of alerts."""
 
     alerts: Iterable[Mapping[str, Any]] | None = None
     alerts_time: float | None = None
     channels: Sequence[str] = ()
     last_notification: float | None = None
+    accounts: Iterable[Account] = ()
 
 
 class Past:
@@ -118,7 +120,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         checks=tuple(checks.read(series)),
         failures=tuple(failures.read(series)),
         videos=storage.read_videos(series),
-        delivery=delivery.read(series, known.channels, known.last_notification),
+        delivery=delivery.read(series, known.channels, known.last_notification, known.accounts),
         exporter=itself.read(series),
     )
     troubles = tuple(_troubles(found))

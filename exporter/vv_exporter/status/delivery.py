@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from vv_exporter.accounts import Account
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED, RELAY_DELIVERIES, RELAY_OLDEST, RELAY_QUEUE
+from vv_exporter.metrics.delivery import (
+    CHANNEL_ERROR,
+    CHANNEL_FAILURE,
+    CHANNEL_SUCCESS,
+    DIRECT_QUEUE,
+    NOTIFICATIONS,
+)
 from vv_exporter.metrics.outbox import OUTBOX_OLDEST, OUTBOX_QUEUE
 from vv_exporter.relay.outbox import DROPPED, FAILED, OK, REFUSED, RESULTS
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, ago, many, span, when
+from vv_exporter.status.table import Cell, Level, Table, ago, clock, many, span, when
 
 LATE = 120.0  # seconds that an alert waits for its delivery before that is a trouble
+SHOWN = 5  # alerts with who was told of them
+FAILING = 900.0  # seconds after its last failure for which a channel is told as failing
+MAX_TOLD = 50
+UNTOLD = 600.0  # seconds for which an alert that fires may be told to nobody: warnings are collected first
 
 
 class Receiver(msgspec.Struct, frozen=True):
@@ -25,6 +37,37 @@ class Receiver(msgspec.Struct, frozen=True):
     delivered: int
     failed: int
     given_up: int
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """A channel that people read. It fails since its last success when its last failure is newer; `error` was said
+    then. `waiting` messages are to be sent to it directly."""
+
+    name: str
+    ok: int
+    failed: int
+    last_ok: float | None
+    last_failed: float | None
+    error: str
+    waiting: int
+
+    @property
+    def fails(self) -> bool:
+        """Whether the last thing that is known of it is a failure."""
+        return (self.last_failed or 0.0) > (self.last_ok or 0.0)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An alert, and when which channel took it (Unix seconds). `ended` is None while it fires."""
+
+    alertname: str
+    title: str
+    severity: str
+    component: str
+    fired: float
+    ended: float | None
+    channels: dict[str, float]
+    muted: float | None
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -43,10 +86,15 @@ class Delivery(msgspec.Struct, frozen=True):
     sent: int
     failed: int
     receivers: tuple[Receiver, ...] = ()
+    people: tuple[Channel, ...] = ()
+    told: tuple[Told, ...] = ()
 
 
-def read(series: Series, channels: Sequence[str], last_notification: float | None) -> Delivery:
+def read(
+    series: Series, channels: Sequence[str], last_notification: float | None, accounts: Iterable[Account] = ()
+) -> Delivery:
     """The state of delivery."""
+    newest = sorted(accounts, key=lambda one: (bool(one.told), -one.fired))
     return Delivery(
         channels=tuple(channels),
         notified=series.sum(NOTIFICATIONS_LOGGED, status="firing"),
@@ -57,6 +105,33 @@ def read(series: Series, channels: Sequence[str], last_notification: float | Non
         sent=series.sum(RELAY_DELIVERIES, destination="alertmanager"),
         failed=series.sum(RELAY_DELIVERIES, destination="alertmanager", result=FAILED),
         receivers=tuple(_receiver(series, name) for name in series.names("destination", OUTBOX_QUEUE)),
+        people=tuple(_channel(series, name) for name in series.names("channel", CHANNEL_SUCCESS)),
+        told=tuple(_told(account) for account in newest[:MAX_TOLD]),
+    )
+
+
+def _channel(series: Series, name: str) -> Channel:
+    return Channel(
+        name=name,
+        ok=series.sum(NOTIFICATIONS, channel=name, result="ok"),
+        failed=series.sum(NOTIFICATIONS, channel=name, result="failed"),
+        last_ok=series.one(CHANNEL_SUCCESS, channel=name) or None,
+        last_failed=series.one(CHANNEL_FAILURE, channel=name) or None,
+        error=series.text(CHANNEL_ERROR, "error", channel=name),
+        waiting=series.sum(DIRECT_QUEUE, channel=name),
+    )
+
+
+def _told(account: Account) -> Told:
+    return Told(
+        alertname=account.alertname,
+        title=account.title,
+        severity=account.severity,
+        component=account.component,
+        fired=account.fired,
+        ended=account.ended or None,
+        channels=account.told,
+        muted=account.muted or None,
     )
 
 
@@ -81,6 +156,12 @@ def troubles(delivery: Delivery, now: float) -> Iterator[str]:
         if one.oldest and now - one.oldest > LATE:
             events, oldest = many(one.waiting, "event"), span(now - one.oldest)
             yield f"{events} waiting for the {one.name}, the oldest for {oldest}: see app.log"
+    for channel in delivery.people:
+        if channel.fails and channel.last_failed and now - channel.last_failed < FAILING:
+            yield f"notifications by {channel.name} fail: {channel.error or 'see app.log'}"
+    for alert in delivery.told:
+        if _untold(alert, now):
+            yield f"nobody could be told of: {alert.title}"
 
 
 def table(delivery: Delivery, now: float) -> Table:
@@ -102,8 +183,38 @@ def table(delivery: Delivery, now: float) -> Table:
             waiting._replace(note=waiting.note or (failed if delivery.failed else "")),
         ),
     ]
+    rows += [(Cell(f"by {one.name}"), _by(one, now)) for one in delivery.people]
     rows += [(Cell(f"to the {one.name}"), _delivered(one, now)) for one in delivery.receivers]
+    rows += [(Cell(one.title), _by_whom(one, now)) for one in delivery.told[:SHOWN]]
     return Table("delivery", "Delivery of alerts", ("Delivery", "Now"), rows)
+
+
+def _by(one: Channel, now: float) -> Cell:
+    counted = f"{one.ok} taken" + (f", {one.failed} failed" if one.failed else "")
+    counted += f", {one.waiting} to be sent directly" if one.waiting else ""
+    if one.fails:
+        said = f": {one.error}" if one.error else ""
+        level: Level = "bad" if now - (one.last_failed or 0.0) < FAILING else "warning"
+        return Cell(
+            f"failed {ago(one.last_failed, now)}{said}", level, f"last taken {ago(one.last_ok, now)}; {counted}"
+        )
+    if one.last_ok is None:
+        return Cell("not used yet", "muted", counted)
+    return Cell(f"taken {ago(one.last_ok, now)}", "warning" if one.waiting else "", counted)
+
+
+def _by_whom(one: Told, now: float) -> Cell:
+    times = ", ".join(f"{name} {clock(at, now)}" for name, at in sorted(one.channels.items(), key=lambda item: item[1]))
+    fired = f"fired {clock(one.fired, now)}" + (f", ended {clock(one.ended, now)}" if one.ended else "")
+    if times:
+        return Cell(f"told by {times}", "", fired)
+    if one.muted:
+        return Cell("silenced or inhibited", "muted", fired)
+    return Cell("nobody is told yet", "bad" if _untold(one, now) else "warning", fired)
+
+
+def _untold(one: Told, now: float) -> bool:
+    return not one.channels and not one.muted and now - one.fired > UNTOLD
 
 
 def _delivered(one: Receiver, now: float) -> Cell:

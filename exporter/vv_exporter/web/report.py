@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from vv_exporter.accounts import ACCOUNTS
 from vv_exporter.guard import gather
 from vv_exporter.notifications import LAST
 from vv_exporter.relay.alertmanager import Alertmanager
@@ -34,7 +35,8 @@ class Report:
                 return self._made[1]
             firing = self._firing.get(patience)
             last = context.store.document(LAST, "")
-            known = Known(firing.alerts, firing.time, self._channels, last.time if last else None)
+            accounts = context.store.docs(ACCOUNTS).values()
+            known = Known(firing.alerts, firing.time, self._channels, last.time if last else None, accounts)
             families = gather(self._site.guarded)
             made = status(families, known, context.settings.device_id, context.clock(), self._site.past)
             self._made = context.monotonic(), made

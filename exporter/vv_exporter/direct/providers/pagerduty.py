@@ -38,14 +38,14 @@ def document(message: Message, key: str) -> dict[str, Any]:
         return _event(message, key, "resolve")
     details = {
         "details": shortened(message.details, 8000),
-        "note": message.note,
+        "note": line(message.note, 300),
         "suggested_actions": shortened(message.suggested_actions, MAX_ACTIONS),
         "device": message.device,
-        "component": message.component,
+        "component": line(message.component, 100),
         "alert_id": message.alert_id,
         "timestamp": message.since,
-        "video": message.video,
-        "video_sha256": message.video_sha256,
+        "video": line(message.video, 500),
+        "video_sha256": line(message.video_sha256, 64),
     }
     title = line(message.title, MAX_TITLE)
     return _event(message, key, "trigger") | {

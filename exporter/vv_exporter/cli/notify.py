@@ -1,0 +1,92 @@
+"""`vv notify`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from vv_exporter.direct.message import Message
+    from vv_exporter.direct.providers import Provider
+    from vv_exporter.settings import Settings
+
+
+@click.group("notify")
+def command() -> None:
+    """The channels that alerts go out by."""
+
+
+@command.command()
+@click.option("--channel", metavar="C", help="This one alone, e.g. slack; all that are configured if not given.")
+@click.pass_context
+def test(context: click.Context, channel: str | None) -> None:
+    """Send a test notification through each configured channel and show what the provider answers.
+
+    The messages come from here, past Alertmanager. At PagerDuty and Opsgenie an incident of the lowest severity is
+    opened and closed at once; the dead man's switch gets a beat.
+
+    \b
+    Exit codes: 0 every channel took it, 1 one did not, 2 wrong use or nothing to test.
+    """
+    from vv_exporter.direct.providers import configured
+    from vv_exporter.render import channels
+    from vv_exporter.settings import SettingsError, load
+
+    settings = load()
+    problems = list(channels.problems(settings))
+    if problems:
+        raise SettingsError(problems)
+    providers = configured(settings)
+    if channel is not None and channel not in providers:
+        on = f"configured: {', '.join(providers)}" if providers else "none is configured"
+        raise click.BadParameter(f"{channel!r} is not a channel that is configured; {on}", param_hint="--channel")
+    if not providers:
+        raise click.UsageError("no channel is configured: set SLACK_WEBHOOK_URL or others, see .env.example")
+    chosen = [providers[channel]] if channel is not None else list(providers.values())
+    width = max(len(provider.name) for provider in chosen)
+    failed = [provider.name for provider in chosen if not _try(provider, _message(settings), width)]
+    if failed:
+        click.echo(f"vv: {len(failed)} of {len(chosen)} channels failed: {', '.join(failed)}", err=True)
+        context.exit(1)
+
+
+def _try(provider: Provider, message: Message, width: int) -> bool:
+    """Send, and print a line."""
+    from vv_exporter.cli._client import printable
+    from vv_exporter.direct.providers import ProviderError
+
+    started = time.monotonic()
+    try:
+        answer = provider.test(message)
+        good, said = True, f"{answer.status} {answer.text}".strip()
+    except ProviderError as error:
+        good, said = False, str(error)
+    took = time.monotonic() - started
+    mark = click.style("ok    ", fg="green") if good else click.style("failed", fg="red")
+    click.echo(f"{provider.name:<{width}}  {mark}  {took * 1000:5.0f} ms  {printable(said)}")
+    return good
+
+
+def _message(settings: Settings) -> Message:
+    """A message of its own for each channel and call."""
+    from vv_core._ids import uuid7
+    from vv_exporter.direct.message import Message, silence_url
+
+    id_ = uuid7()
+    return Message(
+        key=f"{settings.device_id}-test-{id_}",
+        title="A test notification",
+        severity="info",
+        device=settings.device_id,
+        component="vv notify test",
+        time=time.time(),
+        alert_id=id_,
+        alertname="Test",
+        details="Somebody tries whether notifications of this device arrive. They do.",
+        suggested_actions="1. Nothing to do",
+        runbook_url=settings.runbook("NotificationsFailing"),
+        silence_url=silence_url(settings.alertmanager_public_url, "Test", settings.device_id),
+        status_url=f"{settings.public_url}/",
+    )

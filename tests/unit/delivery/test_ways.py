@@ -1,0 +1,533 @@
+"""Which way an alert goes while Alertmanager is there, gone and back; what is accounted for; all of it across kills."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.clock import Clock
+from vv_exporter import accounts, notificationevents, notifications
+from vv_exporter.accounts import ACCOUNTS, KEPT, Account
+from vv_exporter.channels import CHANNELS, Channel, failed, took
+from vv_exporter.direct.message import Message
+from vv_exporter.direct.outbox import MANY, OUTGOING, REFUSALS, Sender, drop_others, put, waiting
+from vv_exporter.direct.providers import Answer, ProviderError
+from vv_exporter.metrics.delivery import ALERTS_MISSED, NOTIFICATIONS
+from vv_exporter.openalerts import ALERTS, OpenAlert
+from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.relay.handover import HandOver
+from vv_exporter.relay.missed import Missed
+from vv_exporter.relay.payload import payload
+from vv_exporter.relay.watch import INTERVAL, SEEN, Watch, parse
+from vv_exporter.relay.worker import Relay
+from vv_exporter.settings import load
+from vv_exporter.store import Store
+
+AFTER = 120.0
+WINDOW = 900.0
+METRICS = """\
+# HELP process_start_time_seconds Start time.
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds {start}
+# TYPE alertmanager_notification_requests_total counter
+alertmanager_notification_requests_total{{integration="slack",receiver_name="chat"}} {attempts}
+alertmanager_notification_requests_total{{integration="webhook",receiver_name="log"}} 900
+# TYPE alertmanager_notification_requests_failed_total counter
+alertmanager_notification_requests_failed_total{{integration="slack",receiver_name="chat"}} {in_vain}
+# TYPE alertmanager_notifications_failed_total counter
+alertmanager_notifications_failed_total{{integration="slack",reason="serverError",receiver_name="chat"}} {given_up}
+"""
+
+
+class Provider:
+    """Records what it takes; refuses while it is told to."""
+
+    title = "a channel"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.error: ProviderError | None = None
+        self.tries = 0
+        self.took: list[Message] = []
+
+    def send(self, message: Message) -> Answer:
+        self.tries += 1
+        if self.error is not None:
+            raise self.error
+        self.took.append(message)
+        return Answer(200, "ok")
+
+    test = send
+
+    @property
+    def titles(self) -> list[str]:
+        return [message.title for message in self.took]
+
+
+class Bench:
+    """The exporter's parts around one store; `down` says that Alertmanager does not answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = Clock()
+        self.path = path
+        self.down = False
+        self.metrics = {"start": 1000.0, "attempts": 0, "in_vain": 0, "given_up": 0}
+        self.sent: list[dict[str, Any]] = []
+        self.slack, self.telegram, self.pagerduty = Provider("slack"), Provider("telegram"), Provider("pagerduty")
+        self.settings = load({"VV_STATE_DIR": "/nonexistent", "VV_DEVICE_ID": "edge-7", "VV_DELIVERY_SETTLE": "60s"})
+        self.begin()
+
+    def begin(self) -> None:
+        self.store = Store(self.path, self.clock)
+        self.watch = Watch(self.store, self.ask, lambda: self.relay.taking, AFTER, self.clock)
+        channels = {"critical": ["slack", "telegram", "pagerduty"]}
+        aside = HandOver(
+            self.store,
+            self.watch,
+            lambda severity: channels.get(severity, ["slack", "telegram"]),
+            self.settings,
+            self.clock,
+        )
+        present = lambda alert: payload(alert, "edge-7", "r", "g")  # noqa: E731
+        self.relay = Relay(self.store, self, present, WINDOW, self.clock, self.clock, aside)
+        self.senders = [Sender(self.store, one, self.clock) for one in (self.slack, self.telegram, self.pagerduty)]
+        self.missed = Missed(
+            self.store, [self.slack, self.telegram], ["slack", "telegram"], self.settings, self.clock, self.clock
+        )
+
+    def restart(self) -> None:
+        self.store.close()
+        self.begin()
+
+    def ask(self) -> str:
+        if self.down:
+            raise DeliveryError("nobody there")
+        return METRICS.format(**self.metrics)
+
+    def send(self, alerts: list[dict[str, Any]]) -> None:
+        if self.down:
+            raise DeliveryError("nobody there")
+        self.sent += alerts
+
+    def work(self, seconds: float) -> None:
+        """Let everything do its work for so long, in steps."""
+        for _ in range(int(seconds / INTERVAL)):
+            self.watch.look()
+            self.relay.round()
+            for sender in self.senders:
+                sender.round()
+            self.missed.round()
+            self.clock.advance(INTERVAL)
+
+    def put(self, key: str = "k", severity: str = "error") -> None:
+        now = self.clock.now
+        alert = OpenAlert(
+            id=f"id-{key}", key=key, severity=severity, title=f"T {key}", component="c", first=now, last=now,
+            ends=now + WINDOW,
+        )  # fmt: skip
+        with self.store.transaction() as tx:
+            tx.put(ALERTS, key, alert)
+
+    def notification(self, status: str = "firing", name: str = "StageFailing", **labels: str) -> None:
+        """Alertmanager's notification to the log."""
+        every = {"alertname": name, "severity": "error", "component": "scan_video", **labels}
+        alert = {
+            "status": status, "labels": every, "annotations": {"summary": f"{name} it is"},
+            "startsAt": "2023-11-14T22:13:20.123456789Z", "endsAt": "0001-01-01T00:00:00Z",
+            "fingerprint": "00000000000000ff",
+        }  # fmt: skip
+        body = notifications.parse(json.dumps({"alerts": [alert]}).encode())
+        with self.store.transaction() as tx:
+            notifications.record(tx, body)
+
+    def event(self, **data: Any) -> None:
+        """What the event recorder posts."""
+        body = notificationevents.parse(json.dumps({"@timestamp": "2023-11-14T22:13:25Z", "data": data}).encode())
+        with self.store.transaction() as tx:
+            notificationevents.record(tx, body)
+
+    def accounts(self) -> list[Account]:
+        return list(self.store.docs(ACCOUNTS).values())
+
+
+def notified(integration: str = "slack", receiver: str = "chat", fingerprint: str = "255", **labels: str) -> Any:
+    every = {"alertname": "StageFailing", "severity": "error", "component": "scan_video", **labels}
+    pairs = [{"key": name, "value": value} for name, value in every.items()]
+    details = {"fingerprint": fingerprint, "labels": {"labels": pairs}, "startsAt": "2023-11-14T22:13:20.1Z"}
+    return {
+        "alerts": [{"hash": "7", "details": details}],
+        "firingAlerts": [{"hash": "7"}],
+        "groupInfo": {"receiverName": receiver},
+        "integration": {"name": integration},
+    }
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "state.db")
+    yield bench
+    bench.store.close()
+
+
+def labels_of(alerts: list[dict[str, Any]]) -> list[Mapping[str, str]]:
+    return [alert["labels"] for alert in alerts]
+
+
+def test_while_alertmanager_answers_nothing_goes_directly(bench: Bench) -> None:
+    bench.put()
+    bench.work(600)
+
+    assert bench.slack.took == []
+    assert {"told"} & bench.sent[0]["labels"].keys() == set()
+
+
+def test_before_the_time_is_up_nothing_goes_directly(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put()
+    bench.work(AFTER - INTERVAL)
+
+    assert bench.slack.took == []
+
+
+def test_after_it_alerts_go_directly_once_with_the_reason_and_are_not_told_by_alertmanager_again(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.put("b")
+    bench.put("c", "info")
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(120)
+
+    assert bench.slack.titles == ["Alertmanager does not answer", "T a", "T b", "Alertmanager answers again"]
+    assert bench.telegram.titles == bench.slack.titles
+    assert bench.pagerduty.titles == ["Alertmanager does not answer", "T a", "Alertmanager answers again"]
+    assert "Alertmanager does not answer since 2023-11-14T22:13:3" in bench.slack.took[1].note
+    told = {labels["title"]: labels.get("told") for labels in labels_of(bench.sent)}
+    assert told == {"T a": "direct", "T b": "direct", "T c": None}
+
+
+def test_the_outage_adds_up_across_restarts_and_is_told_once(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    for _ in range(12):
+        bench.work(20)
+        bench.restart()
+    bench.work(30)
+
+    assert bench.slack.titles == ["Alertmanager does not answer"]
+    bench.restart()
+    bench.work(300)
+    assert bench.slack.titles == ["Alertmanager does not answer"]
+
+
+def test_neither_a_device_that_was_off_nor_a_clock_that_jumps_is_an_outage(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.work(20)
+    bench.clock.advance(86_400)
+    bench.restart()
+    bench.work(20)
+
+    assert bench.slack.took == []
+
+
+def test_an_alertmanager_that_answers_but_takes_no_alerts_is_one_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(alerts: list[dict[str, Any]]) -> None:
+        raise DeliveryError("answered 500")
+
+    monkeypatch.setattr(bench, "send", refuse)
+    bench.put()
+    bench.work(AFTER + 60)
+
+    assert "T k" in bench.slack.titles
+
+
+def test_what_it_took_before_it_went_is_not_sent_again(bench: Bench) -> None:
+    bench.put()
+    bench.work(10)
+    bench.down = True
+    bench.work(AFTER + 60)
+
+    assert bench.slack.titles == ["Alertmanager does not answer"]
+
+
+def test_what_it_took_just_before_it_went_and_is_known_not_to_have_told_goes_directly(bench: Bench) -> None:
+    bench.event(notification=notified())  # it reports what it tells
+    bench.put("told")
+    bench.put("untold")
+    bench.work(5)
+    bench.event(notification=notified(alert_key="told"))
+    bench.down = True
+    bench.work(AFTER + 60)
+
+    assert bench.slack.titles == ["Alertmanager does not answer", "T untold"]
+
+
+def test_a_channel_that_is_away_delays_no_other_and_loses_nothing(bench: Bench) -> None:
+    bench.telegram.error = ProviderError("no connection")
+    bench.work(10)
+    bench.down = True
+    bench.put()
+    bench.work(AFTER + 300)
+    bench.restart()
+    assert bench.slack.titles == ["Alertmanager does not answer", "T k"]
+    assert bench.telegram.took == []
+    assert bench.telegram.tries < 20
+
+    bench.telegram.error = None
+    bench.work(120)
+    assert bench.telegram.titles == ["Alertmanager does not answer", "T k"]
+
+
+def test_a_kill_between_the_provider_and_the_note_of_it_tells_twice_and_loses_nothing(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "T", "error", "d", "c", 0.0, "i"), ["slack"])
+    send = bench.slack.send
+
+    class Killed(BaseException):
+        pass
+
+    def killed(message: Message) -> Answer:
+        send(message)
+        raise Killed
+
+    bench.slack.send = killed  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        bench.senders[0].round()
+    bench.slack.send = send  # type: ignore[method-assign]
+    bench.restart()
+    bench.work(10)
+
+    assert bench.slack.titles == ["T", "T"]
+    assert waiting(bench.store, "slack") == []
+
+
+def test_many_go_as_one(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        for number in range(MANY + 1):
+            put(tx, Message(f"k{number}", f"T {number}", "error", "d", "c", 0.0, "i"), ["slack"])
+    bench.work(60)
+
+    assert bench.slack.titles == ["6 alerts, the first: T 0"]
+
+
+def test_a_message_that_is_refused_as_it_is_does_not_hold_up_the_others_for_ever(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "bad", "error", "d", "c", 0.0, "i"), ["slack"])
+        put(tx, Message("l", "good", "error", "d", "c", 0.0, "i"), ["slack"])
+    send = bench.slack.send
+
+    def refuse(message: Message) -> Answer:
+        bench.slack.error = ProviderError("answered 400: no", 400) if message.title == "bad" else None
+        return send(message)
+
+    bench.slack.send = refuse  # type: ignore[method-assign]
+    bench.work(60)
+
+    assert bench.slack.titles == ["good"]
+    assert bench.slack.tries == REFUSALS + 1
+
+
+def test_messages_for_a_channel_that_is_gone_do_not_stay(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "T", "error", "d", "c", 0.0, "i"), ["slack", "telegram"])
+    drop_others(bench.store, ["slack"])
+
+    (one,) = bench.store.docs(OUTGOING).values()
+    assert one.left == {"slack": 0}
+
+
+def test_a_page_that_was_sent_directly_is_closed_when_the_alert_ends(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(2 * WINDOW)
+
+    closed = [message.resolved for message in bench.pagerduty.took if message.title == "T a"]
+    assert closed == [False, True]
+    assert [message.resolved for message in bench.slack.took if message.title == "T a"] == [False]
+
+
+def test_alertmanagers_counts_are_told_by_channel(bench: Bench) -> None:
+    bench.work(10)
+    bench.metrics |= {"attempts": 9, "in_vain": 6, "given_up": 2}
+    bench.work(10)
+
+    assert bench.store.value(NOTIFICATIONS, ("slack", "ok")) == 3
+    assert bench.store.value(NOTIFICATIONS, ("slack", "failed")) == 2
+    channel = bench.store.document(CHANNELS, "slack") or Channel()
+    assert channel.error == "Alertmanager gave up: the provider has trouble (5xx)"
+
+
+def test_a_restart_of_alertmanager_or_of_the_exporter_counts_nothing_twice(bench: Bench) -> None:
+    bench.work(10)
+    bench.metrics["attempts"] = 5
+    bench.work(10)
+    bench.restart()
+    bench.work(10)
+    bench.metrics |= {"start": 2000.0, "attempts": 2}
+    bench.work(10)
+
+    assert bench.store.value(NOTIFICATIONS, ("slack", "ok")) == 7
+
+
+def test_what_it_counted_before_anybody_looked_is_not_counted(bench: Bench) -> None:
+    bench.metrics["given_up"] = 500
+    bench.work(30)
+
+    assert bench.store.value(NOTIFICATIONS, ("slack", "failed")) is None
+    assert (bench.store.document(SEEN, "") or SEEN.type()).started == 1000.0
+
+
+def test_metrics_without_receivers_or_of_another_kind_are_no_harm() -> None:
+    assert parse("").counts == {}
+    assert parse("# nothing\nx 1\nprocess_start_time_seconds 5\n").started == 5
+
+
+def test_an_account_opens_with_the_log_and_closes_when_a_channel_took_it(bench: Bench) -> None:
+    bench.notification()
+    bench.event(notification=notified("slack"))
+    bench.event(notification=notified("telegram"))
+    (account,) = bench.accounts()
+    assert sorted(account.told) == ["slack", "telegram"]
+    assert account.title == "StageFailing it is"
+
+    bench.notification("resolved")
+    bench.clock.advance(KEPT + 1)
+    bench.missed.round()
+    assert bench.accounts() == []
+    assert bench.slack.took == []
+
+
+def test_the_log_and_the_dead_mans_switch_are_nobody(bench: Bench) -> None:
+    bench.notification()
+    bench.event(notification=notified("webhook", "log"))
+    bench.event(notification=notified("webhook", "deadman"))
+
+    assert bench.accounts()[0].told == {}
+
+
+@pytest.mark.parametrize(
+    "labels", [{"severity": "info"}, {"severity": "none"}, {"told": "direct"}, {"name": "Watchdog"}]
+)
+def test_what_nobody_is_to_be_told_of_has_no_account(bench: Bench, labels: dict[str, str]) -> None:
+    bench.notification(**labels)
+
+    assert bench.accounts() == []
+
+
+def outage(bench: Bench) -> None:
+    """An alert fires and ends while Slack and Telegram fail."""
+    bench.slack.error = bench.telegram.error = ProviderError("no connection")
+    bench.notification()
+    with bench.store.transaction() as tx:
+        failed(tx, "slack", "no connection")
+    bench.clock.advance(10)
+    bench.notification("resolved")
+
+
+def test_what_ended_while_channels_failed_is_told_once_when_one_works_across_restarts(bench: Bench) -> None:
+    outage(bench)
+    bench.work(300)
+    bench.restart()
+    bench.slack.error = bench.telegram.error = None
+    bench.work(120)
+    bench.restart()
+    bench.work(300)
+
+    assert bench.slack.titles == bench.telegram.titles == ["1 alert was not told: no channel could be reached"]
+    assert "StageFailing it is" in bench.slack.took[0].details
+    assert bench.store.value(ALERTS_MISSED, ("error",)) == 1
+    assert bench.accounts() == []
+
+
+def test_the_summary_waits_for_the_channel_that_is_still_away(bench: Bench) -> None:
+    outage(bench)
+    bench.slack.error = None
+    bench.work(200)
+    assert len(bench.slack.took) == 1
+
+    bench.telegram.error = None
+    bench.work(120)
+    assert len(bench.telegram.took) == len(bench.slack.took) == 1
+
+
+def test_an_alert_too_short_to_be_told_without_any_failure_is_not_missed(bench: Bench) -> None:
+    bench.notification()
+    bench.notification("resolved")
+    bench.work(300)
+
+    assert bench.slack.took == []
+    assert bench.accounts() == []
+
+
+def test_one_that_was_inhibited_or_silenced_is_not_missed(bench: Bench) -> None:
+    bench.slack.error = ProviderError("no connection")
+    bench.notification()
+    with bench.store.transaction() as tx:
+        failed(tx, "slack", "no connection")
+    bench.event(inhibitionMutedAlert={"mutedAlert": {"fingerprint": "255"}})
+    bench.clock.advance(10)
+    bench.notification("resolved")
+    bench.slack.error = None
+    bench.work(300)
+
+    assert bench.slack.took == []
+
+
+def test_one_that_was_told_at_the_last_moment_is_not_missed(bench: Bench) -> None:
+    outage(bench)
+    bench.event(notification=notified("slack"))
+    # The event came after the end: Alertmanager was still trying.
+    bench.slack.error = bench.telegram.error = None
+    bench.work(300)
+
+    assert bench.slack.took == []
+
+
+def test_accounts_of_alerts_that_alertmanager_forgot_end(bench: Bench) -> None:
+    bench.notification()
+    bench.clock.advance(200)
+    with bench.store.transaction() as tx:
+        accounts.reconcile(tx, {"0000000000000001"}, 180)
+
+    assert bench.accounts()[0].ended == bench.clock.now
+
+
+def test_a_success_ends_a_failure(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        failed(tx, "slack", "answered 500")
+    since = (bench.store.document(CHANNELS, "slack") or Channel()).since
+    bench.clock.advance(60)
+    with bench.store.transaction() as tx:
+        failed(tx, "slack", "answered 500")
+    assert (bench.store.document(CHANNELS, "slack") or Channel()).since == since
+    with bench.store.transaction() as tx:
+        took(tx, "slack")
+
+    channel = bench.store.document(CHANNELS, "slack") or Channel()
+    assert (channel.since, channel.error) == (0.0, "")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b"\xff", b'{"data": 1}', b'{"data": {"notification": {"alerts": 3}}}']
+)
+def test_what_is_no_event_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="not an event"):
+        notificationevents.parse(body)
+
+
+@pytest.mark.parametrize("data", [{}, {"alertCreated": {"alert": {}}}, {"anythingNew": [1]}])
+def test_other_events_are_passed_over(data: dict[str, Any]) -> None:
+    event = notificationevents.parse(msgspec.json.encode({"data": data}))
+
+    assert not notificationevents.concerns(event)
