@@ -59,8 +59,8 @@ def chain(tmp_path: Path, programs: Programs) -> Iterator[Chain]:
         try:
             yield Chain(exporter, alertmanager, slack, pagerduty)
         finally:
-            exporter.stop()
             alertmanager.stop()
+            exporter.stop()
         assert slack.violations + pagerduty.violations == []
 
 

@@ -71,8 +71,8 @@ def chain(tmp_path: Path, programs: Programs) -> Iterator[Chain]:
             alertmanager.start()
             yield Chain(exporter, alertmanager, webhook)
         finally:
-            exporter.stop()
             alertmanager.stop()
+            exporter.stop()
         assert webhook.violations == []
         written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
         assert SECRET.encode() not in written

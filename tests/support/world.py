@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from tests.support.receivers import (
     AlertmanagerWebhook,
     DeadMan,
+    Log,
     Mail,
     MailServer,
     Opsgenie,
@@ -110,7 +111,7 @@ def open_world(folder: Path, programs: Programs, timing: Callable[[Path], None] 
     with ExitStack() as stack:
         slack, telegram = stack.enter_context(Slack()), stack.enter_context(Telegram())
         pagerduty, opsgenie = stack.enter_context(PagerDuty()), stack.enter_context(Opsgenie())
-        webhook, log = stack.enter_context(AlertmanagerWebhook()), stack.enter_context(AlertmanagerWebhook())
+        webhook, log = stack.enter_context(AlertmanagerWebhook()), stack.enter_context(Log())
         deadman, mail = stack.enter_context(DeadMan()), stack.enter_context(MailServer())
         settings = load(
             {
