@@ -14,7 +14,7 @@ from vv_exporter.relay.alertmanager import Alertmanager, DeliveryError
 from vv_exporter.relay.handover import HandOver
 from vv_exporter.relay.loop import Loop
 from vv_exporter.relay.missed import Missed
-from vv_exporter.relay.payload import payload
+from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
 from vv_exporter.relay.worker import Relay
 
@@ -50,6 +50,9 @@ class Delivery:
         def present(alert: OpenAlert) -> dict[str, Any]:
             return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
 
+        def repeated(alert: OpenAlert, now: float) -> dict[str, Any]:
+            return repeats(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url, now)
+
         by_severity: Callable[[str], list[str]] = lambda severity: urgent if severity == "critical" else usual  # noqa: E731
         self.relay = Relay(
             context.store,
@@ -59,6 +62,7 @@ class Delivery:
             context.clock,
             context.monotonic,
             HandOver(context.store, self.watch, by_severity, settings, context.clock),
+            repeated,
         )
         self._missed = Missed(
             context.store,

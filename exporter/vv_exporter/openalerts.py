@@ -15,7 +15,8 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     """One alert, with all its repeats, until `ends`.
 
     `delivered` is when Alertmanager first took it, 0 before: an alert does not end before it is delivered. `notified`
-    is when a channel first took it from there, `direct` when it was handed to the direct way instead.
+    is when a channel first took it from there, `direct` when it was handed to the direct way instead. People know of a
+    count of `told`, since `told_at`.
     """
 
     id: str
@@ -33,6 +34,8 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     delivered: float = 0.0
     notified: float = 0.0
     direct: float = 0.0
+    told: int = 1
+    told_at: float = 0.0
 
 
 ALERTS: Kind[OpenAlert] = Kind("alert", OpenAlert)

@@ -14,7 +14,7 @@ from tests.support.exporter import Exporter
 from tests.support.ports import free_port
 from tests.support.receivers import PagerDuty, Slack, Telegram
 from tests.support.routes import hasten
-from tests.support.servers import Alertmanager, Programs
+from tests.support.servers import Alertmanager, Programs, Prometheus
 from tests.support.waiting import wait_until
 from vv_exporter.render import render
 from vv_exporter.settings import load
@@ -69,6 +69,7 @@ def site(tmp_path: Path, programs: Programs) -> Iterator[Site]:
             "VV_ALERTMANAGER_PORT": str(port),
             "VV_DIRECT_AFTER": "2s",
             "VV_DELIVERY_SETTLE": "12s",
+            "VV_SCRAPE_INTERVAL": "1s",
             "SLACK_WEBHOOK_URL": slack.url,
             "TELEGRAM_BOT_TOKEN": telegram.token,
             "TELEGRAM_CHAT_ID": CHAT,
@@ -187,6 +188,28 @@ def test_what_fires_and_ends_while_no_channel_can_be_reached_is_told_once_afterw
         assert len(receiver.matching(about("StageFailing it is"))) == 1
         assert len(receiver.matching(about("were not told"))) == 1
         assert receiver.matching(about("Before it is", "were not told")) == []
+
+
+def test_a_channel_that_fails_is_told_by_the_others_until_it_works_again(site: Site, programs: Programs) -> None:
+    site.exporter.start()
+    site.alertmanager.start()
+    with Prometheus(site.folder / "config" / "prometheus.yml", site.folder / "prometheus", programs):
+        site.exporter.wait_for("vv_alertmanager_up", 1)
+        site.slack.outage = 503
+        site.fire("StageFailing")
+
+        site.telegram.wait_for(about("StageFailing it is"), 30)
+        told = site.telegram.wait_for(
+            about("ERROR: Notifications by slack fail", "the provider has trouble (5xx)"), 120
+        )
+        assert "NotificationsFailing.md" in told.body.decode()
+        assert site.slack.received == []
+        site.slack.outage = None
+        site.slack.wait_for(about("StageFailing it is"), 60)
+        site.telegram.wait_for(about("RESOLVED", "Notifications by slack fail"), 60)
+
+    assert site.slack.matching(about("Notifications by slack fail")) == []
+    assert site.pagerduty.received == []
 
 
 def missed(site: Site) -> float:

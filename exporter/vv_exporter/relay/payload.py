@@ -7,6 +7,7 @@ from typing import Any
 from vv_exporter._clock import isoformat
 from vv_exporter.openalerts import OpenAlert
 
+REPEATS_SHOWN = 120.0  # seconds: until Alertmanager has told it
 QUOTED = ("video", "video_id", "video_sha256")
 
 
@@ -38,6 +39,14 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
         "endsAt": isoformat(alert.ends),
         "generatorURL": generator_url,
     }
+
+
+def repeats(alert: OpenAlert, device: str, runbook_url: str, generator_url: str, now: float) -> dict[str, Any]:
+    """What tells that an alert was repeated: an alert of its own for a moment, with the label `repeats`."""
+    told = payload(alert, device, runbook_url, generator_url)
+    told["labels"] |= {"repeats": str(alert.count - 1)}
+    told["annotations"] |= {"summary": f"{alert.title} (repeated {alert.count - 1} times)"}
+    return told | {"startsAt": isoformat(now), "endsAt": isoformat(now + REPEATS_SHOWN)}
 
 
 def description(alert: OpenAlert) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from vv_exporter.accounts import TOLD
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.openalerts import ALERTS, OpenAlert
 from vv_exporter.relay.alertmanager import DeliveryError
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 RESEND = 60.0  # seconds after which an alert that still lasts is sent again
 BACKOFF_MAX = 30.0  # seconds between tries when Alertmanager does not take alerts
 BATCH = 64  # alerts a request
+COLLECTED = 5.0  # seconds after its first delivery in which an alert's repeats are still told with it (group_wait)
+REPEATS_INTERVAL = 3600.0  # seconds between messages that tell of repeats
 DESTINATION = "alertmanager"
 
 
@@ -49,7 +52,8 @@ class Aside(Protocol):
 class Relay:
     """The worker. `present` turns an alert into what the destination takes; `window` is how long alerts last.
 
-    `aside` is asked before each round, in the same thread: no alert goes both ways at once.
+    `aside` is asked before each round, in the same thread: no alert goes both ways at once. `repeats` presents an alert
+    whose count has grown since people were told of it: they are told when it ends, or has lasted for another hour.
     """
 
     def __init__(
@@ -61,8 +65,10 @@ class Relay:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         aside: Aside | None = None,
+        repeats: Callable[[OpenAlert, float], dict[str, Any]] | None = None,
     ) -> None:
         self._store = store
+        self._repeats = repeats
         self._aside = aside
         self._destination = destination
         self._present = present
@@ -93,10 +99,33 @@ class Relay:
             self._aside()
         if not self._backoff.ready():
             return
+        self._tell_repeats()
         due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
         for start in range(0, len(due), BATCH):
             if not self._deliver(due[start : start + BATCH]):
                 return
+
+    def _repeats_due(self, alert: OpenAlert) -> bool:
+        if self._repeats is None or alert.count <= alert.told or not alert.delivered or alert.severity not in TOLD:
+            return False
+        now = self._clock()
+        return alert.ends <= now or now - (alert.told_at or alert.delivered) >= REPEATS_INTERVAL
+
+    def _tell_repeats(self) -> None:
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._repeats_due(alert)][:BATCH]
+        if not due or self._repeats is None:
+            return
+        now = self._clock()
+        try:
+            self._destination.send([self._repeats(alert, now) for alert in due])
+        except DeliveryError as error:
+            self._failed(error)
+            return
+        with self._store.transaction() as tx:
+            for alert in due:
+                current = tx.get(ALERTS, alert.key)
+                if current is not None:
+                    tx.put(ALERTS, alert.key, msgspec.structs.replace(current, told=alert.count, told_at=now))
 
     def _due(self, alert: OpenAlert) -> bool:
         known = self._sent.get(alert.key)
@@ -123,6 +152,9 @@ class Relay:
             tx.inc(RELAY_DELIVERIES, (DESTINATION, "ok"))
             for alert in first:
                 _mark_delivered(tx, alert.key, now, lasting[alert.key])
+            for alert in alerts:
+                if now - (alert.delivered or now) < COLLECTED:
+                    _mark_told(tx, alert.key, alert.count)
         for alert in alerts:
             current = self._store.document(ALERTS, alert.key)
             unchanged = current is not None and current.count == alert.count
@@ -138,13 +170,17 @@ class Relay:
 
     def _forget_ended(self) -> None:
         now = self._clock()
-        ended = [key for key, alert in self._store.docs(ALERTS).items() if alert.delivered and alert.ends <= now]
+        ended = [
+            key
+            for key, alert in self._store.docs(ALERTS).items()
+            if alert.delivered and alert.ends <= now and not self._repeats_due(alert)
+        ]
         if not ended:
             return
         with self._store.transaction() as tx:
             for key in ended:
                 alert = tx.get(ALERTS, key)
-                if alert is not None and alert.ends <= now:  # not repeated meanwhile
+                if alert is not None and alert.ends <= now and not self._repeats_due(alert):  # not repeated meanwhile
                     tx.delete(ALERTS, key)
                     if self._aside is not None:
                         self._aside.ended(tx, alert)
@@ -155,6 +191,12 @@ class Relay:
 def waiting(alerts: Iterable[OpenAlert]) -> list[OpenAlert]:
     """The alerts that were never delivered."""
     return [alert for alert in alerts if not alert.delivered]
+
+
+def _mark_told(tx: Transaction, key: str, count: int) -> None:
+    alert = tx.get(ALERTS, key)
+    if alert is not None and alert.told != count:
+        tx.put(ALERTS, key, msgspec.structs.replace(alert, told=count))
 
 
 def _mark_delivered(tx: Transaction, key: str, now: float, ends: float) -> None:

@@ -20,7 +20,7 @@ from vv_exporter.openalerts import ALERTS, OpenAlert
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.relay.handover import HandOver
 from vv_exporter.relay.missed import Missed
-from vv_exporter.relay.payload import payload
+from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, SEEN, Watch, parse
 from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import load
@@ -92,7 +92,8 @@ class Bench:
             self.clock,
         )
         present = lambda alert: payload(alert, "edge-7", "r", "g")  # noqa: E731
-        self.relay = Relay(self.store, self, present, WINDOW, self.clock, self.clock, aside)
+        told = lambda alert, now: repeats(alert, "edge-7", "r", "g", now)  # noqa: E731
+        self.relay = Relay(self.store, self, present, WINDOW, self.clock, self.clock, aside, told)
         self.senders = [Sender(self.store, one, self.clock) for one in (self.slack, self.telegram, self.pagerduty)]
         self.missed = Missed(
             self.store, [self.slack, self.telegram], ["slack", "telegram"], self.settings, self.clock, self.clock
@@ -355,6 +356,57 @@ def test_a_page_that_was_sent_directly_is_closed_when_the_alert_ends(bench: Benc
     closed = [message.resolved for message in bench.pagerduty.took if message.title == "T a"]
     assert closed == [False, True]
     assert [message.resolved for message in bench.slack.took if message.title == "T a"] == [False]
+
+
+def repeat(bench: Bench, times: int, key: str = "k") -> None:
+    """The same alert, so many times more."""
+    with bench.store.transaction() as tx:
+        alert = tx.get(ALERTS, key)
+        assert alert is not None
+        tx.put(ALERTS, key, msgspec.structs.replace(alert, count=alert.count + times, ends=bench.clock.now + WINDOW))
+
+
+def repeats_told(bench: Bench) -> list[str]:
+    return [alert["annotations"]["summary"] for alert in bench.sent if "repeats" in alert["labels"]]
+
+
+def test_how_often_an_alert_was_repeated_is_told_once_when_it_has_ended(bench: Bench) -> None:
+    bench.put()
+    bench.work(60)
+    repeat(bench, 37)
+    bench.work(60)
+    assert repeats_told(bench) == []
+
+    bench.work(WINDOW)
+    bench.restart()
+    bench.work(WINDOW)
+    assert repeats_told(bench) == ["T k (repeated 37 times)"]
+    (told,) = [alert for alert in bench.sent if "repeats" in alert["labels"]]
+    assert "repeated 37 times since 2023-11-14T22:13:20Z" in told["annotations"]["description"]
+    assert bench.store.docs(ALERTS) == {}
+
+
+def test_one_that_goes_on_is_told_of_each_hour(bench: Bench) -> None:
+    bench.put()
+    for _ in range(13):
+        bench.work(600)
+        repeat(bench, 10)
+
+    assert repeats_told(bench) == ["T k (repeated 60 times)", "T k (repeated 120 times)"]
+
+
+def test_repeats_of_the_first_moment_were_told_with_it_and_those_of_a_note_to_nobody(bench: Bench) -> None:
+    bench.put("burst")
+    bench.put("note", "info")
+    bench.relay.round()
+    repeat(bench, 20, "burst")
+    bench.relay.round()
+    bench.work(60)
+    repeat(bench, 5, "note")
+    bench.work(3 * WINDOW)
+
+    assert repeats_told(bench) == []
+    assert bench.store.docs(ALERTS) == {}
 
 
 def test_alertmanagers_counts_are_told_by_channel(bench: Bench) -> None:

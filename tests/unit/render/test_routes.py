@@ -73,6 +73,7 @@ def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(set
     assert [(route["receiver"], route.get("matchers")) for route in routes(document["route"])] == [
         ("log", None),
         ("nobody", ['alertname="Watchdog"']),
+        ("nobody", ['alertname="VVEvent"', 'repeats!=""']),
         ("log", None),
         ("nobody", ['told="direct"']),
         ("nobody", ['alertname="NotificationsFailing"']),
@@ -157,6 +158,7 @@ ROUTED = [
     ("alertname=DvrUnreachableProlonged severity=critical", "log,webhook,pager,chat"),
     ("alertname=Unknown severity=", "log,webhook"),
     ("alertname=VVEvent severity=critical told=direct", "log,webhook,nobody"),
+    ("alertname=VVEvent severity=critical repeats=36", "chat-events"),
     ("alertname=NotificationsFailing severity=error channel=slack", "log,webhook,without-slack"),
     ("alertname=NotificationsFailing severity=error channel=telegram", "log,webhook,without-telegram"),
     ("alertname=NotificationsFailing severity=error channel=email", "log,webhook,chat"),
