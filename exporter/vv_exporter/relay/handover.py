@@ -73,7 +73,7 @@ class HandOver:
             for alert in due:
                 current = tx.get(ALERTS, alert.key)
                 if current is not None and put(tx, self._message(current, note), self._channels(alert.severity)):
-                    tx.put(ALERTS, alert.key, msgspec.structs.replace(current, direct=tx.now))
+                    tx.put(ALERTS, alert.key, msgspec.structs.replace(current, direct=tx.now, told=current.count))
 
     def _untold(self, alert: OpenAlert, since: float) -> bool:
         if alert.severity not in TOLD or alert.direct:
@@ -110,7 +110,7 @@ class HandOver:
             time=since,
             details=(
                 f"Alertmanager at {self._settings.alertmanager} has not taken alerts since {isoformat(since)}. "
-                "Alerts of scripts are sent directly, as this one. What Prometheus finds is not told before that: "
+                "Alerts of scripts are sent directly, as this one. What Prometheus finds waits until it is back: "
                 "see the status page."
             ),
             suggested_actions=(
