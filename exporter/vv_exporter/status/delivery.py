@@ -24,7 +24,7 @@ LATE = 120.0  # seconds that an alert waits for its delivery before that is a tr
 SHOWN = 5  # alerts with who was told of them
 FAILING = 900.0  # seconds after its last failure for which a channel is told as failing
 MAX_TOLD = 50
-UNTOLD = 600.0  # seconds for which an alert that fires may be told to nobody: warnings are collected first
+UNTOLD = 600.0  # seconds for which an alert that fires may be told to nobody
 
 
 class Receiver(msgspec.Struct, frozen=True):
@@ -214,7 +214,8 @@ def _by_whom(one: Told, now: float) -> Cell:
 
 
 def _untold(one: Told, now: float) -> bool:
-    return not one.channels and not one.muted and now - one.fired > UNTOLD
+    urgent = one.severity in ("error", "critical")  # warnings wait for the end of the quiet hours
+    return urgent and not one.channels and not one.muted and now - one.fired > UNTOLD
 
 
 def _delivered(one: Receiver, now: float) -> Cell:
