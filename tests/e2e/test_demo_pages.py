@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
+import html5lib
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -93,6 +94,14 @@ def test_everybody_can_read_it_everywhere(
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
 
         assert problems(page) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/timeline", "/timeline?at=1m&component=scan_video"])
+@pytest.mark.parametrize("state", ["alerts", "healthy", "first start"])
+def test_it_is_valid_html(demos: Demos, state: str, path: str) -> None:
+    answer = requests.get(demos[state].url + path, timeout=10)
+
+    html5lib.HTMLParser(strict=True).parse(answer.text)
 
 
 def test_one_look_says_what_is_wrong_and_what_first(demos: Demos, chromium: Browser) -> None:

@@ -16,7 +16,7 @@ import requests
 import yaml
 from msgspec.structs import replace
 
-from tests.support.browser import WIDTHS, Browser, Page, opened, problems
+from tests.support.browser import WIDTHS, Browser, Page, opened, problems, sticking_out
 from tests.support.device import Device
 from tests.support.exporter import QUIET, Exporter
 from tests.support.servers import Alertmanager, Programs
@@ -130,6 +130,15 @@ def test_everybody_can_read_it_everywhere(site: Site, chromium: Browser, path: s
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
 
         assert problems(page) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/timeline"])
+def test_there_is_no_width_between_that_is_too_narrow(site: Site, chromium: Browser, path: str) -> None:
+    with opened(chromium, site.url + path) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        for width in range(320, 1500, 60):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert (width, sticking_out(page)) == (width, [])
 
 
 @pytest.mark.parametrize("path", ["/", "/timeline"])

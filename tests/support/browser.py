@@ -13,7 +13,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-__all__ = ["WIDTHS", "Browser", "Page", "launched", "opened", "problems"]
+__all__ = ["WIDTHS", "Browser", "Page", "launched", "opened", "problems", "sticking_out"]
 
 WIDTHS = (360, 768, 1440)
 
@@ -57,11 +57,17 @@ _SIDEWAYS = """() => [...document.querySelectorAll("body *")]
     .map(one => one.outerHTML.slice(0, 120))"""
 
 
-def problems(page: Page) -> list[str]:
-    """What sticks out sideways, and what axe-core finds wrong (all its rules, WCAG's and its best practices)."""
+def sticking_out(page: Page) -> list[str]:
+    """What sticks out sideways."""
     found = [f"sticks out: {element}" for element in page.evaluate(_SIDEWAYS)]
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         found.append("the page scrolls sideways")
+    return found
+
+
+def problems(page: Page) -> list[str]:
+    """What sticks out sideways, and what axe-core finds wrong (all its rules, WCAG's and its best practices)."""
+    found = sticking_out(page)
     for violation in Axe().run(page).response["violations"]:
         nodes = [node["html"][:160] for node in violation["nodes"][:3]]
         found.append(f"{violation['id']}: {violation['help']}: {nodes}")
