@@ -114,16 +114,6 @@ def test_labels_do_not_change_with_the_value(rule: Rule) -> None:
     assert "$value" not in str(rule["labels"])
 
 
-def test_rules_use_metrics_that_exist() -> None:
-    samples = {name for metric in all_metrics().values() for name in metric.sample_names()}
-    recorded = {rule["record"] for rule in all_rules() if "record" in rule}
-    text = "".join(rule["expr"] + str(rule.get("annotations", "")) for rule in all_rules())
-    series = set(re.findall(r"(?:\w+:)?vv_\w+(?::\w+)?", text))
-
-    assert {name for name in series if ":" not in name} <= samples
-    assert {name for name in series if ":" in name} == recorded
-
-
 def test_rules_use_collectors_that_exist() -> None:
     text = "".join(rule["expr"] for rule in all_rules())
     named = set(re.findall(r'collector="(\w+)"', text))

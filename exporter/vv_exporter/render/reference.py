@@ -1,10 +1,13 @@
-"""docs/configuration.md and .env.example, written from the settings: `python -m vv_exporter.render.reference`."""
+"""The pages that are written from code and rules: `python -m vv_exporter.render.reference`.
+
+Here are docs/configuration.md and .env.example; docs/metrics.md and docs/alerts.md have files of their own.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vv_exporter.render import base
+from vv_exporter.render import alerts_page, base, metrics_page
 from vv_exporter.settings import Variable, variables
 
 MACHINE = "(the machine's own)"
@@ -119,7 +122,13 @@ def _default(variable: Variable) -> str:
 
 def targets(checkout: Path) -> dict[Path, str]:
     """What belongs into which file."""
-    return {checkout / "docs" / "configuration.md": page(), checkout / ".env.example": example()}
+    docs = checkout / "docs"
+    return {
+        docs / "configuration.md": page(),
+        docs / "metrics.md": metrics_page.page(checkout),
+        docs / "alerts.md": alerts_page.page(checkout),
+        checkout / ".env.example": example(),
+    }
 
 
 if __name__ == "__main__":
