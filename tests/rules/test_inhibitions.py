@@ -10,7 +10,7 @@ from tests.rules.catalogue import ALERTS, NAMES, ROOT, proven_labels
 CONFIG = yaml.safe_load((ROOT / "alertmanager" / "alertmanager.yml").read_text())
 INHIBITIONS: list[dict[str, Any]] = CONFIG["inhibit_rules"]
 MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"(.*)"')
-RAISED_BY_SCRIPTS = {"VVEvent", "NotificationsFailing"}
+RAISED_BY_SCRIPTS = {"VVEvent"}
 
 
 def ids(inhibition: dict[str, Any]) -> str:

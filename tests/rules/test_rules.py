@@ -19,7 +19,6 @@ from tests.rules.catalogue import (
 )
 from tests.support.servers import Programs, check
 
-from vv_exporter.metrics import all_metrics
 from vv_exporter.settings import RUNBOOK_BASE_URL
 
 SEVERITIES = {"none", "info", "warning", "error", "critical"}
