@@ -81,6 +81,8 @@ def _containers(names: list[str], broken: bool, docker: bool, now: float) -> lis
         gauges(containers.STATE, [((name, "exited" if name in bad else "running"), 1) for name in names]),
         gauges(containers.HEALTH, [((name, "healthy"), 1) for name in names if name not in bad]),
         gauges(containers.LAST_EXIT_CODE, [((name,), 137) for name in bad]),
+        gauges(containers.MEMORY, [((name,), 123.4e6) for name in names if name not in bad]),
+        gauges(containers.MEMORY_LIMIT, [((name,), 512e6) for name in names if name not in bad]),
         counters(containers.RESTARTS, [((name, "policy"), 4, now) for name in names]),
     ]
 

@@ -82,25 +82,43 @@ def test_a_healthy_device_is_all_right() -> None:
     assert found.jobs[0].late == 0
 
 
+def test_what_containers_work_is_told_of_the_last_minute() -> None:
+    def total(agent: float, restarted: float) -> Family:
+        return counters(containers.CPU_SECONDS, [(("agent",), agent, None), (("restarted",), restarted, None)])
+
+    past = Past()
+    past.note([total(10, 10)], NOW - 80)
+    past.note([total(40, 40)], NOW - 40)
+    past.note([total(60, 60)], NOW - 10)
+    families = replaced(
+        gauges(containers.RUNNING, [((name,), 1) for name in ("agent", "restarted", "new")]),
+        gauges(containers.CPU_LIMIT, [(("agent",), 2.5)]),
+        gauges(containers.MEMORY, [((name,), 120e6) for name in ("agent", "restarted", "new")]),
+        total(70, 5),
+    )
+    found = status(families, Known([], NOW), "edge-1", NOW, past)
+    table = next(one for one in sections(found) if one.id == "containers")
+    column = table.columns.index("Uses")
+
+    assert {row[0].text: row[column].note for row in table.rows} == {
+        "agent": "0.75 of 2.5 cores",
+        "restarted": "",
+        "new": "",
+    }
+
+
 @pytest.mark.parametrize(
     ("memory", "limit", "shown"),
-    [
-        ([], [], ("–", "", None)),
-        ([120e6], [], ("120.0 MB", "", None)),
-        ([120e6], [480e6], ("120.0 MB", "of 480.0 MB", 0.25)),
-    ],
+    [([], [], "–"), ([120e6], [], "120.0 MB"), ([120e6], [480e6], "120.0 MB of 480.0 MB")],
 )
-def test_a_containers_memory_is_shown_beside_its_limit(
-    memory: list[float], limit: list[float], shown: tuple[str, str, float | None]
-) -> None:
+def test_a_containers_memory_is_shown_beside_its_limit(memory: list[float], limit: list[float], shown: str) -> None:
     families = [
         gauges(containers.MEMORY, [(("agent",), value) for value in memory]),
         gauges(containers.MEMORY_LIMIT, [(("agent",), value) for value in limit]),
     ]
     table = next(one for one in sections(made(replaced(*families), [])) if one.id == "containers")
-    cell = table.rows[0][table.columns.index("Memory")]
 
-    assert (cell.text, cell.note, cell.share) == shown
+    assert table.rows[0][table.columns.index("Uses")].text == shown
 
 
 @pytest.mark.parametrize(

@@ -83,12 +83,14 @@ class Past:
 
     def __init__(self) -> None:
         self._kept: deque[tuple[float, dict[str, stages.Tally], dict[str, float]]] = deque(maxlen=self.KEPT)
+        self._worked: deque[tuple[float, dict[str, float]]] = deque(maxlen=3)
 
     def note(self, families: Iterable[Family], now: float) -> None:
         """Keep what counts now."""
         series = Series(families)
         tallies = dict(list(stages.tallies(series).items())[: self.MAX_STAGES])
         self._kept.append((now, tallies, storage.free(series)))
+        self._worked.append((now, containers.worked(series)))
 
     def stages(self) -> stages.Past:
         """What was counted of stages."""
@@ -97,6 +99,10 @@ class Past:
     def free(self) -> storage.Past:
         """What was free on disks."""
         return [(time, free) for time, _, free in list(self._kept)]
+
+    def worked(self) -> containers.Past:
+        """What processor time containers had used, in the last minutes."""
+        return list(self._worked)
 
 
 def status(families: Iterable[Family], known: Known, device: str, now: float, past: Past | None = None) -> Status:
@@ -113,7 +119,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         disks=tuple(storage.read(series, now, past.free())),
         stages=tuple(stages.read(series, now, past.stages())),
         jobs=tuple(jobs.read(series, now)),
-        containers=tuple(containers.read(series)),
+        containers=tuple(containers.read(series, now, past.worked())),
         failing_collectors=tuple(itself.failing(series)),
         docker_up=containers.engine_up(series),
         dvrs=tuple(dvrs.read(series)),

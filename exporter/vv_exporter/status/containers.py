@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from vv_exporter.metrics.containers import (
+    CPU_LIMIT,
+    CPU_SECONDS,
     DOCKER_UP,
     EXPECTED,
     HEALTH,
@@ -18,16 +20,23 @@ from vv_exporter.metrics.containers import (
     RUNNING,
     STATE,
 )
+from vv_exporter.metrics.host import CPU_COUNT
 from vv_exporter.metrics.self_monitor import GAVE_UP, IN_WINDOW, MAX_RESTARTS
 from vv_exporter.status.series import Labels, Series
 from vv_exporter.status.table import Cell, Level, Table, many, size
+
+Past = Sequence[tuple[float, Mapping[str, float]]]
+"""Times (Unix seconds) and the processor time that containers had used by then."""
+
+_LEAST_SPAN = 30.0  # seconds over which the use of processors is told
 
 
 class Container(msgspec.Struct, frozen=True):
     """A container; `state` is Docker's, `health` is empty where it has no health check.
 
-    Memory is in bytes, its limit None where there is none. Of one that the self-monitor takes care of also how many of
-    `budget` restarts it has used, and whether it gave up.
+    `cores` are those used on average lately, None where not known; `cores_limit` is how many it may use. Memory is in
+    bytes, its limit None where there is none. Of one that the self-monitor takes care of also how many of `budget`
+    restarts it has used, and whether it gave up.
     """
 
     name: str
@@ -44,14 +53,17 @@ class Container(msgspec.Struct, frozen=True):
     gave_up: bool = False
     memory: int | None = None
     memory_limit: int | None = None
+    cores: float | None = None
+    cores_limit: float | None = None
 
 
-def read(series: Series) -> Iterator[Container]:
+def read(series: Series, now: float, past: Past = ()) -> Iterator[Container]:
     """All containers."""
     states, health, restarts = series.by(STATE, "name"), series.by(HEALTH, "name"), series.by(RESTARTS, "name")
     info, expected = series.by(INFO, "name"), series.by(EXPECTED, "name")
     codes, memory, limits = (series.by(metric, "name") for metric in (LAST_EXIT_CODE, MEMORY, MEMORY_LIMIT))
     budget, used, gave_up = (series.by(metric, "name") for metric in (MAX_RESTARTS, IN_WINDOW, GAVE_UP))
+    cores, core_limits, every = _cores(worked(series), now, past), series.by(CPU_LIMIT, "name"), series.one(CPU_COUNT)
     for name, running in sorted(series.by(RUNNING, "name").items()):
         causes = {labels["cause"]: int(value) for labels, value in restarts.get(name, ()) if value}
         yield Container(
@@ -69,7 +81,27 @@ def read(series: Series) -> Iterator[Container]:
             gave_up=_first(gave_up, name) == 1,
             memory=_whole(memory, name),
             memory_limit=_whole(limits, name),
+            cores=cores.get(name),
+            cores_limit=_first(core_limits, name) or every,
         )
+
+
+def worked(series: Series) -> dict[str, float]:
+    """The processor time of each container."""
+    return {name: samples[0][1] for name, samples in series.by(CPU_SECONDS, "name").items()}
+
+
+def _cores(seconds: Mapping[str, float], now: float, past: Past) -> dict[str, float]:
+    """How many cores each has used on average since the latest time that is long enough ago; none if it began anew."""
+    earlier = [(time, before) for time, before in past if now - time >= _LEAST_SPAN]
+    if not earlier:
+        return {}
+    time, before = earlier[-1]
+    return {
+        name: (value - before[name]) / (now - time)
+        for name, value in seconds.items()
+        if name in before and value >= before[name]
+    }
 
 
 def _first(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> float | None:
@@ -100,7 +132,7 @@ def table(containers: Sequence[Container], up: bool | None) -> Table:
     """For people; those with trouble first."""
     ordered = sorted(containers, key=lambda one: (not one.gave_up, not _bad(one), -one.restarts, one.name))
     title = "Containers" if up is not False else "Containers, as last known"
-    columns: Sequence[str] = ("Container", "State", "Health", "Memory", "Restarts", "Self-monitor")
+    columns: Sequence[str] = ("Container", "State", "Health", "Uses", "Restarts", "Self-monitor")
     rows: list[Sequence[Cell]] = [_row(one) for one in ordered]
     if not any(one.budget is not None or one.gave_up for one in containers):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -127,12 +159,20 @@ def _row(one: Container) -> tuple[Cell, ...]:
         monitor = Cell("–", "muted")
     else:
         monitor = Cell(f"{one.budget_used} of {one.budget} restarts used", "warning" if one.budget_used else "")
-    return Cell(one.name, note="essential" if one.essential else ""), state, health, _memory(one), restarts, monitor
+    return (
+        Cell(one.name, note="essential" if one.essential else ""),
+        state,
+        health,
+        _uses(one),
+        restarts,
+        monitor,
+    )
 
 
-def _memory(one: Container) -> Cell:
+def _uses(one: Container) -> Cell:
+    """Memory and processors, each with its limit; without bars, for there may be many rows."""
     if one.memory is None:
         return Cell("–", "muted")
-    if not one.memory_limit:
-        return Cell(size(one.memory))
-    return Cell(size(one.memory), note=f"of {size(one.memory_limit)}", share=min(one.memory / one.memory_limit, 1.0))
+    memory = size(one.memory) + (f" of {size(one.memory_limit)}" if one.memory_limit else "")
+    limit = f" of {one.cores_limit:g}" if one.cores_limit else ""
+    return Cell(memory, note="" if one.cores is None else f"{one.cores:.2f}{limit} cores")
