@@ -9,7 +9,7 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint dashboards bench screenshots tools setup clean
+.PHONY: help run demo test lint dashboards bench screenshots lock install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ screenshots: ## Take the pictures of docs/images anew, from a demo that runs
 	@$(SETUP) --tools --browser
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[exporter,demo,dev,pictures]'
 	@$(VENV)/bin/python docs/screenshots.py
+
+lock: setup ## Write exporter/requirements/*.txt from pyproject.toml (ARGS=--upgrade takes the newest versions)
+	@$(VENV)/bin/python exporter/requirements/lock.py $(ARGS)
+
+# Elsewhere: make install DESTDIR=/tmp/package PREFIX=/opt/vv
+install: setup ## Install the services of systemd for a device without compose (as root; docs/deployment.md)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" deploy/install.sh $(PYTHON) $(VENV)/bin/python
 
 tools: ## Fetch Prometheus, Alertmanager, an RTSP server, a browser and, as root, a Docker Engine into .vv
 	@$(SETUP) --tools --engine --rtsp --browser

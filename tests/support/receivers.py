@@ -111,6 +111,8 @@ class HttpReceiver(Recorder[Request]):
 
     accepted = Answer(200, "{}")
     path = "/"
+    host = "127.0.0.1"
+    """Where it listens; a subclass for containers names the gateway of their network."""
 
     def __init__(self, certificates: Certificates | None = None) -> None:
         super().__init__()
@@ -118,7 +120,7 @@ class HttpReceiver(Recorder[Request]):
         """While set, every request is recorded nowhere and answered with this status."""
         self.refused_in_outage = 0
         """How many requests came during outages."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer((self.host, 0), self._handler())
         self._scheme = "https" if certificates else "http"
         if certificates:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -132,7 +134,7 @@ class HttpReceiver(Recorder[Request]):
     @property
     def base_url(self) -> str:
         """The server's address without a slash at the end."""
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://{self.host}:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vv_exporter.render import alerts_page, base, metrics_page
-from vv_exporter.settings import Variable, variables
+from vv_exporter.settings import Variable, compose, variables
 
+_COLUMNS = "| variable | default | meaning |\n|---|---|---|\n"
 MACHINE = "(the machine's own)"
 
 _HEAD = """\
@@ -92,7 +93,14 @@ goes to `DEADMAN_URL` alone, each minute. `alertmanager/alertmanager.yml` is the
 def page() -> str:
     """docs/configuration.md."""
     rows = "\n".join(_row(variable) for variable in variables().values())
-    return f"{_HEAD}| variable | default | meaning |\n|---|---|---|\n{rows}\n{_TAIL}"
+    of_compose = "\n".join(
+        f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |"
+        for name, default, meaning in compose.VARIABLES
+    )
+    return (
+        f"{_HEAD}{_COLUMNS}{rows}\n\nOnly `docker-compose.yml` reads these, from `.env` "
+        f"([deployment.md](deployment.md)):\n\n{_COLUMNS}{of_compose}\n{_TAIL}"
+    )
 
 
 def example() -> str:
@@ -106,6 +114,9 @@ def example() -> str:
         else:
             lines.append(f"#{variable.name}={'' if default == MACHINE else default}")
         lines.append("")
+    lines += ["# What follows only docker-compose.yml reads, for `docker compose up -d`.", ""]
+    for name, default, meaning in compose.VARIABLES:
+        lines += [f"# {meaning}", f"#{name}={default}", ""]
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from vv_core._environment import state_dir as default_state_dir
 from vv_core._units import parse_size
+from vv_exporter.settings import compose
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.sections import ContainersSettings, JobSettings, SelfMonitorSettings, StageSettings
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
@@ -331,7 +332,7 @@ OTHER_VARIABLES = frozenset(
         "VV_MAX_ATTEMPTS",
         "VV_REQUIRE_ALL",
     }
-)
+) | {variable.name for variable in compose.VARIABLES}
 STAGE_LIMITS = {
     "scan_video": "max_scan_video",
     "summarize_scene": "max_summarize",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vv_exporter.render import base, reference
-from vv_exporter.settings import load, variables
+from vv_exporter.settings import compose, load, variables
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,7 +23,8 @@ def test_the_example_is_accepted_with_every_line_taken_in(tmp_path: Path) -> Non
     lines = [line.removeprefix("#") for line in reference.example().splitlines() if "=" in line and line[1] != " "]
     environ = dict(line.split("=", 1) for line in lines if "_FILE=" not in line)
 
-    assert len(environ) == len([variable for variable in variables().values() if not variable.secret])
+    known = {variable.name for variable in variables().values() if not variable.secret}
+    assert set(environ) == known | {variable.name for variable in compose.VARIABLES}
     assert load(environ) == load({})
 
 

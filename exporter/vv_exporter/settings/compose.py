@@ -1,0 +1,33 @@
+"""The variables that docker-compose.yml alone reads: how the containers are run, not what the programs do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ComposeVariable(NamedTuple):
+    """A name, its default ("" where it must be set, or is left to others), and what it means."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES = (
+    ComposeVariable("DOCKER_GID", "", "Must be set: the group of Docker's socket (stat -c %g /var/run/docker.sock)."),
+    ComposeVariable("DOCKER_SOCKET", "/var/run/docker.sock", "Docker's socket on the device."),
+    ComposeVariable("VV_CONFIG_DIR", "/etc/vv", "The folder of vv.yml and secrets/ on the device."),
+    ComposeVariable("VV_BIND_ADDRESS", "127.0.0.1", "The address of the device that the servers listen on."),
+    ComposeVariable("VV_GRAFANA_PORT", "3000", "Port of Grafana."),
+    ComposeVariable("VV_GRAFANA_PUBLIC_URL", "", "Where people reach Grafana; default: its port on 127.0.0.1."),
+    ComposeVariable("VV_PROMETHEUS_PUBLIC_URL", "", "Where people reach Prometheus; default: its port on 127.0.0.1."),
+    ComposeVariable("VV_PROMETHEUS_RETENTION_TIME", "30d", "How long Prometheus keeps samples."),
+    ComposeVariable("VV_PROMETHEUS_RETENTION_SIZE", "1GB", "Disk that they may use."),
+    ComposeVariable("VV_UID", "19461", "User of the exporter and the servers; owns the state folder and the secrets."),
+    ComposeVariable("VV_GID", "19461", "Group of all parts and of the pipeline's scripts."),
+    ComposeVariable("VV_SELF_MONITOR_UID", "19462", "User of the self-monitor."),
+    ComposeVariable("VV_DOCKER_PROXY_UID", "19463", "User of the Docker proxy."),
+    ComposeVariable("VV_VERSION", "0.1.0", "Tag of the image vv-exporter."),
+    ComposeVariable("VV_BASE_IMAGE", "docker.io/library/python:3.13-slim-bookworm", "What it is built from."),
+    ComposeVariable("PIP_INDEX_URL", "", "Where its packages come from; default: PyPI."),
+)

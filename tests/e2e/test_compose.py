@@ -1,0 +1,348 @@
+"""The deployment for production, as it stands: docker-compose.yml on a real Engine, from nothing to an alert and back.
+
+The images: our own is built by exporter/Dockerfile; Prometheus and Alertmanager are the real programs in images made
+here (there is no registry). Grafana alone is a stand-in; see tests/support/images.py.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import docker
+import pytest
+import requests
+from pytest_docker.plugin import get_docker_services
+
+from tests.support import images
+from tests.support.device import about
+from tests.support.engine import Engine, EngineUnavailableError, private_engine
+from tests.support.ports import free_port
+from tests.support.receivers import Slack, Webhook
+from tests.support.servers import Programs
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.prometheus, pytest.mark.timeout(900)]
+
+CHECKOUT = Path(__file__).parents[2]
+DOCKER_GID, UID = 23750, 19461
+PIPELINE = "vv-demo-pipeline-1"
+LONG_RUNNING = {"alertmanager", "demo-pipeline", "docker-proxy", "exporter", "grafana", "prometheus", "self-monitor"}
+WITH_HEALTH = LONG_RUNNING - {"demo-pipeline"}
+
+
+@dataclass
+class Deployment:
+    """The project, up."""
+
+    folder: Path
+    engine: Engine
+    client: docker.APIClient
+    ports: dict[str, int]
+    slack: Slack
+    webhook: Webhook
+
+    def compose(self, *arguments: str) -> str:
+        return images.docker(self.engine, "compose", "--project-directory", self.folder, *arguments)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """Every container of the project, inspected, by its service."""
+        listed = self.client.containers(all=True, filters={"label": "com.docker.compose.project=vv"})
+        return {
+            item["Labels"]["com.docker.compose.service"]: self.client.inspect_container(item["Id"]) for item in listed
+        }
+
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:{self.ports['PROMETHEUS']}/api/v1/query"
+        result: list[dict[str, Any]] = requests.get(url, params={"query": promql}, timeout=10).json()["data"]["result"]
+        return result
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """An Engine whose socket belongs to a group of its own, as on a real machine."""
+    try:
+        with private_engine(f"--group={DOCKER_GID}") as engine:
+            yield engine
+    except EngineUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def built(engine: Engine, programs: Programs) -> None:
+    """All images, under the names that docker-compose.yml has."""
+    try:
+        base = images.base(engine)
+    except images.ImageUnavailableError as error:
+        pytest.skip(str(error))
+    names = _image_names(engine)
+    arguments = [f"--build-arg=BASE={base}", *images.pip_arguments(), "--network=host"]
+    arguments += ["--file", str(CHECKOUT / "exporter" / "Dockerfile")]
+    images.docker(engine, "build", *arguments, "--target=demo", f"--tag={names['demo-pipeline']}", CHECKOUT)
+    images.docker(engine, "build", *arguments, f"--tag={names['exporter']}", CHECKOUT)
+    images.prometheus(engine, programs, names["prometheus"])
+    images.alertmanager(engine, programs, names["alertmanager"])
+    images.grafana(engine, names["grafana"])
+
+
+@pytest.fixture(scope="module")
+def deployment(engine: Engine, built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The unchanged compose file with an .env of its own, up; torn down by pytest-docker's `down -v`."""
+    folder = tmp_path_factory.mktemp("deployment")
+    shutil.copy(CHECKOUT / "docker-compose.yml", folder)
+    shutil.copytree(CHECKOUT / "grafana", folder / "grafana")
+    ports = {name: free_port() for name in ("EXPORTER", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")}
+    _prepare_machine(folder)
+    (folder / ".env").write_text(_env(folder, engine, ports))
+    compose = f"docker compose --project-directory {folder} --profile demo"
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(contextlib.closing(engine.client()))
+        stack.enter_context(patch.dict(os.environ, engine.environment))
+        # The network comes first, so that receivers can listen where its containers reach the machine.
+        images.docker(engine, "compose", "--project-directory", folder, "--profile", "demo", "create", "--quiet-pull")
+        (pool,) = client.inspect_network("vv_monitoring")["IPAM"]["Config"]
+        slack = stack.enter_context(type("Slack", (Slack,), {"host": pool["Gateway"]})())
+        webhook = stack.enter_context(type("Webhook", (Webhook,), {"host": pool["Gateway"]})())
+        _write_secret(folder, "slack_webhook_url", slack.url)
+        _write_secret(folder, "webhook_url", webhook.url)
+        stack.enter_context(
+            get_docker_services(
+                compose, str(folder / "docker-compose.yml"), "vv", ["up --detach"], ["down --volumes --timeout 5"]
+            )
+        )
+        yield Deployment(folder, engine, client, ports, slack, webhook)
+    # Everything is gone, but what is the operator's.
+    with contextlib.closing(engine.client()) as client:
+        assert client.containers(all=True) == []
+        assert client.volumes()["Volumes"] in (None, [])
+        assert {network["Name"] for network in client.networks()} <= {"host", "none", "bridge"}
+    assert (folder / "state" / "logs" / "app.log").exists()
+
+
+def _image_names(engine: Engine) -> dict[str, str]:
+    wanted = {"VV_DEVICE_ID": "x", "VIDEO_STORAGE_ROOT": "/x", "DOCKER_GID": "1"}
+    done = subprocess.run(
+        [
+            "docker",
+            "compose",
+            "--file",
+            CHECKOUT / "docker-compose.yml",
+            "--profile",
+            "*",
+            "config",
+            "--format",
+            "json",
+        ],
+        env=engine.environment | wanted,
+        capture_output=True,
+        check=True,
+    )
+    return {name: service["image"] for name, service in json.loads(done.stdout)["services"].items()}
+
+
+def _prepare_machine(folder: Path) -> None:
+    """What docs/deployment.md has an operator do."""
+    for name, mode in (
+        ("state", 0o2770),
+        ("state/journal", 0o3770),
+        ("videos", 0o2770),
+        ("etc", 0o750),
+        ("etc/secrets", 0o700),
+    ):
+        (folder / name).mkdir()
+        os.chown(folder / name, UID, UID)
+        (folder / name).chmod(mode)
+    (folder / "etc" / "vv.yml").write_text(f"containers: {{expected: [{PIPELINE}]}}\n")
+    for name in ("grafana_admin_password", "demo_hmac_key"):
+        _write_secret(folder, name, "0123456789abcdef" * 4)
+    for name in ("slack_webhook_url", "webhook_url"):
+        _write_secret(folder, name, "http://192.0.2.1/")
+
+
+def _write_secret(folder: Path, name: str, value: str) -> None:
+    path = folder / "etc" / "secrets" / name
+    path.write_text(f"{value}\n")
+    path.chmod(0o600)
+    os.chown(path, UID, UID)
+
+
+def _env(folder: Path, engine: Engine, ports: dict[str, int]) -> str:
+    values = {
+        "VV_DEVICE_ID": "edge-7",
+        "VV_STATE_DIR": folder / "state",
+        "VIDEO_STORAGE_ROOT": folder / "videos",
+        "VV_CONFIG_DIR": folder / "etc",
+        "DOCKER_GID": DOCKER_GID,
+        "DOCKER_SOCKET": engine.host.removeprefix("unix://"),
+        "VV_SCRAPE_INTERVAL": "2s",
+        "SLACK_WEBHOOK_URL_FILE": "/etc/vv/secrets/slack_webhook_url",
+        "WEBHOOK_URL_FILE": "/etc/vv/secrets/webhook_url",
+        **{f"VV_{name}_PORT": port for name, port in ports.items()},
+    }
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def test_every_health_check_passes(deployment: Deployment) -> None:
+    def health() -> dict[str, str]:
+        return {
+            service: found["State"].get("Health", {}).get("Status", found["State"]["Status"])
+            for service, found in deployment.containers().items()
+        }
+
+    expected = dict.fromkeys(WITH_HEALTH, "healthy") | {"demo-pipeline": "running", "config": "exited"}
+    wait_until(lambda: health() == expected, 120, what=f"health, now {health()}")
+    assert deployment.containers()["config"]["State"]["ExitCode"] == 0
+
+
+def test_prometheus_scrapes_everything(deployment: Deployment) -> None:
+    wanted = {"alertmanager", "prometheus", "vv-exporter"}
+
+    def up() -> dict[str, str]:
+        return {item["metric"]["job"]: item["value"][1] for item in deployment.query("up")}
+
+    wait_until(lambda: up() == dict.fromkeys(wanted, "1"), 60, what="up")
+    wait_until(lambda: _values(deployment, "vv_docker_up") == ["1"], 60, what="the Engine")
+    wait_until(lambda: _values(deployment, "vv_collector_success == 0") == [], 60, what="all collectors")
+
+
+def _values(deployment: Deployment, promql: str) -> list[str]:
+    return [item["value"][1] for item in deployment.query(promql)]
+
+
+def test_the_machine_is_seen_and_not_the_container(deployment: Deployment) -> None:
+    (size,) = _values(deployment, 'vv_filesystem_size_bytes{role="system",path="/"}')
+    there = os.statvfs("/etc/hostname")
+    assert float(size) == there.f_blocks * there.f_frsize
+    assert _values(deployment, "vv_filesystem_readonly") == ["0", "0"]
+    assert _values(deployment, "vv_filesystem_probe_success") == ["1", "1"]
+    (memory,) = _values(deployment, "vv_host_memory_total_bytes")
+    assert float(memory) == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_the_pipeline_and_the_self_monitor_report_across_users(deployment: Deployment) -> None:
+    wait_until(lambda: deployment.query('vv_stage_duration_seconds_count{stage="scan_video"} > 0'), 90, what="stages")
+    wait_until(
+        lambda: deployment.query("time() - vv_self_monitor_last_check_timestamp_seconds < 30"),
+        60,
+        what="the self-monitor",
+    )
+    assert _values(deployment, "sum(vv_events_rejected_total)") in ([], ["0"])
+
+
+def test_nothing_has_more_rights_than_it_needs(deployment: Deployment) -> None:
+    running = {name: found for name, found in deployment.containers().items() if found["State"]["Running"]}
+    assert set(running) == LONG_RUNNING
+
+    for service, found in running.items():
+        pid = found["State"]["Pid"]
+        fields = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+        )
+        rights = {name: int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+        assert set(rights.values()) == {0}, f"{service}: {rights}"
+        assert 0 not in [int(uid) for uid in (fields["Uid"] + "\t" + fields["Gid"]).split()], service
+        assert 0 not in [int(gid) for gid in fields["Groups"].split()], service
+        assert fields["NoNewPrivs"] == "1", service
+        root = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+        assert [options[5].split(",")[0] for options in root if options[4] == "/"] == ["ro"], service
+        assert found["HostConfig"]["ReadonlyRootfs"], service
+        assert not found["HostConfig"]["Privileged"], service
+        assert found["HostConfig"]["Memory"] > 0, service
+        assert found["HostConfig"]["PidsLimit"] > 0, service
+        assert found["HostConfig"]["NanoCpus"] > 0, service
+        assert found["HostConfig"]["LogConfig"]["Config"]["max-size"], service
+
+
+def test_only_the_proxy_has_dockers_socket(deployment: Deployment) -> None:
+    socket = Path(deployment.engine.host.removeprefix("unix://"))
+    identity = (socket.stat().st_dev, socket.stat().st_ino)
+    having = {
+        service
+        for service, found in deployment.containers().items()
+        for mount in found["Mounts"]
+        if _holds(Path(mount["Source"]), identity)
+    }
+
+    assert having == {"docker-proxy"}
+    gids = Path(f"/proc/{deployment.containers()['docker-proxy']['State']['Pid']}/status").read_text()
+    assert str(DOCKER_GID) in gids.partition("Groups:")[2].splitlines()[0].split()
+
+
+def _holds(source: Path, identity: tuple[int, int]) -> bool:
+    if source in (Path("/proc"), Path("/sys")):
+        return False
+    found = [source, *source.rglob("*")] if source.is_dir() else [source]
+    return any((path.lstat().st_dev, path.lstat().st_ino) == identity for path in found)
+
+
+def test_the_exporter_cannot_reach_what_is_the_self_monitors(deployment: Deployment) -> None:
+    """Through the machine's /proc it sees other containers' processes; it may not follow them."""
+    containers = deployment.containers()
+    for service, path in (("docker-proxy", "var/run/docker.sock"), ("self-monitor", "run/vv/act/docker.sock")):
+        target = f"/host/proc/{containers[service]['State']['Pid']}/root/{path}"
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect({target!r})"
+        made = deployment.client.exec_create(containers["exporter"]["Id"], ["python3", "-c", code])
+        said = deployment.client.exec_start(made["Id"])
+        assert b"PermissionError" in said, said
+
+
+def test_secrets_are_files_that_others_cannot_read(deployment: Deployment) -> None:
+    (volume,) = [
+        m["Source"] for m in deployment.containers()["alertmanager"]["Mounts"] if m["Destination"] == "/volumes/config"
+    ]
+    secret = Path(volume) / "secrets" / "slack-webhook-url"
+
+    assert secret.read_text().strip() == deployment.slack.url
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
+    assert deployment.slack.url not in json.dumps(list(deployment.containers().values()))
+    assert deployment.slack.url not in deployment.compose("logs")
+
+
+def test_everything_listens_on_loopback(deployment: Deployment) -> None:
+    published = {
+        (binding["HostIp"], int(binding["HostPort"]))
+        for found in deployment.containers().values()
+        for bindings in (found["NetworkSettings"]["Ports"] or {}).values()
+        for binding in bindings or ()
+    }
+
+    assert published == {("127.0.0.1", port) for port in deployment.ports.values()}
+    for name, path in (("EXPORTER", "/"), ("ALERTMANAGER", "/-/ready"), ("GRAFANA", "/api/health")):
+        assert requests.get(f"http://127.0.0.1:{deployment.ports[name]}{path}", timeout=20).status_code == 200
+
+
+def test_a_killed_container_is_told_with_links_that_work(deployment: Deployment) -> None:
+    wait_until(
+        lambda: _values(deployment, f'vv_container_running{{name="{PIPELINE}"}}') == ["1"], 60, what="the pipeline"
+    )
+    deployment.client.kill(PIPELINE)
+
+    slack = deployment.slack.wait_for(about("ContainerDown", PIPELINE), 180)
+    deployment.webhook.wait_for(about(PIPELINE), 180)
+
+    told = json.dumps(slack.json)
+    assert f"http://127.0.0.1:{deployment.ports['EXPORTER']}/" in told
+    assert f"http://127.0.0.1:{deployment.ports['ALERTMANAGER']}/#/silences/new" in told
+    assert deployment.slack.violations + deployment.webhook.violations == []
+    deployment.client.start(PIPELINE)
+
+
+def test_up_again_takes_up_what_changed(deployment: Deployment) -> None:
+    """An operator's way to new settings: `up -d` renders again, and the servers are told."""
+    with (deployment.folder / ".env").open("a") as env:
+        env.write("VV_RUNBOOK_BASE_URL=https://runbooks.example.org\n")
+    deployment.compose("--profile", "demo", "up", "--detach")
+    deployment.compose("kill", "--signal", "HUP", "prometheus", "alertmanager")
+
+    def rules() -> str:
+        return requests.get(f"http://127.0.0.1:{deployment.ports['PROMETHEUS']}/api/v1/rules", timeout=10).text
+
+    wait_until(lambda: "https://runbooks.example.org/ContainerDown.md" in rules(), 60, what="the new rules")

@@ -1,0 +1,69 @@
+"""docker-compose.yml says what the settings and `vv up` say; tests/e2e/test_compose.py runs it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vv_exporter.settings import load, variables
+from vv_exporter.settings.compose import VARIABLES
+from vv_exporter.stack.servers import alertmanager_command, prometheus_command
+
+CHECKOUT = Path(__file__).parents[2]
+TEXT = (CHECKOUT / "docker-compose.yml").read_text()
+OURS = {"config", "docker-proxy", "exporter", "self-monitor"}
+
+
+def service(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(TEXT)["services"][name]
+    return found
+
+
+def test_every_variable_is_documented_and_has_one_default() -> None:
+    defaults = {name: default for name, default, _ in VARIABLES}
+    defaults |= {item.name: item.default for item in variables().values() if isinstance(item.default, str)}
+    used = re.findall(r"\$\{([A-Z_]+)(?::-([^${}]*))?", TEXT)
+
+    assert len(used) > 30
+    for name, default in used:
+        assert name in defaults or name in {"VV_DEVICE_ID", "VV_STATE_DIR"}, f"{name}: say in settings what it is"
+        if default and name in defaults and not default.startswith("http"):
+            assert default == defaults[name], name
+
+
+def test_what_is_only_for_compose_is_used_by_it() -> None:
+    assert [name for name, _, _ in VARIABLES if f"${{{name}" not in TEXT] == []
+
+
+def test_a_variable_of_compose_is_no_slip_of_another() -> None:
+    load({name: "x" for name, _, _ in VARIABLES} | {"VV_CONFIG": "", "VV_STATE_DIR": "/tmp/x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("prometheus", prometheus_command), ("alertmanager", alertmanager_command)],
+)
+def test_the_servers_are_run_as_on_a_developers_machine(name: str, command: Any) -> None:
+    flags = {str(flag).partition("=")[0] for flag in command(Path("p"), Path("c"), Path("d"), 1)[1:]}
+    features = {str(flag) for flag in command(Path("p"), Path("c"), Path("d"), 1)[1:] if "enable-feature" in str(flag)}
+
+    assert flags <= {flag.partition("=")[0] for flag in service(name)["command"]}
+    assert features <= set(service(name)["command"])
+
+
+def test_every_image_has_a_version() -> None:
+    images = {name: part.get("image", "") for name, part in yaml.safe_load(TEXT)["services"].items()}
+
+    assert [name for name, image in images.items() if not re.search(r":(v?\d+\.\d+\.\d+|\$\{VV_VERSION)", image)] == []
+    assert {name for name, image in images.items() if image.startswith("vv-exporter:")} == OURS
+
+
+def test_the_image_has_the_version_of_the_package() -> None:
+    version = re.search(r'^version = "(.+)"', (CHECKOUT / "pyproject.toml").read_text(), re.M)
+
+    assert version is not None
+    assert f"vv-exporter:${{VV_VERSION:-{version[1]}}}" in TEXT
