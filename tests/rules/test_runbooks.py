@@ -22,7 +22,7 @@ PROGRAMS = frozenset(
     amtool apt awk bash cat chmod chown chronyc crontab curl cut date df dig dmesg docker du echo export
     ffprobe find findmnt free fsck fuser getent getfacl grep head id ip journalctl kill last ls lsblk lsof make
     mkfs.ext4 mount mountpoint mv namei nc nproc openssl pgrep ping printenv promtool ps python3 rm sed
-    sha256sum smartctl sort ss stat sudo systemctl tail test timedatectl timeout top touch tr true umount uname
+    sh sha256sum smartctl sort ss stat sudo systemctl tail test timedatectl timeout top touch tr true umount uname
     uniq uptime vmstat vv wc which xargs
     """,
     )
