@@ -16,6 +16,7 @@ from werkzeug import Request, Response
 from tests.support.certificates import Certificates
 from tests.support.waiting import wait_until
 from tests.unit.web.conftest import Serve
+from vv_exporter import health
 from vv_exporter.web import App, WebConfig
 from vv_exporter.web.config import HTTPConfig, TLSConfig
 from vv_exporter.web.routes import Route
@@ -222,3 +223,19 @@ def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(serve: Serve,
     renewable.make("server")
     wait_until(lambda: ssl.get_server_certificate(address) != before)
     assert ssl.get_server_certificate(address) == renewable.certificate("server").read_text()
+
+
+@pytest.mark.parametrize("client_certificates", [False, True])
+def test_a_health_check_takes_an_answer_over_tls_for_life(
+    serve: Serve, tls: WebConfig, certificates: Certificates, client_certificates: bool
+) -> None:
+    if client_certificates:
+        wanted = TLSConfig(
+            certificates.certificate("server"),
+            certificates.key("server"),
+            client_ca_file=certificates.authority,
+            client_auth_type="RequireAndVerifyClientCert",
+        )
+        tls = WebConfig(wanted)
+
+    health.exporter(serve(App(ROUTES, tls), tls).port)
