@@ -26,6 +26,7 @@ from vv_exporter.stack import tools
 
 IMAGES = Path(__file__).parent / "images"
 DEVICE = "edge-7"
+PORTS = (19461, 9090, 9093)  # a newcomer's
 COLUMNS, LINES = 116, 40
 COLOURS = 255  # of a picture's palette
 MAX_BYTES = 150_000
@@ -54,7 +55,7 @@ def main() -> None:
     # A short name, because it is seen in the pictures.
     with (
         tempfile.TemporaryDirectory(prefix="vv-") as folder,
-        running(Path(folder) / DEVICE, "--demo", VV_DEVICE_ID=DEVICE) as demo,
+        running(Path(folder) / DEVICE, "--demo", PORTS, VV_DEVICE_ID=DEVICE) as demo,
         launched(program, tools.browser_environment()) as browser,
     ):
         wait_until(lambda: demo.says("the tour is over"), TOUR, what="the end of the tour")

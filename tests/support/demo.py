@@ -22,12 +22,17 @@ _OURS = ("VV_", "DOCKER_", "DISK_", "DVR_")
 
 
 class Demo:
-    """`vv up` with an option, if any, in a terminal session of its own; `environment` is added to ours."""
+    """`vv up` with an option, if any, in a terminal session of its own; `environment` is added to ours.
 
-    def __init__(self, folder: Path, option: str = "", **environment: str) -> None:
+    `ports` are those of exporter, Prometheus and Alertmanager; by default free ones.
+    """
+
+    def __init__(
+        self, folder: Path, option: str = "", ports: tuple[int, int, int] | None = None, **environment: str
+    ) -> None:
         self.state = folder / "state"
         self._output = folder / "output"
-        self.ports = [free_port() for _ in range(3)]
+        self.ports = ports or tuple(free_port() for _ in range(3))
         names = ("VV_EXPORTER_PORT", "VV_PROMETHEUS_PORT", "VV_ALERTMANAGER_PORT")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         self.environ = kept | {name: str(port) for name, port in zip(names, self.ports, strict=True)} | environment
@@ -80,9 +85,11 @@ class Demo:
 
 
 @contextlib.contextmanager
-def running(folder: Path, option: str = "", **environment: str) -> Iterator[Demo]:
+def running(
+    folder: Path, option: str = "", ports: tuple[int, int, int] | None = None, **environment: str
+) -> Iterator[Demo]:
     """It, for as long as it is needed."""
-    demo = Demo(folder, option, **environment)
+    demo = Demo(folder, option, ports, **environment)
     try:
         yield demo
         demo.end()
