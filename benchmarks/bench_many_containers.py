@@ -46,6 +46,7 @@ class Subject:
         self.name = name
         self.port = port
         self.times: list[float] = []
+        self.work = 0.0
         self.samples = 0
         self._process = subprocess.Popen(
             command, env=dict(environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -54,9 +55,10 @@ class Subject:
         self._began = (0.0, 0.0)
 
     def scrape(self) -> str:
-        begin = time.perf_counter()
+        work, begin = self._cpu(), time.perf_counter()
         answer = requests.get(f"http://127.0.0.1:{self.port}/metrics", headers=HEADERS, timeout=60)
         self.times.append(time.perf_counter() - begin)
+        self.work += self._cpu() - work
         answer.raise_for_status()
         self.samples = sum(not line.startswith("#") for line in answer.text.splitlines())
         return answer.text
@@ -67,6 +69,7 @@ class Subject:
 
     def begin(self) -> None:
         self.times.clear()
+        self.work = 0.0
         self._began = (self._cpu(), time.monotonic())
 
     def row(self) -> str:
@@ -76,7 +79,7 @@ class Subject:
         p90 = quantiles(self.times, n=10)[-1]
         return (
             f"{self.name:28} {memory:6.1f} MB RSS  {share:6.2%} of a core  scrape {median(self.times) * 1e3:6.1f} ms, "
-            f"p90 {p90 * 1e3:6.1f} ms, {self.samples} samples"
+            f"p90 {p90 * 1e3:6.1f} ms, {self.work / len(self.times) * 1e3:5.1f} ms of it on a core, {self.samples} samples"
         )
 
     def stop(self) -> None:

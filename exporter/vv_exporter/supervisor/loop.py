@@ -148,10 +148,12 @@ class Supervisor:
 
     def _watched(self) -> list[str]:
         """The names of our containers, also of those that are missing though they should be there."""
+        known = self._store.docs(CONTAINERS)
+        own_image = next((one.image for one in known.values() if self._own_id and one.id == self._own_id), "")
         return [
             name
-            for name, one in sorted(self._store.docs(CONTAINERS).items())
-            if supervised(one, self._settings, self._own_id) and (one.state != GONE or one.wanted)
+            for name, one in sorted(known.items())
+            if supervised(one, self._settings, self._own_id, own_image) and (one.state != GONE or one.wanted)
         ][:MAX_WATCHED]
 
     def _drop(self, watched: set[str]) -> None:

@@ -45,11 +45,14 @@ class Candidate(Protocol):
     def auto_remove(self) -> bool: ...
 
 
-def supervised(record: Candidate, settings: Settings, own_id: str) -> bool:
-    """Whether the self-monitor watches over this container. `own_id` is that of its own container, "" outside."""
+def supervised(record: Candidate, settings: Settings, own_id: str, own_image: str = "") -> bool:
+    """Whether the self-monitor watches over this container. `own_id` is that of its own container, "" outside.
+
+    The exporter and the proxy run from `own_image`, too, whatever the deployment calls it.
+    """
     if record.opted == "false" or record.auto_remove or (own_id and record.id.startswith(own_id)):
         return False
-    if image_name(record.image) in MONITORING:
+    if image_name(record.image) in MONITORING or (own_image and record.image == own_image):
         return False
     chosen = settings.self_monitor
     return record.opted == "true" or record.name in chosen.containers or record.project in chosen.projects

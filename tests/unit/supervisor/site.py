@@ -76,12 +76,13 @@ class Site:
         self.after_start: dict[str, Any] = {"state": "exited"}
         self.moments = 0
         self.kill_at = 0
+        self.own_id = ""
         self.store = OwnStore(folder / "state.db", self.clock, self.moment)
         self.set(record)
         self.supervisor = self._supervisor()
 
     def _supervisor(self) -> Supervisor:
-        return Supervisor(self.settings, self.store, self, _Engine(self), self, self.clock, self.clock)
+        return Supervisor(self.settings, self.store, self, _Engine(self), self, self.clock, self.clock, self.own_id)
 
     def restart(self) -> None:
         """The self-monitor is killed, or ended, and started again."""

@@ -34,6 +34,18 @@ def test_a_container_that_always_fails_is_restarted_n_times_and_given_up(tmp_pat
     assert site.told("supervisor.checked")[-1]["containers"]["web"] == {"in_window": 3, "max": 3, "gave_up": True}
 
 
+def test_what_runs_from_its_own_image_is_never_touched(tmp_path: Path) -> None:
+    """A deployment may give it, the exporter and the pipeline one project, and their common image any name."""
+    site = Site(tmp_path, failed(image="site:1", project="vv"), "self_monitor: {projects: [vv], containers: [web]}")
+    site.own_id = "2"
+    site.set(replace(FAILED, name="self-monitor", id="2", image="site:1", project="vv", state="running"))
+    site.set(replace(FAILED, name="agent", id="3", image="agent:1", project="vv"))
+    site.restart()
+    site.rounds(5)
+
+    assert [one["name"] for one in site.told("container.restarting")] == ["agent"]
+
+
 @pytest.mark.parametrize("on_exhausted", ["leave", "stop"])
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, on_exhausted: str) -> None:
     kill_at, more = 0, True
