@@ -77,9 +77,10 @@ class Subject:
         share = (self._cpu() - cpu) / (time.monotonic() - since)
         memory = self.memory / 1e6
         p90 = quantiles(self.times, n=10)[-1]
+        work = self.work / len(self.times)
         return (
             f"{self.name:28} {memory:6.1f} MB RSS  {share:6.2%} of a core  scrape {median(self.times) * 1e3:6.1f} ms, "
-            f"p90 {p90 * 1e3:6.1f} ms, {self.work / len(self.times) * 1e3:5.1f} ms of it on a core, {self.samples} samples"
+            f"p90 {p90 * 1e3:6.1f} ms, {work * 1e3:5.1f} ms of it on a core, {self.samples} samples"
         )
 
     def stop(self) -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.support.engine import Engine, EngineUnavailableError, busybox_image, private_engine
 from tests.support.exporter import Exporter
 from tests.support.waiting import wait_until
+from tests.unit.containers.trees import lay_out
 
 pytestmark = pytest.mark.docker
 
@@ -237,6 +238,30 @@ def _exit_code(device: Device, name: str, command: list[str]) -> int:
     run = device.client.exec_create(name, command)["Id"]
     device.client.exec_start(run)
     return int(device.client.exec_inspect(run)["ExitCode"])
+
+
+def test_the_devices_files_are_read_where_they_are_mounted(docker_engine: Engine, busybox: str, tmp_path: Path) -> None:
+    """As in a container on a device with cgroups v2 and the driver systemd; the files are those of such a device."""
+    mounted = {"VV_HOST_PROC": str(tmp_path / "host/proc"), "VV_HOST_SYS": str(tmp_path / "host/sys")}
+    with Exporter(tmp_path / "state", DOCKER_HOST=docker_engine.host, **mounted) as exporter:
+        device = Device(docker_engine, busybox, exporter)
+        try:
+            device.run("web")
+            lay_out("v2_systemd", tmp_path / "host", device.ids["web"])
+            wait_until(lambda: used(device).get("cpu_seconds_total") == 7.5, 20, what="what its files say")
+            shown = used(device)
+        finally:
+            device.empty()
+
+    assert shown == {
+        "cpu_seconds_total": 7.5,
+        "cpu_limit_cores": 1.5,
+        "memory_working_set_bytes": 80 << 20,
+        "memory_limit_bytes": 256 << 20,
+        "blkio_read_bytes_total": 5096,
+        "blkio_write_bytes_total": 8192,
+        "pids": 12,
+    }
 
 
 def test_what_a_container_uses_is_asked_of_the_engine_where_its_files_are_out_of_reach(
