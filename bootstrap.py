@@ -110,6 +110,7 @@ def main() -> int:
     parser.add_argument("--engine", action="store_true", help="fetch a private Docker Engine, too (as root)")
     parser.add_argument("--rtsp", action="store_true", help="fetch an RTSP server for the tests, too")
     parser.add_argument("--browser", action="store_true", help="fetch a browser for the tests, too")
+    parser.add_argument("--store", action="store_true", help="fetch a store of many devices for the tests, too")
     options = parser.parse_args()
     try:
         set_up(options.venv.absolute())
@@ -120,7 +121,7 @@ def main() -> int:
         return 130
     if not options.tools:
         return 0
-    return fetch.main([f"--{name}" for name in ("engine", "rtsp", "browser") if getattr(options, name)])
+    return fetch.main([f"--{name}" for name in ("engine", "rtsp", "browser", "store") if getattr(options, name)])
 
 
 if __name__ == "__main__":

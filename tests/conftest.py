@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import docker
@@ -89,6 +90,15 @@ def rtsp_tools() -> None:
     """What `tests.support.rtsp.RtspServer` runs with. Mark the test `rtsp`."""
     if not tools.has_rtsp():
         pytest.skip("GStreamer's RTSP server is missing: `make tools` fetches it")
+
+
+@pytest.fixture(scope="session")
+def store_program() -> Path:
+    """VictoriaMetrics."""
+    program = tools.store()
+    if program is None:
+        pytest.skip(f"{tools.STORE} is missing: `make tools` fetches it")
+    return program
 
 
 @pytest.fixture

@@ -37,6 +37,6 @@ def render(settings: Settings, out: Path) -> None:
     for name, contents in folders.items():
         files.add(out / name, contents, private=name == "secrets")
     files.write(out / "alertmanager.yml", alertmanager.config(source, settings, out))
-    files.write(out / "prometheus.yml", prometheus.config(source, settings))
+    files.write(out / "prometheus.yml", prometheus.config(source, settings, out))
     for name, contents in folders.items():
         files.keep_only(out / name, contents)

@@ -13,12 +13,15 @@ LOGS = "/var/lib/vv/logs"
 """The folder of app.log that the committed rules name: that of a device with nothing configured."""
 
 
-def config(source: Path, settings: Settings) -> str:
-    """The text of prometheus.yml."""
-    return base.dump(document(base.load(source / "prometheus" / "prometheus.yml"), settings))
+PASSWORD, TOKEN = "remote_write_password", "remote_write_token"  # names of files
 
 
-def document(committed: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def config(source: Path, settings: Settings, out: Path) -> str:
+    """The text of prometheus.yml; its secrets are in files below `out`."""
+    return base.dump(document(base.load(source / "prometheus" / "prometheus.yml"), settings, out / "secrets"))
+
+
+def document(committed: dict[str, Any], settings: Settings, secrets: Path) -> dict[str, Any]:
     """The committed prometheus.yml with this device, its addresses and its interval in their places."""
     interval = f"{settings.scrape_interval:.0f}s"
     labels = committed["global"].get("external_labels", {}) | {"device": settings.device_id}
@@ -36,7 +39,21 @@ def document(committed: dict[str, Any], settings: Settings) -> dict[str, Any]:
             _scrape(job, targets[job["job_name"]], settings.device_id) if job["job_name"] in targets else job
             for job in committed["scrape_configs"]
         ],
+        **_store(settings, secrets),
     }
+
+
+def _store(settings: Settings, secrets: Path) -> dict[str, Any]:
+    """Where all series are sent as well. Few connections, and patience: the link of an edge device comes and goes."""
+    if not settings.remote_write_url:
+        return {}
+    store: dict[str, Any] = {"name": "store", "url": settings.remote_write_url}
+    if settings.remote_write_token:
+        store["authorization"] = {"credentials_file": str(secrets / TOKEN)}
+    elif settings.remote_write_username:
+        store["basic_auth"] = {"username": settings.remote_write_username, "password_file": str(secrets / PASSWORD)}
+    store["queue_config"] = {"max_shards": 4, "max_backoff": "30s"}
+    return {"remote_write": [store]}
 
 
 def rules(source: Path, settings: Settings) -> dict[str, str]:

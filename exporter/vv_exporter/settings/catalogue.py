@@ -111,6 +111,14 @@ class Settings:
     scrape_interval: float = _variable(
         "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", parse.whole_seconds, "10s"
     )
+    remote_write_url: str = _variable(
+        "VV_REMOTE_WRITE_URL",
+        "A store of many devices that Prometheus sends all series to (docs/fleet.md).",
+        parse.open_url,
+    )
+    remote_write_username: str = _variable("VV_REMOTE_WRITE_USERNAME", "User at that store, with a password.")
+    remote_write_password: Secret = _secret("VV_REMOTE_WRITE_PASSWORD", "Password at that store.")
+    remote_write_token: Secret = _secret("VV_REMOTE_WRITE_TOKEN", "Bearer token at that store, instead of these.")
     runbook_base_url: str = _variable("VV_RUNBOOK_BASE_URL", "Where the runbooks are.", parse.url, RUNBOOK_BASE_URL)
     docker_host: str = _variable(
         "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."

@@ -78,6 +78,7 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
                 problems.append("DISK_CRITICAL_FREE: is above DISK_WARNING_FREE; make it smaller")
                 break
     problems += _window_problems(values)
+    problems += _store_problems(values)
     together = {
         "TELEGRAM_BOT_TOKEN": "TELEGRAM_CHAT_ID",
         "TELEGRAM_CHAT_ID": "TELEGRAM_BOT_TOKEN",
@@ -89,6 +90,20 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
             problems.append(f"{needed}: is not set, but {name} is; set both or neither")
     if values.get("smtp_smarthost") and not values.get("smtp_from"):
         problems.append("SMTP_FROM: is not set, but SMTP_SMARTHOST is; set the sender's address")
+    return problems
+
+
+def _store_problems(values: Mapping[str, Any]) -> list[str]:
+    """Who sends to a store, and how."""
+    user, password, token = (values.get(f"remote_write_{part}") for part in ("username", "password", "token"))
+    problems = []
+    if (user or password or token) and "remote_write_url" in values and not values["remote_write_url"]:
+        problems.append("VV_REMOTE_WRITE_URL: is not set, but a credential for it is; set the store's address")
+    if bool(user) != bool(password):
+        missing = "PASSWORD" if user else "USERNAME"
+        problems.append(f"VV_REMOTE_WRITE_{missing}: is not set, but the other half is; set both or neither")
+    if token and (user or password):
+        problems.append("VV_REMOTE_WRITE_TOKEN: is set beside user and password; choose one way")
     return problems
 
 

@@ -41,6 +41,13 @@ def url(value: str) -> str:
     return value.rstrip("/")
 
 
+def open_url(value: str) -> str:
+    """A URL that is written where anybody may read it."""
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("must not hold a user or password; there are variables for them")
+    return url(value)
+
+
 def secret_url(value: str) -> Secret:
     return Secret(url(value))
 

@@ -1,8 +1,8 @@
 """Fetch the programs of the local stack and of the tests into a folder of our own; install nothing.
 
-`python -m vv_exporter.stack.fetch [--engine] [--rtsp] [--browser]`; needs nothing but the standard library. Does
-nothing where all is there. Safe to run at the same time by several: the others wait. An interrupted run leaves nothing
-half done.
+`python -m vv_exporter.stack.fetch [--engine] [--rtsp] [--browser] [--store]`; needs nothing but the standard library.
+Does nothing where all is there. Safe to run at the same time by several: the others wait. An interrupted run leaves
+nothing half done.
 """
 
 import argparse
@@ -126,6 +126,19 @@ def ensure_browser(folder: Path) -> None:
             raise FetchError(f"Chromium could not be fetched: {error}. Install {_names(_BROWSER_PACKAGES)}") from error
 
 
+def ensure_store(folder: Path) -> None:
+    """Have VictoriaMetrics, which tests take for a store of many devices. Raises `FetchError`."""
+    if tools.store(folder) is not None:
+        return
+    with _only_one(folder), _workplace(folder) as work:
+        if tools.store(folder) is not None:
+            return
+        try:
+            _fetch_store(folder, work)
+        except (AptError, CommandError) as error:
+            raise FetchError(f"VictoriaMetrics could not be fetched: {error}. Put {tools.STORE} on PATH") from error
+
+
 def fetch_pip(folder: Path) -> Path:
     """A wheel of pip, for a Python that came without. Raises `AptError`, `CommandError`."""
     with _only_one(folder), _workplace(folder) as work:
@@ -246,6 +259,12 @@ def _fetch_browser(folder: Path, work: Path) -> None:
             raise AptError("what the archive has does not run on this machine")
 
 
+def _fetch_store(folder: Path, work: Path) -> None:
+    with step("Fetching VictoriaMetrics for the tests (about 60 MB, once)") as shown:
+        extract(_recent(work, shown).download([tools.STORE], work / "packages", shown), work / "store", shown)
+        _move(work / "store" / "usr/bin" / tools.STORE, folder / "bin" / tools.STORE)
+
+
 def _own_packages(wanted: Sequence[str], work: Path, shown: Step) -> list[Path]:
     """From the machine's own release, so that they fit its libraries."""
     mirrors()
@@ -314,6 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", action="store_true", help="a private Docker Engine with compose, too")
     parser.add_argument("--rtsp", action="store_true", help="an RTSP server for the tests, too")
     parser.add_argument("--browser", action="store_true", help="a browser for the tests, too")
+    parser.add_argument("--store", action="store_true", help="a store of many devices for the tests, too")
     parser.add_argument("--home", type=Path, default=tools.home(), help="the folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     wanted = [ensure_tools]
@@ -323,6 +343,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted.append(ensure_rtsp)
     if options.browser:
         wanted.append(ensure_browser)
+    if options.store:
+        wanted.append(ensure_store)
     status = 0
     for ensure in wanted:
         try:

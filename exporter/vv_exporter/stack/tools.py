@@ -114,6 +114,17 @@ def missing_engine_programs(folder: Path | None = None) -> list[str]:
     return [name for name in ENGINE_PROGRAMS if shutil.which(name, path=path) is None]
 
 
+STORE = "victoria-metrics"
+"""A store of many devices, for tests: the program and its Debian package. It does not tell its version."""
+
+
+def store(folder: Path | None = None) -> Path | None:
+    """VictoriaMetrics, fetched or on `PATH`, or None."""
+    fetched = (folder or home()) / "bin" / STORE
+    found = str(fetched) if fetched.exists() else shutil.which(STORE)
+    return Path(found) if found else None
+
+
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 

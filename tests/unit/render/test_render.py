@@ -216,8 +216,53 @@ def test_who_comes_second_takes_the_token_that_is_there(settings_of: Load, monke
     assert ensure_token(settings).read_text() == "theirs\n"
 
 
+STORE = {"VV_REMOTE_WRITE_URL": "https://store.example.org/api/v1/push"}
+WITH_PASSWORD = STORE | {"VV_REMOTE_WRITE_USERNAME": "edge", "VV_REMOTE_WRITE_PASSWORD": "store-secret"}
+WITH_TOKEN = STORE | {"VV_REMOTE_WRITE_TOKEN": "store-token"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "key", "told", "secret"),
+    [
+        (STORE, None, None, {}),
+        (WITH_PASSWORD, "basic_auth", "password_file", {"remote_write_password": "store-secret"}),
+        (WITH_TOKEN, "authorization", "credentials_file", {"remote_write_token": "store-token"}),
+    ],
+    ids=["open", "password", "token"],
+)
+def test_a_store_gets_all_series_and_its_secret_is_a_file(
+    settings_of: Load,
+    tmp_path: Path,
+    environ: dict[str, str],
+    key: str | None,
+    told: str | None,
+    secret: dict[str, str],
+) -> None:
+    render(settings_of(**environ), tmp_path / "out")
+
+    (store,) = read(tmp_path / "out" / "prometheus.yml")["remote_write"]
+    files = {path.name: path.read_text() for path in (tmp_path / "out" / "secrets").iterdir()}
+    assert store["url"] == "https://store.example.org/api/v1/push"
+    assert secret.items() <= files.items()
+    assert [value for value in secret.values() if value in (tmp_path / "out" / "prometheus.yml").read_text()] == []
+    if key and told:
+        assert store[key][told] == str(tmp_path / "out" / "secrets" / next(iter(secret)))
+    else:
+        assert store.keys() == {"name", "url", "queue_config"}
+
+
+def test_without_a_store_nothing_is_sent(settings_of: Load, tmp_path: Path) -> None:
+    render(settings_of(), tmp_path / "out")
+
+    assert "remote_write" not in read(tmp_path / "out" / "prometheus.yml")
+
+
 @pytest.mark.prometheus
-@pytest.mark.parametrize("environ", [{}, EVERY_CHANNEL], ids=["no channel", "every channel"])
+@pytest.mark.parametrize(
+    "environ",
+    [{}, EVERY_CHANNEL, WITH_PASSWORD, WITH_TOKEN],
+    ids=["no channel", "every channel", "a store with password", "a store with token"],
+)
 def test_the_servers_own_tools_find_no_fault(
     settings_of: Load, tmp_path: Path, programs: Programs, environ: dict[str, str]
 ) -> None:

@@ -127,6 +127,24 @@ def test_a_wrong_secret_is_not_quoted() -> None:
         ({"VV_STATEDIR": "/x"}, "VV_STATEDIR: unknown key; did you mean VV_STATE_DIR?"),
         ({"DISK_WARNING_FRE": "5%"}, "DISK_WARNING_FRE: unknown key; did you mean DISK_WARNING_FREE?"),
         ({"VV_HISTORY_DAYS": "0"}, "VV_HISTORY_DAYS: '0' is not a whole number above 0"),
+        (
+            {"VV_REMOTE_WRITE_URL": "https://me:hidden@store.example.org"},
+            "VV_REMOTE_WRITE_URL: must not hold a user or password; there are variables for them",
+        ),
+        ({"VV_REMOTE_WRITE_TOKEN": "t"}, "VV_REMOTE_WRITE_URL: is not set, but a credential for it is"),
+        (
+            {"VV_REMOTE_WRITE_URL": "https://store.example.org", "VV_REMOTE_WRITE_USERNAME": "me"},
+            "VV_REMOTE_WRITE_PASSWORD: is not set, but the other half is",
+        ),
+        (
+            {
+                "VV_REMOTE_WRITE_URL": "https://store.example.org",
+                "VV_REMOTE_WRITE_USERNAME": "me",
+                "VV_REMOTE_WRITE_PASSWORD": "p",
+                "VV_REMOTE_WRITE_TOKEN": "t",
+            },
+            "VV_REMOTE_WRITE_TOKEN: is set beside user and password; choose one way",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(environ: dict[str, str], said: str) -> None:
