@@ -20,6 +20,7 @@ from tests.support.engine import Engine
 from tests.support.grafana import Json, Query
 from tests.support.journals import RawWriter
 from tests.support.ports import free_port
+from tests.support.receivers import PagerDuty
 from tests.support.rtsp import RtspServer
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
@@ -38,6 +39,7 @@ MAY_BE_EMPTY = {
     ("vv-pipeline", "Mean duration, last hour and usual", "A"): "needs five runs, and a past of an hour",
     ("vv-pipeline", "Mean duration, last hour and usual", "B"): "needs twenty runs, and a past of 25 hours",
     ("vv-pipeline", "Mean duration, last hour and usual", "C"): "the same",
+    ("vv-alerts", "Since the last daily digest", "A"): "is sent once a day",
     ("vv-host", "Temperature", "A"): "virtual machines have no sensors",
     ("vv-host", "Memory", "B"): "not every machine has swap",
     ("vv-monitoring", "Refused series", "A"): "nothing of the site has as many series as a family may have",
@@ -84,13 +86,14 @@ def nobody(path: str) -> str:
 class Site:
     """A device with the demo's pipeline, containers, and DVRs."""
 
-    def __init__(self, folder: Path, engine: Engine, image: str, camera: RtspServer) -> None:
+    def __init__(self, folder: Path, engine: Engine, image: str, camera: RtspServer, pager: PagerDuty) -> None:
         self._client = engine.client()
         self._image = image
         own = own_environment(folder / "demo")
         taken = ("VIDEO_STORAGE_ROOT", "VV_HMAC_KEY_FILE", "MAX_PROCESSING_TIME_SCAN_VIDEO")
         environ = {name: own[name] for name in taken}
         environ |= {"DOCKER_HOST": engine.host, "SELF_MONITOR_BACKOFF": "300ms", "SELF_MONITOR_BACKOFF_MAX": "500ms"}
+        environ |= {"PAGERDUTY_ROUTING_KEY": "0123456789abcdef" * 2, "PAGERDUTY_URL": pager.url}
         environ |= {"SLACK_WEBHOOK_URL": nobody("slack"), "WEBHOOK_URL": nobody("webhook")}
         environ |= {
             "VV_LOG_DIR": str(folder / "state" / "logs"),
@@ -193,7 +196,8 @@ def _config(camera: RtspServer, folder: Path) -> str:
 def site(
     tmp_path_factory: pytest.TempPathFactory, programs: Programs, docker_engine: Engine, busybox: str, rtsp_tools: None
 ) -> Iterator[Site]:
-    with RtspServer() as camera, Site(tmp_path_factory.mktemp("site"), docker_engine, busybox, camera) as site:
+    folder = tmp_path_factory.mktemp("site")
+    with RtspServer() as camera, PagerDuty() as pager, Site(folder, docker_engine, busybox, camera, pager) as site:
         yield site
 
 

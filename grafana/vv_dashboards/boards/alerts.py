@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from vv_dashboards import colours
 from vv_dashboards.board import Board, Row
-from vv_dashboards.panels import Column, Query, events, lines, stat, states, table
+from vv_dashboards.panels import YES_NO, Column, Query, events, lines, stat, states, table
 
 SEVERITIES = {
     "critical": colours.BAD,
@@ -38,11 +38,11 @@ def _now() -> Row:
                 size=(4, 4),
             ),
             stat(
-                "Failed notifications",
-                """Within the time range, all channels together. Any: somebody was not told, or not by that channel;
-                see which one below.""",
-                'sum(increase(alertmanager_notifications_failed_total{device="$device"}[$__range]))',
-                steps=colours.bad_from(0.5),
+                "Told to nobody",
+                """Alerts that fire or fired, and that no channel has taken. More than 0 for minutes: no channel works,
+                or none is configured; see the channels below.""",
+                'max(vv_alerts_untold{device="$device"})',
+                steps=colours.bad_from(1),
                 size=(4, 4),
             ),
             table(
@@ -162,31 +162,65 @@ def _delivery() -> Row:
     return Row(
         "Delivery",
         (
-            events(
-                "Notifications by channel",
-                """What Alertmanager sent, by integration. The Watchdog alone makes one a minute where a dead man's
-                switch is configured. None while alerts fire: see the failures beside, silences and inhibitions.""",
+            states(
+                "Channels",
+                """Whether the latest notification of each channel got through. FAILING: what was said is in the table
+                below; put it right, then `vv notify test --channel NAME`. Alerts reach people by the others
+                meanwhile.""",
                 Query(
                     """
-                    sum by (integration) (
-                      increase(alertmanager_notifications_total{device="$device"}[$__rate_interval])
-                    ) > 0
+                    max by (channel) (vv_channel_last_failure_timestamp_seconds{device="$device"})
+                    > bool max by (channel) (vv_channel_last_success_timestamp_seconds{device="$device"})
                     """,
-                    "{{integration}}",
+                    "{{channel}}",
                 ),
+                words={0: ("works", colours.GOOD), 1: ("FAILING", colours.BAD)},
+                alerts=("NotificationsFailing",),
             ),
             events(
-                "Failed notifications by channel",
-                """What a channel refused or did not take, by reason. *clientError*: token, address or message are
-                wrong, and it will not heal; others: the network or the provider. Test with `vv notify test`.""",
+                "Notifications by channel and result",
+                """What each channel took, and what it did not. None while alerts fire: they are silenced, inhibited,
+                or no channel is configured; `vv config check` says which are on.""",
                 Query(
                     """
-                    sum by (integration, reason) (
-                      increase(alertmanager_notifications_failed_total{device="$device"}[$__rate_interval])
-                    ) > 0
+                    sum by (channel, result) (
+                      increase(vv_notifications_total{device="$device"}[$__rate_interval])
+                    )
                     """,
-                    "{{integration}} {{reason}}",
+                    "{{channel}} {{result}}",
                 ),
+                coloured={"failed": colours.BAD},
+            ),
+            table(
+                "Each channel",
+                """When it last took a notification, when it last did not, and what was said. A success long ago is no
+                fault where no alert was sent. An error that names a token or address does not heal by itself.""",
+                {"channel": "Channel", "error": "Error"},
+                Column(
+                    "Last success",
+                    """
+                    time() - max by (channel) (vv_channel_last_success_timestamp_seconds{device="$device"} > 0)
+                    """,
+                    unit="s",
+                    width=140,
+                ),
+                Column(
+                    "Last failure",
+                    """
+                    time() - max by (channel) (vv_channel_last_failure_timestamp_seconds{device="$device"} > 0)
+                    """,
+                    unit="s",
+                    width=140,
+                ),
+                Column(
+                    "Failing",
+                    'max by (channel, error) (vv_channel_last_error_info{device="$device"})',
+                    unit="none",
+                    words=YES_NO,
+                    width=90,
+                ),
+                sort="Failing",
+                size=(24, 6),
             ),
             lines(
                 "Alerts that wait for delivery",
@@ -255,6 +289,51 @@ def _details() -> Row:
                 ),
                 coloured={f"firing {severity}": colour for severity, colour in SEVERITIES.items()},
             ),
+            events(
+                "Alerts that ended untold",
+                """Alerts that ended before any channel could take them. Each is told in a summary when a channel works
+                again; many of them: the network was down, or Alertmanager.""",
+                Query(
+                    """
+                    sum by (severity) (increase(vv_alerts_missed_total{device="$device"}[$__rate_interval]))
+                    """,
+                    "{{severity}}",
+                ),
+                coloured=SEVERITIES,
+            ),
+            lines(
+                "Messages that wait to be sent directly",
+                """While Alertmanager cannot be reached, alerts go straight to the channels, and wait here when those
+                cannot be reached either. The exporter sends them when they can.""",
+                Query('sum by (channel) (vv_direct_queue{device="$device"})', "{{channel}}"),
+                unit="short",
+            ),
+            events(
+                "Notifications by integration",
+                """What Alertmanager sent, the exporter's own log included. The Watchdog alone makes one a minute where
+                a dead man's switch is configured.""",
+                Query(
+                    """
+                    sum by (integration) (
+                      increase(alertmanager_notifications_total{device="$device"}[$__rate_interval])
+                    ) > 0
+                    """,
+                    "{{integration}}",
+                ),
+            ),
+            events(
+                "Failed notifications by integration",
+                """What a channel refused or did not take, by reason. *clientError*: token, address or message are
+                wrong, and it will not heal; others: the network or the provider. Test with `vv notify test`.""",
+                Query(
+                    """
+                    sum by (integration, reason) (
+                      increase(alertmanager_notifications_failed_total{device="$device"}[$__rate_interval])
+                    ) > 0
+                    """,
+                    "{{integration}} {{reason}}",
+                ),
+            ),
             lines(
                 "Alerts that Alertmanager holds",
                 """*suppressed*: silenced, or inhibited by an alert that says more. A silence that was forgotten shows
@@ -263,9 +342,9 @@ def _details() -> Row:
                 unit="short",
             ),
             events(
-                "Failed attempts by channel",
+                "Failed attempts by integration",
                 """Requests that a channel did not take at once, and that are tried again. Some: the provider has a bad
-                hour. All: look at the failed notifications above.""",
+                hour. All: look at the failed notifications beside.""",
                 Query(
                     """
                     sum by (integration) (
@@ -274,6 +353,20 @@ def _details() -> Row:
                     """,
                     "{{integration}}",
                 ),
+            ),
+            lines(
+                "Time without Alertmanager",
+                """For how long the exporter has seen it not to answer; 0 while it does. After two minutes alerts go
+                straight to the channels.""",
+                Query('max(vv_alertmanager_down_seconds{device="$device"})', "without"),
+                unit="s",
+            ),
+            lines(
+                "Since the last daily digest",
+                """Falls to 0 once a day where e-mail is configured; no line where none was ever sent. More than a day:
+                the mail server refuses, see the table of channels.""",
+                Query('time() - (max(vv_digest_last_sent_timestamp_seconds{device="$device"}) > 0)', "age"),
+                unit="s",
             ),
         ),
         collapsed=True,

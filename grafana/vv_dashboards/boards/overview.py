@@ -118,8 +118,8 @@ def _device() -> Row:
                 "containers",
                 stat(
                     "Containers that are down",
-                    """Of those that should run. Red: the dashboard of containers tells which, and what was done
-                    about it.""",
+                    """Of those that should run. Red: the dashboard of containers tells which, and what was done about
+                    it.""",
                     """
                     count(
                       vv_container_expected{device="$device"} == 1
