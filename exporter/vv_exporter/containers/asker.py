@@ -59,8 +59,8 @@ class Asker:
             }
             while len(self._threads) < min(ASKERS, len(self._wanted)):
                 thread = threading.Thread(target=self._run, name="container-stats", daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
             return {key: usage for key, (usage, _) in self._answers.items()}
 
     def _run(self) -> None:

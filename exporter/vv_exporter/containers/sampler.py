@@ -69,23 +69,24 @@ class Sampler:
                 self._leave(self._round, self._round.reading)
             if self._round is None and now >= self._next_round and len(self._stuck) < MAX_STUCK:
                 todo = [one for key, one in wanted.items() if key not in self._stuck]
-                self._round = _Round(todo, self._read_one, self._ended)
-                self._round.start(now)
+                begun = _Round(todo, self._read_one, self._ended)
+                begun.start(now)  # raises where there can be no further thread; then there is no round
+                self._round = begun
             return self._round
 
     def _leave(self, stuck: _Round, on: Running) -> None:
         log.warning("reading what container %s uses hangs; its series are left out until that ends", on.name)
         self._stuck.add(on.id)
         self._known.pop(on.id, None)
-        stuck.left.set()
+        stuck.left_on = on
         self._round = None
 
     def _ended(self, round_: _Round) -> None:
         with self._lock:
             if self._round is round_:
                 self._round, self._next_round = None, self._monotonic() + LEAST_GAP
-            elif round_.reading:
-                self._stuck.discard(round_.reading.id)
+            elif round_.left_on:
+                self._stuck.discard(round_.left_on.id)
 
     def _read_one(self, container: Running) -> float:
         """Read one, and keep it; returns the time."""
@@ -117,8 +118,9 @@ class _Round:
         self._read = read
         self._ended = ended
         self.done = threading.Event()
-        self.left = threading.Event()
         self.reading: Running | None = None
+        self.left_on: Running | None = None
+        """What it was reading when it was left behind."""
         self.since = 0.0
 
     def start(self, now: float) -> None:
@@ -131,7 +133,7 @@ class _Round:
             for one in self._todo:
                 self.reading = one
                 self.since = self._read(one)
-                if self.left.is_set():
+                if self.left_on is not None:
                     return
         except Exception:  # a defect costs this round; the next one begins anew
             log.exception("reading what containers use failed")

@@ -152,6 +152,22 @@ def test_a_defect_costs_one_round(files: Files, sampler: Sampler, clock: Clock) 
     assert _after(clock, sampler, "a") == {"a": 1}
 
 
+def test_want_of_threads_costs_one_scrape(
+    files: Files, sampler: Sampler, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.used = {"a": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _no_thread)
+        with pytest.raises(RuntimeError):
+            memories(sampler, "a")
+
+    assert memories(sampler, "a") == {"a": 1}
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def _broken(place: Place) -> Usage | None:
     raise RuntimeError("a defect")
 
