@@ -1,13 +1,16 @@
 """Readings that hang, fail or are slow, and what is known all the same."""
 
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
-from vv_exporter.containers.cgroups import Place
+from tests.unit.containers.trees import ID, OTHER, lay_out
+from vv_exporter.containers.cgroups import Cgroups, Place
 from vv_exporter.containers.resources import Running, Usage
 from vv_exporter.containers.sampler import FRESH, LEAST_GAP, MAX_STUCK, SEARCH_INTERVAL, STUCK, Sampler
 
@@ -121,6 +124,21 @@ def test_a_reading_that_hangs_costs_its_own_container_alone(files: Files, sample
 def _after(clock: Clock, sampler: Sampler, *ids: str) -> dict[str, int | None]:
     clock.advance(LEAST_GAP)
     return memories(sampler, *ids)
+
+
+def test_a_file_that_hangs_costs_its_own_container_alone(tmp_path: Path, clock: Clock) -> None:
+    lay_out("v2", tmp_path, ID)
+    lay_out("v2", tmp_path, OTHER)
+    fifo = tmp_path / "sys/fs/cgroup/docker" / ID / "memory.stat"  # opening it waits for somebody who writes
+    fifo.unlink()
+    os.mkfifo(fifo)
+    sampler = Sampler(Cgroups(tmp_path / "proc", tmp_path / "sys", 2), clock)
+    both = [Running(ID, "hangs"), Running(OTHER, "good")]
+    assert sampler.sample(both)[0].keys() == set()
+    clock.advance(STUCK + 0.1)
+
+    assert sampler.sample(both)[0].keys() == {OTHER}
+    fifo.write_text("inactive_file 0\n")
 
 
 def test_what_was_read_before_a_hang_is_not_shown_for_ever(files: Files, sampler: Sampler, clock: Clock) -> None:
