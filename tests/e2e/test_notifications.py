@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from tests.support.browser import Browser, opened
 from tests.support.hostile import HOSTILE
 from tests.support.receivers import Recorder, Request, TelegramText
 from tests.support.servers import Programs
@@ -217,6 +219,29 @@ def test_a_component_of_any_name_leaves_the_link_to_its_moment_whole(world: Worl
 
     link = TelegramText(request.json["text"]).links["Timeline"]
     assert link == f"{world.settings.public_url}/timeline?at={STARTED.timestamp():.0f}#entry"
+
+
+def test_a_resolved_alert_leaves_nothing_to_do(world: World) -> None:
+    alert = Alert(severity="warning")
+
+    world.raise_alerts(alert)
+    told(world, "e-mail", alert.device)
+    world.raise_alerts(alert.resolved())
+    mail = world.mail.wait_for(lambda mail: alert.device in mail.subject and "RESOLVED" in mail.subject)
+
+    assert "What to do" not in mail.body("plain") + mail.body("html")
+
+
+@pytest.mark.browser
+def test_a_mail_is_as_wide_as_a_telephone(world: World, chromium: Browser, tmp_path: Path) -> None:
+    alert = Alert(severity="warning", annotations={"video": "x" * 300, "description": "y" * 300})
+
+    world.raise_alerts(alert)
+    mail = world.mail.wait_for(lambda mail: alert.device in mail.subject)
+    (tmp_path / "mail.html").write_text(mail.body("html"))
+
+    with opened(chromium, (tmp_path / "mail.html").as_uri(), width=360) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_the_end_closes_the_incident(world: World) -> None:
