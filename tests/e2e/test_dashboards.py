@@ -95,6 +95,8 @@ class Site:
         environ |= {"DOCKER_HOST": engine.host, "SELF_MONITOR_BACKOFF": "300ms", "SELF_MONITOR_BACKOFF_MAX": "500ms"}
         environ |= {"PAGERDUTY_ROUTING_KEY": "0123456789abcdef" * 2, "PAGERDUTY_URL": pager.url}
         environ |= {"SLACK_WEBHOOK_URL": nobody("slack"), "WEBHOOK_URL": nobody("webhook")}
+        environ |= {"SMTP_SMARTHOST": f"127.0.0.1:{free_port()}", "SMTP_FROM": "vv@example.org"}
+        environ |= {"ALERT_EMAIL_TO": "ana@example.org"}
         environ |= {
             "VV_LOG_DIR": str(folder / "state" / "logs"),
             "VV_SCRAPE_INTERVAL": "2s",

@@ -258,6 +258,7 @@ def _delivery() -> Row:
                     "{{destination}} {{result}}",
                 ),
                 coloured={"failed": colours.WARNING, "dropped|refused": colours.BAD},
+                alerts=("WebhookEventsLost",),
                 size=(8, 8),
             ),
         ),
@@ -274,6 +275,27 @@ def _details() -> Row:
                 line that does not fall: the receiver is down, or refuses; `app.log` has its answer.""",
                 Query('sum by (destination) (vv_outbox_queue{device="$device"})', "{{destination}}"),
                 unit="short",
+            ),
+            lines(
+                "Age of the oldest event that waits",
+                """0 when none waits. Events are kept for 7 days, and delivered in order when the receiver answers.""",
+                Query(
+                    """
+                    (time() - (max by (destination) (vv_outbox_oldest_timestamp_seconds{device="$device"}) > 0))
+                    or 0 * max by (destination) (vv_outbox_oldest_timestamp_seconds{device="$device"})
+                    """,
+                    "{{destination}}",
+                ),
+                unit="s",
+                alerts=("WebhookFailing",),
+            ),
+            lines(
+                "How late the digest is",
+                """The daily digest by e-mail: 0 until it is due. More than two hours: the mail server does not take it,
+                and `app.log` has its answer.""",
+                Query('clamp_min(time() - max(vv_digest_next_due_timestamp_seconds{device="$device"}), 0)', "late"),
+                unit="s",
+                alerts=("DigestFailing",),
             ),
             events(
                 "Alerts notified",
