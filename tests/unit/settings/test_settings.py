@@ -6,6 +6,8 @@ import pytest
 
 from vv_exporter.settings import FreeSpace, Settings, SettingsError, load, variables
 
+MAIL = {"SMTP_SMARTHOST": "mail.example.org:587", "SMTP_FROM": "vv@example.org", "ALERT_EMAIL_TO": "ana@example.org"}
+
 
 def problems(environ: dict[str, str]) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as error:
@@ -118,6 +120,9 @@ def test_a_wrong_secret_is_not_quoted() -> None:
         ({"CONTAINER_CPU_HIG": "90%"}, "CONTAINER_CPU_HIG: unknown key; did you mean CONTAINER_CPU_HIGH?"),
         ({"DISK_CRITICAL_FREE": "lots"}, "DISK_CRITICAL_FREE: "),
         ({"SLACK_WEBHOOK_URL": "hooks"}, "SLACK_WEBHOOK_URL: must be a URL"),
+        ({"DIGEST_AT": "7 am"}, "DIGEST_AT: '7 am' is not a time of day; write e.g. 07:00, or off"),
+        ({"DIGEST_AT": "24:00"}, "DIGEST_AT: '24:00' is not a time of day"),
+        ({"DIGEST_TIMEZONE": "Lisbon"}, "DIGEST_TIMEZONE: 'Lisbon' is not known; write e.g. Europe/Lisbon"),
         (
             {"SLACK_WEBHOOK_URL_FILE": "/nowhere/slack"},
             "SLACK_WEBHOOK_URL: SLACK_WEBHOOK_URL_FILE: /nowhere/slack cannot",
@@ -252,3 +257,17 @@ def test_quiet_hours_that_are_none_are_refused(value: str) -> None:
 def test_temperatures_that_are_none_are_refused(value: str) -> None:
     with pytest.raises(SettingsError, match=r"HOST_TEMPERATURE_HIGH: .* e.g. 85"):
         load({"HOST_TEMPERATURE_HIGH": value})
+
+
+@pytest.mark.parametrize(
+    ("environ", "schedule"),
+    [
+        ({}, ""),
+        ({"DIGEST_AT": "07:00"}, ""),
+        (MAIL, "0 7 * * *"),
+        (MAIL | {"DIGEST_AT": "00:05"}, "5 0 * * *"),
+        (MAIL | {"DIGEST_AT": "off"}, ""),
+    ],
+)
+def test_there_is_a_digest_only_with_a_mail_server_and_unless_it_is_off(environ: dict[str, str], schedule: str) -> None:
+    assert load(environ).digest_schedule == schedule
