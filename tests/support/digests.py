@@ -118,7 +118,7 @@ def day(store: Store, until: float) -> None:
             },
             jobs={"cleanup/success": 5 + round(2 * done), "cleanup/failure": round(done)},
             sent={
-                "alertmanager/ok": 50 + round(14 * done),
+                "slack/ok": 50 + round(14 * done),
                 "webhook/ok": round(9 * done),
                 "webhook/failed": round(3 * done),
                 "webhook/refused": round(done),

@@ -58,7 +58,9 @@ def digest(history: History, device: str, since: float, until: float) -> Digest:
         jobs=tuple(pipeline.jobs(samples.increases(one.jobs for one in within if "jobs" not in one.failing), missed)),
         uptimes=tuple(uptimes(history.samples, since, until)),
         disks=tuple(disks(within, until)),
-        deliveries=tuple(_deliveries(samples.increases(one.sent for one in within if "alerts" not in one.failing))),
+        deliveries=tuple(
+            _deliveries(samples.increases(one.sent for one in within if not {"alerts", "delivery"} & {*one.failing}))
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.metrics.containers import RUNNING
+from vv_exporter.metrics.delivery import NOTIFICATIONS
 from vv_exporter.metrics.dvr import DVR_UP
 from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
 from vv_exporter.metrics.host import BOOT_TIME
@@ -27,6 +28,7 @@ INTERVAL = 60.0  # seconds between samples
 GAP = 3 * INTERVAL  # seconds without a sample after which the exporter did not run
 MAX_ROWS = 8 * 1440
 MAX_BYTES = 16 * 1024 * 1024
+OWN = ("webhook", "digest")  # destinations that the exporter delivers to past Alertmanager
 MAX_NAMES = 200  # of containers, stages, …
 T = TypeVar("T")
 _CHUNK = 500
@@ -75,7 +77,7 @@ def sample(families: Iterable[Family], now: float) -> Sample:
         ),
         stages=_few(stages),
         jobs=_few((f"{labels['job']}/{labels['result']}", n) for labels, n in series.all(JOB_RUNS)),
-        sent=_few((f"{labels['destination']}/{labels['result']}", n) for labels, n in series.all(RELAY_DELIVERIES)),
+        sent=_few(_sent(series)),
     )
 
 
@@ -111,6 +113,15 @@ def increases(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
             grown[name] = grown.get(name, 0.0) + (count - was if count >= was else count)
         last.update(now)
     return grown
+
+
+def _sent(series: Series) -> Iterator[tuple[str, float]]:
+    """What people's channels took, and what the exporter delivers itself; a receiver is in one of the two."""
+    for labels, count in series.all(NOTIFICATIONS):
+        yield f"{labels['channel']}/{labels['result']}", count
+    for labels, count in series.all(RELAY_DELIVERIES):
+        if labels["destination"] in OWN:
+            yield f"{labels['destination']}/{labels['result']}", count
 
 
 def _dvrs(series: Series) -> Iterator[tuple[str, int]]:

@@ -111,10 +111,13 @@ def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:
 
 
 def alert_id(alert: NotifiedAlert) -> str:
-    """The same that all channels show (`vv.alert.id` in the templates)."""
-    given = alert.annotations.get("alert_id", "")
+    """The same that all channels show (`vv.alert.id` in the templates).
+
+    The message that tells of an alert's repeats has one of its own: its end is not that of the alert.
+    """
+    given, repeats = alert.annotations.get("alert_id", ""), alert.labels.get("repeats", "")
     if re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", given):
-        return given
+        return f"{given}.{repeats}" if repeats.isascii() and repeats.isdigit() and len(repeats) < 20 else given
     return f"{alert.fingerprint or alert.labels.get('alertname', 'alert')}-{_seconds(alert.starts_at):.0f}"
 
 

@@ -16,7 +16,9 @@ from vv_exporter.digest import Delivery, Digest, Job, Stage, Video, digest, hist
 from vv_exporter.digest.alerts import Component, OpenAlert
 from vv_exporter.digest.uptime import Uptime
 from vv_exporter.guard import gather
-from vv_exporter.metrics import gauges
+from vv_exporter.metrics import counters, gauges
+from vv_exporter.metrics.alerts import RELAY_DELIVERIES
+from vv_exporter.metrics.delivery import NOTIFICATIONS
 from vv_exporter.metrics.dvr import DVR_UP
 from vv_exporter.store import Store
 
@@ -77,7 +79,7 @@ def test_a_day_with_everything(store: Store) -> None:
         ("/ (system)", 0),
     ]
     assert found.disks[0].full_in == pytest.approx(2 * DAY, rel=0.01)
-    assert found.deliveries == (Delivery("alertmanager", 14, 0, 0), Delivery("webhook", 9, 3, 1))
+    assert found.deliveries == (Delivery("slack", 14, 0, 0), Delivery("webhook", 9, 3, 1))
 
 
 def test_a_device_that_knows_nothing_yet(store: Store) -> None:
@@ -176,6 +178,8 @@ def test_a_trend_of_minutes_says_nothing(store: Store) -> None:
 
 def test_a_sample_holds_what_a_scrape_shows() -> None:
     families: list[Family] = gather(device(NOW, broken=True))
+    families.append(counters(NOTIFICATIONS, [(("slack", "failed"), 3, None), (("webhook", "ok"), 1, None)]))
+    families.append(counters(RELAY_DELIVERIES, [(("alertmanager", "ok"), 9, None), (("webhook", "ok"), 7, None)]))
     families.append(gauges(DVR_UP, [(("yard", "agent"), 1), (("yard", "probe"), 0), (("gate", "agent"), 1)]))
     found = samples.sample(families, NOW)
 
@@ -183,6 +187,7 @@ def test_a_sample_holds_what_a_scrape_shows() -> None:
     assert (found.dvrs["front"], found.dvrs["yard"], found.dvrs["gate"]) == (0, 0, 1)
     assert found.stages["scan_video/success"] == 10
     assert found.disks["/srv/video (video_storage)"] == samples.Space(1.1e12, 2e12)
+    assert found.sent == {"slack/failed": 3, "webhook/ok": 7}
     assert found.failing == ()
 
 

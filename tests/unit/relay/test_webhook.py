@@ -184,6 +184,18 @@ def test_the_end_has_the_id_of_the_beginning_although_the_annotation_has_changed
     assert [event["alert_id"] for _, event in told] == ["first", "first"]
 
 
+def test_what_tells_of_repeats_does_not_end_the_alert(store: Store) -> None:
+    labels = alert().labels | {"repeats": "37"}
+    repeats = {"labels": labels, "annotations": {"alert_id": "0190"}, "fingerprint": "0000000000000001"}
+    told = tell_all(store, noted(alert_id="0190"), alert(**repeats), alert("resolved", **repeats))
+
+    assert [(status, event["alert_id"]) for status, event in told] == [
+        ("firing", "0190"),
+        ("firing", "0190.37"),
+        ("resolved", "0190.37"),
+    ]
+
+
 def test_two_alerts_with_one_alert_id_have_two_keys(store: Store) -> None:
     other = alert(annotations={"alert_id": "same"}, fingerprint="0000000000000001")
     tell_all(store, noted(alert_id="same"), other)
