@@ -17,6 +17,7 @@ from vv_exporter.metrics import (
     alerts,
     containers,
     counters,
+    digest,
     dvr,
     exporter,
     gauges,
@@ -265,6 +266,23 @@ def test_what_waits_for_the_webhook() -> None:
     assert "2 events waiting (oldest 10 min ago; 7 delivered, 1 given up, 3 failures tried again)" in printed(found)
     assert found.delivery is not None
     assert (found.delivery.sent, found.delivery.failed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("due", "sent", "shown"),
+    [
+        (3600.0, -82800.0, "due in 60 min (last sent 23 h ago)"),
+        (-7200.0, 0.0, "2 h late: see app.log (none was sent yet)"),
+    ],
+)
+def test_the_digest(due: float, sent: float, shown: str) -> None:
+    families = [
+        gauges(digest.DIGEST_NEXT_DUE, [((), NOW + due)]),
+        gauges(digest.DIGEST_LAST_SENT, [((), NOW + sent if sent else 0.0)]),
+    ]
+
+    assert f"daily digest                  {shown}" in printed(made(families, []))
+    assert "digest" not in printed(made([], []))
 
 
 def test_sections_without_anything_in_them_are_left_out() -> None:

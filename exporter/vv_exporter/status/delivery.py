@@ -15,6 +15,7 @@ from vv_exporter.metrics.delivery import (
     DIRECT_QUEUE,
     NOTIFICATIONS,
 )
+from vv_exporter.metrics.digest import DIGEST_LAST_SENT, DIGEST_NEXT_DUE
 from vv_exporter.metrics.outbox import OUTBOX_OLDEST, OUTBOX_QUEUE
 from vv_exporter.relay.outbox import DROPPED, FAILED, OK, REFUSED, RESULTS
 from vv_exporter.status.series import Series
@@ -74,7 +75,7 @@ class Delivery(msgspec.Struct, frozen=True):
     """`channels` are those configured. Times are Unix seconds, None when never or unknown.
 
     `waiting` alerts of scripts wait for Alertmanager, the oldest since `oldest`; `failed` of the `sent` requests to it
-    did not succeed.
+    did not succeed. `digest_due` is when the next digest is mailed, in the past when it is late.
     """
 
     channels: tuple[str, ...]
@@ -88,6 +89,8 @@ class Delivery(msgspec.Struct, frozen=True):
     receivers: tuple[Receiver, ...] = ()
     people: tuple[Channel, ...] = ()
     told: tuple[Told, ...] = ()
+    digest_sent: float | None = None
+    digest_due: float | None = None
 
 
 def read(
@@ -107,6 +110,8 @@ def read(
         receivers=tuple(_receiver(series, name) for name in series.names("destination", OUTBOX_QUEUE)),
         people=tuple(_channel(series, name) for name in series.names("channel", CHANNEL_SUCCESS)),
         told=tuple(_told(account) for account in newest[:MAX_TOLD]),
+        digest_sent=series.one(DIGEST_LAST_SENT) or None,
+        digest_due=series.one(DIGEST_NEXT_DUE),
     )
 
 
@@ -185,6 +190,8 @@ def table(delivery: Delivery, now: float) -> Table:
     ]
     rows += [(Cell(f"by {one.name}"), _by(one, now)) for one in delivery.people]
     rows += [(Cell(f"to the {one.name}"), _delivered(one, now)) for one in delivery.receivers]
+    if delivery.digest_due is not None:
+        rows.append((Cell("daily digest"), _digest(delivery.digest_sent, delivery.digest_due, now)))
     rows += [(Cell(one.title), _by_whom(one, now)) for one in delivery.told[:SHOWN]]
     return Table("delivery", "Delivery of alerts", ("Delivery", "Now"), rows)
 
@@ -216,6 +223,13 @@ def _by_whom(one: Told, now: float) -> Cell:
 def _untold(one: Told, now: float) -> bool:
     urgent = one.severity in ("error", "critical")  # warnings wait for the end of the quiet hours
     return urgent and not one.channels and not one.muted and now - one.fired > UNTOLD
+
+
+def _digest(sent: float | None, due: float, now: float) -> Cell:
+    last = f"last sent {ago(sent, now)}" if sent else "none was sent yet"
+    if now - due > LATE:
+        return Cell(f"{span(now - due)} late: see app.log", "warning", last)
+    return Cell(f"due in {span(due - now)}" if due > now else "due now", "", last)
 
 
 def _delivered(one: Receiver, now: float) -> Cell:
