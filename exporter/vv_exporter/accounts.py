@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from vv_exporter.channels import CHANNELS
+from vv_exporter.channels import CHANNELS, Channel
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
@@ -138,9 +138,12 @@ def _ended_untold(tx: Transaction, alert: Alert) -> Account | None:
     return None
 
 
-def judge(tx: Transaction, outside: Iterable[str], settle: float) -> None:
-    """Close what is accounted for, and find what was missed. `settle` seconds after its end all attempts are over."""
-    trouble = max((known.tried for name in outside if (known := tx.get(CHANNELS, name))), default=0.0)
+def judge(tx: Transaction, usual: Iterable[str], settle: float) -> None:
+    """Close what is accounted for, and find what was missed. `settle` seconds after its end all attempts are over.
+
+    `usual` channels are told of every alert: one that is untold while they work ended before its time to be told.
+    """
+    trouble = min(((tx.get(CHANNELS, name) or Channel()).tried for name in usual), default=0.0)
     for id_, account in tx.docs(ACCOUNTS).items():
         if not account.ended or account.missed:
             continue

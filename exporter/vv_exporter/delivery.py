@@ -8,7 +8,7 @@ from typing import Any
 from vv_exporter.accounts import ACCOUNTS, reconcile
 from vv_exporter.collectors import Context, Service
 from vv_exporter.direct.outbox import Sender, drop_others
-from vv_exporter.direct.providers import CHATS, OUTSIDE, PAGERS, configured
+from vv_exporter.direct.providers import CHATS, PAGERS, configured
 from vv_exporter.openalerts import OpenAlert
 from vv_exporter.relay.alertmanager import Alertmanager, DeliveryError
 from vv_exporter.relay.handover import HandOver
@@ -32,7 +32,6 @@ class Delivery:
         providers = configured(settings)
         self.channels = tuple(name for name in providers if name != "webhook")
         """All that are configured and accounted for here; the webhook has an outbox of its own."""
-        outside = [name for name in OUTSIDE if name in providers]
         chats = [name for name in CHATS if name in providers]
         pagers = [name for name in PAGERS if name in providers]
         usual = chats or [name for name in ("email",) if name in providers] or pagers
@@ -67,7 +66,6 @@ class Delivery:
         self._missed = Missed(
             context.store,
             [providers[name] for name in usual],
-            outside,
             settings,
             context.clock,
             context.monotonic,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,6 +189,29 @@ def test_what_fires_and_ends_while_no_channel_can_be_reached_is_told_once_afterw
         assert len(receiver.matching(about("StageFailing it is"))) == 1
         assert len(receiver.matching(about("were not told"))) == 1
         assert receiver.matching(about("Before it is", "were not told")) == []
+
+
+def test_how_often_an_alert_was_repeated_is_told_to_the_chats_when_it_has_ended(site: Site) -> None:
+    site.exporter.stop()
+    site.exporter = Exporter(site.exporter.state, site.exporter.port, **site.exporter.environ, VV_ALERT_WINDOW="15s")
+    site.alertmanager.start()
+    site.exporter.start()
+    site.script(send("CRITICAL", "Key gone"))
+    site.slack.wait_for(about("Key gone"), 30)
+    site.pagerduty.wait_for(about("Key gone", "trigger"), 30)
+    # What comes within five seconds of the first belongs to the same message.
+    first = time.monotonic()
+
+    def repeated_for_a_while() -> bool:
+        site.script(send("CRITICAL", "Key gone"))
+        return time.monotonic() - first > 8
+
+    wait_until(repeated_for_a_while, 60)
+
+    for receiver in (site.slack, site.telegram):
+        receiver.wait_for(about("Key gone (repeated", "times since"), 60)
+        assert len(receiver.matching(about("Key gone"))) == 2
+    assert len(site.pagerduty.matching(about("Key gone", "trigger"))) == 1
 
 
 def test_a_channel_that_fails_is_told_by_the_others_until_it_works_again(site: Site, programs: Programs) -> None:

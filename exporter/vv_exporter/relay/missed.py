@@ -29,20 +29,18 @@ LONGEST_PAUSE = 60.0
 
 
 class Missed:
-    """Call `round` again and again. `providers` are tried in turn; `outside` are all channels of people."""
+    """Call `round` again and again. `providers` are those of the channels that every alert goes to; tried in turn."""
 
     def __init__(
         self,
         store: Store,
         providers: Sequence[Provider],
-        outside: Sequence[str],
         settings: Settings,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
         self._store = store
         self._providers = providers
-        self._outside = outside
         self._settings = settings
         self._clock = clock
         self._backoffs = {provider.name: Backoff(LONGEST_PAUSE, monotonic) for provider in providers}
@@ -51,7 +49,7 @@ class Missed:
         """Judge what has ended, and tell what was missed."""
         if self._store.docs(ACCOUNTS):
             with self._store.transaction() as tx:
-                accounts.judge(tx, self._outside, self._settings.delivery_settle)
+                accounts.judge(tx, self._backoffs, self._settings.delivery_settle)
         every = self._store.docs(ACCOUNTS)
         missed = accounts.missed(every)
         if not missed or (accounts.unsettled(every.values()) and not self._waited(missed)):

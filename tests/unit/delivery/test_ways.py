@@ -95,9 +95,7 @@ class Bench:
         told = lambda alert, now: repeats(alert, "edge-7", "r", "g", now)  # noqa: E731
         self.relay = Relay(self.store, self, present, WINDOW, self.clock, self.clock, aside, told)
         self.senders = [Sender(self.store, one, self.clock) for one in (self.slack, self.telegram, self.pagerduty)]
-        self.missed = Missed(
-            self.store, [self.slack, self.telegram], ["slack", "telegram"], self.settings, self.clock, self.clock
-        )
+        self.missed = Missed(self.store, [self.slack, self.telegram], self.settings, self.clock, self.clock)
 
     def restart(self) -> None:
         self.store.close()
@@ -477,12 +475,18 @@ def test_what_nobody_is_to_be_told_of_has_no_account(bench: Bench, labels: dict[
     assert bench.accounts() == []
 
 
+def fail(bench: Bench, *channels: str) -> None:
+    """Notifications by these channels fail."""
+    with bench.store.transaction() as tx:
+        for channel in channels or ("slack", "telegram"):
+            failed(tx, channel, "no connection")
+
+
 def outage(bench: Bench) -> None:
     """An alert fires and ends while Slack and Telegram fail."""
     bench.slack.error = bench.telegram.error = ProviderError("no connection")
     bench.notification()
-    with bench.store.transaction() as tx:
-        failed(tx, "slack", "no connection")
+    fail(bench)
     bench.clock.advance(10)
     bench.notification("resolved")
 
@@ -522,11 +526,20 @@ def test_an_alert_too_short_to_be_told_without_any_failure_is_not_missed(bench: 
     assert bench.accounts() == []
 
 
+def test_an_alert_too_short_to_be_told_while_another_channel_works_is_not_missed(bench: Bench) -> None:
+    bench.notification()
+    fail(bench, "slack", "pagerduty")
+    bench.notification("resolved")
+    bench.work(300)
+
+    assert bench.slack.took == []
+    assert bench.accounts() == []
+
+
 def test_one_that_was_inhibited_or_silenced_is_not_missed(bench: Bench) -> None:
     bench.slack.error = ProviderError("no connection")
     bench.notification()
-    with bench.store.transaction() as tx:
-        failed(tx, "slack", "no connection")
+    fail(bench)
     bench.event(inhibitionMutedAlert={"mutedAlert": {"fingerprint": "255"}})
     bench.clock.advance(10)
     bench.notification("resolved")

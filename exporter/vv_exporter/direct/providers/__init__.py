@@ -16,8 +16,6 @@ from vv_exporter.settings import Settings
 
 CHATS = ("slack", "telegram")
 PAGERS = ("pagerduty", "opsgenie")
-OUTSIDE = (*CHATS, *PAGERS, "email")
-"""The channels by which alerts reach people."""
 
 
 class Answer(NamedTuple):

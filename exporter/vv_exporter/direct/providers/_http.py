@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vv_exporter.direct.providers import Answer, ProviderError
 from vv_exporter.timeline import shortened
+
+logging.getLogger("urllib3").setLevel(logging.INFO)  # below that it logs addresses
 
 TIMEOUT = (5.0, 10.0)  # seconds to connect, and between bytes of the answer
 MAX_ANSWER = 4096  # bytes of it that are read
