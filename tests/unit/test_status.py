@@ -1,6 +1,7 @@
 """The state of a device in one document, and as people read it."""
 
 import json
+import os
 from typing import Any
 
 import click
@@ -324,6 +325,25 @@ def test_tables_fit_the_terminal_and_leave_no_words_of_the_state_out(width: int)
     words = " ".join(" ".join(stages).split())
     for word in ("running,", "over", "limit", "succeeded,", "failed,", "crashed"):
         assert word in words
+
+
+@pytest.mark.parametrize("lines", [10, 24])
+def test_while_it_is_watched_what_is_urgent_is_on_the_screen(lines: int) -> None:
+    found = status(gather(device(NOW, broken=True)), Known([alert("A", "error")], NOW), "edge-1", NOW)
+    shown = [click.unstyle(line) for line in cli.on_screen(found, os.terminal_size((100, lines)), watch=True)]
+
+    assert shown[:2] == ["edge-1: needs attention", "  error: A happened"]
+    assert len(shown) == lines - 1
+    assert shown[-1].endswith("more lines: vv status")
+
+
+def test_the_last_line_on_a_terminal_is_the_verdict_unless_all_of_it_is_seen() -> None:
+    found = made(healthy(), [alert("A", "error")])
+    seen = cli.on_screen(found, os.terminal_size((200, 100)), watch=False)
+    longer = cli.on_screen(found, os.terminal_size((200, 10)), watch=False)
+
+    assert seen == cli.lines(found, 200)
+    assert click.unstyle(longer[-1]) == "edge-1: needs attention; first: error: A happened"
 
 
 def test_addresses_are_not_broken_so_that_a_terminal_can_open_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
@@ -55,13 +56,13 @@ def _state(url: str | None, as_json: bool, watch: bool) -> tuple[str, int]:
     except AskError as error:
         return f"vv: {error}", 1
     if not as_json:
-        text = "\n".join(_on_screen(document, watch) if sys.stdout.isatty() else lines(document))
+        on_terminal = sys.stdout.isatty()
+        text = "\n".join(on_screen(document, shutil.get_terminal_size(), watch) if on_terminal else lines(document))
     return text, 0 if document.ok else 1
 
 
-def _on_screen(document: Status, watch: bool) -> list[str]:
+def on_screen(document: Status, screen: os.terminal_size, watch: bool) -> list[str]:
     """So that what is urgent is on the screen: while it is watched as much as there is room for, else a last line."""
-    screen = shutil.get_terminal_size()
     shown = lines(document, screen.columns)
     if len(shown) < screen.lines:
         return shown
