@@ -35,6 +35,11 @@ class Loop:
         if self._thread.is_alive():
             self._thread.join(timeout=8)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the work should end soon."""
+        return self._stopping.is_set()
+
     def _run(self) -> None:
         while not self._stopping.wait(self._interval):
             try:

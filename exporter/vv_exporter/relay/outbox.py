@@ -133,7 +133,7 @@ class Courier:
         if not self._backoff.ready():
             return
         for number, parcel in self._outbox.waiting(self._store).items():
-            if not self._delivered(number, parcel):
+            if self._loop.stopping or not self._delivered(number, parcel):
                 return
 
     def _delivered(self, number: str, parcel: Parcel) -> bool:

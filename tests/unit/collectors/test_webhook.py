@@ -1,0 +1,67 @@
+"""The collector of the generic webhook: it delivers, and shows what waits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import Clock
+from tests.support.receivers import Webhook
+from tests.support.waiting import wait_until
+from vv_exporter.collectors import Context
+from vv_exporter.collectors.webhook import build
+from vv_exporter.metrics.alerts import RELAY_DELIVERIES
+from vv_exporter.relay.outbox import Parcel
+from vv_exporter.relay.webhook import OUTBOX
+from vv_exporter.settings import load
+from vv_exporter.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "state.db", Clock())
+    yield store
+    store.close()
+
+
+def context(store: Store, **environ: str) -> Context:
+    return Context(settings=load(environ), store=store, clock=Clock(), monotonic=Clock())
+
+
+def put(store: Store, number: int) -> None:
+    with store.transaction() as tx:
+        OUTBOX.put(tx, Parcel(f"k{number}", "{}", tx.now + number, {"VV-Alert-Status": "firing"}))
+
+
+def test_it_shows_what_waits_and_since_when(store: Store) -> None:
+    put(store, 5)
+    put(store, 9)
+    shown = {family.name: family.samples[0] for family in build(context(store, WEBHOOK_URL="http://h/x")).collect()}
+
+    assert shown["vv_outbox_queue"].labels == {"destination": "webhook"}
+    assert shown["vv_outbox_queue"].value == 2
+    assert shown["vv_outbox_oldest_timestamp_seconds"].value == Clock().now + 5
+
+
+def test_without_a_webhook_it_shows_nothing_and_what_waited_for_one_goes(store: Store) -> None:
+    put(store, 1)
+    collector = build(context(store))
+    collector.start()
+    collector.stop()
+
+    assert list(collector.collect()) == []
+    assert OUTBOX.waiting(store) == {}
+
+
+def test_it_delivers_what_waits_to_the_very_address(store: Store) -> None:
+    put(store, 1)
+    with Webhook() as receiver:
+        collector = build(context(store, WEBHOOK_URL=f"{receiver.base_url}/hook/"))
+        collector.start()
+        wait_until(lambda: not OUTBOX.waiting(store), 30, what="the delivery")
+        collector.stop()
+
+    assert [request.path for request in receiver.received] == ["/hook/"]
+    results = {labels[1]: series.value for labels, series in store.series(RELAY_DELIVERIES)}
+    assert sum(results.values()) == 1
+    assert results.keys() == {"ok", "failed", "refused", "dropped"}
