@@ -279,6 +279,7 @@ def subject(alertname: str, severity: str, device: str, /, **labels: str) -> Ale
     return Alert(alertname, severity, labels.pop("component", "storage"), device, labels)
 
 
+# All pairs of alerts are in test_inhibition_matrix.py; these are told or not, and those that differ by a value.
 INHIBITED = {
     "the disk's worse alert": (
         subject("DiskSpaceCritical", "critical", "i0", role="system", path="/"),
@@ -295,144 +296,29 @@ INHIBITED = {
         subject("DiskSpaceLow", "warning", "i2b", role="system", path="/"),
         False,
     ),
-    "storage that is gone": (
-        subject("StorageUnavailable", "critical", "i3", role="video_storage", path="/data"),
-        subject("DiskSpaceCritical", "critical", "i3", role="video_storage", path="/data"),
-        True,
-    ),
-    "storage of another role": (
-        subject("StorageUnavailable", "critical", "i4", role="video_storage", path="/data"),
-        subject("DiskSpaceCritical", "critical", "i4", role="system", path="/"),
-        False,
-    ),
-    "a disk that is nearly full, that it fills up": (
-        subject("DiskSpaceCritical", "critical", "i18", role="system", path="/"),
-        subject("DiskFillingUp", "warning", "i18", role="system", path="/"),
-        True,
-    ),
-    "a disk that is nearly full, for its inodes": (
-        subject("DiskSpaceCritical", "critical", "i19", role="system", path="/"),
-        subject("InodesLow", "warning", "i19", role="system", path="/"),
-        False,
-    ),
-    "video storage that is nearly full, the pause": (
-        subject("DiskSpaceCritical", "critical", "i20", role="video_storage", path="/data"),
-        subject("IngestPaused", "warning", "i20", component="ingest"),
-        True,
-    ),
     "a system disk that is nearly full, the pause": (
         subject("DiskSpaceCritical", "critical", "i21", role="system", path="/"),
         subject("IngestPaused", "warning", "i21", component="ingest"),
         False,
-    ),
-    "a disk that is read-only, that it cannot be used": (
-        subject("FilesystemReadOnly", "critical", "i22", role="video_storage", path="/data"),
-        subject("StorageUnavailable", "critical", "i22", role="video_storage", path="/data"),
-        True,
-    ),
-    "video storage that is gone, for the pipeline": (
-        subject("StorageUnavailable", "critical", "i23", role="video_storage", path="/data"),
-        subject("PipelineStalled", "critical", "i23", component="pipeline"),
-        True,
     ),
     "a system disk that is gone, for the pipeline": (
         subject("StorageUnavailable", "critical", "i24", role="system", path="/"),
         subject("PipelineStalled", "critical", "i24", component="pipeline"),
         False,
     ),
-    "storage that is gone, its collector": (
-        subject("StorageUnavailable", "critical", "i25", role="video_storage", path="/data"),
-        subject("CollectorFailing", "error", "i25", component="exporter", collector="storage"),
-        True,
-    ),
     "storage that is gone, for another collector": (
         subject("StorageUnavailable", "critical", "i26", role="video_storage", path="/data"),
         subject("CollectorFailing", "error", "i26", component="exporter", collector="containers"),
         False,
     ),
-    "Alertmanager that was away, for the relay": (
-        subject("AlertmanagerDown", "critical", "i27", component="alertmanager", instance="a:1"),
-        subject("RelayFailing", "error", "i27", component="relay"),
-        True,
-    ),
-    "Alertmanager that was away, for the exporter": (
-        subject("AlertmanagerDown", "critical", "i28", component="alertmanager", instance="a:1"),
-        subject("ExporterDown", "critical", "i28", component="exporter", instance="a:2"),
-        False,
-    ),
-    "the exporter that is down, that it is behind": (
-        subject("ExporterDown", "critical", "i30", component="exporter"),
-        subject("EventsLagging", "error", "i30", component="journal"),
-        True,
-    ),
-    "the exporter that is down, for what is lost": (
-        subject("ExporterDown", "critical", "i31", component="exporter"),
-        subject("EventsDropped", "error", "i31", component="scan_video.py"),
-        False,
-    ),
-    "Docker that is gone": (
+    "Docker that is gone, its collector": (
         subject("DockerUnreachable", "critical", "i5", component="docker"),
-        subject("ContainerDown", "error", "i5", component="agent_dvr", name="agent_dvr"),
+        subject("CollectorFailing", "error", "i5", component="exporter", collector="containers"),
         True,
     ),
-    "Docker, for a stage": (
+    "Docker that is gone, another collector": (
         subject("DockerUnreachable", "critical", "i6", component="docker"),
-        subject("StageFailing", "error", "i6", component="scan_video", stage="scan_video"),
-        False,
-    ),
-    "a refused document, for its stage": (
-        subject("SchemaValidationFailed", "error", "i11", component="scan_video.py", stage="scan_video", schema="s"),
-        subject("StageFailing", "error", "i11", component="scan_video", stage="scan_video"),
-        True,
-    ),
-    "a video that is given up, for its stage": (
-        subject("VideoAttemptsExhausted", "error", "i15", component="scan_video", stage="scan_video"),
-        subject("StageFailing", "error", "i15", component="scan_video", stage="scan_video"),
-        True,
-    ),
-    "a refused signature, for another stage": (
-        subject("HmacSigningFailed", "critical", "i12", component="logline.py", stage="logline", operation="sign"),
-        subject("StageFailing", "error", "i12", component="scan_video", stage="scan_video"),
-        False,
-    ),
-    "a run that is stuck": (
-        subject("StageStuck", "error", "i16", component="scan_video", stage="scan_video"),
-        subject("StageOverdue", "warning", "i16", component="scan_video", stage="scan_video"),
-        True,
-    ),
-    "a job that is missed, for another that runs too long": (
-        subject("JobMissed", "error", "i13", component="cleanup", job="cleanup"),
-        subject("JobRunningTooLong", "warning", "i13", component="log_exporter", job="log_exporter"),
-        False,
-    ),
-    "a job that is missed, for its run": (
-        subject("JobMissed", "error", "i14", component="cleanup", job="cleanup"),
-        subject("JobRunningTooLong", "warning", "i14", component="cleanup", job="cleanup"),
-        True,
-    ),
-    "the exporter that is down": (
-        subject("ExporterDown", "critical", "i7", component="exporter"),
-        subject("CollectorFailing", "error", "i7", component="exporter", collector="host"),
-        True,
-    ),
-    "the exporter, for an event": (
-        subject("ExporterDown", "critical", "i8", component="exporter"),
-        subject("VVEvent", "error", "i8", component="exporter", title="Lens dirty"),
-        False,
-    ),
-    "the same container at another severity": (
-        subject("ContainerDown", "critical", "i9", component="agent_dvr", name="agent_dvr"),
-        subject("ContainerDown", "error", "i9", component="agent_dvr", name="agent_dvr"),
-        True,
-    ),
-    "another container": (
-        subject("ContainerDown", "critical", "i10", component="agent_dvr", name="agent_dvr"),
-        subject("ContainerDown", "error", "i10", component="web", name="web"),
-        False,
-    ),
-    "an event beside another of its component": (
-        subject("VVEvent", "critical", "i17", title="Key is gone", alert_key="1"),
-        subject("VVEvent", "error", "i17", title="Lens dirty", alert_key="2"),
+        subject("CollectorFailing", "error", "i6", component="exporter", collector="host"),
         False,
     ),
 }
