@@ -47,9 +47,9 @@ def _now() -> Row:
             ),
             table(
                 "Firing alerts",
-                """Everything that fires on this device, the newest first, silenced and inhibited ones too. A click on
-                the name opens its runbook; details and what to do are in the notification, on the status page and in
-                `vv status`.""",
+                """Every rule that fires on this device, the newest first, silenced and inhibited ones too; what
+                scripts raise goes to Alertmanager directly, and is on the status page. A click on the name opens its
+                runbook; details and what to do are in the notification, on the status page and in `vv status`.""",
                 {
                     "alertname": "Alert",
                     "severity": "Severity",
