@@ -8,7 +8,7 @@ from vv_exporter._clock import isoformat
 from vv_exporter.digest.samples import HISTORY as SAMPLES
 from vv_exporter.digest.samples import Sample, Space
 from vv_exporter.notifications import HISTORY as NOTIFICATIONS
-from vv_exporter.store import Store
+from vv_exporter.store import Store, Transaction
 from vv_exporter.timeline import Entry, tell
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -43,7 +43,11 @@ def alert(
 def sampled(store: Store, time: float, **state: Any) -> None:
     """A sample."""
     with store.transaction() as tx:
-        tx.append(SAMPLES, time, msgspec.to_builtins(Sample(time, **state)))
+        _append(tx, time, **state)
+
+
+def _append(tx: Transaction, time: float, **state: Any) -> None:
+    tx.append(SAMPLES, time, msgspec.to_builtins(Sample(time, **state)))
 
 
 def failed(store: Store, time: float, video: str, error: str) -> None:
@@ -94,33 +98,34 @@ def day(store: Store, until: float) -> None:
     for number in range(2):
         failed(store, since + 2 * HOUR + number, "/srv/video/input/yard.mp4", "moov atom not found")
     boot = since - 9 * DAY
-    for minute in range(-10, int(DAY / MINUTE)):
-        time = since + minute * MINUTE
-        if 600 <= minute < 660:
-            continue
-        done = max(minute, 0) / (DAY / MINUTE - 1)
-        sampled(
-            store,
-            time,
-            boot=boot if minute < 600 else since + 630 * MINUTE - MINUTE,
-            containers={"agent_dvr": int(not 120 <= minute < 180), "scene_scanner": 1},
-            dvrs={"front": int(minute < 1320)},
-            disks={
-                "/srv/video (video_storage)": Space(72e9 - 24e9 * minute / 1440, 2e12),
-                "/ (system)": Space(1e11, 2e11),
-            },
-            stages={
-                "scan_video/success": 100 + round(32 * done),
-                "scan_video/failure": 10 + round(7 * done),
-                "scan_video/crashed": round(done),
-                "scan_video/overrun": 1 + round(2 * done),
-                "summarize_scene/success": 90 + round(32 * done),
-            },
-            jobs={"cleanup/success": 5 + round(2 * done), "cleanup/failure": round(done)},
-            sent={
-                "slack/ok": 50 + round(14 * done),
-                "webhook/ok": round(9 * done),
-                "webhook/failed": round(3 * done),
-                "webhook/refused": round(done),
-            },
-        )
+    with store.transaction() as tx:
+        for minute in range(-10, int(DAY / MINUTE)):
+            time = since + minute * MINUTE
+            if 600 <= minute < 660:
+                continue
+            done = max(minute, 0) / (DAY / MINUTE - 1)
+            _append(
+                tx,
+                time,
+                boot=boot if minute < 600 else since + 630 * MINUTE - MINUTE,
+                containers={"agent_dvr": int(not 120 <= minute < 180), "scene_scanner": 1},
+                dvrs={"front": int(minute < 1320)},
+                disks={
+                    "/srv/video (video_storage)": Space(72e9 - 24e9 * minute / 1440, 2e12),
+                    "/ (system)": Space(1e11, 2e11),
+                },
+                stages={
+                    "scan_video/success": 100 + round(32 * done),
+                    "scan_video/failure": 10 + round(7 * done),
+                    "scan_video/crashed": round(done),
+                    "scan_video/overrun": 1 + round(2 * done),
+                    "summarize_scene/success": 90 + round(32 * done),
+                },
+                jobs={"cleanup/success": 5 + round(2 * done), "cleanup/failure": round(done)},
+                sent={
+                    "slack/ok": 50 + round(14 * done),
+                    "webhook/ok": round(9 * done),
+                    "webhook/failed": round(3 * done),
+                    "webhook/refused": round(done),
+                },
+            )
