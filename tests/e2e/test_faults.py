@@ -180,9 +180,9 @@ print(send_alert("CRITICAL", "Signing key gone", {"key": "k7", "path": "/etc/vv/
     )
     alert_id = script.communicate(timeout=30)[0].strip()
 
-    page = channels.pagerduty.wait_for(about("Signing key gone"), 30)
+    page = channels.pagerduty.wait_for(about("Signing key gone"), 60)
     for receiver in (channels.slack, channels.telegram, channels.webhook):
-        receiver.wait_for(about("Signing key gone"), 30)
+        receiver.wait_for(about("Signing key gone"), 60)
     details = page.json["payload"]["custom_details"]
     assert page.json["payload"]["severity"] == "critical"
     assert alert_id in str(details)

@@ -177,7 +177,7 @@ def test_events_with_different_titles_are_different_messages(world: World) -> No
 
     world.raise_alerts(first, second)
 
-    wait_until(lambda: len(world.slack.matching(lambda r: first.device in slack_text(r))) == 2, 15, what="two messages")
+    wait_until(lambda: len(world.slack.matching(lambda r: first.device in slack_text(r))) == 2, 30, what="two messages")
 
 
 @pytest.mark.parametrize("channel", ["Slack", "Telegram", "e-mail", "e-mail in HTML"])
@@ -344,7 +344,7 @@ def test_what_follows_from_a_cause_is_not_told_beside_it(world: World, case: str
     world.raise_alerts(consequence)
 
     if inhibited:
-        wait_until(lambda: status_of(world, consequence)["inhibitedBy"], 10, what="the inhibition")
+        wait_until(lambda: status_of(world, consequence)["inhibitedBy"], 30, what="the inhibition")
         later = Alert()
         world.raise_alerts(later)
         told(world, "Slack", later.device)

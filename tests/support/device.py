@@ -84,7 +84,7 @@ class Device:
     def __enter__(self) -> Self:
         self._child.start()
         try:
-            wait_until(self._printed_where_to_look, 60, what="the stack")
+            wait_until(self._printed_where_to_look, 120, what="the stack")
         except BaseException as error:
             self._child.stop()
             error.add_note(self.output())

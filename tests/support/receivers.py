@@ -80,7 +80,7 @@ class Recorder(Generic[R]):
             self._received.append(item)
             self._changed.notify_all()
 
-    def wait_for(self, predicate: Callable[[R], bool] = lambda _: True, timeout: float = 15.0) -> R:
+    def wait_for(self, predicate: Callable[[R], bool] = lambda _: True, timeout: float = 30.0) -> R:
         """The first that satisfies `predicate`, now or within `timeout` seconds; `AssertionError` if none does."""
         end = time.monotonic() + timeout
         with self._changed:
@@ -182,7 +182,11 @@ class HttpReceiver(Recorder[Request]):
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length)
+                if len(body) < length:  # the sender gave up half-way, and will try again
+                    self.close_connection = True
+                    return
                 url = urlsplit(self.path)
                 try:
                     document = json.loads(body)

@@ -205,7 +205,7 @@ CHANNELS = {
 }
 
 
-def told(world: World, channel: str, *markers: str, timeout: float = 15.0) -> str:
+def told(world: World, channel: str, *markers: str, timeout: float = 30.0) -> str:
     """What the channel tells of the alert whose text has all `markers` in it."""
     name, text = TEXTS[channel]
     receiver: Recorder[Any] = getattr(world, name)
