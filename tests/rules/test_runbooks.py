@@ -1,5 +1,6 @@
 """The commands that runbooks and alerts tell people to type: valid for the shell, for `vv`, for Docker, and known."""
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -28,7 +29,14 @@ PROGRAMS = frozenset(
     )
 )
 DOCKER = {
-    "compose": {"-d", "--detach", "--force-recreate"},
+    "compose down": {"-v"},
+    "compose exec": set[str](),
+    "compose kill": {"-s"},
+    "compose logs": set[str](),
+    "compose ps": set[str](),
+    "compose restart": set[str](),
+    "compose run": {"--rm"},
+    "compose up": {"-d", "--build", "--detach", "--force-recreate"},
     "events": {"--since", "--until", "--filter"},
     "image": set[str](),
     "images": set[str](),
@@ -48,6 +56,7 @@ DOCKER = {
     "info": {"--format"},
     "exec": set[str](),
 }
+FOR_OTHERS = {"compose exec", "compose run", "exec", "top"}
 WITH_HELP = ("df", "du", "grep", "head", "ls", "sort", "tail")
 SEPARATORS = frozenset("();|&\n")
 PREFIXES = {"sudo", "timeout", "if", "then", "while", "do", "!", "exec"}
@@ -147,10 +156,13 @@ def test_vv_understands_its_commands(command: Command) -> None:
 
 @pytest.mark.parametrize("command", of("docker"), ids=lambda command: f"{command.place}: {' '.join(command.words)}")
 def test_docker_has_its_commands_and_options(command: Command) -> None:
-    options = command.words[2:3] if command.words[1] == "top" else command.words[2:]  # what follows a name is for ps
+    length = 2 if command.words[1] == "compose" else 1
+    name, options = " ".join(command.words[1 : length + 1]), command.words[length + 1 :]
+    if name in FOR_OTHERS:  # what follows a container's name is for the program in it
+        options = tuple(itertools.takewhile(lambda word: word.startswith("-"), options))
     given = {word.partition("=")[0] for word in options if word.startswith("-")}
 
-    assert given <= DOCKER[command.words[1]]
+    assert given <= DOCKER[name]
 
 
 def test_programs_are_known() -> None:
