@@ -1,6 +1,7 @@
 """Two devices that send their series to one store, and what the overview shows of them there."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,13 @@ def seen(store: Store, promql: str) -> set[str]:
     return {series["metric"]["device"] for series in store.query(promql)}
 
 
+def all_seen(store: Store, promql: str) -> bool:
+    return seen(store, promql) == set(NAMES)
+
+
 def test_the_store_has_the_series_of_each_device_with_its_name(store: Store, devices: dict[str, Device]) -> None:
     for promql in ("vv_exporter_build_info", "up", "path:vv_filesystem_free:ratio", 'ALERTS{alertname="Watchdog"}'):
-        wait_until(lambda promql=promql: seen(store, promql) == set(NAMES), 60, what=promql)  # type: ignore[misc]
+        wait_until(partial(all_seen, store, promql), 60, what=promql)
 
     nameless = store.query('count by (__name__) ({device=""})')
     assert nameless == []
