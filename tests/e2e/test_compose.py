@@ -226,6 +226,21 @@ def test_the_machine_is_seen_and_not_the_container(deployment: Deployment) -> No
     assert float(memory) == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def test_what_containers_use_is_read_from_the_machines_own_files(deployment: Deployment) -> None:
+    """Of all of them the memory; the traffic of those with a network."""
+
+    def named(metric: str) -> set[str]:
+        return {item["metric"]["name"] for item in deployment.query(f"{metric} > 0")}
+
+    running = {f"vv-{service}-1" for service in LONG_RUNNING}
+    wait_until(lambda: running <= named("vv_container_memory_working_set_bytes"), 60, what="memory of every container")
+    wait_until(
+        lambda: {"vv-exporter-1", "vv-prometheus-1"} <= named("vv_container_network_receive_bytes_total"),
+        60,
+        what="traffic",
+    )
+
+
 def test_the_pipeline_and_the_self_monitor_report_across_users(deployment: Deployment) -> None:
     wait_until(lambda: deployment.query('vv_stage_duration_seconds_count{stage="scan_video"} > 0'), 90, what="stages")
     wait_until(
