@@ -64,7 +64,7 @@ def base(engine: Engine) -> str:
 
 def _base_archive() -> Path:
     """The base's file system as a tar file, made if need be."""
-    machine = hashlib.sha256(f"{_RECIPE} {_PACKAGES} {apt._codename()}".encode()).hexdigest()[:16]
+    machine = hashlib.sha256(f"{_RECIPE} {_PACKAGES} {apt.codename()}".encode()).hexdigest()[:16]
     folder = tools.home() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"base-{machine}.tar"
@@ -83,7 +83,7 @@ def _base_archive() -> Path:
 def _make_base(archive: Path) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent) as name, step("Making a base image (once)") as shown:
         work = Path(name)
-        fetching = apt.Apt(work / "apt", mirror=apt.mirrors()[0], suite=apt._codename())
+        fetching = apt.Apt(work / "apt", mirror=apt.mirrors()[0], suite=apt.codename())
         fetching.update(shown)
         packages = fetching.download_with_dependencies(_PACKAGES, shown)
         root = work / "root"

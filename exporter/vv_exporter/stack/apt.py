@@ -64,7 +64,7 @@ def mirrors() -> list[str]:
     if not KEYRING.exists():
         raise AptError(f"Debian's keyring {KEYRING} is missing (package debian-archive-keyring)")
     own = os.environ.get("VV_DEBIAN_MIRROR")
-    found = parse_targets(_index_targets(), _codename())
+    found = parse_targets(_index_targets(), codename())
     if own:
         found.insert(0, own)
     if not found:
@@ -94,7 +94,8 @@ def _index_targets() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def _codename() -> str:
+def codename() -> str:
+    """This machine's release of Debian, "" if it does not tell."""
     try:
         text = Path("/etc/os-release").read_text()
     except OSError:
