@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from vv_exporter.relay.missed import Missed
 from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
 from vv_exporter.relay.worker import Relay
+from vv_exporter.store import StoreError
 
 RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds
 SETTLED_IN = 180.0  # seconds after Alertmanager's start when everything that fires has been sent to it
@@ -79,10 +81,11 @@ class Delivery:
             *senders,
             self.relay,
         ]
-        drop_others(context.store, urgent)
 
     def start(self) -> None:
         """Begin."""
+        with contextlib.suppress(StoreError):
+            drop_others(self._context.store, self.direct)
         for part in self._parts:
             part.start()
 

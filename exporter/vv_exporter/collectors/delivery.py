@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
@@ -32,6 +33,7 @@ from vv_exporter.metrics.delivery import (
     DIRECT_QUEUE,
     NOTIFICATIONS,
 )
+from vv_exporter.store import StoreError
 
 
 class DeliveryCollector:
@@ -42,13 +44,13 @@ class DeliveryCollector:
     def __init__(self, context: Context) -> None:
         self._store = context.store
         self._delivery = Delivery(context)
-        with context.store.transaction() as tx:
-            for channel in self._delivery.channels:
-                channels.begin(tx, channel)
-            tx.ensure(ALERTS_MISSED, ("critical",), ("error",), ("warning",))
 
     def start(self) -> None:
         """Begin."""
+        with contextlib.suppress(StoreError), self._store.transaction() as tx:
+            for channel in self._delivery.channels:
+                channels.begin(tx, channel)
+            tx.ensure(ALERTS_MISSED, ("critical",), ("error",), ("warning",))
         self._delivery.start()
 
     def stop(self) -> None:

@@ -74,6 +74,7 @@ class Sender:
         self._store = store
         self._provider = provider
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
+        self._to_note: tuple[Sequence[Outgoing], Message] | None = None
         self._loop = Loop(f"direct-{provider.name}", f"direct messages by {provider.name}", self.round, INTERVAL)
 
     def start(self) -> None:
@@ -86,6 +87,8 @@ class Sender:
 
     def round(self) -> None:
         """Send one message, if any waits."""
+        if self._to_note is not None:
+            self._note(*self._to_note)
         mine = waiting(self._store, self._provider.name)
         if not mine or not self._backoff.ready():
             return
@@ -100,6 +103,13 @@ class Sender:
             self._failed(batch, error)
             return
         self._backoff.succeeded()
+        log.info("sent directly by %s (%d): %s", channel, answer.status, line(message.title, 200))
+        # On a disk that is full it is noted later, and not sent again meanwhile.
+        self._to_note = batch, message
+        self._note(batch, message)
+
+    def _note(self, batch: Sequence[Outgoing], message: Message) -> None:
+        channel = self._provider.name
         with self._store.transaction() as tx:
             channels.took(tx, channel)
             for one in batch:
@@ -111,7 +121,7 @@ class Sender:
                 alert_id=message.alert_id,
             )
             tell(tx, tx.now, entry)
-        log.info("sent directly by %s (%d): %s", channel, answer.status, line(message.title, 200))
+        self._to_note = None
 
     def _failed(self, batch: Sequence[Outgoing], error: ProviderError) -> None:
         channel = self._provider.name

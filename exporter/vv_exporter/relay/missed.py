@@ -43,10 +43,13 @@ class Missed:
         self._providers = providers
         self._settings = settings
         self._clock = clock
+        self._to_note: tuple[Provider, Message, Mapping[str, Account]] | None = None
         self._backoffs = {provider.name: Backoff(LONGEST_PAUSE, monotonic) for provider in providers}
 
     def round(self) -> None:
         """Judge what has ended, and tell what was missed."""
+        if self._to_note is not None:
+            self._note(*self._to_note)
         if self._store.docs(ACCOUNTS):
             with self._store.transaction() as tx:
                 accounts.judge(tx, self._backoffs, self._settings.delivery_settle)
@@ -72,13 +75,19 @@ class Missed:
                 channels.failed(tx, provider.name, str(error))
             return False
         self._backoffs[provider.name].succeeded()
+        log.info("told by %s: %s", provider.name, message.title)
+        # On a disk that is full it is noted later, and not told again meanwhile.
+        self._to_note = provider, message, missed
+        self._note(provider, message, missed)
+        return True
+
+    def _note(self, provider: Provider, message: Message, missed: Mapping[str, Account]) -> None:
         with self._store.transaction() as tx:
             channels.took(tx, provider.name)
             put(tx, message, [other.name for other in self._providers if other is not provider])
             _close(tx, missed, provider.name)
             tell(tx, tx.now, Entry("alert.missed", message.title, message.severity, details=message.details))
-        log.info("told by %s: %s", provider.name, message.title)
-        return True
+        self._to_note = None
 
 
 def _close(tx: Transaction, missed: Mapping[str, Account], channel: str) -> None:

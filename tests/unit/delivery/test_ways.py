@@ -24,7 +24,7 @@ from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, SEEN, Watch, parse
 from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.store import Store, StoreError, Transaction
 
 AFTER = 120.0
 WINDOW = 900.0
@@ -306,6 +306,52 @@ def test_a_kill_between_the_provider_and_the_note_of_it_tells_twice_and_loses_no
 
     assert bench.slack.titles == ["T", "T"]
     assert waiting(bench.store, "slack") == []
+
+
+def full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full: nothing can be written down."""
+    write = bench.store._write
+
+    def no_space(changes: Transaction) -> None:
+        if changes.documents or changes.series or changes.history:
+            raise StoreError("database or disk is full")
+        write(changes)
+
+    monkeypatch.setattr(bench.store, "_write", no_space)
+
+
+def test_on_a_full_disk_a_message_is_sent_once_and_noted_when_there_is_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "T", "error", "d", "c", 0.0, "i"), ["slack"])
+    with monkeypatch.context() as patch:
+        full(bench, patch)
+        for _ in range(20):
+            with pytest.raises(StoreError):
+                bench.senders[0].round()
+            bench.clock.advance(60)
+    bench.senders[0].round()
+
+    assert bench.slack.titles == ["T"]
+    assert waiting(bench.store, "slack") == []
+
+
+def test_on_a_full_disk_a_summary_is_told_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage(bench)
+    bench.work(100)
+    bench.clock.advance(100)
+    bench.slack.error = bench.telegram.error = None
+    with monkeypatch.context() as patch:
+        full(bench, patch)
+        for _ in range(20):
+            with pytest.raises(StoreError):
+                bench.missed.round()
+            bench.clock.advance(60)
+    bench.missed.round()
+
+    assert len(bench.slack.took) == 1
+    assert bench.accounts() == []
 
 
 def test_many_go_as_one(bench: Bench) -> None:
