@@ -25,7 +25,7 @@ from tests.support import images
 from tests.support.device import about
 from tests.support.engine import Engine, EngineUnavailableError, private_engine
 from tests.support.ports import free_port
-from tests.support.receivers import Slack, Webhook
+from tests.support.receivers import Request, Slack, Webhook
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 
@@ -159,7 +159,7 @@ def _prepare_machine(folder: Path) -> None:
         (folder / name).mkdir()
         os.chown(folder / name, UID, UID)
         (folder / name).chmod(mode)
-    (folder / "etc" / "vv.yml").write_text(f"containers: {{expected: [{PIPELINE}]}}\n")
+    (folder / "etc" / "vv.yml").write_text("stages: {scan_video: {limit: 15m}}\n")
     for name in ("grafana_admin_password", "demo_hmac_key"):
         _write_secret(folder, name, "0123456789abcdef" * 4)
     for name in ("slack_webhook_url", "webhook_url"):
@@ -338,12 +338,17 @@ def test_a_killed_container_is_told_with_links_that_work(deployment: Deployment)
     wait_until(
         lambda: _values(deployment, f'vv_container_running{{name="{PIPELINE}"}}') == ["1"], 60, what="the pipeline"
     )
+    assert deployment.slack.matching(about("ContainerDown")) == []
     deployment.client.kill(PIPELINE)
 
-    slack = deployment.slack.wait_for(about("ContainerDown", PIPELINE), 180)
-    deployment.webhook.wait_for(about(PIPELINE), 180)
+    def fires(request: Request) -> bool:
+        return about(PIPELINE, "is down")(request) and b"resolved" not in request.body.lower()
+
+    slack = deployment.slack.wait_for(lambda request: fires(request) and about("ContainerDown")(request), 180)
+    deployment.webhook.wait_for(fires, 180)
 
     told = json.dumps(slack.json)
+    assert not deployment.client.inspect_container(PIPELINE)["State"]["Running"]
     assert f"http://127.0.0.1:{deployment.ports['EXPORTER']}/" in told
     assert f"http://127.0.0.1:{deployment.ports['ALERTMANAGER']}/#/silences/new" in told
     assert deployment.slack.violations + deployment.webhook.violations == []
