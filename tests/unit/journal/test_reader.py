@@ -280,6 +280,20 @@ def test_the_backlog_and_the_lag_are_known(journal: Journal) -> None:
     assert journal.reader.status.backlog == 0
 
 
+def test_the_lag_is_told_for_a_minute_after_the_latest_event(journal: Journal) -> None:
+    """It is over when nothing waits, and a rule that looks for two minutes must not see the past."""
+    writer = journal.writer(ts=journal.clock.now - 60)
+    writer.event("heartbeat", job="nightly", ts=journal.clock.now - 3600)
+    journal.read()
+    journal.clock.advance(59)
+    journal.read()
+    within = journal.reader.status.lag
+    journal.read()
+
+    assert within == pytest.approx(3601)
+    assert journal.reader.status.lag == 0
+
+
 def test_a_file_it_may_not_read_is_told_and_does_not_stop_the_others(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
