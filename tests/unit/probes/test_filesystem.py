@@ -84,6 +84,7 @@ def start() -> Iterator[Callable[..., Probing]]:
         probing.probe.stop()
         probing.over = True
         probing.told.release()
+    wait_until(lambda: not any(thread.name == "probe-/mnt" for thread in threading.enumerate()))
 
 
 def test_a_path_that_hangs_from_the_start_fails_once_its_time_is_over(start: Callable[..., Probing]) -> None:
