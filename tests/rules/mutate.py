@@ -203,28 +203,33 @@ def noticed(documents: Sequence[str], proofs_: Sequence[Proof], file: Path, prom
 def rule_survivors(file: Path, name: str, tried: list[Mutant], promtool: Path) -> list[Mutant]:
     """The mutants of one rule that no unit test notices.
 
-    First each test with the rules that are related to it, as far as it succeeds with these unchanged; the few mutants
-    that are left, with the whole file.
+    First each test with the rules that are related to this one or named in the test, as far as it succeeds with these
+    unchanged; the few mutants that are left, with the whole file.
     """
     original = file.read_text()
-    names = related([rule for group in yaml.safe_load(original)["groups"] for rule in group["rules"]], name)
+    rules = [rule for group in yaml.safe_load(original)["groups"] for rule in group["rules"]]
+    names = related(rules, name)
     likely = [proof for proof in proofs(file) if any(one in proof.text for one in (*names, "ALERTS"))]
-    fails = noticed([pruned(original, names)] * len(likely), likely, file, promtool)
+    kept = {
+        proof.text: names.union(*(related(rules, one) for one in map(_name, rules) if one in proof.text))
+        for proof in likely
+    }
+    fails = noticed([pruned(original, kept[proof.text]) for proof in likely], likely, file, promtool)
     succeeding = [proof for proof, failed in zip(likely, fails, strict=True) if not failed]
     left = tried
     for proof in sorted(succeeding, key=lambda proof: name not in proof.text):
-        left = _unnoticed(left, lambda mutant: pruned(mutant.document, names), proof, file, promtool)
+        left = _unnoticed(left, kept[proof.text], proof, file, promtool)
+    everything = set(map(_name, rules))
     for proof in proofs(file):
-        left = _unnoticed(left, lambda mutant: mutant.document, proof, file, promtool)
+        left = _unnoticed(left, everything, proof, file, promtool)
     return left
 
 
-def _unnoticed(
-    mutants_: list[Mutant], document: Callable[[Mutant], str], proof: Proof, file: Path, promtool: Path
-) -> list[Mutant]:
+def _unnoticed(mutants_: list[Mutant], names: set[str], proof: Proof, file: Path, promtool: Path) -> list[Mutant]:
     if not mutants_:
         return []
-    seen = noticed([document(mutant) for mutant in mutants_], [proof] * len(mutants_), file, promtool)
+    documents = [pruned(mutant.document, names) for mutant in mutants_]
+    seen = noticed(documents, [proof] * len(mutants_), file, promtool)
     return [mutant for mutant, is_seen in zip(mutants_, seen, strict=True) if not is_seen]
 
 
