@@ -32,7 +32,7 @@ from vv_exporter.containers.ledger import (
     fold_missing,
     settle,
 )
-from vv_exporter.containers.observed import Event, Inspection, Listed, is_one_off
+from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, is_one_off
 from vv_exporter.containers.resources import Running
 from vv_exporter.containers.told import told
 from vv_exporter.settings import ContainersSettings
@@ -236,7 +236,7 @@ class ContainerWatch:
         """After a connection: is it another Engine, what did it replay, and what is the state now?"""
         record = self._store.document(ENGINE, _KEY)
         met, bridge = engine.time(), engine.bridge_created()
-        another = record is not None and record.met > 0 and _is_another(engine, record, met, bridge)
+        another = record is not None and record.met > 0 and _is_another(engine, record, bridge)
         with self._store.transaction() as tx:
             if record is not None and another:
                 log.info("the Docker Engine was restarted")
@@ -355,7 +355,7 @@ def _running(record: ContainerRecord, seen: Inspection | None) -> Running:
     return Running(record.id, record.name, seen.pid, seen.own_network, seen.cpu_limit, seen.memory_limit)
 
 
-def _is_another(engine: Engine, record: EngineRecord, now: int, bridge: str) -> bool:
+def _is_another(engine: Engine, record: EngineRecord, bridge: str) -> bool:
     """Whether the Engine was restarted since it was last connected to, or sent an event.
 
     It keeps events in memory: with one from before, it is the same. It makes its default bridge at each start. Where it
@@ -365,7 +365,8 @@ def _is_another(engine: Engine, record: EngineRecord, now: int, bridge: str) -> 
         return False
     if bridge and record.bridge:
         return bridge != record.bridge
-    return engine.kept_events(now) < REPLAY_LIMIT
+    # Up to a time that is yet to come: what happens while it is asked pushes out as much of what it kept.
+    return engine.kept_events(engine.time() + SECOND // 5) < REPLAY_LIMIT
 
 
 def _needs_inspection(event: Event) -> bool:
