@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,7 +206,10 @@ def test_through_a_read_only_mount_the_file_system_itself_is_seen(tmp_path: Path
 
     answer = probe(Path("/"))
 
-    assert answer.usage == replace(look(tmp_path).usage, readonly=readonly)
+    usage = look(tmp_path).usage  # what is free may have changed since
+    assert usage is not None
+    assert answer.usage is not None
+    assert (answer.usage.size, answer.usage.inodes, answer.usage.readonly) == (usage.size, usage.inodes, readonly)
     assert answer.error is None
 
 
