@@ -179,6 +179,7 @@ class Store:
         self.families: dict[str, dict[Labels, Series]] = {name: {} for name in all_metrics()}
         self._documents: dict[str, dict[str, msgspec.Struct]] = {}
         self._undecoded: dict[str, dict[str, bytes]] = {}
+        self._wakes: dict[str, list[Callable[[], None]]] = {}
         self._connection = _open(path, clock)
         self._load()
 
@@ -190,6 +191,14 @@ class Store:
             yield changes
             self._write(changes)
             self._show(changes)
+        self._wake({kind for kind, _ in changes.documents})
+
+    def when_changed(self, kind: Kind[T], wake: Callable[[], None]) -> None:
+        """Have `wake` called after each commit that changed documents of this kind, by the thread that committed.
+
+        It must not wait, nor raise.
+        """
+        self._wakes.setdefault(kind.name, []).append(wake)
 
     def find(self, metric: Metric, labels: Labels) -> Series | None:
         """The committed series, None when there is none."""
@@ -312,6 +321,11 @@ class Store:
                 _assign(self.families[name], labels, series)
             for (kind, key), document in changes.documents.items():
                 _assign(self._documents.setdefault(kind, {}), key, document)
+
+    def _wake(self, kinds: set[str]) -> None:
+        for kind in kinds & self._wakes.keys():
+            for wake in self._wakes[kind]:
+                wake()
 
 
 def _assign(target: dict[Any, Any], key: Any, value: Any) -> None:

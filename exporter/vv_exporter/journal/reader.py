@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from vv_exporter.journal import files
+from vv_exporter.journal.changes import Changes
 from vv_exporter.journal.events import MAX_LINE, TYPES, Event, RejectedError, WriterStarted, decode
 from vv_exporter.journal.folds import Folds, Source
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
@@ -29,7 +30,7 @@ from vv_exporter.store import Kind, Store, StoreError, Transaction
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.1  # seconds between rounds when nothing is waiting
+INTERVAL = 0.1  # seconds from a round to the next, however quickly events follow each other
 LIVENESS_INTERVAL = 1.0  # seconds between tries to get the locks of files that do not grow
 SETTLED = 5.0  # seconds without a change after which an unlocked file is taken for complete
 BATCH_BYTES = 4 * 1024 * 1024
@@ -88,21 +89,32 @@ class Reader:
         self._alive: dict[str, float] = {}  # file → when its lock was last refused
         self._next_liveness = 0.0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread: threading.Thread | None = None
+        self._changes: Changes | None = None
 
     def start(self) -> None:
         """Begin to follow."""
         self.status.looked = self._monotonic()
+        self._changes = Changes(self._directory, self._monotonic)
+        self._thread = threading.Thread(target=self._run, args=(self._changes,), name="journal", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Finish the batch in hand and end."""
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        if self._changes is None or self._thread is None:
+            return
+        self._changes.wake()
+        self._thread.join(timeout=5)
+        if not self._thread.is_alive():
+            self._changes.close()
+            self._changes = None
 
-    def _run(self) -> None:
+    def _run(self, changes: Changes) -> None:
+        changes.begin()
+        announced = True
         while not self._stopping.is_set():
+            before = self.status.backlog
             try:
                 more = self.round()
             except (OSError, StoreError) as error:
@@ -115,8 +127,12 @@ class Reader:
                 self._stopping.wait(RETRY)
                 continue
             self.status.looked = self._monotonic()
+            if self.status.backlog > before and not announced:
+                changes.missed()
             if not more:
-                self._stopping.wait(INTERVAL)
+                if announced:
+                    self._stopping.wait(INTERVAL)
+                announced = changes.wait(LIVENESS_INTERVAL)
 
     def _report(self, problem: str) -> None:
         if problem and problem != self.status.problem:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from vv_exporter.store import StoreError
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.25  # seconds between looks at what waits
+INTERVAL = 1.0  # seconds between rounds that nobody asks for
+SHORTEST = 0.25  # seconds between rounds, however often one is asked for
 AFTER_DEFECT = 1.0  # seconds to the next try after something that should not happen
 FIRST = 1.0  # seconds of the first pause; doubled for each further one
 
 
 class Loop:
-    """Does `work` in a thread, over and over. `name` is the thread's; `what` begins the lines that tell of trouble."""
+    """Does `work` in a thread, every `interval` seconds and soon after `wake`.
+
+    `name` is the thread's; `what` begins the lines that tell of trouble.
+    """
 
     def __init__(self, name: str, what: str, work: Callable[[], None], interval: float = INTERVAL) -> None:
         self._what = what
         self._work = work
         self._interval = interval
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -32,8 +38,13 @@ class Loop:
     def stop(self) -> None:
         """End, within a few seconds."""
         self._stopping.set()
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join(timeout=8)
+
+    def wake(self) -> None:
+        """There may be something to do; returns at once."""
+        self._woken.set()
 
     @property
     def stopping(self) -> bool:
@@ -41,7 +52,13 @@ class Loop:
         return self._stopping.is_set()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._interval):
+        ended = float("-inf")
+        while True:
+            self._woken.wait(self._interval)
+            self._stopping.wait(max(ended + SHORTEST - time.monotonic(), 0))
+            self._woken.clear()
+            if self._stopping.is_set():
+                return
             try:
                 self._work()
             except StoreError as error:
@@ -50,6 +67,7 @@ class Loop:
             except Exception:  # one that cannot be presented must not hold up the others for ever
                 log.exception("%s could not be delivered, will try again", self._what)
                 self._stopping.wait(AFTER_DEFECT)
+            ended = time.monotonic()
 
 
 class Backoff:

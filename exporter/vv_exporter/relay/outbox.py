@@ -96,6 +96,10 @@ class Outbox:
         for number in tx.docs(self._kind):
             tx.delete(self._kind, number)
 
+    def when_changed(self, store: Store, wake: Callable[[], None]) -> None:
+        """Have `wake` called when parcels come or go."""
+        store.when_changed(self._kind, wake)
+
     def waiting(self, store: Store) -> dict[str, Parcel]:
         """What is there, by number, the oldest first."""
         return dict(sorted(store.docs(self._kind).items()))
@@ -118,6 +122,7 @@ class Courier:
         self._clock = clock
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
         self._loop = Loop(outbox.destination, f"{outbox.destination}: events", self.round)
+        outbox.when_changed(store, self._loop.wake)
 
     def start(self) -> None:
         """Begin to send."""

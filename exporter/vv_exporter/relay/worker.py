@@ -78,6 +78,7 @@ class Relay:
         self._sent: dict[str, tuple[OpenAlert, float]] = {}
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
         self._loop = Loop("relay", "alerts", self.round)
+        store.when_changed(ALERTS, self._loop.wake)
 
     def start(self) -> None:
         """Begin to send."""

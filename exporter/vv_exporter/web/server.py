@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from cheroot.makefile import MakeFile
 from cheroot.server import HTTPConnection, HTTPRequest
@@ -131,7 +132,7 @@ class _Server(WSGIServer):
     ConnectionClass = _Connection
     max_request_header_size = MAX_HEAD
     max_request_body_size = MAX_BODY
-    expiration_interval = 0.1  # how long cheroot takes to notice that it shall stop
+    expiration_interval = 5.0  # seconds between looks for connections that have been idle for too long
 
     def __init__(self, address: tuple[str, int], app: App) -> None:
         super().__init__(
@@ -213,7 +214,16 @@ class Server:
         """Close all connections and end; returns within 2 seconds, whatever a request hangs in."""
         stopping = Thread(target=self._server.stop, name="web-stop", daemon=True)
         stopping.start()
-        stopping.join(STOP_TIMEOUT)
+        end = time.monotonic() + STOP_TIMEOUT
+        while stopping.is_alive() and time.monotonic() < end:
+            self._touch()
+            stopping.join(0.05)
+
+    def _touch(self) -> None:
+        """cheroot looks whether it shall stop when something arrives."""
+        address = urlsplit(self.url)
+        with suppress(OSError), socket.create_connection((address.hostname, self.port), timeout=0.05):
+            pass
 
     def _serve(self, outcome: queue.SimpleQueue[OSError | None]) -> None:
         try:
