@@ -10,10 +10,10 @@ from vv_exporter.accounts import ACCOUNTS, reconcile
 from vv_exporter.collectors import Context, Service
 from vv_exporter.direct.outbox import Sender, drop_others
 from vv_exporter.direct.providers import CHATS, PAGERS, configured
+from vv_exporter.loop import Loop
 from vv_exporter.openalerts import OpenAlert
 from vv_exporter.relay.alertmanager import Alertmanager, DeliveryError
 from vv_exporter.relay.handover import HandOver
-from vv_exporter.relay.loop import Loop
 from vv_exporter.relay.missed import Missed
 from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
@@ -74,9 +74,11 @@ class Delivery:
         )
         senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
+        missed = Loop("missed", "missed alerts", self._missed.round)
+        context.store.when_changed(ACCOUNTS, missed.wake)
         self._parts: list[Service] = [
-            Loop("alertmanager-watch", "looks at Alertmanager", self.watch.look, looks),
-            Loop("missed", "missed alerts", self._missed.round, 1.0),
+            Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
+            missed,
             Loop("reconcile", "accounts", self._reconcile, RECONCILED),
             *senders,
             self.relay,
@@ -93,6 +95,10 @@ class Delivery:
         """End; what waits is kept."""
         for part in reversed(self._parts):
             part.stop()
+
+    def _look(self) -> None:
+        self.watch.look()
+        self.relay.wake()  # it hands over when there is an outage
 
     def _reconcile(self) -> None:
         """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost."""

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -20,6 +19,7 @@ from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.failures import FAILURES
 from vv_exporter.journal.folds.stages import tell_overrun
+from vv_exporter.loop import Loop
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
@@ -52,20 +52,18 @@ class PipelineCollector:
         self._monotonic = context.monotonic
         self._boot = boot_id()
         self._sizes = Sizes(context.store, context.settings.stages)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="stage-limits", daemon=True)
+        self._limits = Loop("stage-limits", "limits of stages", self._look, CHECK_INTERVAL)
+        context.store.when_changed(STAGE_RUNS, self._limits.wake)
 
     def start(self) -> None:
         """Begin to look for overruns."""
         self._sizes.start()
-        self._thread.start()
+        self._limits.start()
 
     def stop(self) -> None:
         """End."""
         self._sizes.stop()
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        self._limits.stop()
 
     def collect(self) -> Iterable[Family]:
         """All families of the stages."""
@@ -107,9 +105,9 @@ class PipelineCollector:
         """The share of its limit that a run has used; 0 if it has none."""
         return run.age(self._clock(), self._monotonic(), self._boot) / run.limit if run.limit else 0.0
 
-    def _watch(self) -> None:
-        while not self._stopping.wait(CHECK_INTERVAL):
-            note_overruns(self._store, self._overdue)
+    def _look(self) -> bool:
+        note_overruns(self._store, self._overdue)
+        return self._store.count(STAGE_RUNS) > 0
 
 
 class Sizes:

@@ -14,8 +14,8 @@ import msgspec
 from vv_exporter import channels
 from vv_exporter.direct.message import Message, line
 from vv_exporter.direct.providers import Provider, ProviderError
+from vv_exporter.loop import Backoff, Loop
 from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.relay.loop import Backoff, Loop
 from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -75,7 +75,9 @@ class Sender:
         self._provider = provider
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
         self._to_note: tuple[Sequence[Outgoing], Message] | None = None
-        self._loop = Loop(f"direct-{provider.name}", f"direct messages by {provider.name}", self.round, INTERVAL)
+        what = f"direct messages by {provider.name}"
+        self._loop = Loop(f"direct-{provider.name}", what, self.round, INTERVAL, shortest=INTERVAL)
+        store.when_changed(OUTGOING, self._loop.wake)
 
     def start(self) -> None:
         """Begin."""
@@ -85,15 +87,16 @@ class Sender:
         """End; what waits is sent after the next start."""
         self._loop.stop()
 
-    def round(self) -> None:
-        """Send one message, if any waits."""
+    def round(self) -> bool:
+        """Send one message, if any waits. Gives whether one did."""
         if self._to_note is not None:
             self._note(*self._to_note)
         mine = waiting(self._store, self._provider.name)
         if not mine or not self._backoff.ready():
-            return
+            return bool(mine)
         batch = mine if len(mine) > MANY else mine[:1]
         self._send(batch, batch[0].message if len(batch) == 1 else together([one.message for one in batch]))
+        return True
 
     def _send(self, batch: Sequence[Outgoing], message: Message) -> None:
         channel = self._provider.name

@@ -17,7 +17,7 @@ from inotify_simple import INotify, flags
 log = logging.getLogger(__name__)
 
 PAUSE = 0.1  # seconds that one waits where changes are not announced
-DISTRUST = 600.0  # seconds until inotify is tried again after it could not be had, or missed a change
+RETRY = 600.0  # seconds until inotify is tried again when it could not be had
 
 _MASK = flags.CREATE | flags.MODIFY | flags.MOVED_TO
 
@@ -65,11 +65,11 @@ class Changes:
         return bool(self._inotify.read(timeout=0))
 
     def missed(self) -> None:
-        """A change was found that `wait` did not announce: unless it is announced by now, do not rely on it."""
+        """A change was found that `wait` did not announce: unless it is announced by now, never rely on it again."""
         if self._inotify is None or self._inotify.read(timeout=0):
             return
         self._inotify.close()
-        self._without("it did not tell of a change")
+        self._without("it did not tell of a change", again=float("inf"))
 
     def wake(self) -> None:
         """End the waiting, now and from now on."""
@@ -81,7 +81,7 @@ class Changes:
         if self._inotify is not None:
             self._inotify.close()
 
-    def _without(self, why: object) -> None:
+    def _without(self, why: object, again: float = RETRY) -> None:
         log.debug("changes of %s are looked for, inotify cannot be used: %s", self._directory, why)
         self._inotify = None
-        self._not_before = self._monotonic() + DISTRUST
+        self._not_before = self._monotonic() + again

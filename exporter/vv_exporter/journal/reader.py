@@ -31,6 +31,7 @@ from vv_exporter.store import Kind, Store, StoreError, Transaction
 log = logging.getLogger(__name__)
 
 INTERVAL = 0.1  # seconds from a round to the next, however quickly events follow each other
+RESTING = 3.0  # seconds between rounds when there is no file, where changes are announced
 LIVENESS_INTERVAL = 1.0  # seconds between tries to get the locks of files that do not grow
 SETTLED = 5.0  # seconds without a change after which an unlocked file is taken for complete
 BATCH_BYTES = 4 * 1024 * 1024
@@ -88,6 +89,7 @@ class Reader:
         self._monotonic = monotonic
         self._alive: dict[str, float] = {}  # file → when its lock was last refused
         self._next_liveness = 0.0
+        self._files = 0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._changes: Changes | None = None
@@ -132,7 +134,7 @@ class Reader:
             if not more:
                 if announced:
                     self._stopping.wait(INTERVAL)
-                announced = changes.wait(LIVENESS_INTERVAL)
+                announced = changes.wait(LIVENESS_INTERVAL if self._files else RESTING)
 
     def _report(self, problem: str) -> None:
         if problem and problem != self.status.problem:
@@ -143,6 +145,7 @@ class Reader:
         """Look once, read at most one batch. Gives whether more is waiting."""
         entries = files.scan(self._directory)
         progress = self._store.docs(PROGRESS)
+        self._files = len(entries)
         self.status.backlog = sum(_unread(entry, progress) for entry in entries)
         check = self._monotonic() >= self._next_liveness
         if check:

@@ -16,8 +16,8 @@ from vv_exporter.accounts import ACCOUNTS, Account
 from vv_exporter.direct.message import Message, line, silence_url
 from vv_exporter.direct.outbox import put
 from vv_exporter.direct.providers import Provider, ProviderError
+from vv_exporter.loop import Backoff
 from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.relay.loop import Backoff
 from vv_exporter.settings import Settings
 from vv_exporter.store import Store, Transaction
 from vv_exporter.timeline import Entry, tell
@@ -46,8 +46,8 @@ class Missed:
         self._to_note: tuple[Provider, Message, Mapping[str, Account]] | None = None
         self._backoffs = {provider.name: Backoff(LONGEST_PAUSE, monotonic) for provider in providers}
 
-    def round(self) -> None:
-        """Judge what has ended, and tell what was missed."""
+    def round(self) -> bool:
+        """Judge what has ended, and tell what was missed. Gives whether there are accounts that are open."""
         if self._to_note is not None:
             self._note(*self._to_note)
         if self._store.docs(ACCOUNTS):
@@ -56,10 +56,11 @@ class Missed:
         every = self._store.docs(ACCOUNTS)
         missed = accounts.missed(every)
         if not missed or (accounts.unsettled(every.values()) and not self._waited(missed)):
-            return
+            return bool(every)
         for provider in self._providers:
             if self._backoffs[provider.name].ready() and self._tell(provider, missed):
-                return
+                break
+        return True
 
     def _waited(self, missed: Mapping[str, Account]) -> bool:
         """Whether the oldest has waited long enough for those that are not judged yet."""

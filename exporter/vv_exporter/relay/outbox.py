@@ -14,9 +14,9 @@ from typing import Protocol
 import msgspec
 
 from vv_exporter._clock import isoformat
+from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.relay.loop import Backoff, Loop
 from vv_exporter.store import Kind, Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -132,14 +132,15 @@ class Courier:
         """End; what was not sent is sent after the next start."""
         self._loop.stop()
 
-    def round(self) -> None:
-        """Send what waits, until it is all sent or the receiver is away."""
+    def round(self) -> bool:
+        """Send what waits, until it is all sent or the receiver is away. Gives whether it is away."""
         self._drop_old()
         if not self._backoff.ready():
-            return
+            return True
         for number, parcel in self._outbox.waiting(self._store).items():
             if self._loop.stopping or not self._delivered(number, parcel):
-                return
+                return True
+        return False
 
     def _delivered(self, number: str, parcel: Parcel) -> bool:
         """Try one; false when the receiver is away."""

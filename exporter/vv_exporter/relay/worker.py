@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import msgspec
 
 from vv_exporter.accounts import TOLD
+from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.openalerts import ALERTS, OpenAlert
 from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.relay.loop import Backoff, Loop
 from vv_exporter.store import Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -93,18 +93,23 @@ class Relay:
         """Whether the destination took what it was sent last."""
         return not self._backoff.failures
 
-    def round(self) -> None:
-        """Send what is due, once."""
+    def wake(self) -> None:
+        """Look soon; returns at once."""
+        self._loop.wake()
+
+    def round(self) -> bool:
+        """Send what is due, once. Gives whether there are alerts."""
         self._forget_ended()
         if self._aside is not None:
             self._aside()
         if not self._backoff.ready():
-            return
+            return True
         self._tell_repeats()
         due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
         for start in range(0, len(due), BATCH):
             if not self._deliver(due[start : start + BATCH]):
-                return
+                break
+        return self._store.count(ALERTS) > 0
 
     def _repeats_due(self, alert: OpenAlert) -> bool:
         if self._repeats is None or alert.count <= alert.told or not alert.delivered or alert.severity not in TOLD:

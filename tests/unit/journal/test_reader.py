@@ -2,11 +2,15 @@
 
 import json
 import os
+import time
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
 
+from tests.support.waiting import wait_until
 from tests.unit.journal.conftest import Journal
+from vv_exporter.journal import changes, reader
 from vv_exporter.journal.reader import BATCH_BYTES, PROGRESS
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_DROPPED, EVENTS_REJECTED
 from vv_exporter.metrics.jobs import JOB_RUNS
@@ -312,3 +316,39 @@ def test_a_file_it_may_not_read_is_told_and_does_not_stop_the_others(
 
     assert journal.value(EVENTS, "heartbeat") == 1
     assert journal.reader.status.problem == "a.0.jsonl cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("inotify", [True, False])
+def test_at_work_it_follows_events_as_they_come_not_as_the_clock_says(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, inotify: bool
+) -> None:
+    monkeypatch.setattr(reader, "RESTING", 60.0)
+    monkeypatch.setattr(reader, "LIVENESS_INTERVAL", 60.0)
+    if not inotify:
+        monkeypatch.setattr(changes, "INotify", Mock(side_effect=OSError(24, "Too many open files")))
+    journal.reader.start()
+    try:
+        writer = journal.writer()
+        for events in (1, 2, 3):
+            writer.event("heartbeat", job="nightly")
+            wait_until(lambda events=events: journal.value(EVENTS, "heartbeat") == events)
+    finally:
+        began = time.monotonic()
+        journal.reader.stop()
+
+    assert time.monotonic() - began < 3
+
+
+def test_a_half_written_line_that_stays_is_no_reason_to_mistrust_the_kernel(journal: Journal) -> None:
+    writer = journal.writer()
+    writer.raw(b'{"v": 1, "type": "hear')
+    with patch.object(changes.Changes, "missed") as missed, patch.object(reader, "LIVENESS_INTERVAL", 0.05):
+        journal.reader.start()
+        looked = journal.reader.status
+        wait_until(lambda: looked.backlog > 0)
+        rounds = Mock(wraps=journal.reader.round)
+        with patch.object(journal.reader, "round", rounds):
+            wait_until(lambda: rounds.call_count > 3)
+        journal.reader.stop()
+
+    assert not missed.called

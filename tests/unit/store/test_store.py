@@ -77,6 +77,25 @@ def test_an_exception_in_a_transaction_undoes_all_of_it(path: Path) -> None:
     assert store.history("notes") == []
 
 
+def test_who_wants_to_know_is_woken_after_the_commit_and_not_for_other_kinds(path: Path) -> None:
+    store = Store(path, Clock())
+    woken: list[dict[str, Note]] = []
+    store.when_changed(NOTES, lambda: woken.append(store.docs(NOTES)))
+
+    with store.transaction() as tx:
+        tx.put(NOTES, "a", Note("new"))
+    with store.transaction() as tx:
+        tx.put(Kind("other", Note), "a", Note("new"))
+        tx.inc(EVENTS, ("alert",))
+    with pytest.raises(ZeroDivisionError), store.transaction() as tx:
+        tx.delete(NOTES, "a")
+        raise ZeroDivisionError
+    with store.transaction() as tx:
+        tx.delete(NOTES, "a")
+
+    assert woken == [{"a": Note("new")}, {}]
+
+
 def test_histograms_count_into_the_bucket_whose_bound_holds_them(path: Path) -> None:
     store = Store(path, Clock())
     bounds = STAGE_DURATION.buckets

@@ -249,6 +249,21 @@ def test_stop_frees_the_port_at_once(serve: Serve) -> None:
         server.stop()
 
 
+def test_stop_does_not_wait_for_the_next_look_at_idle_connections(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vv_exporter.web.server._Server.expiration_interval", 60.0)
+    server = serve(APP)
+    with requests.Session() as session:
+        assert session.get(server.url, timeout=10).text == "here\n"
+        began = time.monotonic()
+        server.stop()
+
+    assert time.monotonic() - began < 1.5
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.url, timeout=10)
+
+
 def test_stop_takes_two_seconds_at_most_whatever_hangs() -> None:
     release, inside = threading.Event(), threading.Semaphore(0)
 

@@ -12,21 +12,31 @@ from vv_exporter.store import StoreError
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between rounds that nobody asks for
-SHORTEST = 0.25  # seconds between rounds, however often one is asked for
+RESTING = 10.0  # the same, while nothing waits
+SHORTEST = 0.25  # seconds between rounds at least
 AFTER_DEFECT = 1.0  # seconds to the next try after something that should not happen
 FIRST = 1.0  # seconds of the first pause; doubled for each further one
 
 
 class Loop:
-    """Does `work` in a thread, every `interval` seconds and soon after `wake`.
+    """Does `work` in a thread every `interval` seconds, after `wake`, and rarely while it gives False: nothing waits.
 
-    `name` is the thread's; `what` begins the lines that tell of trouble.
+    `shortest` is the pause between rounds however often it is woken. `name` is the thread's; `what` begins the lines
+    that tell of trouble.
     """
 
-    def __init__(self, name: str, what: str, work: Callable[[], None], interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        name: str,
+        what: str,
+        work: Callable[[], bool | None],
+        interval: float = INTERVAL,
+        shortest: float = SHORTEST,
+    ) -> None:
         self._what = what
         self._work = work
         self._interval = interval
+        self._shortest = min(shortest, interval)
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -52,15 +62,16 @@ class Loop:
         return self._stopping.is_set()
 
     def _run(self) -> None:
-        ended = float("-inf")
+        ended, rests = float("-inf"), False
         while True:
-            self._woken.wait(self._interval)
-            self._stopping.wait(max(ended + SHORTEST - time.monotonic(), 0))
+            self._woken.wait(RESTING if rests else self._interval)
+            self._stopping.wait(max(ended + self._shortest - time.monotonic(), 0))
             self._woken.clear()
             if self._stopping.is_set():
                 return
+            rests = False
             try:
-                self._work()
+                rests = self._work() is False
             except StoreError as error:
                 log.error("%s wait, will try again: %s", self._what, error)
                 self._stopping.wait(AFTER_DEFECT)
