@@ -16,7 +16,7 @@ from threading import RLock, get_ident
 
 from vv_core import __version__, _bound, _environment, _text
 from vv_core._ids import uuid7_hex
-from vv_core._json import encode
+from vv_core._json import encode, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -283,11 +283,11 @@ class Journal:
             self._dropped[name] = self._dropped.get(name, 0) + lost
 
     def _event(self, kind: str, component: str, fields: Mapping[str, object], worth: float, account: int = 0) -> _Event:
-        record: dict[str, object] = {"v": 1, "type": kind, "ts": self._clock()}
+        head: dict[str, object] = {"ts": self._clock()}
         if component != self._component:
-            record["component"] = component
-        record.update(fields)
-        line = encode(record).encode() + b"\n"
+            head["component"] = component
+        comma = "," if fields else ""
+        line = f'{{"v":1,"type":"{kind}",{members(head)}{comma}{members(fields)}}}\n'.encode()
         if len(line) > MAX_LINE:
             raise ValueError(f"{len(line)} bytes are more than a line may have")
         return _Event(component, line, worth, account)

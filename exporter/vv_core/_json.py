@@ -12,12 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Fixed(dict[str, object]):
+    """A record that many events share and nobody changes: it is written once."""
+
+    def __init__(self, **fields: object) -> None:
+        super().__init__(fields)
+        self.members = members(fields)
+
+
 def encode(record: Mapping[str, object]) -> str:
     """`record` as a JSON object in one line. Its values are text, finite numbers, booleans, or such mappings.
 
     Raises `TypeError` or `ValueError` for any other.
     """
-    return "{" + ",".join([f"{_quoted(key)}:{_value(value)}" for key, value in record.items()]) + "}"
+    return "{" + members(record) + "}"
+
+
+def members(record: Mapping[str, object]) -> str:
+    """What stands between the braces of `encode`."""
+    if type(record) is Fixed:
+        return record.members
+    return ",".join([f"{_quoted(key)}:{_value(value)}" for key, value in record.items()])
 
 
 def _value(value: object) -> str:

@@ -14,6 +14,7 @@ import os
 from threading import Lock
 
 from vv_core import _journal, _log, _subject, _text, _told
+from vv_core._json import Fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class _Compiled:
     def __init__(self, name: str, validator: Validator) -> None:
         self.name = name
         self.validator = validator
-        self.valid: Mapping[str, object] = {"schema": name, "result": "valid"}
+        self.valid = Fixed(schema=name, result="valid")
 
 
 _by_path: dict[str, tuple[tuple[int, ...], _Compiled]] = {}
@@ -251,16 +252,17 @@ def _compiled(schema: Schema) -> _Compiled:
 
 
 def _from_file(path: str) -> _Compiled:
-    name = _file_name(path)
     try:
         status = os.stat(path)
         state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
         known = _by_path.get(path)
         if known is not None and known[0] == state:
             return known[1]
+        name = _file_name(path)
         with open(path, "rb") as file:
             text = file.read()
     except (OSError, ValueError) as error:
+        name = _file_name(path)
         reason = getattr(error, "strerror", None) or error
         raise SchemaError(f"schema {name}: {_text.path(path, 300)} cannot be read: {reason}") from None
     compiled = _compile(_parsed_schema(text, name), name)
