@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from vv_exporter import accounts
+from vv_exporter._clock import span
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.status.table import span
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
 

@@ -172,6 +172,7 @@ def test_what_is_not_notified_comes_last_and_says_why() -> None:
         ("A", True, False),
         ("B", False, True),
     ]
+    assert found.troubles == ("warning: C happened", "critical: A happened (silenced)")
     assert "critical: A happened (silenced), since" in printed(found)
 
 

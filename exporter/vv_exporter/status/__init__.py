@@ -161,7 +161,9 @@ def _troubles(found: Status) -> Iterator[str]:
     own = list(_own_troubles(found))
     if found.alerts is None or _stale(found):
         yield own.pop(0)
-    yield from (f"{alert.severity}: {alert.summary}" for alert in found.alerts or () if alert.severity != "info")
+    for alert in found.alerts or ():
+        if alert.severity != "info" and not alert.inhibited:  # then its cause is there
+            yield f"{alert.severity}: {alert.summary}{' (silenced)' if alert.silenced else ''}"
     yield from own
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from vv_exporter._clock import span
 from vv_exporter.metrics.exporter import (
     BUILD_INFO,
     COLLECTOR_SUCCESS,
@@ -18,7 +19,7 @@ from vv_exporter.metrics.exporter import (
 )
 from vv_exporter.metrics.self_monitor import LAST_CHECK
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Level, Table, ago, size, span, when
+from vv_exporter.status.table import Cell, Level, Table, ago, size, when
 
 SUPERVISED_WITHIN = 120.0  # seconds after which the self-monitor seems to stand still
 SLOW = 10.0  # seconds of lag that are worth a colour

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from vv_exporter._clock import span
 from vv_exporter.metrics.jobs import (
     JOB_GRACE,
     JOB_LAST_DURATION,
@@ -16,7 +17,7 @@ from vv_exporter.metrics.jobs import (
     JOB_RUNS,
 )
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, clock, span, when
+from vv_exporter.status.table import Cell, Table, clock, when
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import msgspec
 
+from vv_exporter._clock import span
 from vv_exporter.metrics.pipeline import STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERDUE, STAGE_RUNNING
 from vv_exporter.metrics.thresholds import STAGE_SECONDS
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Bar, Cell, Table, span, when
+from vv_exporter.status.table import Bar, Cell, Table, when
 
 PLOT_STEPS = 3  # steps of the past in one bar
 MIN_BARS = 3

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from vv_exporter._clock import span
 from vv_exporter.metrics.storage import FREE, INGEST_PAUSED, PROBE_SUCCESS, READONLY, SIZE
 from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO
 from vv_exporter.metrics.videos import BACKLOG_OLDEST, BACKLOG_VIDEOS, QUARANTINE_BYTES, QUARANTINE_FILES
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Level, Table, ago, many, size, span
+from vv_exporter.status.table import Cell, Level, Table, ago, many, size
 
 
 class Disk(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from vv_exporter._clock import isoformat
+from vv_exporter._clock import isoformat, span
 
 Level = Literal["", "good", "warning", "bad", "muted"]
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -73,16 +73,6 @@ def clock(moment: float, now: float) -> str:
     """A time of today without its day, another one without its seconds."""
     text = isoformat(moment)
     return text[11:] if text[:10] == isoformat(now)[:10] else f"{text[:10]} {text[11:16]}Z"
-
-
-def span(seconds: float) -> str:
-    """A duration in one unit."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    if 0 < seconds < 10:
-        return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def size(count: float) -> str:
