@@ -6,6 +6,7 @@ file system (NFS, the folders of Docker Desktop), and there may be none left to 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -36,17 +37,14 @@ class Changes:
         """What changes from now on is announced, where it can be."""
         if self._inotify is not None or self._monotonic() < self._not_before:
             return
-        try:
-            inotify = INotify(nonblocking=True)
-        except OSError as error:
-            self._without(error)
-            return
-        try:
-            inotify.add_watch(self._directory, _MASK)
-        except OSError as error:
-            inotify.close()
-            self._without(error)
-            return
+        with contextlib.ExitStack() as undo:
+            try:
+                inotify = undo.enter_context(INotify(nonblocking=True))
+                inotify.add_watch(self._directory, _MASK)
+            except (OSError, AttributeError) as error:  # AttributeError: a C library without it
+                self._without(error)
+                return
+            undo.pop_all()
         self._inotify = inotify
 
     def wait(self, longest: float) -> bool:

@@ -119,22 +119,24 @@ class Reader:
             before = self.status.backlog
             try:
                 more = self.round()
+                self.status.looked = self._monotonic()
+                if self.status.backlog > before and not announced:
+                    changes.missed()
+                if not more:
+                    announced = self._pause(changes, announced)
             except (OSError, StoreError) as error:
                 self._report(str(error))
                 self._stopping.wait(RETRY)
-                continue
             except Exception as error:  # the reader must outlive its own defects: it is the only way in
                 log.exception("reading the journal failed")
                 self._report(repr(error))
                 self._stopping.wait(RETRY)
-                continue
-            self.status.looked = self._monotonic()
-            if self.status.backlog > before and not announced:
-                changes.missed()
-            if not more:
-                if announced:
-                    self._stopping.wait(INTERVAL)
-                announced = changes.wait(LIVENESS_INTERVAL if self._files else RESTING)
+
+    def _pause(self, changes: Changes, announced: bool) -> bool:
+        """Until there may be something to read. Gives whether what is then there was announced."""
+        if announced:
+            self._stopping.wait(INTERVAL)
+        return changes.wait(LIVENESS_INTERVAL if self._files else RESTING)
 
     def _report(self, problem: str) -> None:
         if problem and problem != self.status.problem:

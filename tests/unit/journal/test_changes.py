@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -135,6 +136,14 @@ def test_where_the_kernel_has_no_more_of_it_one_looks(changes: Changes, director
         changes.begin()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    announced, seconds = took(changes, LONG)
+
+    assert announced
+    assert seconds < LONG / 2
+
+
+def test_a_c_library_without_it_is_no_harm(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "INotify", Mock(side_effect=AttributeError("undefined symbol: inotify_init1")))
     announced, seconds = took(changes, LONG)
 
     assert announced
