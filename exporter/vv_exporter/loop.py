@@ -1,4 +1,4 @@
-"""What all that deliver have in common: a thread that goes on whatever happens, and pauses that grow."""
+"""What all that works in the background has in common: a thread that goes on whatever happens, pauses that grow."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ class Loop:
             try:
                 rests = self._work() is False
             except StoreError as error:
-                log.error("%s wait, will try again: %s", self._what, error)
+                log.error("%s: will try again: %s", self._what, error)
                 self._stopping.wait(AFTER_DEFECT)
-            except Exception:  # one that cannot be presented must not hold up the others for ever
-                log.exception("%s could not be delivered, will try again", self._what)
+            except Exception:  # the thread must outlive its own defects
+                log.exception("%s: failed, will try again", self._what)
                 self._stopping.wait(AFTER_DEFECT)
             ended = time.monotonic()
 
