@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from vv_exporter.direct.message import Message
-from vv_exporter.direct.providers import Answer
-from vv_exporter.direct.providers._http import post
+from vv_exporter.direct.providers._hook import Hook
 from vv_exporter.settings import Settings
-
-
-class AlertmanagerWebhook:
-    """Posts to `url`, which is the secret."""
-
-    name = "alertmanager-webhook"
-    title = "webhook (Alertmanager's JSON)"
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._secrets = (url, urlsplit(url).path)
-
-    def send(self, message: Message) -> Answer:
-        """Send."""
-        return post(self._url, document(message), secrets=self._secrets)
-
-    test = send
 
 
 def document(message: Message) -> dict[str, Any]:
@@ -67,7 +48,7 @@ def document(message: Message) -> dict[str, Any]:
     }
 
 
-def build(settings: Settings) -> AlertmanagerWebhook | None:
+def build(settings: Settings) -> Hook | None:
     """The channel, if it is configured."""
     url = settings.alertmanager_webhook_url
-    return AlertmanagerWebhook(url.value) if url else None
+    return Hook("alertmanager-webhook", "webhook (Alertmanager's JSON)", url.value, document) if url else None

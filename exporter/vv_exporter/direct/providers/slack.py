@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from vv_exporter.direct.message import MAX_ACTIONS, MAX_DETAILS, MAX_TITLE, Message, line
-from vv_exporter.direct.providers import Answer
-from vv_exporter.direct.providers._http import post
+from vv_exporter.direct.providers._hook import Hook
 from vv_exporter.settings import Settings
 from vv_exporter.timeline import shortened
 
 COLORS = {"critical": "#b00020", "error": "danger", "warning": "warning", "info": "#439fe0"}
-
-
-class Slack:
-    """Posts to `url`, which is the secret."""
-
-    name = "slack"
-    title = "Slack"
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._secrets = (url, urlsplit(url).path)
-
-    def send(self, message: Message) -> Answer:
-        """Send."""
-        return post(self._url, document(message), secrets=self._secrets)
-
-    test = send
 
 
 def document(message: Message) -> dict[str, Any]:
@@ -66,6 +47,7 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("```", "'''")
 
 
-def build(settings: Settings) -> Slack | None:
+def build(settings: Settings) -> Hook | None:
     """The channel, if it is configured."""
-    return Slack(settings.slack_webhook_url.value) if settings.slack_webhook_url else None
+    url = settings.slack_webhook_url
+    return Hook("slack", "Slack", url.value, document) if url else None
