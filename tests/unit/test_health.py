@@ -84,7 +84,13 @@ class Systemd:
         self.told: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(name)
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # the thread reads an end
+        self._thread.join()
+        self._socket.close()
 
     def _run(self) -> None:
         while part := self._socket.recv(100):
@@ -96,7 +102,7 @@ def heard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Syst
     shown = str(tmp_path / "n") if request.param == "a file" else f"@vv-test-{os.getpid()}-{id(request)}"
     listener = Systemd(shown.replace("@", "\0"))
     yield listener, {"NOTIFY_SOCKET": shown, "WATCHDOG_USEC": "30000"}
-    listener._socket.close()
+    listener.close()
 
 
 def test_systemd_hears_that_all_is_ready_and_works_and_stops(heard: tuple[Systemd, dict[str, str]]) -> None:
