@@ -73,7 +73,7 @@ with job("restore"), stage("summarize_scene", component="summarize_scene.py"):
 """What the demo does not show: a repeated alert, a skipped job, a hopeless video, a surprise, runs that go on."""
 
 TARGET_LABELS = {"device", "instance", "job"}
-OF_ALERTS = {"alertname", "alertstate", "severity", "component", "name", "stage", "dvr", "role"}
+OF_ALERTS = {"alertname", "alertstate", "severity", "component", "name", "stage", "dvr", "job", "role"}
 MONOTONE = {"rate", "increase"}
 """What may be applied to a counter, which says little by itself."""
 
