@@ -2,6 +2,7 @@
 `VV_REQUIRE_ALL` in the environment nothing may be missing: what would be skipped fails."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
     from tests.support.browser import Browser
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_configure() -> None:
+    """Hear the signals that a background job or nohup has ignored: what the tests start would ignore them, too."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _unheard)
+
+
+def _unheard(_number: int, _frame: object) -> None:
+    """The run goes on when its terminal goes; programs that it starts get the default, as at every exec."""
 
 
 def _require_all() -> bool:
