@@ -16,6 +16,8 @@ KEPT = 5
 MAX_TEXT = 16_000
 """Longest message, and longest traceback (its end is kept), in bytes."""
 
+_GIVE_WAY, _PATIENCE = 0.001, 50  # seconds, and how often for one file
+
 _SHARED_FOLDER, _SHARED_FILE = 0o2770, 0o660
 
 
@@ -57,6 +59,7 @@ class AppLogHandler(logging.Handler):
         self._component = component
         self._largest = largest
         self._stuck = False
+        self._gave_way = 0
         self._fd = -1
         self._identity = (0, 0)
         self._complained = False
@@ -95,7 +98,7 @@ class AppLogHandler(logging.Handler):
         except FileNotFoundError:
             pass
         self._release()
-        self._fd = _open(self._path)
+        self._fd, self._gave_way = _open(self._path), 0
         status = os.fstat(self._fd)
         self._identity = status.st_dev, status.st_ino
         return status.st_size
@@ -112,7 +115,12 @@ class AppLogHandler(logging.Handler):
                     self._shift()
             finally:
                 os.close(fd)
-        except (BlockingIOError, FileNotFoundError):
+        except BlockingIOError:
+            # Writing on at once would keep the processor from the one that is at it. It may be stopped: not for long.
+            if self._gave_way < _PATIENCE:
+                self._gave_way += 1
+                time.sleep(_GIVE_WAY)
+        except FileNotFoundError:
             return
         except OSError as error:
             if not self._stuck and sys.stderr is not None:

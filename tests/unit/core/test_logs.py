@@ -194,6 +194,31 @@ def test_a_line_that_is_larger_than_the_file_may_be_has_one_of_its_own(state: St
     assert "x" * 500 in state.log.with_suffix(".log.1").read_text()
 
 
+def test_it_gives_way_to_a_process_that_moves_the_file_but_not_to_one_that_never_ends(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("vv_core.logs.time.sleep", pauses.append)
+    handler = AppLogHandler(str(state.log), "c", largest=100)
+
+    def write(lines: int) -> None:
+        for _ in range(lines):
+            handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, "x" * 100, (), None))
+
+    write(1)
+    with state.log.open() as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        write(200)
+    assert len(state.log.read_text().splitlines()) == 201
+    assert sum(pauses) == pytest.approx(0.05)
+    write(1)
+    with state.log.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        write(1)
+    handler.close()
+    assert sum(pauses) == pytest.approx(0.051), "with the next file it is patient again"
+
+
 def test_a_file_that_another_process_is_moving_is_written_on(state: State) -> None:
     handler = AppLogHandler(str(state.log), "c", largest=100)
     handler.handle(logging.LogRecord("c", logging.INFO, "f", 1, "x" * 100, (), None))
