@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from cheroot.makefile import MakeFile
 from cheroot.server import HTTPConnection, HTTPRequest
@@ -196,10 +195,13 @@ class Server:
     @property
     def url(self) -> str:
         """Where a client on this machine finds it, once it is started."""
-        host: str = self._server.bind_addr[0]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         scheme = "http" if self._server.ssl_adapter is None else "https"
-        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
+        return f"{scheme}://[{self._host}]:{self.port}" if ":" in self._host else f"{scheme}://{self._host}:{self.port}"
+
+    @property
+    def _host(self) -> str:
+        host: str = self._server.bind_addr[0]
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
     def start(self) -> None:
         """Listen, and serve in the background. Raises `ListenError` when the address cannot be had."""
@@ -221,8 +223,7 @@ class Server:
 
     def _touch(self) -> None:
         """cheroot looks whether it shall stop when something arrives."""
-        address = urlsplit(self.url)
-        with suppress(OSError), socket.create_connection((address.hostname, self.port), timeout=0.05):
+        with suppress(OSError), socket.create_connection((self._host, self.port), timeout=0.05):
             pass
 
     def _serve(self, outcome: queue.SimpleQueue[OSError | None]) -> None:
