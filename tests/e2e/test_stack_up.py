@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,9 +18,11 @@ import pytest
 from tests.support.ports import free_port
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
+from vv_exporter.stack.supervision import AGAIN_AND_AGAIN
 
 ROOT = Path(__file__).parents[2]
 RUNNING = "Ctrl-C stops everything."
+PARTS = ("vv_exporter exporter", "alertmanager.yml", "prometheus.yml")
 pytestmark = [pytest.mark.prometheus, pytest.mark.usefixtures("programs")]
 
 
@@ -56,6 +59,26 @@ class Up:
     def listeners(self) -> list[int]:
         """Those of its ports on which somebody listens."""
         return [port for port in self.ports.values() if _listens(port)]
+
+    def children(self) -> list[psutil.Process]:
+        """The processes that it runs now."""
+        return [child for child in psutil.Process(self.process.pid).children(recursive=True) if _lives(child)]
+
+    def part(self, children: list[psutil.Process], word: str) -> psutil.Process:
+        """The one with this word in its command line."""
+        (found,) = (child for child in children if word in " ".join(child.cmdline()))
+        return found
+
+    def timeline(self) -> str:
+        """The page of the timeline."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['EXPORTER']}/timeline", timeout=5) as answer:
+            return str(answer.read(), "utf-8")
+
+    def asked(self, query: str) -> set[str]:
+        """The values that Prometheus answers."""
+        url = f"http://127.0.0.1:{self.ports['PROMETHEUS']}/api/v1/query?query={query}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return {sample["value"][1] for sample in json.load(answer)["data"]["result"]}
 
     def end(self) -> int:
         return self.process.wait(60)
@@ -130,16 +153,119 @@ def _lives(process: psutil.Process) -> bool:
     return False
 
 
-def test_all_stops_when_one_part_dies(folder: Path) -> None:
+def test_a_server_that_dies_is_started_again_and_takes_no_other_with_it(folder: Path) -> None:
     up = Up(folder)
     children = up.wait_until_running()
-    (prometheus,) = (child for child in children if "prometheus.yml" in " ".join(child.cmdline()))
+    exporter, alertmanager, prometheus = (up.part(children, word) for word in PARTS)
 
-    prometheus.kill()
+    for server in (prometheus, alertmanager):
+        server.kill()
+        server.wait()
 
-    assert up.end() == 1
-    assert "Prometheus was ended by SIGKILL; it said last" in up.output
+    wait_until(lambda: len(up.listeners()) == 3 and len(up.children()) == 3, 30, what="all servers again")
+    assert exporter.is_running()
+    assert "Prometheus was ended by SIGKILL; it is started again." in up.output
+    assert "Alertmanager was ended by SIGKILL; it is started again." in up.output
+    wait_until(lambda: "Prometheus ended and is started again" in up.timeline(), 30, what="the timeline")
+    up.process.send_signal(signal.SIGTERM)
+    assert up.end() == 0, up.output
     assert up.listeners() == []
+
+
+def test_the_exporter_dies_again_and_again_and_people_are_told(folder: Path) -> None:
+    up = Up(folder)
+    children = up.wait_until_running()
+    servers = [up.part(children, word) for word in PARTS[1:]]
+    for count in range(1, AGAIN_AND_AGAIN + 1):
+        exporter = up.part(up.children(), PARTS[0])
+        exporter.kill()
+        exporter.wait()
+        wait_until(lambda: len(up.children()) == 3 and len(up.listeners()) == 3, 60, what=f"the exporter, {count}")
+
+    log = up.state / "logs" / "app.log"
+    wait_until(lambda: "ERROR VVEvent: The exporter ends again and again" in log.read_text(), 60, what="the alert in app.log")
+    assert all(server.is_running() for server in servers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_at_any_moment_of_a_restart(folder: Path, number: signal.Signals) -> None:
+    up = Up(folder)
+    children = up.wait_until_running()
+    for child in children:
+        child.kill()
+    wait_until(lambda: "it is started again" in up.output, 10, what="the restart")
+
+    up.process.send_signal(number)
+
+    assert up.end() == 0, up.output
+    assert up.listeners() == []
+
+
+def test_what_cannot_be_started_is_told_and_the_rest_runs(folder: Path) -> None:
+    broken = folder / "state" / "stack" / "prometheus" / "wal"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("no folder")
+    up = Up(folder)
+    up.wait_until_running()
+
+    assert re.search(r"^Prometheus ended with exit code 1; it is started again\. It said last", up.output, re.MULTILINE)
+    assert sorted(up.listeners()) == sorted((up.ports["EXPORTER"], up.ports["ALERTMANAGER"]))
+    broken.unlink()
+    wait_until(lambda: len(up.listeners()) == 3, 60, what="Prometheus")
+
+
+def test_prometheus_lives_on_a_full_file_system_and_is_started_there(folder: Path) -> None:
+    disk = folder / "state"
+    disk.mkdir()
+    with (folder / "image").open("wb") as image:
+        image.truncate(100_000_000)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-F", folder / "image"], check=True)
+    subprocess.run(["mount", "-o", "loop", folder / "image", disk], check=True)
+    try:
+        up = Up(folder)
+        up.wait_until_running()
+        wait_until(lambda: up.asked("up") == {"1"}, 30, what="samples that are stored")
+        _fill(disk / "full")
+        first = up.part(up.children(), PARTS[2])
+
+        def refused() -> bool:  # its log lies on the same disk, and cannot tell
+            ages = [float(age) for age in up.asked("time()-timestamp(up)")]
+            return bool(ages) and min(ages) > 3
+
+        wait_until(refused, 60, what="samples that are not stored")
+        _wait_for_rounds(up, 15)  # it used to die within ten seconds
+        assert first.is_running(), up.output
+        first.kill()
+        first.wait()
+        wait_until(lambda: len(up.listeners()) == 3 and len(up.children()) == 3, 60, what="Prometheus on the full disk")
+        second = up.part(up.children(), PARTS[2])
+        (disk / "full").unlink()
+        wait_until(lambda: up.asked("up") == {"1"}, 60, what="samples that are stored again")
+        assert second.is_running()
+        up.process.send_signal(signal.SIGTERM)
+        assert up.end() == 0, up.output
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def _wait_for_rounds(up: Up, rounds: int) -> None:
+    """Until Prometheus has evaluated its rules so many times."""
+    name = "prometheus_rule_group_iterations_total"
+
+    def evaluated() -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{up.ports['PROMETHEUS']}/metrics", timeout=5) as answer:
+            lines = str(answer.read(), "utf-8").splitlines()
+        return max(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
+
+    wanted = evaluated() + rounds
+    wait_until(lambda: evaluated() >= wanted, 120, what="the rules' rounds")
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(65536))
+            file.flush()
 
 
 def test_a_port_in_use_is_told_before_anything_starts(folder: Path) -> None:

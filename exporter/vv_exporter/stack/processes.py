@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from vv_exporter.stack.progress import last_lines
 
+LOG_MAX_BYTES = 10_000_000  # above which a program that is started again begins its log anew
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,7 +34,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the program; its log begins anew. Raises `OSError` if it cannot be run."""
+        """Start the program, with a new log, or again, where the log goes on. Raises `OSError` if it cannot be run."""
         parent = os.getpid()
         with self._output() as log:
             self._process = subprocess.Popen(
@@ -86,8 +87,16 @@ class Child:
     def _output(self) -> contextlib.AbstractContextManager[BinaryIO | None]:
         if self.log is None:
             return contextlib.nullcontext()
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        return self.log.open("wb")
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            goes_on = self._process is not None and _size(self.log) < LOG_MAX_BYTES
+            return self.log.open("ab" if goes_on else "wb")
+        except OSError:  # a full disk must not keep a program from running that can do without its log
+            return open(os.devnull, "wb")  # noqa: PTH123
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _end_with(parent: int) -> None:

@@ -21,6 +21,8 @@ class Step:
     """One thing that takes a while: a line that is kept up to date on a terminal, a few lines elsewhere."""
 
     def __init__(self, what: str, out: TextIO) -> None:
+        self.result = "done"
+        """What is shown at the end of a block that raises nothing."""
         self._what = what
         self._out = out
         self._began = self._shown = time.monotonic()
@@ -56,7 +58,7 @@ def step(what: str, out: TextIO | None = None) -> Iterator[Step]:
     except BaseException:
         shown.end("failed")
         raise
-    shown.end("done")
+    shown.end(shown.result)
 
 
 def run(

@@ -1,7 +1,13 @@
 """How Prometheus and Alertmanager are run: the same for `vv up` and for the tests with real servers."""
 
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -27,6 +33,44 @@ def prometheus_command(program: Path, config: Path, data: Path, port: int) -> li
         f"--web.external-url=http://{LOOPBACK}:{port}/",
         "--enable-feature=created-timestamp-zero-ingestion",
     ]
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - who owns what lies there is looked at
+"""A file system in memory, as every Linux has it (file-hierarchy(7))."""
+
+
+@contextlib.contextmanager
+def prometheus_scratch(data: Path, memory: Path = MEMORY) -> Iterator[None]:
+    """Have Prometheus' list of running queries in memory while the block runs.
+
+    It is a sparse file, mapped into memory: on a file system without free space Prometheus before 3.13.2 dies of
+    SIGBUS when it writes there, and cannot be started again. Prometheus opens it by name, so a link will do. Where
+    there is no such memory, all stays as it is.
+    """
+    name = f"vv-prometheus-{os.geteuid()}-{hashlib.sha256(os.fsencode(data.absolute())).hexdigest()[:16]}"
+    scratch = memory / name
+    try:
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        found = scratch.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():  # somebody else was here before
+            raise PermissionError(f"{scratch} is not ours")
+        data.mkdir(parents=True, exist_ok=True)
+        _link(data / "queries.active", scratch / "queries.active")
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Point `link` there; one that does is left alone, since on a full disk it could not be made anew."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
 
 
 def alertmanager_command(program: Path, config: Path, data: Path, port: int, public_url: str = "") -> list[str | Path]:

@@ -4,12 +4,13 @@ With them runs the self-monitor, where a Docker Engine answers and there is some
 """
 
 import contextlib
+import errno
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -18,8 +19,16 @@ from vv_exporter.render import render
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.stack import fetch, tools
 from vv_exporter.stack.processes import Child
-from vv_exporter.stack.progress import step
-from vv_exporter.stack.servers import LOOPBACK, alertmanager_command, prometheus_command, ready
+from vv_exporter.stack.progress import Step, step
+from vv_exporter.stack.reports import report_end, report_running, say
+from vv_exporter.stack.servers import (
+    LOOPBACK,
+    alertmanager_command,
+    prometheus_command,
+    prometheus_scratch,
+    ready,
+)
+from vv_exporter.stack.supervision import Supervised, describe_exit
 from vv_exporter.supervisor.actions import has_work
 
 _READY_SECONDS = 60.0
@@ -28,10 +37,6 @@ _LOOK_SECONDS = 0.2
 
 class StackError(Exception):
     """The stack cannot run; the message is for people."""
-
-
-class _Stopped(Exception):  # noqa: N818 - not an error
-    """Somebody asked for the end while the stack was starting."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,9 @@ class Part:
 
 
 def run(settings: Settings, environment: Mapping[str, str], demo: Child | None = None) -> None:
-    """Run the stack until Ctrl-C, SIGTERM or SIGHUP; stop it all when one part ends.
+    """Run the stack until Ctrl-C, SIGTERM or SIGHUP. A part that ends is started again and takes no other with it.
 
-    `demo` runs beside it. Raises `SettingsError` for a port in use, `StackError` for a part that
-    does not run.
+    `demo` runs beside it, once. Raises `SettingsError` for a port in use, `StackError` where the servers cannot be had.
     """
     check_ports(settings)
     try:
@@ -55,26 +59,60 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     except fetch.FetchError as error:
         raise StackError(str(error)) from error
     folder = settings.state_dir / "stack"
+    _prepare(settings, folder)
+    # What this process reports goes to the exporter that it runs.
+    os.environ["VV_STATE_DIR"] = str(settings.state_dir)
+    with _asked_to_stop() as stop, _stopping() as started, prometheus_scratch(folder / "prometheus"):
+        parts = [(_supervised(part.child, folder), part) for part in _parts(settings, folder, environment)]
+        for supervised, part in parts:
+            started.append(part.child)
+            if not _start(supervised, part, stop):
+                return
+        running = [supervised for supervised, _ in parts]
+        if has_work(settings):
+            supervisor = _supervised(_self_monitor(folder, environment), folder)
+            supervisor.start()
+            started.append(supervisor.child)
+            running.append(supervisor)
+        say(summary(settings))
+        if demo is not None:
+            demo.start()
+            started.append(demo)
+        _supervise(running, demo, stop)
+
+
+def _prepare(settings: Settings, folder: Path) -> None:
+    """Write the servers' configuration. On a full disk that of before serves on. Raises `SettingsError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         render(settings, folder / "config")
     except OSError as error:
+        rendered = all((folder / "config" / name).is_file() for name in ("prometheus.yml", "alertmanager.yml"))
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and rendered:
+            say(f"{folder}: {error.strerror}: the configuration of the last start is used.")
+            return
         raise SettingsError([f"VV_STATE_DIR: {folder} cannot be written: {error}; name another folder"]) from error
-    parts = _parts(settings, folder, environment)
-    with _asked_to_stop() as stop, _stopping() as started, contextlib.suppress(_Stopped):
-        for part in parts:
-            _start(part, started, stop)
-        if has_work(settings):
-            supervisor = _self_monitor(folder, environment)
-            supervisor.start()
-            started.append(supervisor)
-        print(summary(settings), flush=True)
-        if demo is not None:
-            demo.start()
-            started.append(demo)
-        while not stop.wait(_LOOK_SECONDS):
-            for child in started:
-                _still_runs(child)
+
+
+def _supervised(child: Child, folder: Path) -> Supervised:
+    log = str(child.log or folder / "logs")
+    return Supervised(child, time.monotonic, lambda end: report_end(end, log))
+
+
+def _supervise(running: Sequence[Supervised], demo: Child | None, stop: Event) -> None:
+    """Until somebody asks for the end."""
+    troubled: set[str] = set()
+    while not stop.wait(_LOOK_SECONDS):
+        for one in running:
+            one.check()
+            if not one.running:
+                troubled.add(one.child.name)
+            elif one.steady and one.child.name in troubled:
+                troubled.remove(one.child.name)
+                report_running(one.child.name)
+        if demo is not None and (code := demo.exit_code()) is not None:
+            say(f"{demo.name} {describe_exit(code)}.")
+            demo = None
 
 
 def check_ports(settings: Settings) -> None:
@@ -139,29 +177,27 @@ def _program(tool: tools.Tool) -> Path:
     return found
 
 
-def _start(part: Part, started: list[Child], stop: Event) -> None:
+def _start(supervised: Supervised, part: Part, stop: Event) -> bool:
+    """Start a server and wait until it serves; one that ends is reported and tried again. False if all shall stop."""
     with step(f"Starting {part.name}") as shown:
-        try:
-            part.child.start()
-        except OSError as error:
-            raise StackError(f"{part.name} cannot be run: {error}") from error
-        started.append(part.child)
-        end = time.monotonic() + _READY_SECONDS
-        while not ready(part.port):
-            shown.update()
-            _still_runs(part.child)
-            if stop.wait(_LOOK_SECONDS / 4):
-                raise _Stopped
-            if time.monotonic() > end:
-                raise StackError(f"{part.name} is not ready after {_READY_SECONDS:.0f} s:\n{part.child.tail()}")
+        supervised.start()
+        serves = _wait_until_ready(supervised, part.port, shown, stop)
+        shown.result = "done" if serves else "not yet"
+    if supervised.running and not serves and not stop.is_set():
+        say(f"{part.name} is not ready after {_READY_SECONDS:.0f} s. It said last:\n{part.child.tail()}")
+    return not stop.is_set()
 
 
-def _still_runs(child: Child) -> None:
-    code = child.exit_code()
-    if code is not None:
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        said = f"; it said last ({child.log}):\n{child.tail()}" if child.log else ""
-        raise StackError(f"{child.name} {how}{said}")
+def _wait_until_ready(supervised: Supervised, port: int, shown: Step, stop: Event) -> bool:
+    end = time.monotonic() + _READY_SECONDS
+    while supervised.running and time.monotonic() < end:
+        if ready(port):
+            return True
+        shown.update()
+        supervised.check()
+        if stop.wait(_LOOK_SECONDS / 4):
+            break
+    return False
 
 
 @contextlib.contextmanager
@@ -185,15 +221,10 @@ def _stopping() -> Iterator[list[Child]]:
     try:
         yield started
     finally:
-        _tell("\nStopping …")
+        say("\nStopping …")
         for child in reversed(started):
             child.stop()
-        _tell("All is stopped.")
-
-
-def _tell(line: str) -> None:
-    with contextlib.suppress(OSError):
-        print(line, flush=True)
+        say("All is stopped.")
 
 
 def summary(settings: Settings) -> str:
