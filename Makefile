@@ -24,7 +24,7 @@ demo: ## The same with an example pipeline that fails in several ways
 
 # A tool that cannot be had is told in one line; the tests that need it are skipped, or fail in CI.
 test: ## Run all tests, those with real servers and a Docker Engine included (ARGS= goes to pytest)
-	@$(SETUP) --tools --engine --rtsp --browser --store || test -x $(VENV)/bin/pytest
+	@$(SETUP) --tools --engine --recent-engine --rtsp --browser --store || test -x $(VENV)/bin/pytest
 	@$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: setup ## Check style and types
@@ -51,7 +51,7 @@ install: setup ## Install the services of systemd for a device without compose (
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" deploy/install.sh $(PYTHON) $(VENV)/bin/python
 
 tools: ## Fetch Prometheus, Alertmanager, an RTSP server, a browser, a store and, as root, a Docker Engine into .vv
-	@$(SETUP) --tools --engine --rtsp --browser --store
+	@$(SETUP) --tools --engine --recent-engine --rtsp --browser --store
 
 setup: ## Make the virtual environment
 	@$(SETUP)

@@ -108,6 +108,7 @@ def main() -> int:
     parser.add_argument("--venv", type=Path, default=CHECKOUT / ".venv", help="the virtual environment")
     parser.add_argument("--tools", action="store_true", help="fetch Prometheus and Alertmanager, too")
     parser.add_argument("--engine", action="store_true", help="fetch a private Docker Engine, too (as root)")
+    parser.add_argument("--recent-engine", action="store_true", help="fetch a second, recent Engine for the tests")
     parser.add_argument("--rtsp", action="store_true", help="fetch an RTSP server for the tests, too")
     parser.add_argument("--browser", action="store_true", help="fetch a browser for the tests, too")
     parser.add_argument("--store", action="store_true", help="fetch a store of many devices for the tests, too")
@@ -121,7 +122,8 @@ def main() -> int:
         return 130
     if not options.tools:
         return 0
-    return fetch.main([f"--{name}" for name in ("engine", "rtsp", "browser", "store") if getattr(options, name)])
+    wanted = ("engine", "recent-engine", "rtsp", "browser", "store")
+    return fetch.main([f"--{name}" for name in wanted if getattr(options, name.replace("-", "_"))])
 
 
 if __name__ == "__main__":

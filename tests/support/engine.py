@@ -32,6 +32,8 @@ from tests.support.waiting import wait_until
 from vv_exporter.stack import tools
 from vv_exporter.stack.progress import last_lines
 
+RECENT = os.environ.get("VV_TEST_ENGINE") == "recent"
+"""Whether the private Engine is the recent one (`make tools` fetches both)."""
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 # In a mount namespace of its own, all that the Engine mounts vanishes with it; a /run of its own keeps it from
@@ -109,6 +111,8 @@ def private_engine(*arguments: str) -> Iterator[Engine]:
     absent = tools.missing_engine_programs()
     if absent:
         raise EngineUnavailableError(f"{', '.join(absent)} missing (python -m vv_exporter.stack.fetch --engine)")
+    if RECENT and not tools.has_recent_engine():
+        raise EngineUnavailableError("the recent Engine is missing (python -m vv_exporter.stack.fetch --recent-engine)")
     keeper = subprocess.Popen(
         [sys.executable, "-m", __name__, *arguments],
         stdin=subprocess.PIPE,
@@ -121,7 +125,7 @@ def private_engine(*arguments: str) -> Iterator[Engine]:
     assert keeper.stdout is not None
     try:
         host = _answer(keeper.stdout)
-        yield Engine(host, tools.engine_environment() | {"DOCKER_HOST": host}, private=True, keeper=keeper)
+        yield Engine(host, tools.engine_environment(recent=RECENT) | {"DOCKER_HOST": host}, private=True, keeper=keeper)
     finally:
         keeper.stdin.close()
         keeper.wait(_STOP_SECONDS * 3)
@@ -140,7 +144,7 @@ def busybox_image(engine: Engine, name: str = "vv-test/busybox:latest") -> str:
 
     Raises `EngineUnavailableError` where there is no static busybox.
     """
-    program = shutil.which("busybox", path=tools.engine_environment()["PATH"])
+    program = shutil.which("busybox", path=tools.engine_environment(recent=RECENT)["PATH"])
     if program is None:
         raise EngineUnavailableError("busybox (package busybox-static) is missing")
     repository, _, tag = name.partition(":")
@@ -202,7 +206,7 @@ class _Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=tools.engine_environment(),
+                env=tools.engine_environment(recent=RECENT),
             )
         try:
             wait_until(self._answers, _START_SECONDS, what="the private Docker Engine")

@@ -32,8 +32,9 @@ new id, created in the gap      n `policy` restarts, and 1 exit if it does not r
 =============================== ===================================================================================
 
 An event and an inspection may tell the same twice, in either order. Events come in order, so they need no check among
-themselves. A record that an inspection has moved is `ahead`: an event that it covers already (older than its last
-change, or its very start) is passed over, once.
+themselves; but within one moment order is no promise: `die` and `stop` of one `docker stop` come in either. A record
+that an inspection has moved is `ahead`: an event that it covers already (older than its last change, or its very start)
+is passed over, once.
 
 **A new Engine** (restarted or crashed): on its way down it sends `kill`, `die` and `stop` exactly as for `docker stop`,
 after a crash it does so for leftovers on its way up. `engine_restarted` marks all records: until the first complete
@@ -119,6 +120,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     oom_counted: bool = False
     """Whether its last death was counted as one for want of memory."""
     ahead: bool = False
+    unseen_exit: bool = False
+    """It had ended when it was first looked at, and that was not counted: its event, if one comes, is."""
     booting: bool = False
     gone_at: float = 0.0
     """Unix seconds."""
@@ -196,6 +199,8 @@ def fold_event(records: Records, event: Event, inspection: Inspection | None, no
     if record is None:
         return Change({})
     if record.ahead and event.time < max(record.started, record.finished):
+        if event.action == "stop" and record.started <= event.time and not record.booting:
+            return Change({record.name: _stopped_by_operator(record)})  # no inspection can tell who ended this run
         return Change({}, _exit_of_an_earlier_run(record, event))
     if event.action == "rename":
         return _rename(records, record, event.name)
@@ -371,6 +376,7 @@ def _started(record: ContainerRecord, time: int) -> ContainerRecord:
         oom=0,
         oom_counted=False,
         ahead=False,
+        unseen_exit=False,
         booting=False,
         gone_at=0.0,
     )
@@ -385,9 +391,10 @@ def _restarted(record: ContainerRecord, cause: str, amount: int, now: float) -> 
 
 
 def _die(record: ContainerRecord, event: Event, inspection: Inspection | None) -> _Step:
-    if not record.running:
-        return _Step(replace(record, ahead=False))
     code = _code(event)
+    if not record.running:
+        counts = (Count(EXITS, (record.name, _reason(code, oom=False))),) if record.unseen_exit else ()
+        return _Step(replace(record, ahead=False, unseen_exit=False), counts)
     final = inspection if inspection and not inspection.running and inspection.finished <= event.time else None
     limit_met = 0 <= event.time - record.oom < _OOM_REACH
     signalled = 0 <= event.time - record.killed < _KILL_REACH
@@ -438,7 +445,7 @@ def _other(record: ContainerRecord, event: Event, inspection: Inspection | None,
     if event.action == "destroy":
         return _gone(record, now)
     if event.action == "stop" and not record.booting:
-        return replace(record, state="exited", health="", streak=0, stopped=True, wanted=False)
+        return _stopped_by_operator(record)
     if event.action == "update" and inspection is not None:
         return _described(record, inspection)
     if not record.running:
@@ -450,6 +457,12 @@ def _other(record: ContainerRecord, event: Event, inspection: Inspection | None,
     if event.action == "health_status":
         return _with_health(record, event, inspection)
     return record
+
+
+def _stopped_by_operator(record: ContainerRecord) -> ContainerRecord:
+    """A container that still runs waits for its death: Docker 20.10 tells of that before the stop, 28.5 after it."""
+    stopped = replace(record, stopped=True, wanted=False)
+    return stopped if record.running else replace(stopped, state="exited", health="", streak=0)
 
 
 def _ends(number: str) -> bool:
@@ -507,6 +520,7 @@ def _first_seen(records: Records, inspection: Inspection, since: int) -> _Step:
     restarts = inspection.policy_restarts if 0 < since < inspection.created else 0
     ended = not inspection.running and 0 < since < inspection.started
     exits = _ended(record, inspection.exit_code, inspection.oom_killed).counts if ended else ()
+    record = replace(record, unseen_exit=bool(inspection.started) and not inspection.running and not ended)
     return _Step(record, _policy(record.name, restarts) + exits)
 
 

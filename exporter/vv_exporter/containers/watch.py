@@ -50,6 +50,7 @@ UP_FOR = 8.0  # seconds that an answer counts; more than PING_INTERVAL and the E
 _WAIT = 1.0  # seconds that the worker waits for an event
 _QUIET = 0.3  # seconds without an event after which the Engine is taken to have replayed all
 _CONNECT_TIMEOUT = 10.0
+_WAY_DOWN = 60.0  # seconds that an Engine takes at most to stop its containers: 15, or the longest grace of one
 _RETRY = 1.0
 _RETRY_MAX = 5.0
 _STABLE = 10.0  # seconds that a stream has to last before the next one is tried at once
@@ -199,13 +200,24 @@ class ContainerWatch:
 
     def _failed(self, error: EngineError) -> None:
         self.settled = True
-        if self._synced and self._follower and self._engine:
-            # An Engine that goes down has told how its containers ended, and forgets it.
-            self._follower.ended.wait(_QUIET)
-            self._count(self._engine, self._follower.take(0))
         if self._reachable and not self._stopping.is_set():
             log.warning("the Docker Engine at %s: %s; trying again until it answers", self._host, error)
         self._reachable = False
+        if self._synced and self._follower and self._engine:
+            self._hear_out(self._engine, self._follower)
+
+    def _hear_out(self, engine: Engine, follower: Follower) -> None:
+        """Count what an Engine that goes down has yet to tell: it forgets how its containers ended.
+
+        Docker 28.5 takes no new connection from its first signal on, but the stream lasts until the last container has
+        ended. When the Engine answers after all, the connection begins anew.
+        """
+        end = self._monotonic() + _WAY_DOWN
+        while not (follower.ended.is_set() or self._stopping.is_set() or self._monotonic() > end):
+            self._count(engine, follower.take(_WAIT))
+            if _answers(engine):
+                break
+        self._count(engine, follower.take(0))
 
     def _drop(self) -> None:
         """Forget the connection, and all events that were not stored."""
@@ -347,6 +359,14 @@ class ContainerWatch:
         record = tx.get(ENGINE, _KEY)
         if record is not None:
             tx.put(ENGINE, _KEY, msgspec.structs.replace(record, **changes))
+
+
+def _answers(engine: Engine) -> bool:
+    try:
+        engine.ping()
+    except EngineError:
+        return False
+    return True
 
 
 def _running(record: ContainerRecord, seen: Inspection | None) -> Running:

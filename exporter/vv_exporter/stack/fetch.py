@@ -1,8 +1,8 @@
 """Fetch the programs of the local stack and of the tests into a folder of our own; install nothing.
 
-`python -m vv_exporter.stack.fetch [--engine] [--rtsp] [--browser] [--store]`; needs nothing but the standard library.
-Does nothing where all is there. Safe to run at the same time by several: the others wait. An interrupted run leaves
-nothing half done.
+`python -m vv_exporter.stack.fetch [--engine] [--recent-engine] [--rtsp] [--browser] [--store]`; needs nothing but the
+standard library. Does nothing where all is there. Safe to run at the same time by several: the others wait. An
+interrupted run leaves nothing half done.
 """
 
 import argparse
@@ -39,6 +39,7 @@ _RTSP_PACKAGES = (
 _BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core")
 _PIP_PACKAGE = "python3-pip-whl"
 _PIP_WHEELS = "usr/share/python-wheels"
+_RECENT_ENGINE_PACKAGES = ("docker.io", "docker-cli", "containerd")  # its runc wants a libc that Debian 12 has not
 _ENGINE_CLIENT = "docker-cli"  # a part of docker.io up to Debian 12, a package of its own since
 _RECIPE = f"2: {tools.TOOLS}"
 """What the fetched tools are made by. The number goes up when they must be made anew."""
@@ -95,6 +96,22 @@ def ensure_engine(folder: Path) -> None:
             raise FetchError(
                 f"{_names(wanted)} could not be fetched: {error}. Install a Docker Engine with compose v2 "
                 "(packages docker.io and docker-compose), or set DOCKER_HOST to one that answers"
+            ) from error
+
+
+def ensure_recent_engine(folder: Path) -> None:
+    """Have a second, recent Docker Engine for the tests; it needs the first. Raises `FetchError`."""
+    if tools.has_recent_engine(folder):
+        return
+    with _only_one(folder), _workplace(folder) as work:
+        if tools.has_recent_engine(folder):
+            return
+        try:
+            _fetch_recent_engine(folder, work)
+        except (AptError, CommandError) as error:
+            raise FetchError(
+                f"a recent Docker Engine could not be fetched: {error}. The tests with it need a Debian mirror that "
+                "answers (VV_DEBIAN_MIRROR=URL)"
             ) from error
 
 
@@ -230,6 +247,17 @@ def _fetch_engine(wanted: Sequence[str], folder: Path, work: Path) -> None:
         root.rename(final)
 
 
+def _fetch_recent_engine(folder: Path, work: Path) -> None:
+    with step("Fetching a recent Docker Engine for the tests (about 60 MB, once)") as shown:
+        root, final = work / "engine-recent", tools.recent_engine(folder)
+        extract(_recent(work, shown).download(_RECENT_ENGINE_PACKAGES, work / "packages", shown), root, shown)
+        if final.exists():
+            shutil.rmtree(final)
+        root.rename(final)
+        if not tools.has_recent_engine(folder):
+            raise AptError("what the archive has does not run on this machine")
+
+
 def _fetch_rtsp(folder: Path, work: Path) -> None:
     with step("Fetching GStreamer's RTSP server for the tests (up to 170 MB, once)") as shown:
         mirrors()
@@ -331,6 +359,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fetch what is missing; 1 if something could not be had."""
     parser = argparse.ArgumentParser(prog="vv_exporter.stack.fetch", description=__doc__)
     parser.add_argument("--engine", action="store_true", help="a private Docker Engine with compose, too")
+    parser.add_argument("--recent-engine", action="store_true", help="a second, recent Engine for the tests, too")
     parser.add_argument("--rtsp", action="store_true", help="an RTSP server for the tests, too")
     parser.add_argument("--browser", action="store_true", help="a browser for the tests, too")
     parser.add_argument("--store", action="store_true", help="a store of many devices for the tests, too")
@@ -339,6 +368,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [ensure_tools]
     if options.engine and os.geteuid() == 0:
         wanted.append(ensure_engine)
+    if options.recent_engine and os.geteuid() == 0:
+        wanted.append(ensure_recent_engine)
     if options.rtsp:
         wanted.append(ensure_rtsp)
     if options.browser:

@@ -90,14 +90,19 @@ def parse_version(text: str) -> Version | None:
     return tuple(int(part) for part in match[1].split(".")) if match else None
 
 
-def engine_environment(folder: Path | None = None) -> dict[str, str]:
-    """The environment in which the fetched Docker Engine and its client find their programs and libraries."""
+def engine_environment(folder: Path | None = None, *, recent: bool = False) -> dict[str, str]:
+    """The environment in which the fetched Docker Engine and its client find their programs and libraries.
+
+    `recent`: the Engine of Debian's testing release before the machine's own, whose runc it runs with.
+    """
     root = (folder or home()) / "engine"
     triplet = sysconfig.get_config_var("MULTIARCH") or ""
     programs = [root / part for part in ("bin", "usr/sbin", "usr/bin", "usr/libexec/docker/cli-plugins")]
     libraries = [root / part / triplet for part in ("usr/lib", "lib")]
     environment = dict(os.environ)
     # /usr/sbin is not on the PATH of everyone, and an installed Engine needs it.
+    if recent:
+        programs = [*(recent_engine(folder) / part for part in ("usr/sbin", "usr/bin")), *programs]
     path = [*map(str, programs), environment.get("PATH", ""), "/usr/sbin", "/sbin", *_PLUGIN_FOLDERS]
     environment["PATH"] = os.pathsep.join(path)
     environment["DOCKER_CONFIG"] = str(root / "config")
@@ -106,6 +111,16 @@ def engine_environment(folder: Path | None = None) -> dict[str, str]:
         environment["LD_LIBRARY_PATH"] = os.pathsep.join(present)
         environment["XTABLES_LIBDIR"] = os.pathsep.join(f"{library}/xtables" for library in present)
     return environment
+
+
+def recent_engine(folder: Path | None = None) -> Path:
+    """Where the recent Engine is fetched to."""
+    return (folder or home()) / "engine-recent"
+
+
+def has_recent_engine(folder: Path | None = None) -> bool:
+    """Whether it was fetched, and runs here."""
+    return version(recent_engine(folder) / "usr/sbin/dockerd") is not None
 
 
 def missing_engine_programs(folder: Path | None = None) -> list[str]:

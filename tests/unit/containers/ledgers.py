@@ -82,13 +82,32 @@ Observation = Event | Inspection | str
 
 
 def recorded(name: str) -> list[Observation]:
-    """The history of that name: events, inspections, and `lost` and `restarted` of the Engine."""
+    """The history of that name (`28.5/docker_restart`): events, inspections, `lost` and `restarted` of the Engine."""
     raw = json.loads((FOLDER / f"{name}.json").read_bytes())["observations"]
     return [one for one in (_decoded(entry) for entry in raw) if one is not None]
 
 
 def histories() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.json"))
+    """Of every version of the Engine."""
+    return sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.glob("*/*.json"))
+
+
+def swapped(history: list[Observation]) -> list[Observation]:
+    """The same with `die` and `stop` of each `docker stop` in the other order; it signals, then both come at once."""
+    changed = list(history)
+    told: dict[str, dict[str, int]] = {}  # container → the places of the events of its run
+    for place, event in enumerate(history):
+        if not isinstance(event, Event):
+            continue
+        run = told.setdefault(event.id, {})
+        if event.action == "start":
+            run.clear()
+        run[event.action] = place
+        if event.action in ("die", "stop") and run.keys() >= {"kill", "die", "stop"}:
+            die, stop = run["die"], run["stop"]
+            changed[die], changed[stop] = history[stop], history[die]
+            run.clear()
+    return changed
 
 
 def _decoded(entry: dict[str, Any]) -> Observation | None:

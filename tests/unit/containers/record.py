@@ -1,10 +1,11 @@
 """Records what a real Engine says while containers live and die: `python -m tests.unit.containers.record` (as root).
 
-Each file in `recorded/` is one history: the events of the stream, in order; after each start and each death an
-inspection of that container, as soon as it could be made; and an inspection of every container at the end.
+Each file in `recorded/VERSION/` is one history: the events of the stream, in order; after each start and each death an
+inspection of that container, as soon as it could be made; and an inspection of every container at the end. The Engine
+is the one of the tests, with `VV_TEST_ENGINE=recent` the recent one.
 
-`engine_crash.json` was recorded by hand, with the containers of `power_cut`: SIGKILL to dockerd alone, whose containers
-survive it; the next dockerd ends them before it starts some again.
+`engine_crash.json` of 20.10 was recorded by hand, with the containers of `power_cut`: SIGKILL to dockerd alone, whose
+containers survive it; the next dockerd ends them before it starts some again.
 """
 
 import contextlib
@@ -260,7 +261,8 @@ def record(engine: Engine, image: str, scenario: Scenario) -> None:
             client.remove_container(listed["Id"], force=True)
         version = client.version()["Version"]
     lines = ",\n  ".join(json.dumps(one, sort_keys=True) for one in recorder.observations)
-    path = FOLDER / f"{scenario.__name__}.json"
+    path = FOLDER / ".".join(version.split(".")[:2]) / f"{scenario.__name__}.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(f'{{"engine": "{version}", "observations": [\n  {lines}\n]}}\n')
     print(path.name, len(recorder.observations))
 

@@ -21,9 +21,9 @@ class Telling(Ledger):
         super().apply(change)
 
 
-def telling(history: str) -> list[tuple[str, str]]:
+def telling(scenario: str, version: str = "20.10") -> list[tuple[str, str]]:
     ledger = Telling()
-    for one, inspection in paired(recorded(history)):
+    for one, inspection in paired(recorded(f"{version}/{scenario}")):
         if isinstance(one, Event):
             ledger.event(one, inspection)
         elif isinstance(one, Inspection):
@@ -47,8 +47,9 @@ def test_one_killed_for_want_of_memory() -> None:
 
 
 def test_what_an_operator_stops_is_no_failure() -> None:
-    assert {severity for _, severity in telling("stop_and_start")} == {"info"}
-    assert {severity for _, severity in telling("kill_and_start")} == {"info"}
+    for version in ("20.10", "26.1", "28.5"):
+        assert {severity for _, severity in telling("stop_and_start", version)} == {"info"}
+        assert {severity for _, severity in telling("kill_and_start", version)} == {"info"}
 
 
 def test_health() -> None:
