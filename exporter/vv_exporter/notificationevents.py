@@ -8,14 +8,17 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from vv_exporter import accounts
-from vv_exporter.openalerts import ALERTS
+from vv_exporter.openalerts import ALERTS, ENDED
 from vv_exporter.relay.watch import channel_of
 from vv_exporter.store import Kind, Transaction
+
+log = logging.getLogger(__name__)
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -64,10 +67,10 @@ class Integration(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True, rename="camel"):
-    """A notification that was taken."""
+    """A notification that was taken. Each alert is decoded by itself: an odd one costs no other."""
 
-    alerts: tuple[Grouped, ...] = ()
-    firing_alerts: tuple[Grouped, ...] = ()
+    alerts: tuple[msgspec.Raw, ...] = ()
+    firing_alerts: tuple[msgspec.Raw, ...] = ()
     group_info: Group = Group()
     integration: Integration = Integration()
 
@@ -101,6 +104,7 @@ class LastEvent(msgspec.Struct, frozen=True):
 
 LAST: Kind[LastEvent] = Kind("last_notification_event", LastEvent)
 _decoder = msgspec.json.Decoder(Event)
+_alert_decoder = msgspec.json.Decoder(Grouped)
 
 
 def parse(body: bytes) -> Event:
@@ -131,17 +135,24 @@ def record(tx: Transaction, event: Event) -> None:
     when = accounts.moment(event.timestamp) or tx.now
     for alert in firing(data.notification):
         accounts.taken(tx, alert, channel, when)
-        key = alert.labels.get("alert_key", "")
-        opened = tx.get(ALERTS, key) if key else None
-        if opened is not None and not opened.notified:
-            tx.put(ALERTS, key, msgspec.structs.replace(opened, notified=when))
+        if "repeats" not in alert.labels:
+            _notified(tx, alert.labels, when)
+
+
+def _notified(tx: Transaction, labels: Mapping[str, str], when: float) -> None:
+    """People have heard of an alert of a script."""
+    key, occurrence = labels.get("alert_key", ""), labels.get("occurrence", "")
+    for kind, place in ((ALERTS, key), (ENDED, f"{key}-{occurrence}" if occurrence else key)):
+        alert = tx.get(kind, place)
+        if alert is not None and alert.occurrence_label == occurrence and not alert.notified:
+            tx.put(kind, place, msgspec.structs.replace(alert, notified=when))
 
 
 def firing(notification: Notification) -> Iterator[accounts.Alert]:
-    """The alerts of it that fire."""
-    hashes = {one.hash for one in notification.firing_alerts}
-    for one in notification.alerts:
-        if one.details is not None and one.hash in hashes:
+    """The alerts of it that fire. One that cannot be read is passed over."""
+    hashes = {one.hash for one in map(_grouped, notification.firing_alerts) if one is not None}
+    for one in map(_grouped, notification.alerts):
+        if one is not None and one.details is not None and one.hash in hashes:
             details = one.details
             yield accounts.Alert(
                 _fingerprint(details),
@@ -153,4 +164,13 @@ def firing(notification: Notification) -> Iterator[accounts.Alert]:
 
 def _fingerprint(alert: Details) -> str:
     """As everything else of Alertmanager writes it."""
-    return f"{int(alert.fingerprint):016x}" if alert.fingerprint.isdigit() else ""
+    decimal = alert.fingerprint.isascii() and alert.fingerprint.isdigit() and len(alert.fingerprint) <= 20
+    return f"{int(alert.fingerprint):016x}" if decimal else ""
+
+
+def _grouped(raw: msgspec.Raw) -> Grouped | None:
+    try:
+        return _alert_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("an alert of Alertmanager's event recorder cannot be read: %s", error)
+        return None

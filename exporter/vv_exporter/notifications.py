@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from vv_exporter._clock import span
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.timeline import Entry, shortened, tell
 
 HISTORY = "notification"
 LEVELS = {
@@ -35,9 +35,9 @@ class NotifiedAlert(msgspec.Struct, frozen=True, rename="camel"):
 
     status: str
     labels: dict[str, str]
-    annotations: dict[str, str]
-    starts_at: str
-    ends_at: str
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    starts_at: str = ""
+    ends_at: str = ""
     fingerprint: str = ""
 
     @property
@@ -56,6 +56,15 @@ class Notification(msgspec.Struct, frozen=True, rename="camel"):
     external_url: str = msgspec.field(default="", name="externalURL")
 
 
+class _Posted(msgspec.Struct, frozen=True, rename="camel"):
+    """The same, its alerts as they came."""
+
+    alerts: tuple[msgspec.Raw, ...]
+    group_key: str = ""
+    receiver: str = ""
+    external_url: str = msgspec.field(default="", name="externalURL")
+
+
 class LogLine(NamedTuple):
     """A line for app.log and its level of `logging`."""
 
@@ -64,10 +73,11 @@ class LogLine(NamedTuple):
 
 
 class Notified(msgspec.Struct, frozen=True):
-    """What the timeline was last told of an alert that fires."""
+    """What the timeline was last told of an alert that fires, and when (Unix seconds)."""
 
     status: str
     starts_at: str
+    time: float = 0.0
 
 
 class LastNotification(msgspec.Struct, frozen=True):
@@ -79,16 +89,59 @@ class LastNotification(msgspec.Struct, frozen=True):
 LAST: Kind[LastNotification] = Kind("last_notification", LastNotification)
 NOTIFIED: Kind[Notified] = Kind("notified_alert", Notified)
 MAX_NOTIFIED = 2000
+MAX_QUOTED = 1000  # characters of an alert that cannot be read
 
-_decoder = msgspec.json.Decoder(Notification)
+_decoder = msgspec.json.Decoder(_Posted)
+_alert_decoder = msgspec.json.Decoder(NotifiedAlert)
+_lenient_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def parse(body: bytes) -> Notification:
-    """Read a webhook's body. Raises `ValueError` when it is none."""
+    """Read a webhook's body. Raises `ValueError` when it is none.
+
+    An odd alert costs no other: of one that is not as it should be there is what can be read of it.
+    """
     try:
-        return _decoder.decode(body)
+        posted = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a notification of Alertmanager: {error}") from error
+    return Notification(tuple(map(_parse_alert, posted.alerts)), posted.group_key, posted.receiver, posted.external_url)
+
+
+def _parse_alert(raw: msgspec.Raw) -> NotifiedAlert:
+    try:
+        return _alert_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _salvage_alert(raw, str(error))
+
+
+def _salvage_alert(raw: msgspec.Raw, why: str) -> NotifiedAlert:
+    """What can be read of an alert of another shape; at the least that there was one."""
+    try:
+        given = _lenient_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        given = {}
+    labels, annotations = _texts(given.get("labels")), _texts(given.get("annotations"))
+    labels.setdefault("alertname", "UnreadableAlert")
+    said = shortened(bytes(raw).decode(errors="replace"), MAX_QUOTED)
+    annotations.setdefault("summary", f"{labels['alertname']} (Alertmanager sent it in another form: {why})")
+    annotations.setdefault("description", said)
+    texts = _texts(given)
+    return NotifiedAlert(
+        status=texts.get("status", "firing"),
+        labels=labels,
+        annotations=annotations,
+        starts_at=texts.get("startsAt", ""),
+        ends_at=texts.get("endsAt", ""),
+        fingerprint=texts.get("fingerprint", ""),
+    )
+
+
+def _texts(given: Any) -> dict[str, str]:
+    """The entries of a mapping whose values are plain, as texts."""
+    if not isinstance(given, dict):
+        return {}
+    return {str(name): str(value) for name, value in given.items() if isinstance(value, str | int | float)}
 
 
 def log_line(alert: NotifiedAlert) -> LogLine:
@@ -142,13 +195,13 @@ def _account(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
 def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     """Alertmanager repeats what still fires; the timeline has each alert's beginning and end."""
     key = alert.fingerprint or alert.labels.get("alertname", "?")
-    state = Notified(status, alert.starts_at)
-    if tx.get(NOTIFIED, key) == state:
+    known = tx.get(NOTIFIED, key)
+    if known is not None and (known.status, known.starts_at) == (status, alert.starts_at):
         return
     if status == "resolved":
         tx.delete(NOTIFIED, key)
-    elif tx.count(NOTIFIED) < MAX_NOTIFIED:
-        tx.put(NOTIFIED, key, state)
+    else:
+        _remember(tx, key, Notified(status, alert.starts_at, tx.now))
     labels, notes = alert.labels, alert.annotations
     what = notes.get("summary") or labels.get("alertname", "alert")
     entry = Entry(
@@ -163,6 +216,15 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
         runbook_url=notes.get("runbook_url", ""),
     )
     tell(tx, tx.now, entry)
+
+
+def _remember(tx: Transaction, key: str, state: Notified) -> None:
+    """Note what is on the timeline. The longest known gives way: if it is notified again, it is there twice."""
+    if tx.count(NOTIFIED) >= MAX_NOTIFIED:
+        known = tx.docs(NOTIFIED)
+        if key not in known and len(known) >= MAX_NOTIFIED:
+            tx.delete(NOTIFIED, min(known, key=lambda one: known[one].time))
+    tx.put(NOTIFIED, key, state)
 
 
 def _details(alert: NotifiedAlert) -> str:

@@ -4,8 +4,9 @@ Whoever changes the state tells of it in the same transaction, in one line::
 
     tell(tx, event.ts, Entry("stage.failed", f"Stage {stage} failed", "error", component, details=error))
 
-A storm is told as far as it is of use: of each kind and component a burst, then a few a minute, and how many were left
-out. With `MAX_ROWS` and `MAX_BYTES` that bounds the disk that the timeline uses, whatever happens.
+A storm is told as far as it is of use: of each kind and component a burst (and another of what is critical), then a
+few a minute, and how many were left out. With `MAX_ROWS` and `MAX_BYTES` that bounds the disk that the timeline uses,
+whatever happens.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MAX_TITLE = 200  # characters
 MAX_DETAILS = 1500
 MAX_NAME = 300
 AROUND = 900.0  # seconds before and after a moment that are shown around it
+CRITICAL = SEVERITIES[-1]
 _CHUNK = 500
 _LAST = 2**62  # beyond all ids of one time
 
@@ -206,14 +208,17 @@ def _cut(entry: Entry) -> Entry:
 
 
 def _rate_key(tx: Transaction, entry: Entry) -> str:
-    key = f"{entry.kind}\n{entry.component[:MAX_NAME]}"
+    """What shares a limit: a kind and component, and by itself what is critical, which no storm of others hides."""
+    shared = f"{entry.kind}\n{CRITICAL if entry.severity == CRITICAL else ''}\n"
+    key = f"{shared}{entry.component[:MAX_NAME]}"
     if tx.get(RATES, key) is None and tx.count(RATES) >= MAX_RATES:
-        return f"{entry.kind}\n"
+        return shared
     return key
 
 
 def _remainder(key: str, rate: Rate) -> Entry:
-    kind, _, component = key.partition("\n")
+    kind, _, rest = key.partition("\n")
+    component = rest.removeprefix(CRITICAL).removeprefix("\n")
     return Entry(
         kind=kind,
         title=f"{rate.skipped} more like this since {isoformat(rate.since)}",

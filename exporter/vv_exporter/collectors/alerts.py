@@ -18,6 +18,7 @@ from vv_exporter.metrics import gauges
 from vv_exporter.metrics.alerts import (
     ALERT_EVENTS,
     ALERT_SUPPRESSED,
+    ALERTS_DROPPED,
     NOTIFICATIONS_LOGGED,
     RELAY_DELIVERIES,
     RELAY_OLDEST,
@@ -38,7 +39,7 @@ class AlertsCollector:
 
     def collect(self) -> Iterable[Family]:
         """All families of alerts."""
-        for metric in (ALERT_EVENTS, ALERT_SUPPRESSED, RELAY_DELIVERIES, NOTIFICATIONS_LOGGED):
+        for metric in (ALERT_EVENTS, ALERT_SUPPRESSED, ALERTS_DROPPED, RELAY_DELIVERIES, NOTIFICATIONS_LOGGED):
             yield stored(self._store, metric)
         queue = waiting(self._store.docs(ALERTS).values())
         yield gauges(RELAY_QUEUE, [((), len(queue))])

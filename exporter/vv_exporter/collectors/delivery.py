@@ -22,6 +22,7 @@ from vv_exporter.collectors._store import stored
 from vv_exporter.delivery import Delivery
 from vv_exporter.direct.outbox import OUTGOING
 from vv_exporter.metrics import gauges
+from vv_exporter.metrics.alerts import ALERTS_DROPPED, RELAY_DELIVERIES
 from vv_exporter.metrics.delivery import (
     ALERTMANAGER_DOWN_SECONDS,
     ALERTMANAGER_UP,
@@ -33,6 +34,8 @@ from vv_exporter.metrics.delivery import (
     DIRECT_QUEUE,
     NOTIFICATIONS,
 )
+from vv_exporter.openalerts import SEVERITIES
+from vv_exporter.relay.worker import DESTINATION, RESULTS
 from vv_exporter.store import StoreError
 
 
@@ -51,6 +54,8 @@ class DeliveryCollector:
             for channel in self._delivery.channels:
                 channels.begin(tx, channel)
             tx.ensure(ALERTS_MISSED, ("critical",), ("error",), ("warning",))
+            tx.ensure(ALERTS_DROPPED, *((severity,) for severity in SEVERITIES))
+            tx.ensure(RELAY_DELIVERIES, *((DESTINATION, result) for result in RESULTS))
         self._delivery.start()
 
     def stop(self) -> None:

@@ -9,9 +9,15 @@ ALERT_SUPPRESSED = counter(
     "component",
     "severity",
 )
+ALERTS_DROPPED = counter(
+    "vv_alerts_dropped_total",
+    "Alerts that nobody was or will be told of: more waited than are kept, or nobody takes them as they are.",
+    "severity",
+)
 RELAY_DELIVERIES = counter(
     "vv_relay_deliveries_total",
-    "Requests that carried alerts: result is ok, failed (tried again), refused or dropped (given up).",
+    "Requests that carried alerts: result is ok, failed (tried again), refused or dropped (given up); "
+    "rejected counts alerts that Alertmanager refuses for their content.",
     "destination",
     "result",
 )

@@ -10,8 +10,15 @@ import requests
 TIMEOUT = (2.0, 5.0)  # seconds to connect, and between bytes of the answer
 
 
+REJECTIONS = (400, 413, 422)  # what Alertmanager, or a proxy before it, answers to what the request holds
+
+
 class DeliveryError(Exception):
     """Alertmanager did not take the alerts, or did not tell of them."""
+
+
+class RejectedError(DeliveryError):
+    """It works, and does not take these alerts as they are. Others of the same request may have been taken."""
 
 
 class Alertmanager:
@@ -23,7 +30,7 @@ class Alertmanager:
         self._session.trust_env = False  # a proxy for the outside world must not get between the two
 
     def send(self, alerts: Sequence[dict[str, Any]]) -> None:
-        """Send alerts. Raises `DeliveryError` unless the answer is 200."""
+        """Send alerts. Raises `DeliveryError` unless the answer is 200; `RejectedError` if it is what they say."""
         try:
             answer = self._session.post(self._url, json=list(alerts), timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
@@ -35,11 +42,14 @@ class Alertmanager:
         try:
             answer = self._session.get(self._url, timeout=TIMEOUT, allow_redirects=False)
             self._accepted(answer)
-            found: list[dict[str, Any]] = answer.json()
+            found = answer.json()
         except requests.RequestException as error:
             raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
-        return found
+        if not isinstance(found, list):
+            raise DeliveryError(f"{self._url} answered with no list of alerts")
+        return [alert for alert in found if isinstance(alert, dict)]
 
     def _accepted(self, answer: requests.Response) -> None:
         if answer.status_code != 200:
-            raise DeliveryError(f"{self._url} answered {answer.status_code}: {answer.text[:200]!r}")
+            error = RejectedError if answer.status_code in REJECTIONS else DeliveryError
+            raise error(f"{self._url} answered {answer.status_code}: {answer.text[:200]!r}")

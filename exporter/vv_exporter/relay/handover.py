@@ -1,5 +1,7 @@
 """While Alertmanager does not answer, alerts of scripts are handed to the direct way, and so is the outage itself.
 
+So are alerts that it refuses for what they say, while it answers.
+
 What is handed over goes to Alertmanager all the same when it is back, for its pages and silences, but with the label
 `told="direct"`, which is routed to the log only: nobody is told twice. The mark and the message are one transaction.
 """
@@ -52,11 +54,15 @@ class HandOver:
                 with self._store.transaction() as tx:
                     put(tx, self._outage(seen.since), self._channels("critical"))
                     self._watch.told(tx, known=True)
-            self._alerts(seen.since)
         elif seen.told and not seen.down:
             with self._store.transaction() as tx:
                 put(tx, self._back(), self._channels("critical"))
                 self._watch.told(tx, known=False)
+        self._alerts(seen.since if self._watch.outage() else None)
+
+    def takes(self, alert: OpenAlert) -> bool:
+        """Whether there is a channel for it, and people are told of its like."""
+        return alert.severity in TOLD and bool(self._channels(alert.severity))
 
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
         """Close at the pagers what was opened there directly."""
@@ -64,20 +70,24 @@ class HandOver:
         if alert.direct and alert.severity == "critical" and pagers:
             put(tx, msgspec.structs.replace(self._message(alert, ""), resolved=True), pagers)
 
-    def _alerts(self, since: float) -> None:
+    def _alerts(self, since: float | None) -> None:
+        """Hand over what Alertmanager does not take: since a time of an outage, or None when it answers."""
         due = [alert for alert in self._store.docs(ALERTS).values() if self._untold(alert, since)]
         if not due:
             return
-        note = f"Alertmanager does not answer since {isoformat(since)}: sent directly."
         with self._store.transaction() as tx:
             for alert in due:
                 current = tx.get(ALERTS, alert.key)
-                if current is not None and put(tx, self._message(current, note), self._channels(alert.severity)):
+                if current is not None and put(
+                    tx, self._message(current, _why(current, since)), self._channels(alert.severity)
+                ):
                     tx.put(ALERTS, alert.key, msgspec.structs.replace(current, direct=tx.now, told=current.count))
 
-    def _untold(self, alert: OpenAlert, since: float) -> bool:
-        if alert.severity not in TOLD or alert.direct:
+    def _untold(self, alert: OpenAlert, since: float | None) -> bool:
+        if alert.direct or not self.takes(alert):
             return False
+        if since is None:
+            return bool(alert.rejected) and not alert.delivered
         if not alert.delivered:
             return True
         # Taken shortly before the outage: told, unless it is known not to be.
@@ -87,7 +97,7 @@ class HandOver:
     def _message(self, alert: OpenAlert, note: str) -> Message:
         settings = self._settings
         return Message(
-            key=f"{settings.device_id}-{alert.key}",
+            key=f"{settings.device_id}-{alert.identity}",
             title=alert.title,
             severity=alert.severity,
             device=settings.device_id,
@@ -149,3 +159,10 @@ class HandOver:
             silence_url=silence_url(settings.alertmanager_public_url, ALERTMANAGER_DOWN, settings.device_id),
             status_url=f"{settings.public_url}/",
         )
+
+
+def _why(alert: OpenAlert, since: float | None) -> str:
+    """Why it comes directly."""
+    if alert.rejected or since is None:
+        return "Alertmanager refuses it as it is: sent directly."
+    return f"Alertmanager does not answer since {isoformat(since)}: sent directly."

@@ -32,6 +32,7 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
             "device": device,
             "title": alert.title,
             "alert_key": alert.key,
+            **({"occurrence": alert.occurrence_label} if alert.occurrence else {}),
             **({"told": "direct"} if alert.direct else {}),
         },
         "annotations": {name: value for name, value in annotations.items() if value},

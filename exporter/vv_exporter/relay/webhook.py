@@ -209,7 +209,8 @@ def _links(alert: NotifiedAlert, links: Links) -> list[str]:
 
 def _filter(alert: NotifiedAlert) -> str:
     """What identifies the alert, as Alertmanager's form for a silence takes it."""
-    labels = {name: value for name, value in sorted(alert.labels.items()) if name != "severity" and len(value) <= 120}
+    passing = ("severity", "occurrence", "repeats", "told")  # when it comes up again it has others
+    labels = {name: value for name, value in sorted(alert.labels.items()) if name not in passing and len(value) <= 120}
     matchers = ",".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in labels.items())
     return quote(f"{{{matchers}}}", safe="")
 

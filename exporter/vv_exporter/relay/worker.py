@@ -1,32 +1,37 @@
 """Sees alerts through to Alertmanager: again and again until they end, however often either side is restarted.
 
 The store's documents are the outbox. An alert is sent as soon as it is there or has changed, then every
-`RESEND` seconds (Alertmanager keeps alerts in memory only), and it does not end before it was delivered once.
+`RESEND` seconds (Alertmanager keeps alerts in memory only), and it does not end before it was delivered once. One that
+Alertmanager refuses for what it says holds up no other: it is handed to the direct way, and not sent again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from vv_exporter.accounts import TOLD
+from vv_exporter.dropped import drop_alert
 from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.openalerts import ALERTS, ENDED, SEVERITIES, OpenAlert, end_alert
+from vv_exporter.relay.dividing import Outcome, send_divided
 from vv_exporter.store import Store, Transaction
+from vv_exporter.timeline import Entry, tell
 
 log = logging.getLogger(__name__)
 
 RESEND = 60.0  # seconds after which an alert that still lasts is sent again
 BACKOFF_MAX = 30.0  # seconds between tries when Alertmanager does not take alerts
-BATCH = 64  # alerts a request
 COLLECTED = 5.0  # seconds after its first delivery in which an alert's repeats are still told with it (group_wait)
+NOTIFIED_WITHIN = 60.0  # seconds after its first delivery in which Alertmanager notifies people of an alert
 REPEATS_INTERVAL = 3600.0  # seconds between messages that tell of repeats
 DESTINATION = "alertmanager"
+OK, FAILED, REJECTED = RESULTS = ("ok", "failed", "rejected")
 
 
 class Destination(Protocol):
@@ -38,10 +43,14 @@ class Destination(Protocol):
 
 
 class Aside(Protocol):
-    """The other way, for while the destination does not take alerts."""
+    """The other way, for while the destination does not take alerts, and for those that it refuses."""
 
     def __call__(self) -> None:
-        """Take over what has waited for too long."""
+        """Take over what has waited for too long, or was rejected."""
+        ...
+
+    def takes(self, alert: OpenAlert) -> bool:
+        """Whether it would take the alert over."""
         ...
 
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
@@ -98,114 +107,173 @@ class Relay:
         self._loop.wake()
 
     def round(self) -> bool:
-        """Send what is due, once. Gives whether there are alerts."""
-        self._forget_ended()
+        """Send what is due, once: what ends first, then counts of repeats, then alerts. Gives whether there are any."""
+        self._wind_up()
         if self._aside is not None:
             self._aside()
-        if not self._backoff.ready():
-            return True
-        self._tell_repeats()
-        due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
-        for start in range(0, len(due), BATCH):
-            if not self._deliver(due[start : start + BATCH]):
-                break
-        return self._store.count(ALERTS) > 0
+        if self._backoff.ready() and self._send_ends() and self._send_repeats():
+            self._send_alerts()
+        return self._store.count(ALERTS) + self._store.count(ENDED) > 0
 
-    def _repeats_due(self, alert: OpenAlert) -> bool:
-        if self._repeats is None or alert.count <= alert.told or not alert.delivered or alert.severity not in TOLD:
-            return False
+    def _wind_up(self) -> None:
+        """Take out what has ended, close what was opened directly, and keep what is left to be sent."""
         now = self._clock()
-        return alert.ends <= now or now - (alert.told_at or alert.delivered) >= REPEATS_INTERVAL
-
-    def _tell_repeats(self) -> None:
-        due = [alert for alert in self._store.docs(ALERTS).values() if self._repeats_due(alert)][:BATCH]
-        if not due or self._repeats is None:
-            return
-        now = self._clock()
-        try:
-            self._destination.send([self._repeats(alert, now) for alert in due])
-        except DeliveryError as error:
-            self._failed(error)
+        open_alerts = self._store.docs(ALERTS)
+        self._sent = {key: sent for key, sent in self._sent.items() if key in open_alerts}
+        over = [key for key, alert in open_alerts.items() if alert.has_ended(now)]
+        if not over and all(alert.closed for alert in self._store.docs(ENDED).values()):
             return
         with self._store.transaction() as tx:
-            for alert in due:
-                current = tx.get(ALERTS, alert.key)
-                if current is not None:
-                    tx.put(ALERTS, alert.key, msgspec.structs.replace(current, told=alert.count, told_at=now))
+            for key in over:
+                alert = tx.get(ALERTS, key)
+                if alert is not None and alert.has_ended(now):  # not repeated meanwhile
+                    end_alert(tx, alert)
+            for identity, alert in tx.docs(ENDED).items():
+                if not alert.closed:
+                    self._close(tx, identity, alert)
+
+    def _close(self, tx: Transaction, identity: str, alert: OpenAlert) -> None:
+        if self._aside is not None:
+            self._aside.ended(tx, alert)
+        closed = msgspec.structs.replace(alert, closed=tx.now)
+        if self._lasts_there(closed) or self._repeats_due(closed):
+            tx.put(ENDED, identity, closed)
+        else:
+            tx.delete(ENDED, identity)
+
+    def _lasts_there(self, alert: OpenAlert) -> bool:
+        """Whether Alertmanager would show it for longer than it is kept here."""
+        return bool(alert.delivered) and alert.ends > self._clock()
+
+    def _send_ends(self) -> bool:
+        """Send the end and the count of what has ended. False when they are not taken."""
+        now = self._clock()
+        documents: list[Callable[[], dict[str, Any]]] = []
+        finished = []
+        for identity, alert in self._store.docs(ENDED).items():
+            early = self._lasts_there(alert)
+            if not alert.closed or (early and not alert.notified and now - alert.delivered < NOTIFIED_WITHIN):
+                continue  # people are told of it before it ends
+            finished.append(identity)
+            again = self._store.document(ALERTS, alert.key)
+            if early and (again is None or again.identity != alert.identity):
+                documents.append(partial(self._present, msgspec.structs.replace(alert, ends=max(now, alert.first + 1))))
+            if self._repeats is not None and self._repeats_due(alert):
+                documents.append(partial(self._repeats, alert, now))
+        if not finished:
+            return True
+        outcome = self._send(documents, lambda present: present())
+        with self._store.transaction() as tx:
+            _count(tx, outcome)
+            for identity in finished if outcome.error is None else ():
+                tx.delete(ENDED, identity)
+        return outcome.error is None
+
+    def _repeats_due(self, alert: OpenAlert) -> bool:
+        """Whether people are to hear how often it was repeated: it has ended, or goes on for long."""
+        if self._repeats is None or alert.count <= alert.told or not alert.delivered or alert.severity not in TOLD:
+            return False
+        return bool(alert.closed) or self._clock() - (alert.told_at or alert.delivered) >= REPEATS_INTERVAL
+
+    def _send_repeats(self) -> bool:
+        """Send the counts of what goes on. False when they are not taken."""
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._repeats_due(alert)]
+        if not due or self._repeats is None:
+            return True
+        now, present = self._clock(), self._repeats
+        outcome = self._send(due, lambda alert: present(alert, now))
+        with self._store.transaction() as tx:
+            _count(tx, outcome)
+            for alert in due if outcome.error is None else ():
+                _change(tx, alert, told=alert.count, told_at=now)
+        return outcome.error is None
+
+    def _send_alerts(self) -> None:
+        """Send what is new or has changed, the most severe first."""
+        now = self._clock()
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
+        due.sort(key=lambda alert: SEVERITIES.index(alert.severity), reverse=True)
+        if not due:
+            return
+        # What waited for longer than it would have lasted lasts from now: Alertmanager must see it firing.
+        shown = [
+            alert if alert.delivered else msgspec.structs.replace(alert, ends=max(alert.ends, now + self._window))
+            for alert in due
+        ]
+        outcome = self._send(shown, self._present)
+        with self._store.transaction() as tx:
+            _count(tx, outcome)
+            for place in outcome.taken:
+                _mark_delivered(tx, shown[place], now)
+            for place, why in outcome.rejected.items():
+                self._mark_rejected(tx, shown[place], why)
+        for place in outcome.taken:
+            sent = due[place]
+            current = self._store.document(ALERTS, sent.key)
+            unchanged = current is not None and current.count == sent.count
+            self._sent[sent.key] = (current if unchanged and current else sent, self._monotonic())
 
     def _due(self, alert: OpenAlert) -> bool:
         known = self._sent.get(alert.key)
-        return known is None or known[0] is not alert or self._monotonic() - known[1] >= RESEND
+        again = known is None or known[0] is not alert or self._monotonic() - known[1] >= RESEND
+        return again and not alert.rejected
 
-    def _deliver(self, alerts: list[OpenAlert]) -> bool:
-        now = self._clock()
-        first = [alert for alert in alerts if not alert.delivered]
-        # What waited for longer than it would have lasted lasts from now: Alertmanager must see it firing.
-        lasting = {alert.key: max(alert.ends, now + self._window) for alert in first}
-        shown = [
-            msgspec.structs.replace(alert, ends=lasting[alert.key]) if alert.key in lasting else alert
-            for alert in alerts
-        ]
-        try:
-            self._destination.send([self._present(alert) for alert in shown])
-        except DeliveryError as error:
-            self._failed(error)
-            return False
-        if self._backoff.failures:
-            log.info("alerts are taken again")
-        self._backoff.succeeded()
-        with self._store.transaction() as tx:
-            tx.inc(RELAY_DELIVERIES, (DESTINATION, "ok"))
-            for alert in first:
-                _mark_delivered(tx, alert.key, now, lasting[alert.key])
-            for alert in alerts:
-                if now - (alert.delivered or now) < COLLECTED:
-                    _mark_told(tx, alert.key, alert.count)
-        for alert in alerts:
-            current = self._store.document(ALERTS, alert.key)
-            unchanged = current is not None and current.count == alert.count
-            self._sent[alert.key] = (current if unchanged and current else alert, self._monotonic())
-        return True
+    def _send(self, items: Sequence[Any], present: Callable[[Any], dict[str, Any]]) -> Outcome:
+        """Send documents, and see whether the destination takes anything."""
+        outcome = send_divided(items, present, self._destination.send)
+        if outcome.error is None:
+            if self._backoff.failures:
+                log.info("alerts are taken again")
+            self._backoff.succeeded()
+        else:
+            if not self._backoff.failures:
+                log.warning("alerts wait, will try again: %s", outcome.error)
+            self._backoff.failed()
+        return outcome
 
-    def _failed(self, error: DeliveryError) -> None:
-        if not self._backoff.failures:
-            log.warning("alerts wait, will try again: %s", error)
-        self._backoff.failed()
-        with self._store.transaction() as tx:
-            tx.inc(RELAY_DELIVERIES, (DESTINATION, "failed"))
-
-    def _forget_ended(self) -> None:
-        now = self._clock()
-        ended = [
-            key
-            for key, alert in self._store.docs(ALERTS).items()
-            if alert.delivered and alert.ends <= now and not self._repeats_due(alert)
-        ]
-        if not ended:
+    def _mark_rejected(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
+        """It is not sent again, and told by the direct way if nobody has heard of it."""
+        current = _change(tx, alert, rejected=tx.now, ends=alert.ends)
+        if current is None or current.reached_people:
             return
-        with self._store.transaction() as tx:
-            for key in ended:
-                alert = tx.get(ALERTS, key)
-                if alert is not None and alert.ends <= now and not self._repeats_due(alert):  # not repeated meanwhile
-                    tx.delete(ALERTS, key)
-                    if self._aside is not None:
-                        self._aside.ended(tx, alert)
-        for key in ended:
-            self._sent.pop(key, None)
+        log.error("Alertmanager refuses an alert (%s): %s, alert_id=%s", why, alert.title, alert.id)
+        if alert.severity in TOLD and (self._aside is None or not self._aside.takes(alert)):
+            drop_alert(tx, alert, f"Alertmanager refuses it ({why})")
+        else:
+            title = f"Alertmanager refuses an alert: {alert.title}"
+            tell(tx, tx.now, Entry("alert.rejected", title, "error", alert.component, why, alert_id=alert.id))
 
 
 def waiting(alerts: Iterable[OpenAlert]) -> list[OpenAlert]:
-    """The alerts that were never delivered."""
-    return [alert for alert in alerts if not alert.delivered]
+    """The alerts that wait for their first delivery."""
+    return [alert for alert in alerts if not alert.delivered and not alert.rejected]
 
 
-def _mark_told(tx: Transaction, key: str, count: int) -> None:
-    alert = tx.get(ALERTS, key)
-    if alert is not None and alert.told != count:
-        tx.put(ALERTS, key, msgspec.structs.replace(alert, told=count))
+def _mark_delivered(tx: Transaction, sent: OpenAlert, now: float) -> None:
+    """Alertmanager has it, and until when; people will hear of its count if that is soon after its first delivery."""
+    current = tx.get(ALERTS, sent.key)
+    if current is None or current.identity != sent.identity:
+        return  # it gave way meanwhile, and ends there by itself
+    told = sent.count if now - (sent.delivered or now) < COLLECTED else current.told
+    changed = msgspec.structs.replace(
+        current, delivered=current.delivered or now, ends=max(current.ends, sent.ends), told=told
+    )
+    if changed != current:
+        tx.put(ALERTS, sent.key, changed)
 
 
-def _mark_delivered(tx: Transaction, key: str, now: float, ends: float) -> None:
-    alert = tx.get(ALERTS, key)
-    if alert is not None:
-        tx.put(ALERTS, key, msgspec.structs.replace(alert, delivered=now, ends=max(alert.ends, ends)))
+def _change(tx: Transaction, alert: OpenAlert, **changes: float) -> OpenAlert | None:
+    """Change what is kept of an alert, if it is still open."""
+    current = tx.get(ALERTS, alert.key)
+    if current is None or current.identity != alert.identity:
+        return None
+    changed = msgspec.structs.replace(current, **changes)
+    tx.put(ALERTS, alert.key, changed)
+    return changed
+
+
+def _count(tx: Transaction, outcome: Outcome) -> None:
+    amounts = ((OK, outcome.requests), (FAILED, outcome.error is not None), (REJECTED, len(outcome.rejected)))
+    for result, amount in amounts:
+        if amount:
+            tx.inc(RELAY_DELIVERIES, (DESTINATION, result), amount)

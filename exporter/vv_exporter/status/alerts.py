@@ -42,7 +42,7 @@ class FiringAlert(msgspec.Struct, frozen=True):
             return 0.0
 
 
-_GENERAL = ("alertname", "severity", "component", "device", "title", "alert_key")
+_GENERAL = ("alertname", "severity", "component", "device", "title", "alert_key", "occurrence")
 
 
 def firing(alerts: Iterable[Mapping[str, Any]]) -> tuple[FiringAlert, ...]:

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.journal.conftest import Journal
+from vv_exporter import timeline
 from vv_exporter.failures import FAILURES
+from vv_exporter.journal.folds import alerts as folds_of_alerts
 from vv_exporter.journal.folds.stages import CRASH
-from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED
+from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED, ALERTS_DROPPED
 from vv_exporter.metrics.jobs import (
     JOB_LAST_COMPLETION,
     JOB_LAST_DURATION,
@@ -19,7 +22,7 @@ from vv_exporter.metrics.jobs import (
     JOB_SKIPPED,
 )
 from vv_exporter.metrics.pipeline import EXCEPTIONS, STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERRUNS
-from vv_exporter.openalerts import ALERTS, OpenAlert
+from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert
 from vv_exporter.runs import JOB_RUNS_OPEN, STAGE_RUNS
 
 
@@ -296,6 +299,96 @@ class TestJobs:
         assert journal.store.docs(JOB_RUNS_OPEN) == {}
 
 
+def deliver(journal: Journal, *titles: str) -> None:
+    """Mark alerts as taken by Alertmanager, all of them if none is named."""
+    with journal.store.transaction() as tx:
+        for key, alert in tx.docs(ALERTS).items():
+            if not titles or alert.title in titles:
+                tx.put(ALERTS, key, msgspec.structs.replace(alert, delivered=tx.now))
+
+
+class TestTooManyAlerts:
+    """As many as are kept are open already: 5 here."""
+
+    @pytest.fixture(autouse=True)
+    def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(folds_of_alerts, "MAX_OPEN", 5)
+
+    def raise_alerts(self, journal: Journal, *alerts: str) -> None:
+        """Each a level and a title, in order, a second apart."""
+        for alert in alerts:
+            level, title = alert.split()
+            journal.writer(f"w-{title}").event(
+                "alert", id=f"id-{title}", level=level, title=title, details="why", ts=journal.clock.now
+            )
+            journal.read()
+
+    def titles(self, journal: Journal) -> set[str]:
+        return {alert.title for alert in journal.store.docs(ALERTS).values()}
+
+    def dropped(self, journal: Journal) -> dict[str, float]:
+        return {severity: count for (severity,), count in journal.values(ALERTS_DROPPED).items()}
+
+    def test_the_oldest_of_the_lowest_severity_gives_way_and_is_counted_and_said(
+        self, journal: Journal, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        self.raise_alerts(journal, "ERROR e", "INFO i1", "INFO i2", "WARNING w", "INFO i3", "CRITICAL c")
+
+        assert self.titles(journal) == {"e", "i2", "w", "i3", "c"}
+        assert self.dropped(journal) == {"info": 1}
+        assert journal.value(ALERT_SUPPRESSED, "test.py", "critical") is None
+        kinds = {(moment.kind, moment.alert_id) for moment in timeline.read(journal.store, timeline.Filter()).moments}
+        assert ("alert.dropped", "id-i1") in kinds
+        assert ("alert.raised", "id-c") in kinds
+        (line,) = [record.getMessage() for record in caplog.records if "ALERT DROPPED" in record.getMessage()]
+        assert line == (
+            "ALERT DROPPED INFO: Alert dropped, more are open than are kept: i1 | why "
+            "| component=test.py alert_id=id-i1"
+        )
+
+    def test_what_is_of_less_weight_than_all_others_is_what_is_dropped(self, journal: Journal) -> None:
+        self.raise_alerts(journal, *(f"CRITICAL c{number}" for number in range(5)), "WARNING w")
+
+        assert self.titles(journal) == {"c0", "c1", "c2", "c3", "c4"}
+        assert self.dropped(journal) == {"warning": 1}
+        assert "w" in {moment.title for moment in timeline.read(journal.store, timeline.Filter()).moments}
+
+    def test_of_critical_ones_a_delivered_one_gives_way_which_is_no_loss_and_an_undelivered_one_last(
+        self, journal: Journal
+    ) -> None:
+        self.raise_alerts(journal, *(f"CRITICAL c{number}" for number in range(5)))
+        deliver(journal, "c2", "c3")
+        self.raise_alerts(journal, "CRITICAL c5")
+        assert self.titles(journal) == {"c0", "c1", "c3", "c4", "c5"}
+        assert self.dropped(journal) == {}
+        assert [alert.title for alert in journal.store.docs(ENDED).values()] == ["c2"]
+
+        self.raise_alerts(journal, "CRITICAL c6", "CRITICAL c7")
+        assert self.titles(journal) == {"c1", "c4", "c5", "c6", "c7"}
+        assert self.dropped(journal) == {"critical": 1}
+
+    def test_repeats_in_one_batch_do_not_count_as_more_alerts(self, journal: Journal) -> None:
+        self.raise_alerts(journal, "INFO a", "INFO b", "INFO c")
+        for title in ("a", "b", "c", "d", "e"):
+            journal.writer(f"again-{title}").event("alert", id="x", level="INFO", title=title, ts=journal.clock.now)
+        journal.read()
+
+        assert self.titles(journal) == {"a", "b", "c", "d", "e"}
+        assert self.dropped(journal) == {}
+
+    def test_a_thousand_notes_do_not_hide_a_critical_one_from_the_timeline(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for number in range(1000):
+            writer.event("alert", id="i", level="INFO", title=f"note {number}", ts=journal.clock.now)
+        writer.event("alert", id="c", level="CRITICAL", title="Key gone", ts=journal.clock.now)
+        journal.read()
+
+        critical = timeline.read(journal.store, timeline.Filter(severity="critical")).moments
+        assert "Key gone" in {moment.title for moment in critical}
+        assert "Key gone" in self.titles(journal)
+
+
 class TestAlerts:
     FIELDS = {"id": "0190", "level": "ERROR", "title": "No frames", "details": "none for 30 s"}
 
@@ -358,6 +451,39 @@ class TestAlerts:
         alert = only_alert(journal)
         assert alert.first == journal.clock.now - 1 - 86_400
         assert alert.ends == journal.clock.now + 900
+
+    def test_raised_again_after_its_end_it_is_another_occurrence_though_the_relay_has_not_come_to_it(
+        self, journal: Journal
+    ) -> None:
+        writer = journal.writer()
+        writer.event("alert", **self.FIELDS, ts=journal.clock.now)
+        journal.read()
+        first = only_alert(journal)
+        deliver(journal)
+        journal.clock.advance(900)
+        writer.event("alert", **{**self.FIELDS, "id": "0191"}, ts=journal.clock.now)
+        journal.read()
+
+        second = only_alert(journal)
+        assert (second.id, second.key, second.count, second.delivered) == ("0191", first.key, 1, 0)
+        assert second.identity != first.identity
+        assert [alert.id for alert in journal.store.docs(ENDED).values()] == ["0190"]
+
+    def test_alerts_of_one_title_within_the_window_are_one_incident_and_later_ones_another(
+        self, journal: Journal
+    ) -> None:
+        writer = journal.writer()
+        for video in ("a.mp4", "b.mp4", "c.mp4", "d.mp4"):
+            writer.event("alert", **self.FIELDS, context={"video": video}, ts=journal.clock.now)
+            journal.read()
+            journal.clock.advance(400)
+        writer.event("alert", **{**self.FIELDS, "title": "Other"}, ts=journal.clock.now)
+        journal.read()
+
+        by_video = {alert.context.get("video"): alert for alert in journal.store.docs(ALERTS).values()}
+        occurrences = {video: alert.occurrence_label for video, alert in by_video.items()}
+        assert occurrences["a.mp4"] == occurrences["b.mp4"] == occurrences["c.mp4"]
+        assert len(set(occurrences.values())) == 3
 
     def test_an_unknown_level_is_an_error(self, journal: Journal) -> None:
         journal.writer().event("alert", **{**self.FIELDS, "level": "PANIC"})

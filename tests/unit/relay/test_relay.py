@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.relay.worker import BACKOFF_MAX, RESEND, Relay, waiting
+from vv_exporter import timeline
+from vv_exporter._clock import isoformat
+from vv_exporter.metrics.alerts import ALERTS_DROPPED, RELAY_DELIVERIES
+from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert, end_alert
+from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
+from vv_exporter.relay.worker import BACKOFF_MAX, NOTIFIED_WITHIN, RESEND, Relay, waiting
 from vv_exporter.store import Store
 
 WINDOW = 900.0
@@ -24,12 +26,15 @@ class Destination:
     def __init__(self) -> None:
         self.down = False
         self.tries = 0
+        self.refuses: set[str] = set()
         self.taken: list[dict[str, Any]] = []
 
     def send(self, alerts: list[dict[str, Any]]) -> None:
         self.tries += 1
         if self.down:
             raise DeliveryError("refused")
+        if self.refuses & {alert["key"] for alert in alerts}:
+            raise RejectedError("answered 400")
         self.taken += alerts
 
 
@@ -62,6 +67,7 @@ class Bench:
 
 
 def present(alert: OpenAlert) -> dict[str, Any]:
+    isoformat(alert.first)
     return {"key": alert.key, "count": alert.count, "ends": alert.ends}
 
 
@@ -181,3 +187,89 @@ def test_a_repeat_during_delivery_is_not_forgotten(bench: Bench) -> None:
     bench.relay.round()
 
     assert [alert["count"] for alert in bench.destination.taken] == [1, 2]
+
+
+def test_an_alert_that_is_refused_for_what_it_says_holds_up_no_other(bench: Bench) -> None:
+    for number in range(100):
+        bench.put(f"k{number}")
+    bench.destination.refuses = {"k3", "k77"}
+    bench.relay.round()
+
+    assert {alert["key"] for alert in bench.destination.taken} == {f"k{n}" for n in range(100)} - {"k3", "k77"}
+    assert {key for key, alert in bench.open().items() if alert.rejected} == {"k3", "k77"}
+    assert waiting(bench.open().values()) == []
+    assert bench.relay.taking
+    assert bench.store.value(RELAY_DELIVERIES, ("alertmanager", "rejected")) == 2
+    assert bench.store.value(RELAY_DELIVERIES, ("alertmanager", "failed")) is None
+    assert bench.destination.tries < 40
+
+
+def test_what_was_refused_is_not_sent_again_and_ends(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.put(details="all that it says")
+    bench.destination.refuses = {"k"}
+    for _ in range(30):
+        bench.relay.round()
+        bench.put(count=bench.open()["k"].count + 1, ends=bench.clock.now + WINDOW)
+        bench.clock.advance(RESEND)
+    tries = bench.destination.tries
+    bench.clock.advance(WINDOW)
+    bench.relay.round()
+
+    assert tries == 1
+    assert bench.open() == {}
+    # There is no other way here: nobody hears of it.
+    assert bench.store.value(ALERTS_DROPPED, ("error",)) == 1
+    assert "all that it says" in caplog.text
+    (moment,) = timeline.read(bench.store, timeline.Filter()).moments
+    assert (moment.kind, moment.alert_id) == ("alert.dropped", "i")
+
+
+def test_an_alert_that_cannot_even_be_written_costs_itself_only(bench: Bench) -> None:
+    bench.put("bad", first=1e300)
+    bench.put("good")
+    bench.relay.round()
+
+    assert [alert["key"] for alert in bench.destination.taken] == ["good"]
+    assert bench.open()["bad"].rejected
+
+
+def test_critical_alerts_go_first(bench: Bench) -> None:
+    for number in range(70):
+        bench.put(f"k{number}", severity="info")
+    bench.put("c", severity="critical")
+    bench.relay.round()
+
+    assert bench.destination.taken[0]["key"] == "c"
+
+
+def test_an_alert_that_gave_way_is_ended_at_the_destination_once_people_have_heard_of_it(bench: Bench) -> None:
+    bench.put()
+    bench.relay.round()
+    with bench.store.transaction() as tx:
+        end_alert(tx, bench.open()["k"])
+    bench.relay.round()
+    assert len(bench.destination.taken) == 1
+
+    bench.clock.advance(NOTIFIED_WITHIN)
+    bench.destination.down = True
+    bench.relay.round()
+    bench.restart()
+    bench.destination.down = False
+    bench.relay.round()
+    bench.relay.round()
+
+    assert [alert["ends"] for alert in bench.destination.taken[1:]] == [bench.clock.now]
+    assert bench.store.docs(ENDED) == {}
+
+
+def test_one_that_gave_way_and_is_open_again_is_not_ended(bench: Bench) -> None:
+    bench.put(occurrence=5.0)
+    bench.relay.round()
+    with bench.store.transaction() as tx:
+        end_alert(tx, bench.open()["k"])
+    bench.put(occurrence=5.0)
+    bench.clock.advance(NOTIFIED_WITHIN)
+    bench.relay.round()
+
+    assert all(alert["ends"] > bench.clock.now for alert in bench.destination.taken)
+    assert bench.store.docs(ENDED) == {}

@@ -1,14 +1,15 @@
-"""Alerts that scripts raise: repeats of an open alert are counted, not told again."""
+"""Alerts that scripts raise: repeats of an open one are counted, not told again; after its end it is new."""
 
 from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.dropped import drop_alert
 from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.journal.events import AlertRaised
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED
-from vv_exporter.openalerts import ALERTS, SEVERITIES, OpenAlert, alert_key
+from vv_exporter.openalerts import ALERTS, SEVERITIES, OpenAlert, alert_key, end_alert
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import Entry, tell
@@ -22,35 +23,33 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
     component = event.component or source.component
     tx.inc(ALERT_EVENTS, (component, severity))
     key = alert_key(component, event.title, severity, event.context, event.dedupe_key)
-    known = tx.get(ALERTS, key)
     ends = max(event.ts, tx.now) + settings.alert_window
-    if known is not None:
+    known = tx.get(ALERTS, key)
+    if known is not None and not known.has_ended(tx.now):
         tx.inc(ALERT_SUPPRESSED, (component, severity))
         last = max(known.last, event.ts)
         ends = max(known.ends, ends)
         tx.put(ALERTS, key, msgspec.structs.replace(known, count=known.count + 1, last=last, ends=ends))
         return
-    if tx.count(ALERTS) >= MAX_OPEN:
-        tx.inc(ALERT_SUPPRESSED, (component, severity))
-        return
-    tx.put(
-        ALERTS,
-        key,
-        OpenAlert(
-            id=event.id,
-            key=key,
-            severity=severity,
-            title=event.title,
-            component=component,
-            first=event.ts,
-            last=event.ts,
-            ends=ends,
-            details=event.details,
-            context=event.context,
-            suggested_actions=event.suggested_actions,
-        ),
+    if known is not None:
+        end_alert(tx, known)  # the relay has not come to it yet
+    alert = OpenAlert(
+        id=event.id,
+        key=key,
+        severity=severity,
+        title=event.title,
+        component=component,
+        first=event.ts,
+        last=event.ts,
+        ends=ends,
+        details=event.details,
+        context=event.context,
+        suggested_actions=event.suggested_actions,
     )
-    tell(tx, event.ts, _told(event, severity, component))
+    if _make_room(tx, alert):
+        occurrence = _occurrence(tx, alert, settings.alert_window)
+        tx.put(ALERTS, key, msgspec.structs.replace(alert, occurrence=occurrence))
+    tell(tx, event.ts, _raised_entry(alert))
     if severity in ("error", "critical"):
         remember(
             tx,
@@ -66,17 +65,53 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
         )
 
 
-def _told(event: AlertRaised, severity: str, component: str) -> Entry:
+def _occurrence(tx: Transaction, alert: OpenAlert, window: float) -> float:
+    """Alerts with one title that begin within the window belong together: a pager rings once for them.
+
+    An alert lasts for the window at least, so it never comes to belong to the incident in which it was before.
+    """
+    incident = (alert.component, alert.severity, alert.title)
+    begun = [
+        other.occurrence
+        for other in tx.docs(ALERTS).values()
+        if (other.component, other.severity, other.title) == incident and 0 <= tx.now - other.occurrence < window
+    ]
+    return max(begun, default=tx.now)
+
+
+def _make_room(tx: Transaction, alert: OpenAlert) -> bool:
+    """Have the least important alert give way where there are too many; false when that is the new one itself."""
+    if tx.count(ALERTS) < MAX_OPEN:  # which may say too many
+        return True
+    open_alerts = tx.docs(ALERTS)
+    if len(open_alerts) < MAX_OPEN:
+        return True
+    least = min([*open_alerts.values(), alert], key=_importance)
+    if least.reached_people:
+        title = f"Ended early, since more alerts are open than are kept: {least.title}"
+        tell(tx, tx.now, Entry("alert.gave_way", title, component=least.component, alert_id=least.id))
+    else:
+        drop_alert(tx, least, "more are open than are kept")
+    end_alert(tx, least)
+    return least is not alert
+
+
+def _importance(alert: OpenAlert) -> tuple[int, bool, float]:
+    """The first to give way is the oldest of the lowest severity, those before others whose loss nobody notices."""
+    return SEVERITIES.index(alert.severity), not alert.reached_people, alert.first
+
+
+def _raised_entry(alert: OpenAlert) -> Entry:
     """For the timeline."""
     return Entry(
         kind="alert.raised",
-        title=event.title,
-        severity=severity,
-        component=component,
-        details="\n".join([event.details, *(f"{name}: {value}" for name, value in event.context.items())]),
-        video=event.context.get("video", ""),
-        video_sha256=event.context.get("video_sha256", ""),
-        alert_id=event.id,
+        title=alert.title,
+        severity=alert.severity,
+        component=alert.component,
+        details="\n".join([alert.details, *(f"{name}: {value}" for name, value in alert.context.items())]),
+        video=alert.context.get("video", ""),
+        video_sha256=alert.context.get("video_sha256", ""),
+        alert_id=alert.id,
     )
 
 
