@@ -12,7 +12,9 @@ from datetime import datetime
 import msgspec
 
 from vv_exporter.channels import CHANNELS, Channel
+from vv_exporter.dropped import record_drop
 from vv_exporter.metrics.delivery import ALERTS_MISSED
+from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -79,7 +81,7 @@ def moment(text: str) -> float:
 def fired(tx: Transaction, alert: Alert) -> Account | None:
     """It fires. None for what is not accounted for."""
     known = _open(tx, alert)
-    if known is not None or not alert.accountable or tx.count(ACCOUNTS) >= MAX_ACCOUNTS:
+    if known is not None or not alert.accountable:
         return known
     labels = alert.labels
     account = Account(
@@ -92,7 +94,32 @@ def fired(tx: Transaction, alert: Alert) -> Account | None:
         started=min(alert.started, tx.now) or tx.now,
     )
     tx.put(ACCOUNTS, account.id, account)
-    return account
+    _bound(tx)
+    return tx.get(ACCOUNTS, account.id)
+
+
+def _bound(tx: Transaction) -> None:
+    """Have the least important account give way where there are too many."""
+    if tx.count(ACCOUNTS) <= MAX_ACCOUNTS:  # which may say too many
+        return
+    known = tx.docs(ACCOUNTS)
+    if len(known) <= MAX_ACCOUNTS:
+        return
+    least = min(known.values(), key=lambda account: _importance(account, tx.now))
+    tx.delete(ACCOUNTS, least.id)
+    if _needs_telling(least, tx.now):
+        title = f"Alert dropped, more that nobody was told of are kept already: {least.title}"
+        record_drop(tx, Entry("alert.dropped", title, least.severity, least.component))
+
+
+def _importance(account: Account, now: float) -> tuple[bool, int, bool, float]:
+    """What people know of goes first, then the lowest severity: what Alertmanager still tries to tell, the oldest."""
+    return _needs_telling(account, now), SEVERITIES.index(account.severity), bool(account.ended), account.fired
+
+
+def _needs_telling(account: Account, now: float) -> bool:
+    """Whether nobody was told, and nobody wanted that."""
+    return not account.told and (account.ended or now) - account.muted > MUTED_FOR
 
 
 def ended(tx: Transaction, alert: Alert, when: float) -> None:

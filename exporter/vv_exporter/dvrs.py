@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
-from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME
+from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_UP
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -56,9 +57,14 @@ def link(tx: Transaction, dvr: str, source: str) -> Link | None:
 
 
 def put(tx: Transaction, state: Link) -> None:
-    """Keep it, if there are not too many DVRs already."""
-    if link(tx, state.dvr, state.source) is not None or tx.count(LINKS) < MAX_LINKS:
-        tx.put(LINKS, f"{state.source}\n{state.dvr}", state)
+    """Keep it. Where there are too many DVRs the longest untouched gives way, one that fails last."""
+    if link(tx, state.dvr, state.source) is None and tx.count(LINKS) >= MAX_LINKS:  # which may say too many
+        known = tx.docs(LINKS)
+        if len(known) >= MAX_LINKS:
+            least = min(known.values(), key=lambda one: (one.result != "ok" and not one.gone, one.time))
+            forget(tx, least.dvr, least.source)
+            tx.inc(SERIES_LIMITED, (DVR_UP.name,))
+    tx.put(LINKS, f"{state.source}\n{state.dvr}", state)
 
 
 def forget(tx: Transaction, dvr: str, source: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from vv_exporter import channels
 from vv_exporter.direct.message import Message, line
 from vv_exporter.direct.providers import Provider, ProviderError
+from vv_exporter.dropped import record_drop
 from vv_exporter.loop import Backoff, Loop
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Store, Transaction
@@ -30,25 +31,48 @@ REFUSALS = 3  # after which a message is given up that the provider does not tak
 
 
 class Outgoing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message and the channels that it still has to go to, each with how often it refused it."""
+    """A message and the channels that it still has to go to, each with how often it refused it.
+
+    `taken` says that some channel has taken it.
+    """
 
     id: str
     message: Message
     left: dict[str, int]
+    taken: bool = False
+
+    @property
+    def importance(self) -> tuple[bool, bool, int, str]:
+        """What gives way first: what people have read elsewhere, then ends, then the oldest of the lowest severity."""
+        return not self.taken, not self.message.resolved, severity_rank(self.message), self.id
 
 
 OUTGOING: Kind[Outgoing] = Kind("outgoing", Outgoing)
 
 
 def put(tx: Transaction, message: Message, to: Iterable[str]) -> bool:
-    """Have a message sent. False when too many wait already."""
+    """Have a message sent. False when there is no channel.
+
+    Where too many wait the least important gives way; if that is this one, it counts as sent, and as dropped.
+    """
     left = dict.fromkeys(to, 0)
-    if not left or tx.count(OUTGOING) >= MAX_WAITING:
+    if not left:
         return False
+    waiting_ = tx.docs(OUTGOING)
     # Numbers only give the order: it is no harm that an emptied outbox begins at 0 again.
-    id_ = f"{max(map(int, tx.docs(OUTGOING)), default=-1) + 1:016d}"
-    tx.put(OUTGOING, id_, Outgoing(id_, message, left))
+    id_ = f"{max(map(int, waiting_), default=-1) + 1:016d}"
+    waiting_[id_] = Outgoing(id_, message, left)
+    tx.put(OUTGOING, id_, waiting_[id_])
+    if len(waiting_) > MAX_WAITING:
+        least = min(waiting_.values(), key=lambda one: one.importance)
+        tx.delete(OUTGOING, least.id)
+        _drop(tx, least, "more messages wait than are kept")
     return True
+
+
+def severity_rank(message: Message) -> int:
+    """How severe it is; what has no severity counts as an error."""
+    return SEVERITIES.index(message.severity if message.severity in SEVERITIES else "error")
 
 
 def waiting(store: Store, channel: str) -> list[Outgoing]:
@@ -64,7 +88,7 @@ def drop_others(store: Store, known: Iterable[str]) -> None:
         for one in tx.docs(OUTGOING).values():
             for channel in one.left.keys() - names:
                 log.error("not sent by %s, which is no longer configured: %s", channel, one.message.title)
-                _done(tx, one.id, channel)
+                _give_up(tx, one.id, channel, f"{channel} is no longer configured")
 
 
 class Sender:
@@ -75,6 +99,7 @@ class Sender:
         self._provider = provider
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
         self._to_note: tuple[Sequence[Outgoing], Message] | None = None
+        self._most = MAX_WAITING  # messages that go as one: fewer after such a one was refused
         what = f"direct messages by {provider.name}"
         self._loop = Loop(f"direct-{provider.name}", what, self.round, INTERVAL, shortest=INTERVAL)
         store.when_changed(OUTGOING, self._loop.wake)
@@ -94,7 +119,7 @@ class Sender:
         mine = waiting(self._store, self._provider.name)
         if not mine or not self._backoff.ready():
             return bool(mine)
-        batch = mine if len(mine) > MANY else mine[:1]
+        batch = mine[: self._most] if len(mine) > MANY else mine[:1]
         self._send(batch, batch[0].message if len(batch) == 1 else together([one.message for one in batch]))
         return True
 
@@ -105,7 +130,12 @@ class Sender:
         except ProviderError as error:
             self._failed(batch, error)
             return
+        except Exception as error:  # of this message: the others must not wait behind it for ever
+            log.exception("direct messages by %s: one cannot be sent", channel)
+            self._failed(batch, ProviderError(f"it cannot be sent ({type(error).__name__})", refused=True))
+            return
         self._backoff.succeeded()
+        self._most = min(2 * self._most, MAX_WAITING)
         log.info("sent directly by %s (%d): %s", channel, answer.status, line(message.title, 200))
         # On a disk that is full it is noted later, and not sent again meanwhile.
         self._to_note = batch, message
@@ -116,7 +146,7 @@ class Sender:
         with self._store.transaction() as tx:
             channels.took(tx, channel)
             for one in batch:
-                _done(tx, one.id, channel)
+                _done(tx, one.id, channel, taken=True)
             entry = Entry(
                 "direct.sent",
                 f"Sent directly by {self._provider.title}: {message.title}",
@@ -133,22 +163,22 @@ class Sender:
         self._backoff.failed(error.retry_after)
         with self._store.transaction() as tx:
             channels.failed(tx, channel, str(error))
-            if error.refused:
-                for one in batch:
-                    _refused(tx, one.id, channel, str(error))
+            if error.refused and len(batch) == 1:
+                _refused(tx, batch[0].id, channel, str(error))
+        if error.refused and len(batch) > 1:  # one of them is meant: the others go without it
+            self._most = len(batch) // 2
 
 
 def together(messages: Sequence[Message]) -> Message:
     """Many messages as one. What is resolved is told as that only when all are."""
+    messages = sorted(messages, key=severity_rank, reverse=True)
     first = messages[0]
-    worst = max(messages, key=lambda one: SEVERITIES.index(one.severity) if one.severity in SEVERITIES else 0)
     lines = [f"{one.since} {one.status} {line(one.component, 60)}: {line(one.title, 120)}" for one in messages[:LISTED]]
     more = [f"…and {len(messages) - LISTED} more; the status page has them all."] if len(messages) > LISTED else []
     return msgspec.structs.replace(
         first,
         key=f"{first.key}-and-others",
         title=f"{len(messages)} alerts, the first: {first.title}",
-        severity=worst.severity,
         details="\n".join(lines + more),
         suggested_actions="See the status page and `vv timeline --since 3h`.",
         video="",
@@ -168,15 +198,44 @@ def _refused(tx: Transaction, id_: str, channel: str, error: str) -> None:
     log.error("%s does not take this message, given up (%s): %s", channel, error, one.message.title)
     title = f"{channel} does not take a message, given up: {one.message.title}"
     tell(tx, tx.now, Entry("direct.given_up", title, "error", one.message.component, details=error))
-    _done(tx, id_, channel)
+    _give_up(tx, id_, channel, f"{channel} does not take it")
 
 
-def _done(tx: Transaction, id_: str, channel: str) -> None:
+def _give_up(tx: Transaction, id_: str, channel: str, why: str) -> None:
+    """It does not go by this channel; without another it is lost."""
+    one = _done(tx, id_, channel, taken=False)
+    if one is not None and not one.left:
+        _drop(tx, one, why)
+
+
+def _done(tx: Transaction, id_: str, channel: str, *, taken: bool) -> Outgoing | None:
+    """A channel has no more to do with it. Gives what is left."""
     one = tx.get(OUTGOING, id_)
     if one is None:
-        return
+        return None
     left = {name: times for name, times in one.left.items() if name != channel}
+    one = msgspec.structs.replace(one, left=left, taken=one.taken or taken)
     if left:
-        tx.put(OUTGOING, id_, msgspec.structs.replace(one, left=left))
+        tx.put(OUTGOING, id_, one)
     else:
         tx.delete(OUTGOING, id_)
+    return one
+
+
+def _drop(tx: Transaction, one: Outgoing, why: str) -> None:
+    """A message that waits no more; if nobody has read it, and it is no end, an alert is lost."""
+    message = one.message
+    if one.taken or message.resolved:
+        log.error("not sent by %s, %s: %s", ", ".join(one.left) or "any channel", why, line(message.title, 200))
+        return
+    entry = Entry(
+        kind="alert.dropped",
+        title=f"Alert dropped, {why}: {message.title}",
+        severity=message.severity,
+        component=message.component,
+        details=message.details,
+        video=message.video,
+        video_sha256=message.video_sha256,
+        alert_id=message.alert_id,
+    )
+    record_drop(tx, entry)

@@ -70,8 +70,10 @@ class Missed:
         message = summary(list(missed.values()), self._settings, self._clock())
         try:
             provider.send(message)
-        except ProviderError as error:
-            self._backoffs[provider.name].failed(error.retry_after)
+        except Exception as error:  # also one of the text's own: the next channel may take it
+            if not isinstance(error, ProviderError):
+                log.exception("the summary cannot be sent by %s", provider.name)
+            self._backoffs[provider.name].failed(getattr(error, "retry_after", 0.0))
             with self._store.transaction() as tx:
                 channels.failed(tx, provider.name, str(error))
             return False
@@ -101,10 +103,11 @@ def summary(missed: Sequence[Account], settings: Settings, now: float) -> Messag
     """What is told."""
     worst = max((one.severity for one in missed), key=SEVERITIES.index)
     many = f"{len(missed)} alerts were" if len(missed) > 1 else "1 alert was"
+    listed = sorted(missed, key=lambda one: SEVERITIES.index(one.severity), reverse=True)[:LISTED]
     lines = [
         f"{one.severity.upper()} {isoformat(one.started)} to {isoformat(one.ended)}, {line(one.component, 60)}: "
         f"{line(one.title, 120)} ({one.alertname})"
-        for one in missed[:LISTED]
+        for one in listed
     ]
     more = [f"…and {len(missed) - LISTED} more; the timeline has them all."] if len(missed) > LISTED else []
     first = min(one.started for one in missed)

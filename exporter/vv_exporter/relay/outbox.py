@@ -16,6 +16,7 @@ import msgspec
 from vv_exporter._clock import isoformat
 from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
+from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.store import Kind, Store, Transaction
 
@@ -30,12 +31,18 @@ OK, FAILED, REFUSED, DROPPED = RESULTS = ("ok", "failed", "refused", "dropped")
 
 
 class Parcel(msgspec.Struct, frozen=True):
-    """`key` tells the receiver when it has had this before. `added` is Unix seconds."""
+    """`key` tells the receiver when it has had this before. `added` is Unix seconds, `severity` that of the alert."""
 
     key: str
     body: str
     added: float
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    severity: str = ""
+
+    @property
+    def importance(self) -> int:
+        """Of how much weight it is; what has no severity counts as an error."""
+        return SEVERITIES.index(self.severity if self.severity in SEVERITIES else "error")
 
 
 class AwayError(DeliveryError):
@@ -66,15 +73,14 @@ class Outbox:
         self._kind = Kind(f"outbox_{destination}", Parcel)
 
     def put(self, tx: Transaction, parcel: Parcel) -> None:
-        """Add a parcel behind the others; if it is too many, or too much, the oldest go."""
+        """Add a parcel behind the others; if it is too many, or too much, the oldest of the lowest severity go."""
         waiting = tx.docs(self._kind)
         # Numbers only give the order: it is no harm that an emptied outbox begins at 0 again.
         waiting[f"{max(map(int, waiting), default=-1) + 1:016d}"] = parcel
         tx.put(self._kind, max(waiting), parcel)
         size = sum(len(one.body) for one in waiting.values())
-        for number in sorted(waiting)[:-1]:
-            if len(waiting) <= MAX_PARCELS and size <= MAX_BYTES:
-                break
+        while len(waiting) > 1 and (len(waiting) > MAX_PARCELS or size > MAX_BYTES):
+            number = min(waiting, key=lambda one: (waiting[one].importance, one))
             size -= len(waiting.pop(number).body)
             self.drop(tx, number, "more wait than is kept")
 
@@ -156,6 +162,9 @@ class Courier:
             return False
         except RefusedError as error:
             log.error("%s: given up on %s: %s", name, parcel.key, error)
+            result = REFUSED
+        except Exception as error:  # of this parcel: the others must not wait behind it for ever
+            log.exception("%s: given up on %s: it cannot be sent (%s)", name, parcel.key, type(error).__name__)
             result = REFUSED
         else:
             result = OK

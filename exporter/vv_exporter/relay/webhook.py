@@ -80,9 +80,10 @@ def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
         told = Told(status, alert.starts_at, known.alert_id, tx.now, times)
     _remember(tx, name, told)
     again = f"-{told.times}" if told.times > 1 else ""
-    key = f"{alert.fingerprint or told.alert_id}-{_seconds(alert.starts_at):.0f}-{status}{again}"
+    subject = re.sub(r"[^A-Za-z0-9._:-]", "_", alert.fingerprint or told.alert_id)[:100]  # it becomes a header
+    key = f"{subject}-{_seconds(alert.starts_at):.0f}-{status}{again}"
     body = msgspec.json.encode(event(alert, told.alert_id, links)).decode()
-    OUTBOX.put(tx, Parcel(key, body, tx.now, {"VV-Alert-Status": status}))
+    OUTBOX.put(tx, Parcel(key, body, tx.now, {"VV-Alert-Status": status}, alert.severity))
 
 
 def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:

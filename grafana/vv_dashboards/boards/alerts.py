@@ -323,6 +323,19 @@ def _details() -> Row:
                 ),
                 coloured=SEVERITIES,
             ),
+            events(
+                "Alerts dropped",
+                """Alerts that nobody was told of: more were open or waited than are kept, or nothing takes them as they
+                are. The least important go first; app.log and the timeline have what they said.""",
+                Query(
+                    """
+                    sum by (severity) (increase(vv_alerts_dropped_total{device="$device"}[$__rate_interval]))
+                    """,
+                    "{{severity}}",
+                ),
+                coloured=SEVERITIES,
+                alerts=("AlertsDropped",),
+            ),
             lines(
                 "Messages that wait to be sent directly",
                 """While Alertmanager cannot be reached, alerts go straight to the channels, and wait here when those

@@ -12,19 +12,22 @@ from tests.support.clock import Clock
 from vv_exporter import accounts, notificationevents, notifications
 from vv_exporter.accounts import ACCOUNTS, KEPT, Account
 from vv_exporter.channels import CHANNELS, Channel, failed, took
+from vv_exporter.direct import outbox
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import MANY, OUTGOING, REFUSALS, Sender, drop_others, put, waiting
 from vv_exporter.direct.providers import Answer, ProviderError
+from vv_exporter.metrics.alerts import ALERTS_DROPPED, NOTIFICATIONS_LOGGED
 from vv_exporter.metrics.delivery import ALERTS_MISSED, NOTIFICATIONS
-from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert, end_alert
+from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
 from vv_exporter.relay.handover import HandOver
-from vv_exporter.relay.missed import Missed
+from vv_exporter.relay.missed import Missed, summary
 from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, SEEN, Watch, parse
 from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import load
 from vv_exporter.store import Store, StoreError, Transaction
+from vv_exporter.timeline import Filter, read
 
 AFTER = 120.0
 WINDOW = 900.0
@@ -380,6 +383,84 @@ def test_a_message_that_is_refused_as_it_is_does_not_hold_up_the_others_for_ever
     assert bench.slack.tries == REFUSALS + 1
 
 
+def wait_for_slack(bench: Bench, *titles: str, severity: str = "error", to: tuple[str, ...] = ("slack",)) -> None:
+    for title in titles:
+        with bench.store.transaction() as tx:
+            put(tx, Message(f"k-{title}", title, severity, "d", "c", 0.0, f"id-{title}", details="why"), to)
+
+
+def refuse(bench: Bench, title: str, error: Exception) -> None:
+    """Slack does not take a message that has this title anywhere in it."""
+    send = bench.slack.send
+
+    def picky(message: Message) -> Answer:
+        if title in message.title or title in message.details:
+            bench.slack.tries += 1
+            raise error
+        return send(message)
+
+    bench.slack.send = picky  # type: ignore[method-assign]
+
+
+def dropped(bench: Bench, severity: str) -> float:
+    return bench.store.value(ALERTS_DROPPED, (severity,)) or 0.0
+
+
+@pytest.mark.parametrize(
+    "error", [ProviderError("answered 400: no", 400), UnicodeEncodeError("ascii", "x", 0, 1, "no")]
+)
+def test_one_of_many_that_is_refused_costs_itself_only(bench: Bench, error: Exception) -> None:
+    wait_for_slack(bench, *(f"T {number}." for number in range(12)))
+    refuse(bench, "T 7.", error)
+    bench.work(1200)
+
+    told = "\n".join(f"{message.title} {message.details}" for message in bench.slack.took)
+    assert [number for number in range(12) if f"T {number}." not in told] == [7]
+    assert waiting(bench.store, "slack") == []
+    assert dropped(bench, "error") == 1
+
+
+def test_what_the_last_channel_refuses_is_lost_and_what_another_took_is_not(bench: Bench) -> None:
+    wait_for_slack(bench, "to both", to=("telegram", "slack"))
+    wait_for_slack(bench, "to one", severity="critical")
+    refuse(bench, "to", ProviderError("answered 400: no", 400))
+    bench.work(120)
+
+    assert bench.telegram.titles == ["to both"]
+    assert (dropped(bench, "error"), dropped(bench, "critical")) == (0, 1)
+    (moment,) = [one for one in read(bench.store, Filter()).moments if one.kind == "alert.dropped"]
+    assert (moment.alert_id, moment.details) == ("id-to one", "why")
+
+
+def test_too_many_messages_push_out_what_was_read_elsewhere_and_then_the_least_severe(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    bench.telegram.error = ProviderError("no connection")
+    wait_for_slack(bench, "read", severity="critical", to=("slack", "telegram"))
+    bench.work(10)
+    wait_for_slack(bench, "w", severity="warning", to=("telegram",))
+    wait_for_slack(bench, "c1", "c2", "c3", severity="critical", to=("telegram",))
+    wait_for_slack(bench, "late", severity="warning", to=("slack",))
+
+    assert [one.message.title for one in waiting(bench.store, "telegram")] == ["c1", "c2", "c3"]
+    assert waiting(bench.store, "slack") == []
+    assert (dropped(bench, "warning"), dropped(bench, "critical")) == (2, 0)
+
+
+def test_a_channel_that_is_dead_for_long_does_not_close_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    bench.telegram.error = ProviderError("no connection")
+    for number in range(6):
+        wait_for_slack(bench, f"T {number}", to=("slack", "telegram"))
+        bench.work(10)
+
+    assert bench.slack.titles == [f"T {number}" for number in range(6)]
+    assert dropped(bench, "error") == 0
+
+
 def test_messages_for_a_channel_that_is_gone_do_not_stay(bench: Bench) -> None:
     with bench.store.transaction() as tx:
         put(tx, Message("k", "T", "error", "d", "c", 0.0, "i"), ["slack", "telegram"])
@@ -400,6 +481,48 @@ def test_a_page_that_was_sent_directly_is_closed_when_the_alert_ends(bench: Benc
     closed = [message.resolved for message in bench.pagerduty.took if message.title == "T a"]
     assert closed == [False, True]
     assert [message.resolved for message in bench.slack.took if message.title == "T a"] == [False]
+
+
+def reject(bench: Bench, title: str) -> None:
+    """Alertmanager answers 400 to this alert, and takes the others."""
+    send = bench.send
+
+    def picky(alerts: list[dict[str, Any]]) -> None:
+        if any(alert["labels"]["title"] == title for alert in alerts):
+            raise RejectedError("answered 400: start time must be before end time")
+        send(alerts)
+
+    bench.send = picky  # type: ignore[method-assign]
+    bench.relay._destination = bench
+
+
+def test_an_alert_that_alertmanager_refuses_goes_directly_once_and_is_no_outage(bench: Bench) -> None:
+    for key in ("bad", "good"):
+        bench.put(key, "critical")
+    reject(bench, "T bad")
+    bench.work(AFTER + 300)
+    bench.restart()
+    bench.work(2 * WINDOW)
+
+    assert bench.slack.titles == bench.telegram.titles == ["T bad"]
+    assert bench.slack.took[0].note == "Alertmanager refuses it as it is: sent directly."
+    assert [message.resolved for message in bench.pagerduty.took] == [False, True]
+    assert {labels["title"] for labels in labels_of(bench.sent)} == {"T good"}
+    assert bench.watch.seen.down == 0
+    assert bench.store.docs(ALERTS) == bench.store.docs(ENDED) == {}
+
+
+def test_a_page_of_one_that_gives_way_during_an_outage_is_closed(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    with bench.store.transaction() as tx:
+        end_alert(tx, bench.store.docs(ALERTS)["a"])
+    bench.work(30)
+
+    assert [message.resolved for message in bench.pagerduty.took if message.title == "T a"] == [False, True]
+    assert bench.store.docs(ENDED) == {}
 
 
 def repeat(bench: Bench, times: int, key: str = "k") -> None:
@@ -519,6 +642,59 @@ def test_what_nobody_is_to_be_told_of_has_no_account(bench: Bench, labels: dict[
     bench.notification(**labels)
 
     assert bench.accounts() == []
+
+
+def test_an_odd_alert_among_many_costs_itself_only(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    good = {"status": "firing", "labels": {"alertname": "Good", "severity": "error"}, "annotations": {}}
+    odd: list[Any] = [
+        {"status": "firing", "labels": {"alertname": "Numbers", "x": 1}, "annotations": None, "startsAt": 7},
+        "no alert at all",
+        {"labels": []},
+        good | {"startsAt": "2023-11-14T22:13:20Z", "endsAt": "", "fingerprint": "f"},
+    ]
+    body = notifications.parse(json.dumps({"alerts": odd}).encode())
+    with bench.store.transaction() as tx:
+        notifications.record(tx, body)
+
+    lines = [notifications.log_line(alert).text for alert in body.alerts]
+    assert "Good" in lines[3]
+    assert "no alert at all" in lines[1]
+    assert "Numbers" in lines[0]
+    assert [account.alertname for account in bench.accounts()] == ["Good"]
+    assert bench.store.value(NOTIFICATIONS_LOGGED, ("firing", "error")) == 4
+
+
+@pytest.mark.parametrize("odd", ["text", {"details": 5}, {"details": {"fingerprint": "²"}}, {"hash": 7}])
+def test_an_odd_alert_in_an_event_costs_itself_only(bench: Bench, odd: Any) -> None:
+    event = notified()
+    event["alerts"] = [odd, *event["alerts"]]
+    event["firingAlerts"] = [odd, *event["firingAlerts"]]
+    bench.event(notification=event)
+
+    assert list(bench.accounts()[-1].told) == ["slack"]
+
+
+def test_of_too_many_accounts_those_that_people_were_told_of_and_the_least_severe_go_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "MAX_ACCOUNTS", 3)
+    for number, severity in enumerate(("critical", "warning", "error", "critical", "error", "critical", "warning")):
+        alert = accounts.Alert(f"f{number}", {"alertname": f"A{number}", "severity": severity}, {}, 0.0)
+        with bench.store.transaction() as tx:
+            accounts.fired(tx, alert)
+            if number == 3:
+                accounts.taken(tx, alert, "slack", tx.now)
+        bench.clock.advance(1)
+
+    assert {account.alertname for account in bench.accounts()} == {"A0", "A4", "A5"}
+    assert (dropped(bench, "warning"), dropped(bench, "error"), dropped(bench, "critical")) == (2, 1, 0)
+
+
+def test_the_summary_names_the_most_severe_first(bench: Bench) -> None:
+    many = [Account("f", f"A{n}", "warning", "c", f"w{n}", 1.0, float(n), 2.0) for n in range(30)]
+    told = summary([*many, Account("f", "C", "critical", "c", "the one", 1.0, 99.0, 100.0)], bench.settings, 200.0)
+
+    assert "the one" in told.details.splitlines()[1]
 
 
 def fail(bench: Bench, *channels: str) -> None:

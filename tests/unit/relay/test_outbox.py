@@ -46,10 +46,10 @@ class Bench:
         self.store.close()
         self.start()
 
-    def put(self, *keys: str, body: str = "{}") -> None:
+    def put(self, *keys: str, body: str = "{}", severity: str = "") -> None:
         for key in keys:
             with self.store.transaction() as tx:
-                self.outbox.put(tx, Parcel(key, body, tx.now))
+                self.outbox.put(tx, Parcel(key, body, tx.now, {}, severity))
 
     def waiting(self) -> list[str]:
         return [parcel.key for parcel in self.outbox.waiting(self.store).values()]
@@ -180,6 +180,28 @@ def test_too_many_push_the_oldest_out(bench: Bench, monkeypatch: pytest.MonkeyPa
 
     assert bench.waiting() == list("cde")
     assert bench.count("dropped") == 2
+
+
+def test_of_too_many_the_least_severe_go_first_also_the_newest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MAX_PARCELS", 3)
+    bench.put("critical", severity="critical")
+    bench.put("note", "another", severity="info")
+    bench.put("error", "last", severity="error")
+    fitting = bench.waiting()
+    bench.put("late note", severity="info")
+
+    assert fitting == bench.waiting() == ["critical", "error", "last"]
+    assert bench.count("dropped") == 3
+
+
+def test_a_parcel_that_cannot_be_sent_at_all_holds_up_no_other(bench: Bench) -> None:
+    bench.carrier.trouble["odd"] = UnicodeEncodeError("latin-1", "x", 0, 1, "no header")
+    bench.put("odd", "good")
+    bench.courier.round()
+
+    assert bench.carrier.taken == ["good"]
+    assert bench.waiting() == []
+    assert bench.count("refused") == 1
 
 
 def test_too_much_pushes_the_oldest_out_but_never_the_newest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

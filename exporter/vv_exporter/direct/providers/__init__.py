@@ -31,15 +31,12 @@ class ProviderError(Exception):
     `refused` says that this very message is what it does not take; `retry_after` is in seconds.
     """
 
-    def __init__(self, text: str, status: int = 0, retry_after: float = 0.0) -> None:
+    def __init__(self, text: str, status: int = 0, retry_after: float = 0.0, refused: bool = False) -> None:
         super().__init__(text)
         self.status = status
         self.retry_after = retry_after
-
-    @property
-    def refused(self) -> bool:
+        self.refused = refused or status in (400, 413, 422)
         """Whether sending the same again is of no use."""
-        return self.status in (400, 413, 422)
 
 
 class Provider(Protocol):

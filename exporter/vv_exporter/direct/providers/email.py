@@ -35,9 +35,10 @@ class Email:
             code, text = next(iter(error.recipients.values()))
             raise ProviderError(f"answered {code}: {self._hidden(text)}", code) from None
         except smtplib.SMTPResponseException as error:
-            raise ProviderError(
-                f"answered {error.smtp_code}: {self._hidden(error.smtp_error)}", error.smtp_code
-            ) from None
+            said = f"answered {error.smtp_code}: {self._hidden(error.smtp_error)}"
+            # A permanent answer to the text itself: too long, or taken for spam.
+            refused = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+            raise ProviderError(said, error.smtp_code, refused=refused) from None
         except smtplib.SMTPException as error:
             raise ProviderError(self._hidden(str(error))) from None
         except OSError as error:
