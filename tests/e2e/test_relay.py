@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from tests.support.receivers import PagerDuty, Slack
 from tests.support.routes import hasten
 from tests.support.servers import Alertmanager, Programs
 from tests.support.waiting import wait_until
+from vv_exporter.relay import alertmanager as client
+from vv_exporter.relay.dividing import send_divided
 from vv_exporter.render import render
 from vv_exporter.settings import load
 
@@ -128,3 +131,20 @@ def test_a_thousand_identical_alerts_of_fifty_processes_are_one_with_a_count(cha
     chain.slack.wait_for(about("Key gone"), 30)
     assert "repeated 999 times since" in chain.alertmanager.alerts("VVEvent")[0]["annotations"]["description"]
     assert chain.told()[0] == 1
+
+
+def test_an_alert_that_a_real_alertmanager_refuses_keeps_no_other_from_it(chain: Chain) -> None:
+    chain.alertmanager.start()
+    now = datetime.now(UTC)
+    good = [{"labels": {"alertname": f"A{number}"}, "startsAt": now.isoformat()} for number in range(20)]
+    bad = [
+        {"labels": {"alertname": "Backwards"}, "startsAt": now.isoformat(), "endsAt": "2026-01-30T23:59:59Z"},
+        {"labels": {"alertname": "Roman"}, "startsAt": "753-04-21T00:00:00Z"},
+        {"labels": {"alertname": ["no text"]}},
+    ]
+    alerts = [bad[0], *good[:9], bad[1], *good[9:], bad[2]]
+    outcome = send_divided(alerts, dict, client.Alertmanager(chain.alertmanager.url).send)
+
+    assert [alerts[place] for place in sorted(outcome.rejected)] == bad
+    assert outcome.error is None
+    assert len(outcome.taken) == len(chain.alertmanager.alerts()) == len(good)
