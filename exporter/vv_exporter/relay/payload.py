@@ -7,6 +7,9 @@ from typing import Any
 from vv_exporter._clock import isoformat
 from vv_exporter.openalerts import OpenAlert
 
+HELD = 5.0
+"""Seconds for which Alertmanager holds an alert beyond its end: a repeat at the last moment gets there before. Were it the
+first to end it, it would take the repeat for the same alert that fires again, and tell nobody."""
 REPEATS_SHOWN = 120.0  # seconds: until Alertmanager has told it
 QUOTED = ("video", "video_id", "video_sha256")
 
@@ -37,7 +40,7 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
         },
         "annotations": {name: value for name, value in annotations.items() if value},
         "startsAt": isoformat(alert.first),
-        "endsAt": isoformat(alert.ends),
+        "endsAt": isoformat(alert.ends + HELD),
         "generatorURL": generator_url,
     }
 

@@ -43,7 +43,7 @@ def test_what_identifies_it_is_a_label_and_the_rest_an_annotation() -> None:
         "video": "a.mp4",
         "video_sha256": "ab",
     }
-    assert (sent["startsAt"], sent["endsAt"]) == ("2023-11-14T22:13:20Z", "2023-11-14T22:38:20Z")
+    assert (sent["startsAt"], sent["endsAt"]) == ("2023-11-14T22:13:20Z", "2023-11-14T22:38:25Z")
 
 
 def test_no_annotation_is_empty() -> None:
