@@ -8,8 +8,8 @@ from vv_exporter._clock import isoformat
 from vv_exporter.openalerts import OpenAlert
 
 HELD = 5.0
-"""Seconds for which Alertmanager holds an alert beyond its end: a repeat at the last moment gets there before. Were it the
-first to end it, it would take the repeat for the same alert that fires again, and tell nobody."""
+"""Seconds for which Alertmanager holds an alert beyond its end, so that a repeat at the last moment gets there before.
+Otherwise it would take the repeat for the same alert that fires again, and tell nobody."""
 REPEATS_SHOWN = 120.0  # seconds: until Alertmanager has told it
 QUOTED = ("video", "video_id", "video_sha256")
 
