@@ -13,7 +13,7 @@ import msgspec
 
 from vv_exporter import channels
 from vv_exporter.direct.message import Message, line
-from vv_exporter.direct.providers import Provider, ProviderError
+from vv_exporter.direct.providers import Provider, ProviderError, defect
 from vv_exporter.dropped import record_drop
 from vv_exporter.loop import Backoff, Loop
 from vv_exporter.openalerts import SEVERITIES
@@ -131,8 +131,7 @@ class Sender:
             self._failed(batch, error)
             return
         except Exception as error:  # of this message: the others must not wait behind it for ever
-            log.exception("direct messages by %s: one cannot be sent", channel)
-            self._failed(batch, ProviderError(f"it cannot be sent ({type(error).__name__})", refused=True))
+            self._failed(batch, defect(error))
             return
         self._backoff.succeeded()
         self._most = min(2 * self._most, MAX_WAITING)

@@ -15,7 +15,7 @@ from vv_exporter._clock import isoformat
 from vv_exporter.accounts import ACCOUNTS, Account
 from vv_exporter.direct.message import Message, line, silence_url
 from vv_exporter.direct.outbox import put
-from vv_exporter.direct.providers import Provider, ProviderError
+from vv_exporter.direct.providers import Provider, ProviderError, defect
 from vv_exporter.loop import Backoff
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.settings import Settings
@@ -71,11 +71,10 @@ class Missed:
         try:
             provider.send(message)
         except Exception as error:  # also one of the text's own: the next channel may take it
-            if not isinstance(error, ProviderError):
-                log.exception("the summary cannot be sent by %s", provider.name)
-            self._backoffs[provider.name].failed(getattr(error, "retry_after", 0.0))
+            known = error if isinstance(error, ProviderError) else defect(error)
+            self._backoffs[provider.name].failed(known.retry_after)
             with self._store.transaction() as tx:
-                channels.failed(tx, provider.name, str(error))
+                channels.failed(tx, provider.name, str(known))
             return False
         self._backoffs[provider.name].succeeded()
         log.info("told by %s: %s", provider.name, message.title)

@@ -164,7 +164,8 @@ class Courier:
             log.error("%s: given up on %s: %s", name, parcel.key, error)
             result = REFUSED
         except Exception as error:  # of this parcel: the others must not wait behind it for ever
-            log.exception("%s: given up on %s: it cannot be sent (%s)", name, parcel.key, type(error).__name__)
+            # Its text may hold the address.
+            log.error("%s: given up on %s: it cannot be sent (%s)", name, parcel.key, type(error).__name__)
             result = REFUSED
         else:
             result = OK

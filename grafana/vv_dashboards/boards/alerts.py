@@ -312,28 +312,23 @@ def _details() -> Row:
                 coloured={f"firing {severity}": colour for severity, colour in SEVERITIES.items()},
             ),
             events(
-                "Alerts that ended untold",
-                """Alerts that ended before any channel could take them. Each is told in a summary when a channel works
-                again; many of them: the network was down, or Alertmanager.""",
+                "Alerts that ended untold, or were dropped",
+                """*Untold*: ended before any channel could take them; each is told in a summary when one works again.
+                Many of them: the network was down, or Alertmanager. *Dropped*: nobody was told of them, since more were
+                open or waited than are kept, or nothing takes them as they are; app.log and the timeline have them.""",
                 Query(
                     """
                     sum by (severity) (increase(vv_alerts_missed_total{device="$device"}[$__rate_interval]))
                     """,
-                    "{{severity}}",
+                    "untold {{severity}}",
                 ),
-                coloured=SEVERITIES,
-            ),
-            events(
-                "Alerts dropped",
-                """Alerts that nobody was told of: more were open or waited than are kept, or nothing takes them as they
-                are. The least important go first; app.log and the timeline have what they said.""",
                 Query(
                     """
                     sum by (severity) (increase(vv_alerts_dropped_total{device="$device"}[$__rate_interval]))
                     """,
-                    "{{severity}}",
+                    "dropped {{severity}}",
                 ),
-                coloured=SEVERITIES,
+                coloured={f"dropped {severity}": colour for severity, colour in SEVERITIES.items()},
                 alerts=("AlertsDropped",),
             ),
             lines(

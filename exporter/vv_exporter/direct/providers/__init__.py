@@ -39,6 +39,11 @@ class ProviderError(Exception):
         """Whether sending the same again is of no use."""
 
 
+def defect(error: Exception) -> ProviderError:
+    """What a provider raised that it should not, of this very message. Its text may hold an address."""
+    return ProviderError(f"it cannot be sent ({type(error).__name__})", refused=True)
+
+
 class Provider(Protocol):
     """A channel that is configured. `name` is the value of the label `channel`."""
 
