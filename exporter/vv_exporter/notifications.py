@@ -152,7 +152,7 @@ def log_line(alert: NotifiedAlert) -> LogLine:
         f"ALERT {alert.status.upper()} {alert.severity.upper()} {labels.get('alertname', '?')}: {what}",
         notes.get("description", ""),
         f"component={labels.get('component', '?')} device={labels.get('device', '?')} since={alert.starts_at}",
-        f"alert_id={notes['alert_id']}" if notes.get("alert_id") else "",
+        *(f"{name}={notes[name]}" for name in ("video", "video_sha256", "alert_id") if notes.get(name)),
         f"Do: {notes['suggested_actions']}" if alert.status == "firing" and notes.get("suggested_actions") else "",
         f"Runbook: {notes['runbook_url']}" if alert.status == "firing" and notes.get("runbook_url") else "",
     ]

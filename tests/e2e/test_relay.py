@@ -17,6 +17,7 @@ from tests.support.receivers import PagerDuty, Slack
 from tests.support.routes import hasten
 from tests.support.servers import Alertmanager, Programs
 from tests.support.waiting import wait_until
+from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.relay import alertmanager as client
 from vv_exporter.relay.dividing import send_divided
 from vv_exporter.render import render
@@ -148,3 +149,35 @@ def test_an_alert_that_a_real_alertmanager_refuses_keeps_no_other_from_it(chain:
     assert [alerts[place] for place in sorted(outcome.rejected)] == bad
     assert outcome.error is None
     assert len(outcome.taken) == len(chain.alertmanager.alerts()) == len(good)
+
+
+def test_a_thousand_open_notes_keep_no_critical_alert_from_people(chain: Chain) -> None:
+    chain.alertmanager.start()
+    chain.exporter.start()
+    first, _, _ = SEND.partition("; ")
+    code = f"{first}\nfor n in range(1000): send_alert('INFO', f'Note {{n}}', '', 'x.py')"
+    assert chain.script(code).wait(60) == 0
+    wait_until(lambda: len(chain.alertmanager.alerts("VVEvent")) == 1000, 30, what="a thousand notes")
+    assert chain.script(SEND).wait(30) == 0
+
+    chain.slack.wait_for(about("Key gone"), 20)
+    chain.pagerduty.wait_for(about("Key gone"), 20)
+    wait_until(lambda: "FIRING CRITICAL VVEvent: Key gone" in chain.exporter.log(), 20, what="the line in app.log")
+    # The note that gave way was delivered: nothing is lost.
+    dropped = {name: value for name, value in chain.exporter.metrics().items() if "alerts_dropped" in name}
+    assert dropped == {f'vv_alerts_dropped_total{{severity="{severity}"}}': 0.0 for severity in SEVERITIES}
+
+
+def test_of_a_thousand_waiting_alerts_the_lesser_are_dropped_and_people_hear_of_that(chain: Chain) -> None:
+    chain.exporter.start()
+    first, _, _ = SEND.partition("; ")
+    code = f"{first}\nfor n in range(1000): send_alert('INFO', f'Note {{n}}', '', 'x.py')"
+    assert chain.script(code).wait(60) == 0
+    chain.exporter.wait_for("vv_relay_queue", 1000)
+    assert chain.script(SEND).wait(30) == 0
+    chain.exporter.wait_for('vv_alerts_dropped_total{severity="info"}', 1)
+    assert "ALERT DROPPED INFO" in chain.exporter.log()
+
+    chain.alertmanager.start()
+    chain.slack.wait_for(about("Key gone"), 60)
+    assert chain.exporter.metrics()["vv_relay_queue"] == 0

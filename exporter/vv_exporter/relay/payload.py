@@ -12,6 +12,7 @@ HELD = 5.0
 Otherwise it would take the repeat for the same alert that fires again, and tell nobody."""
 REPEATS_SHOWN = 120.0  # seconds: until Alertmanager has told it
 QUOTED = ("video", "video_id", "video_sha256")
+NAMED_APART = ("video", "video_sha256")
 
 
 def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str) -> dict[str, Any]:
@@ -49,14 +50,18 @@ def repeats(alert: OpenAlert, device: str, runbook_url: str, generator_url: str,
     """What tells that an alert was repeated: an alert of its own for a moment, with the label `repeats`."""
     told = payload(alert, device, runbook_url, generator_url)
     told["labels"] |= {"repeats": str(alert.count - 1)}
-    told["annotations"] |= {"summary": f"{alert.title} (repeated {alert.count - 1} times)"}
+    told["annotations"] |= {"summary": f"{alert.title} ({_repeated(alert)})"}
     return told | {"startsAt": isoformat(now), "endsAt": isoformat(now + REPEATS_SHOWN)}
 
 
 def description(alert: OpenAlert) -> str:
-    """Its details, its context, and how often it was repeated."""
+    """Its details, its context but for the video, which each channel names by itself, and how often it was repeated."""
     lines = [alert.details] if alert.details else []
-    lines += [f"{name}: {value}" for name, value in alert.context.items()]
+    lines += [f"{name}: {value}" for name, value in alert.context.items() if name not in NAMED_APART]
     if alert.count > 1:
-        lines.append(f"repeated {alert.count - 1} times since {isoformat(alert.first)}")
+        lines.append(f"{_repeated(alert)} since {isoformat(alert.first)}")
     return "\n".join(lines)
+
+
+def _repeated(alert: OpenAlert) -> str:
+    return "repeated once" if alert.count == 2 else f"repeated {alert.count - 1} times"

@@ -1,7 +1,9 @@
 """What Alertmanager is told of an alert."""
 
+import msgspec
+
 from vv_exporter.openalerts import OpenAlert
-from vv_exporter.relay.payload import payload
+from vv_exporter.relay.payload import payload, repeats
 
 ALERT = OpenAlert(
     id="0190",
@@ -32,8 +34,7 @@ def test_what_identifies_it_is_a_label_and_the_rest_an_annotation() -> None:
     }
     assert sent["annotations"] == {
         "summary": "Signing failed",
-        "description": "key 7 cannot be read\nvideo: a.mp4\nvideo_sha256: ab\ncamera: door\n"
-        "repeated 37 times since 2023-11-14T22:13:20Z",
+        "description": "key 7 cannot be read\ncamera: door\nrepeated 37 times since 2023-11-14T22:13:20Z",
         "suggested_actions": "Look at the key.",
         "alert_id": "0190",
         "hostname": "edge-1",
@@ -52,3 +53,21 @@ def test_no_annotation_is_empty() -> None:
 
     assert all(sent["annotations"].values())
     assert sent["labels"]["component"] == "unknown"
+
+
+def test_one_repeat_is_told_as_once() -> None:
+    twice = msgspec.structs.replace(ALERT, count=2)
+
+    assert repeats(twice, "edge-1", "u", "g", 0.0)["annotations"]["summary"] == "Signing failed (repeated once)"
+    assert payload(twice, "edge-1", "u", "g")["annotations"]["description"].endswith(
+        "repeated once since 2023-11-14T22:13:20Z"
+    )
+
+
+def test_another_occurrence_has_another_identity_and_the_same_key() -> None:
+    first, second = (
+        payload(msgspec.structs.replace(ALERT, occurrence=when), "e", "u", "g") for when in (1e9, 1e9 + 900)
+    )
+
+    assert first["labels"].pop("occurrence") != second["labels"].pop("occurrence")
+    assert first["labels"] == second["labels"]

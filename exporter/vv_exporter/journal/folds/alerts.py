@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
 import msgspec
 
 from vv_exporter.dropped import drop_alert
@@ -31,8 +35,10 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
         ends = max(known.ends, ends)
         tx.put(ALERTS, key, msgspec.structs.replace(known, count=known.count + 1, last=last, ends=ends))
         return
-    if known is not None:
-        end_alert(tx, known)  # the relay has not come to it yet
+    open_alerts = _open_alerts(tx)
+    if known is not None:  # the relay has not come to it yet
+        end_alert(tx, known)
+        open_alerts.count -= 1
     alert = OpenAlert(
         id=event.id,
         key=key,
@@ -46,8 +52,9 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
         context=event.context,
         suggested_actions=event.suggested_actions,
     )
-    if _make_room(tx, alert):
-        occurrence = _occurrence(tx, alert, settings.alert_window)
+    if _make_room(tx, open_alerts, alert):
+        occurrence = open_alerts.occurrence(alert, tx.now, settings.alert_window)
+        open_alerts.add(alert, occurrence)
         tx.put(ALERTS, key, msgspec.structs.replace(alert, occurrence=occurrence))
     tell(tx, event.ts, _raised_entry(alert))
     if severity in ("error", "critical"):
@@ -65,35 +72,71 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
         )
 
 
-def _occurrence(tx: Transaction, alert: OpenAlert, window: float) -> float:
-    """Alerts with one title that begin within the window belong together: a pager rings once for them.
+class _OpenAlerts:
+    """What is open while a transaction lasts, so that very many new alerts do not each look through all others."""
 
-    An alert lasts for the window at least, so it never comes to belong to the incident in which it was before.
-    """
-    incident = (alert.component, alert.severity, alert.title)
-    begun = [
-        other.occurrence
-        for other in tx.docs(ALERTS).values()
-        if (other.component, other.severity, other.title) == incident and 0 <= tx.now - other.occurrence < window
-    ]
-    return max(begun, default=tx.now)
+    def __init__(self, alerts: Mapping[str, OpenAlert]) -> None:
+        self.count = 0
+        self._by_importance: list[tuple[tuple[int, bool, float], str]] = []
+        self._incidents: dict[tuple[str, str, str], float] = {}
+        for alert in alerts.values():
+            self.add(alert, alert.occurrence)
+
+    def add(self, alert: OpenAlert, occurrence: float) -> None:
+        """One is open."""
+        self.count += 1
+        heapq.heappush(self._by_importance, (_importance(alert), alert.key))
+        self._incidents[_incident(alert)] = max(occurrence, self._incidents.get(_incident(alert), 0.0))
+
+    def least(self, tx: Transaction) -> OpenAlert | None:
+        """The least important; None if all have ended."""
+        while self._by_importance:
+            importance, key = self._by_importance[0]
+            alert = tx.get(ALERTS, key)
+            if alert is not None and _importance(alert) == importance:
+                return alert
+            heapq.heappop(self._by_importance)  # it has ended
+        return None
+
+    def occurrence(self, alert: OpenAlert, now: float, window: float) -> float:
+        """Alerts with one title that begin within the window belong together: a pager rings once for them.
+
+        An alert lasts for the window at least, so it never comes to belong to the incident in which it was before.
+        """
+        begun = self._incidents.get(_incident(alert), 0.0)
+        return begun if 0 <= now - begun < window else now
 
 
-def _make_room(tx: Transaction, alert: OpenAlert) -> bool:
+_open_by_transaction: WeakKeyDictionary[Transaction, _OpenAlerts] = WeakKeyDictionary()
+
+
+def _open_alerts(tx: Transaction) -> _OpenAlerts:
+    found = _open_by_transaction.get(tx)
+    if found is None:
+        found = _open_by_transaction[tx] = _OpenAlerts(tx.docs(ALERTS))
+    return found
+
+
+def _incident(alert: OpenAlert) -> tuple[str, str, str]:
+    return alert.component, alert.severity, alert.title
+
+
+def _make_room(tx: Transaction, open_alerts: _OpenAlerts, alert: OpenAlert) -> bool:
     """Have the least important alert give way where there are too many; false when that is the new one itself."""
-    if tx.count(ALERTS) < MAX_OPEN:  # which may say too many
+    least = open_alerts.least(tx) if open_alerts.count >= MAX_OPEN else None
+    if least is None:
         return True
-    open_alerts = tx.docs(ALERTS)
-    if len(open_alerts) < MAX_OPEN:
-        return True
-    least = min([*open_alerts.values(), alert], key=_importance)
+    least = min(least, alert, key=_importance)
     if least.reached_people:
         title = f"Ended early, since more alerts are open than are kept: {least.title}"
         tell(tx, tx.now, Entry("alert.gave_way", title, component=least.component, alert_id=least.id))
     else:
         drop_alert(tx, least, "more are open than are kept")
+    if least is alert:
+        return False
     end_alert(tx, least)
-    return least is not alert
+    open_alerts.count -= 1
+    return True
 
 
 def _importance(alert: OpenAlert) -> tuple[int, bool, float]:
