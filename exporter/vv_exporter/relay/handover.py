@@ -17,8 +17,10 @@ from vv_exporter.accounts import TOLD
 from vv_exporter.direct.message import Message, silence_url
 from vv_exporter.direct.outbox import put
 from vv_exporter.notificationevents import LAST
+from vv_exporter.notifications import NotifiedAlert
 from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.relay.payload import description
+from vv_exporter.relay import webhook
+from vv_exporter.relay.payload import description, payload
 from vv_exporter.relay.watch import Watch
 from vv_exporter.settings import Settings
 from vv_exporter.store import Store, Transaction
@@ -47,28 +49,55 @@ class HandOver:
     def __call__(self) -> None:
         """Hand over what has to be."""
         seen = self._watch.seen
-        if not self._channels("critical"):
+        if not (self._channels("critical") or self._settings.webhook_url):
             return
         if self._watch.outage():
             if not seen.told:
                 with self._store.transaction() as tx:
-                    put(tx, self._outage(seen.since), self._channels("critical"))
+                    self._tell(tx, self._outage(seen.since))
                     self._watch.told(tx, known=True)
         elif seen.told and not seen.down:
             with self._store.transaction() as tx:
-                put(tx, self._back(), self._channels("critical"))
+                self._tell(tx, self._back())
                 self._watch.told(tx, known=False)
         self._alerts(seen.since if self._watch.outage() else None)
 
     def takes(self, alert: OpenAlert) -> bool:
         """Whether there is a channel for it, and people are told of its like."""
-        return alert.severity in TOLD and bool(self._channels(alert.severity))
+        return alert.severity in TOLD and bool(self._channels(alert.severity) or self._settings.webhook_url)
 
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
         """Close at the pagers what was opened there directly."""
         pagers = [name for name in self._channels("critical") if name not in self._channels("error")]
         if alert.direct and alert.severity == "critical" and pagers:
             put(tx, msgspec.structs.replace(self._message(alert, ""), resolved=True), pagers)
+
+        if alert.direct and not alert.delivered:  # else Alertmanager tells its end
+            self._put_event(tx, self._event(alert, "resolved"))
+
+    def _tell(self, tx: Transaction, message: Message) -> None:
+        """Have the outage told, or its end."""
+        put(tx, message, self._channels("critical"))
+        self._put_event(tx, _event_of_outage(tx, message))
+
+    def _put_event(self, tx: Transaction, event: NotifiedAlert) -> None:
+        """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels."""
+        settings = self._settings
+        if settings.webhook_url:
+            webhook.tell(tx, event, webhook.Links(settings.public_url, settings.alertmanager_public_url))
+
+    def _event(self, alert: OpenAlert, status: str) -> NotifiedAlert:
+        """The alert as Alertmanager will notify of it."""
+        settings = self._settings
+        document = payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
+        return NotifiedAlert(
+            status=status,
+            labels=document["labels"],
+            annotations=document["annotations"],
+            starts_at=document["startsAt"],
+            ends_at=isoformat(min(alert.ends, self._clock())),
+            fingerprint=webhook.fingerprint(document["labels"]),
+        )
 
     def _alerts(self, since: float | None) -> None:
         """Hand over what Alertmanager does not take: since a time of an outage, or None when it answers."""
@@ -78,10 +107,13 @@ class HandOver:
         with self._store.transaction() as tx:
             for alert in due:
                 current = tx.get(ALERTS, alert.key)
-                if current is not None and put(
-                    tx, self._message(current, _why(current, since)), self._channels(alert.severity)
-                ):
-                    tx.put(ALERTS, alert.key, msgspec.structs.replace(current, direct=tx.now, told=current.count))
+                if current is None:
+                    continue
+                put(tx, self._message(current, _why(current, since)), self._channels(alert.severity))
+                direct = msgspec.structs.replace(current, direct=tx.now, told=current.count)
+                tx.put(ALERTS, alert.key, direct)
+                if not current.delivered:  # else it may have had it from Alertmanager
+                    self._put_event(tx, self._event(direct, "firing"))
 
     def _untold(self, alert: OpenAlert, since: float | None) -> bool:
         if alert.direct or not self.takes(alert):
@@ -166,3 +198,29 @@ def _why(alert: OpenAlert, since: float | None) -> str:
     if alert.rejected or since is None:
         return "Alertmanager refuses it as it is: sent directly."
     return f"Alertmanager does not answer since {isoformat(since)}: sent directly."
+
+
+def _event_of_outage(tx: Transaction, message: Message) -> NotifiedAlert:
+    """For the webhook: its end has the identity and the beginning of its beginning."""
+    labels = {
+        "alertname": message.alertname,
+        "component": message.component,
+        "device": message.device,
+        "severity": message.severity,
+    }
+    fingerprint = webhook.fingerprint(labels | {"told": "direct"})  # Prometheus' alert of that name is another
+    known = tx.get(webhook.TOLD, fingerprint) if message.resolved else None
+    return NotifiedAlert(
+        status="resolved" if message.resolved else "firing",
+        labels=labels,
+        annotations={
+            "summary": message.title,
+            "description": message.details,
+            "suggested_actions": message.suggested_actions,
+            "alert_id": message.alert_id,
+            "runbook_url": message.runbook_url,
+        },
+        starts_at=known.starts_at if known is not None else isoformat(message.time),
+        ends_at=isoformat(message.time),
+        fingerprint=fingerprint,
+    )

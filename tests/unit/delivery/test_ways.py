@@ -19,6 +19,7 @@ from vv_exporter.direct.providers import Answer, ProviderError
 from vv_exporter.metrics.alerts import ALERTS_DROPPED, NOTIFICATIONS_LOGGED
 from vv_exporter.metrics.delivery import ALERTS_MISSED, NOTIFICATIONS
 from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert, end_alert
+from vv_exporter.relay import webhook
 from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
 from vv_exporter.relay.handover import HandOver
 from vv_exporter.relay.missed import Missed, summary
@@ -81,16 +82,16 @@ class Bench:
         self.sent: list[dict[str, Any]] = []
         self.slack, self.telegram, self.pagerduty = Provider("slack"), Provider("telegram"), Provider("pagerduty")
         self.settings = load({"VV_STATE_DIR": "/nonexistent", "VV_DEVICE_ID": "edge-7", "VV_DELIVERY_SETTLE": "60s"})
+        self.channels = {"critical": ["slack", "telegram", "pagerduty"], "error": ["slack", "telegram"]}
         self.begin()
 
     def begin(self) -> None:
         self.store = Store(self.path, self.clock)
         self.watch = Watch(self.store, self.ask, lambda: self.relay.taking, AFTER, self.clock)
-        channels = {"critical": ["slack", "telegram", "pagerduty"]}
         aside = HandOver(
             self.store,
             self.watch,
-            lambda severity: channels.get(severity, ["slack", "telegram"]),
+            lambda severity: self.channels.get(severity, self.channels.get("error", [])),
             self.settings,
             self.clock,
         )
@@ -510,6 +511,68 @@ def test_an_alert_that_alertmanager_refuses_goes_directly_once_and_is_no_outage(
     assert {labels["title"] for labels in labels_of(bench.sent)} == {"T good"}
     assert bench.watch.seen.down == 0
     assert bench.store.docs(ALERTS) == bench.store.docs(ENDED) == {}
+
+
+def events(bench: Bench) -> list[tuple[str, str, str]]:
+    """What waits for the webhook: status, title and alert id."""
+    found = []
+    for parcel in webhook.OUTBOX.waiting(bench.store).values():
+        event = json.loads(parcel.body)
+        found.append((parcel.headers["VV-Alert-Status"], event["title"], event["alert_id"]))
+    return found
+
+
+def with_a_webhook_only(bench: Bench) -> None:
+    environ = {"VV_STATE_DIR": "/nonexistent", "VV_DEVICE_ID": "edge-7", "WEBHOOK_URL": "http://127.0.0.1:9/hook"}
+    bench.settings = load(environ)
+    bench.channels = {}
+    bench.restart()
+
+
+def test_a_device_with_a_webhook_only_hears_of_alerts_and_of_the_outage(bench: Bench) -> None:
+    with_a_webhook_only(bench)
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    bench.restart()
+    bench.down = False
+    bench.work(60)
+
+    firing, told, back = events(bench)
+    assert (firing[:2], told) == (("firing", "Alertmanager does not answer"), ("firing", "T a", "id-a"))
+    assert back == ("resolved", "Resolved: Alertmanager answers again", firing[2])
+
+
+def test_what_the_webhook_had_directly_it_does_not_get_again_from_alertmanager_but_its_end(bench: Bench) -> None:
+    with_a_webhook_only(bench)
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(60)
+    (sent,) = {alert["labels"]["title"]: alert for alert in bench.sent}.values()
+    links = webhook.Links("http://e", "http://a")
+    for status in ("firing", "firing", "resolved"):
+        alert = notifications.NotifiedAlert(
+            status, sent["labels"], sent["annotations"], sent["startsAt"], sent["endsAt"],
+            webhook.fingerprint(sent["labels"]),
+        )  # fmt: skip
+        with bench.store.transaction() as tx:
+            webhook.tell(tx, alert, links)
+
+    assert [event[0] for event in events(bench) if event[2] == "id-a"] == ["firing", "resolved"]
+
+
+def test_the_webhook_hears_of_an_alert_that_alertmanager_refuses_and_of_its_end(bench: Bench) -> None:
+    with_a_webhook_only(bench)
+    bench.put("bad", "critical")
+    reject(bench, "T bad")
+    bench.work(2 * WINDOW)
+
+    assert [(status, id_) for status, _, id_ in events(bench)] == [("firing", "id-bad"), ("resolved", "id-bad")]
+    assert dropped(bench, "critical") == 0
 
 
 def test_a_page_of_one_that_gives_way_during_an_outage_is_closed(bench: Bench) -> None:
