@@ -1,5 +1,8 @@
 """The generic webhook gets each alert's beginning and its end, once, whatever happens to it and to the exporter."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -191,3 +194,25 @@ def test_kills_of_the_exporter_lose_nothing_and_double_nothing(chain: Chain) -> 
     wait_until(lambda: len(chain.got()) >= len(expected), 120, what="every event")
     wait_until(lambda: chain.waiting() == 0, 30, what="an empty outbox")
     assert sorted(chain.got()) == sorted(expected)
+
+
+def test_a_webhook_alone_hears_of_scripts_alerts_while_alertmanager_is_down_and_not_again_when_it_is_back(
+    chain: Chain,
+) -> None:
+    chain.alertmanager.stop()
+    chain.exporter.stop()
+    times = {"VV_DIRECT_AFTER": "2s", "VV_ALERT_WINDOW": "20s"}
+    chain.exporter = Exporter(chain.exporter.state, chain.exporter.port, **chain.exporter.environ, **times)
+    chain.exporter.start()
+    send = "from vv_core.alerter import send_alert; send_alert('CRITICAL', 'Key gone', 'k7', 'signer.py')"
+    subprocess.run([sys.executable, "-c", send], env={**os.environ, **chain.exporter.environ}, check=True)
+    try:
+        wait_until(lambda: ("firing", "Key gone") in chain.got(), 60, what="the alert")
+        assert ("firing", "Alertmanager does not answer") in chain.got()
+        chain.alertmanager.start()
+        wait_until(lambda: ("resolved", "Resolved: Key gone") in chain.got(), 90, what="its end")
+        wait_until(lambda: ("resolved", "Resolved: Alertmanager answers again") in chain.got(), 60)
+    finally:
+        chain.exporter.stop()
+
+    assert len(chain.got()) == 4
