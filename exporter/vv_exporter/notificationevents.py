@@ -135,17 +135,31 @@ def record(tx: Transaction, event: Event) -> None:
     when = accounts.moment(event.timestamp) or tx.now
     for alert in firing(data.notification):
         accounts.taken(tx, alert, channel, when)
-        if "repeats" not in alert.labels:
+        if "repeats" in alert.labels:
+            _count_notified(tx, alert.labels)
+        else:
             _notified(tx, alert.labels, when)
 
 
 def _notified(tx: Transaction, labels: Mapping[str, str], when: float) -> None:
     """People have heard of an alert of a script."""
     key, occurrence = labels.get("alert_key", ""), labels.get("occurrence", "")
-    for kind, place in ((ALERTS, key), (ENDED, f"{key}-{occurrence}" if occurrence else key)):
+    for kind, place in ((ALERTS, key), (ENDED, _identity(labels))):
         alert = tx.get(kind, place)
         if alert is not None and alert.occurrence_label == occurrence and not alert.notified:
             tx.put(kind, place, msgspec.structs.replace(alert, notified=when))
+
+
+def _count_notified(tx: Transaction, labels: Mapping[str, str]) -> None:
+    """People have heard how often an alert that has ended was repeated: nothing is left to be sent of it."""
+    alert = tx.get(ENDED, _identity(labels))
+    if alert is not None and str(alert.count - 1) == labels["repeats"]:
+        tx.delete(ENDED, alert.identity)
+
+
+def _identity(labels: Mapping[str, str]) -> str:
+    """As `OpenAlert.identity`."""
+    return "-".join(filter(None, (labels.get("alert_key", ""), labels.get("occurrence", ""))))
 
 
 def firing(notification: Notification) -> Iterator[accounts.Alert]:

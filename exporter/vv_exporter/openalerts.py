@@ -18,7 +18,8 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `delivered` is when Alertmanager first took it, 0 before: an alert does not end before that, unless it is `rejected`
     for what it says. `notified` is when a channel first took it from there, `direct` when it was handed to the direct
-    way instead. People know of a count of `told`, since `told_at`. `closed`: what was opened directly is closed.
+    way instead. People know of a count of `told`, since `told_at`. `closed`: what was opened directly is closed, and
+    `counted` when its last count was sent.
 
     `occurrence` is what tells it from the same alert raised earlier, once that had ended: when it began, or, within the
     window, when the first with its component, severity and title did (Unix seconds), so that those are one incident.
@@ -44,6 +45,7 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     occurrence: float = 0.0
     rejected: float = 0.0
     closed: float = 0.0
+    counted: float = 0.0
 
     @property
     def identity(self) -> str:

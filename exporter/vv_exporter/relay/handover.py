@@ -62,6 +62,11 @@ class HandOver:
                 self._watch.told(tx, known=False)
         self._alerts(seen.since if self._watch.outage() else None)
 
+    @property
+    def alertmanager_started(self) -> float:
+        """When Alertmanager was started, as far as is known (Unix seconds)."""
+        return self._watch.seen.started
+
     def takes(self, alert: OpenAlert) -> bool:
         """Whether there is a channel for it, and people are told of its like."""
         return alert.severity in TOLD and bool(self._channels(alert.severity) or self._settings.webhook_url)

@@ -20,6 +20,7 @@ from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.openalerts import ALERTS, ENDED, SEVERITIES, OpenAlert, end_alert
 from vv_exporter.relay.dividing import Outcome, send_divided
+from vv_exporter.relay.payload import REPEATS_SHOWN
 from vv_exporter.store import Store, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -47,6 +48,11 @@ class Aside(Protocol):
 
     def __call__(self) -> None:
         """Take over what has waited for too long, or was rejected."""
+        ...
+
+    @property
+    def alertmanager_started(self) -> float:
+        """When Alertmanager was started, as far as is known (Unix seconds)."""
         ...
 
     def takes(self, alert: OpenAlert) -> bool:
@@ -85,6 +91,7 @@ class Relay:
         self._clock = clock
         self._monotonic = monotonic
         self._sent: dict[str, tuple[OpenAlert, float]] = {}
+        self._counted: dict[str, float] = {}  # ended alerts whose count was sent, and since when that is known
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
         self._loop = Loop("relay", "alerts", self.round)
         store.when_changed(ALERTS, self._loop.wake)
@@ -118,10 +125,11 @@ class Relay:
     def _wind_up(self) -> None:
         """Take out what has ended, close what was opened directly, and keep what is left to be sent."""
         now = self._clock()
-        open_alerts = self._store.docs(ALERTS)
+        open_alerts, ended = self._store.docs(ALERTS), self._store.docs(ENDED)
+        self._counted = {identity: when for identity, when in self._counted.items() if identity in ended}
         self._sent = {key: sent for key, sent in self._sent.items() if key in open_alerts}
         over = [key for key, alert in open_alerts.items() if alert.has_ended(now)]
-        if not over and all(alert.closed for alert in self._store.docs(ENDED).values()):
+        if not over and all(alert.closed for alert in ended.values()):
             return
         with self._store.transaction() as tx:
             for key in over:
@@ -146,28 +154,49 @@ class Relay:
         return bool(alert.delivered) and alert.ends > self._clock()
 
     def _send_ends(self) -> bool:
-        """Send the end and the count of what has ended. False when they are not taken."""
+        """Send the end and the count of what has ended. False when they are not taken.
+
+        A count is kept until Alertmanager has had its time to tell it: where that is restarted, it is sent once more.
+        """
         now = self._clock()
         documents: list[Callable[[], dict[str, Any]]] = []
-        finished = []
-        for identity, alert in self._store.docs(ENDED).items():
-            early = self._lasts_there(alert)
-            if not alert.closed or (early and not alert.notified and now - alert.delivered < NOTIFIED_WITHIN):
-                continue  # people are told of it before it ends
-            finished.append(identity)
+        counted: list[OpenAlert] = []
+        finished: list[OpenAlert] = []
+        for alert in self._store.docs(ENDED).values():
+            if not alert.closed or self._is_being_told(alert, now):
+                continue
+            if self._is_counted(alert, now):
+                if self._monotonic() - self._counted.setdefault(alert.identity, self._monotonic()) >= REPEATS_SHOWN:
+                    finished.append(alert)
+                continue
             again = self._store.document(ALERTS, alert.key)
-            if early and (again is None or again.identity != alert.identity):
+            if self._lasts_there(alert) and (again is None or again.identity != alert.identity):
                 documents.append(partial(self._present, msgspec.structs.replace(alert, ends=max(now, alert.first + 1))))
             if self._repeats is not None and self._repeats_due(alert):
                 documents.append(partial(self._repeats, alert, now))
-        if not finished:
+                counted.append(alert)
+            else:
+                finished.append(alert)
+        if not finished and not counted:
             return True
         outcome = self._send(documents, lambda present: present())
         with self._store.transaction() as tx:
             _count(tx, outcome)
-            for identity in finished if outcome.error is None else ():
-                tx.delete(ENDED, identity)
+            if outcome.error is None:
+                for alert in finished:
+                    tx.delete(ENDED, alert.identity)
+                for alert in counted:
+                    tx.put(ENDED, alert.identity, msgspec.structs.replace(alert, counted=now))
         return outcome.error is None
+
+    def _is_being_told(self, alert: OpenAlert, now: float) -> bool:
+        """Whether Alertmanager has it, and people have not heard of it yet: it must not end before."""
+        return self._lasts_there(alert) and not alert.notified and now - alert.delivered < NOTIFIED_WITHIN
+
+    def _is_counted(self, alert: OpenAlert, now: float) -> bool:
+        """Whether Alertmanager has its last count, and was not restarted since."""
+        started = self._aside.alertmanager_started if self._aside is not None else 0.0
+        return bool(alert.counted) and not alert.counted < started <= now
 
     def _repeats_due(self, alert: OpenAlert) -> bool:
         """Whether people are to hear how often it was repeated: it has ended, or goes on for long."""

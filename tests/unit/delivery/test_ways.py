@@ -616,6 +616,25 @@ def test_how_often_an_alert_was_repeated_is_told_once_when_it_has_ended(bench: B
     assert bench.store.docs(ALERTS) == {}
 
 
+def test_the_last_count_is_sent_again_when_everything_stops_right_after_the_end(bench: Bench) -> None:
+    bench.put()
+    bench.work(60)
+    repeat(bench, 37)
+    bench.work(WINDOW)
+    bench.restart()
+    bench.sent.clear()
+    bench.metrics["start"] = bench.clock.now  # Alertmanager as well, whose alerts are in memory only
+    bench.work(60)
+    assert repeats_told(bench) == ["T k (repeated 37 times)"]
+
+    (told,) = [alert for alert in bench.sent if "repeats" in alert["labels"]]
+    bench.event(notification=notified(**told["labels"]))
+    bench.restart()
+    bench.work(300)
+    assert len(repeats_told(bench)) == 1
+    assert bench.store.docs(ENDED) == {}
+
+
 def test_one_that_goes_on_is_told_of_each_hour(bench: Bench) -> None:
     bench.put()
     for _ in range(13):
