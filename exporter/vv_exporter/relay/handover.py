@@ -8,6 +8,7 @@ What is handed over goes to Alertmanager all the same when it is back, for its p
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from vv_exporter._clock import isoformat
 from vv_exporter.accounts import TOLD
 from vv_exporter.direct.message import Message, silence_url
 from vv_exporter.direct.outbox import put
+from vv_exporter.dropped import drop_alert
 from vv_exporter.notificationevents import LAST
 from vv_exporter.notifications import NotifiedAlert
 from vv_exporter.openalerts import ALERTS, OpenAlert
@@ -24,6 +26,8 @@ from vv_exporter.relay.payload import description, payload
 from vv_exporter.relay.watch import Watch
 from vv_exporter.settings import Settings
 from vv_exporter.store import Store, Transaction
+
+log = logging.getLogger(__name__)
 
 UNSURE = 60.0  # seconds before an outage in which Alertmanager may have taken an alert without telling anybody
 ALERTMANAGER_DOWN = "AlertmanagerDown"
@@ -72,11 +76,16 @@ class HandOver:
         return alert.severity in TOLD and bool(self._channels(alert.severity) or self._settings.webhook_url)
 
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
-        """Close at the pagers what was opened there directly."""
+        """Close at the pagers and the webhook what was opened there directly."""
+        try:
+            self._close(tx, alert)
+        except Exception:  # whatever it says: it must not hold up the others
+            log.exception("the end of an alert cannot be written, alert_id=%s", alert.id)
+
+    def _close(self, tx: Transaction, alert: OpenAlert) -> None:
         pagers = [name for name in self._channels("critical") if name not in self._channels("error")]
         if alert.direct and alert.severity == "critical" and pagers:
             put(tx, msgspec.structs.replace(self._message(alert, ""), resolved=True), pagers)
-
         if alert.direct and not alert.delivered:  # else Alertmanager tells its end
             self._put_event(tx, self._event(alert, "resolved"))
 
@@ -114,11 +123,18 @@ class HandOver:
                 current = tx.get(ALERTS, alert.key)
                 if current is None:
                     continue
-                put(tx, self._message(current, _why(current, since)), self._channels(alert.severity))
                 direct = msgspec.structs.replace(current, direct=tx.now, told=current.count)
                 tx.put(ALERTS, alert.key, direct)
-                if not current.delivered:  # else it may have had it from Alertmanager
-                    self._put_event(tx, self._event(direct, "firing"))
+                try:
+                    self._open(tx, direct, _why(current, since))
+                except Exception as error:  # whatever it says: it must not hold up the others
+                    drop_alert(tx, direct, f"it cannot be written ({type(error).__name__})")
+
+    def _open(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
+        message, event = self._message(alert, why), self._event(alert, "firing")
+        put(tx, message, self._channels(alert.severity))
+        if not alert.delivered:  # else it may have had it from Alertmanager
+            self._put_event(tx, event)
 
     def _untold(self, alert: OpenAlert, since: float | None) -> bool:
         if alert.direct or not self.takes(alert):

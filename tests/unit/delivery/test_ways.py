@@ -575,6 +575,22 @@ def test_the_webhook_hears_of_an_alert_that_alertmanager_refuses_and_of_its_end(
     assert dropped(bench, "critical") == 0
 
 
+def test_an_alert_that_cannot_be_written_holds_up_no_other_on_the_direct_way(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    for key in ("bad", "good"):
+        bench.put(key, "critical")
+    with bench.store.transaction() as tx:
+        tx.put(ALERTS, "bad", msgspec.structs.replace(bench.store.docs(ALERTS)["bad"], first=1e300, count=2))
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(2 * WINDOW)
+
+    assert "T good" in bench.slack.titles
+    assert dropped(bench, "critical") == 1
+    assert bench.store.docs(ALERTS) == bench.store.docs(ENDED) == {}
+
+
 def test_a_page_of_one_that_gives_way_during_an_outage_is_closed(bench: Bench) -> None:
     bench.work(10)
     bench.down = True
