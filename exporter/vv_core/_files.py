@@ -8,11 +8,10 @@ import os
 import stat
 from contextlib import suppress
 
+from vv_core import _shared
 from vv_core._ids import uuid7_hex
 
 CHUNK = 1 << 20
-SHARED_FOLDER = 0o2770
-"""Members of the group may take part."""
 TEMPORARY = ".vv-"
 """What the names of unfinished files begin with."""
 
@@ -98,18 +97,6 @@ def sync_folder(path: bytes) -> None:
         os.close(fd)
 
 
-def make_folder(path: bytes) -> None:
-    """Make a folder that the group shares, and those above it. Raises `OSError`."""
-    if os.path.isdir(path):
-        return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    try:
-        os.mkdir(path)
-    except FileExistsError:  # another process was faster
-        return
-    os.chmod(path, SHARED_FOLDER)
-
-
 def lock(fd: int) -> bool:
     """Take the lock of an open file; False if another process holds it. The kernel drops it when its holder ends.
 
@@ -124,11 +111,11 @@ def lock(fd: int) -> bool:
     return True
 
 
-def temporary(folder: bytes) -> tuple[bytes, int]:
+def temporary(folder: bytes, mode: int = _shared.READABLE_FILE) -> tuple[bytes, int]:
     """The path and the descriptor of a new file that is not finished; locked, so that `sweep` leaves it alone."""
     while True:
         path = os.path.join(folder, os.fsencode(TEMPORARY + uuid7_hex()))
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        fd = _shared.open_file(path, os.O_RDWR | os.O_EXCL, mode)
         if lock(fd) and os.fstat(fd).st_nlink:
             return path, fd
         os.close(fd)  # a sweep was faster
@@ -149,9 +136,9 @@ def sweep(folder: bytes) -> None:
                 os.close(fd)
 
 
-def write_new(path: bytes, data: bytes, replace: bool = False) -> None:
+def write_new(path: bytes, data: bytes, replace: bool = False, mode: int = _shared.READABLE_FILE) -> None:
     """Have a file with this content, whole or not at all. Raises `FileExistsError` unless `replace`, or `OSError`."""
-    unfinished, fd = temporary(os.path.dirname(path))
+    unfinished, fd = temporary(os.path.dirname(path), mode)
     try:
         write_all(fd, data)
         os.fsync(fd)

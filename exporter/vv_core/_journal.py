@@ -14,7 +14,7 @@ import time
 from collections import deque
 from threading import RLock, get_ident
 
-from vv_core import __version__, _bound, _environment, _text
+from vv_core import __version__, _bound, _environment, _shared, _text
 from vv_core._ids import uuid7_hex
 from vv_core._json import encode, members
 
@@ -48,7 +48,6 @@ _PATIENCE = 0.05
 _SECOND = 1.0
 _PAUSE = 10.0
 _ATTEMPTS = 8
-_SHARED = 0o3770  # members of the group write, only its owner deletes a file
 # Descriptors below are what a daemon closes and opens again; ours must never come to mean another file.
 _HIGH_DESCRIPTOR = 500
 
@@ -309,13 +308,7 @@ class Journal:
     def _home(self) -> str:
         if self._folder is None:
             self._folder = _environment.journal_dir()
-        if not os.path.isdir(self._folder):
-            os.makedirs(os.path.dirname(self._folder), exist_ok=True)
-            try:
-                os.mkdir(self._folder)
-            except FileExistsError:  # another process was faster
-                return self._folder
-            os.chmod(self._folder, _SHARED)
+        _shared.make_folder(self._folder, _shared.STICKY_FOLDER)
         return self._folder
 
     def _complain(self, problem: str) -> None:
@@ -340,17 +333,17 @@ class Journal:
 def _create(path: str) -> int:
     """A new, locked file's descriptor; -1 if the reader was faster. Raises `OSError` if there can be none."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        fd = _shared.open_file(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND, _shared.READABLE_FILE)
     except FileExistsError:
         return -1
     try:
-        os.fchmod(fd, 0o640)
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         if _linked(fd):
             return _raised(fd)
     except BlockingIOError:
         pass
-    except OSError:
+    except OSError:  # no locks here: a file that promises one must not stay
+        os.unlink(path)
         os.close(fd)
         raise
     os.close(fd)

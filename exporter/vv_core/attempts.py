@@ -20,7 +20,7 @@ import os
 import time
 from contextlib import suppress
 
-from vv_core import _environment, _files, _journal, _text
+from vv_core import _environment, _files, _journal, _shared, _text
 from vv_core._ids import uuid7, uuid7_hex
 
 TYPE_CHECKING = False
@@ -147,7 +147,7 @@ class Attempts:
     def _tell(self, told: bytes, stage: str, history: History) -> None:
         """Report it under an id that is kept first: whoever is killed in between reports the same once more."""
         with suppress(FileExistsError):
-            _files.write_new(told, os.fsencode(uuid7() + "\n"))
+            _files.write_new(told, os.fsencode(uuid7() + "\n"), mode=_shared.COMMON_FILE)
         fields: dict[str, object] = {
             "id": _read(told).split(b"\n")[0].decode("ascii", "replace"),
             "stage": _text.line(stage, 128) or "unnamed",
@@ -203,8 +203,10 @@ class Attempt:
 
     def _begin(self) -> None:
         folder = self._attempts._folder()
-        _files.make_folder(os.path.dirname(folder))
-        _prune(os.path.dirname(folder))
+        home = os.path.dirname(folder)
+        _shared.make_folder(home)
+        with suppress(OSError):  # what is too much may wait for somebody who may delete it; the attempt may not
+            _prune(home)
         self._path = os.path.join(folder, os.fsencode(f"{_name(self._stage)}.{uuid7_hex()}{_ATTEMPT}"))
         self._fd, self._pid = _create(self._path), os.getpid()
         _files.write_all(self._fd, _line({"time": _stamp(time.time()), "component": self._attempts._component}))
@@ -305,10 +307,9 @@ def _is_left(fd: int) -> bool:
 def _create(path: bytes) -> int:
     """A new attempt's file, locked. Raises `OSError`."""
     for _ in range(_TRIES):
-        with suppress(FileExistsError):
-            os.mkdir(os.path.dirname(path), _files.SHARED_FOLDER)
         with suppress(FileNotFoundError):  # another process, whose attempt succeeded, removed the folder just now
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
+            _shared.make_folder(os.path.dirname(path))
+            fd = _shared.open_file(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND)
             _files.lock(fd)
             return fd
     raise FileNotFoundError(errno.ENOENT, "its folder vanishes", os.fsdecode(path))
@@ -339,8 +340,8 @@ def _content_of(video: bytes) -> str:
 def _know(path: bytes, digest: str) -> None:
     """Keep it as the target of a link, which is there as a whole or not at all."""
     with suppress(OSError):
-        _files.make_folder(os.path.dirname(os.path.dirname(path)))
-        _files.make_folder(os.path.dirname(path))
+        _shared.make_folder(os.path.dirname(os.path.dirname(path)))
+        _shared.make_folder(os.path.dirname(path))
         os.symlink(digest, path)
 
 
@@ -350,7 +351,7 @@ def _prune(home: bytes) -> None:
     with suppress(FileNotFoundError):
         if time.time() - os.stat(stamp).st_mtime < _DAY:
             return
-    os.close(os.open(stamp, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o660))
+    os.close(_shared.open_file(stamp, os.O_WRONLY))
     os.utime(stamp)
     for folder in (home, os.path.join(home, os.fsencode(_KNOWN))):
         with suppress(FileNotFoundError), os.scandir(folder) as found:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from vv_core import _environment, _text
+from vv_core import _environment, _shared, _text
 
 KEPT = 5
 """How many files ``VV_LOG_MAX`` keeps beside ``app.log``: ``app.log.1``, the newest, to ``app.log.5``."""
@@ -17,8 +17,6 @@ MAX_TEXT = 16_000
 """Longest message, and longest traceback (its end is kept), in bytes."""
 
 _GIVE_WAY, _PATIENCE = 0.001, 50  # seconds, and how often for one file
-
-_SHARED_FOLDER, _SHARED_FILE = 0o2770, 0o660
 
 
 def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
@@ -183,14 +181,7 @@ def _trace(record: logging.LogRecord) -> str:
 
 def _open(path: str) -> int:
     # The folder is open to a group: no link that leads elsewhere, no pipe that nobody reads.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        os.makedirs(folder, exist_ok=True)
-        os.chmod(folder, _SHARED_FOLDER)
-    try:
-        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, _SHARED_FILE)
-    except FileExistsError:
-        return os.open(path, flags)
-    os.fchmod(fd, _SHARED_FILE)
-    return fd
+    # One that an operator named may be anybody's, /var/log for instance: it stays as it is.
+    own = os.path.dirname(path) == os.path.join(_environment.state_dir(), "logs")
+    _shared.make_folder(os.path.dirname(path), _shared.COMMON_FOLDER, mend=own)
+    return _shared.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)

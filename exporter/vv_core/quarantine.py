@@ -15,7 +15,7 @@ import os
 import time
 from contextlib import suppress
 
-from vv_core import _environment, _files, _journal, _text
+from vv_core import _environment, _files, _journal, _shared, _text
 from vv_core._ids import uuid7
 
 TYPE_CHECKING = False
@@ -182,7 +182,7 @@ def _move(original: bytes, folder: bytes, about: dict[str, Any]) -> bytes:
     try:
         _own(fd, original)
         about["original_hash_sha256"] = _files.sha256(fd)
-        _files.make_folder(folder)
+        _shared.make_folder(folder, mend=False)  # found, it is as its owner wants it
         _files.sweep(folder)
         for number in range(_NAMES):
             target = os.path.join(folder, candidate(os.path.basename(original), number, _longest_name(folder)))
@@ -251,6 +251,8 @@ def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callab
     unfinished, copy = _files.temporary(folder)
     try:
         _files.copy(fd, copy, digest)
+        if os.geteuid() == 0:
+            os.fchown(copy, was.st_uid, was.st_gid)
         os.fchmod(copy, was.st_mode & 0o777)
         os.utime(copy, ns=(was.st_atime_ns, was.st_mtime_ns))
         _require_unchanged(fd, was)
