@@ -32,7 +32,7 @@ done
 install -m 0644 "$here/systemd/sysusers.conf" "$root/etc/sysusers.d/vv.conf"
 install -m 0644 "$here/systemd/tmpfiles.conf" "$root/etc/tmpfiles.d/vv.conf"
 if [ ! -e "$root/etc/vv/vv.env" ]; then
-  install -m 0644 "$here/../.env.example" "$root/etc/vv/vv.env"
+  install -m 0600 "$here/../.env.example" "$root/etc/vv/vv.env"
 fi
 if [ -z "$root" ]; then
   systemd-sysusers /etc/sysusers.d/vv.conf

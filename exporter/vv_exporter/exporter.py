@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vv_exporter import health, notifications, systemd, timeline
+from vv_exporter import health, notifications, statefolders, systemd, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
-from vv_exporter.program import logging_to, only_one, until_signalled
+from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.status import Past
 from vv_exporter.store import Store, StoreError
@@ -42,8 +42,11 @@ def running(
     with contextlib.ExitStack() as stack:
         with _explained("--web.config.file"):
             web_config = load_web_config(web_config_file) if web_config_file else None
+        own_folder(settings.state_dir, settings.exporter_dir)
         stack.enter_context(only_one(settings.exporter_dir, "exporter"))
         stack.enter_context(logging_to(settings, "vv-exporter"))
+        for problem in statefolders.open_to_replacement(settings.state_dir):
+            log.warning("%s", problem)
         with _explained("VV_STATE_DIR"):
             store = Store(settings.exporter_dir / "state.db", time.time)
         stack.callback(store.close)

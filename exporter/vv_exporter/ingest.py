@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from vv_core import _files
+from vv_core import _files, _shared
 from vv_exporter.probes.filesystem import Status, Usage
 from vv_exporter.settings import FreeSpace
 
@@ -23,6 +23,7 @@ INTERVAL = 5.0
 """Seconds between decisions; each keeps the flag fresh, which counts for `vv_core.ingest.STALE`."""
 
 _MARGIN = 0.2
+_FOR_ALL = 0o644  # whoever stores video reads it
 
 
 def limit(usage: Usage, critical: FreeSpace) -> float:
@@ -88,7 +89,7 @@ class IngestPause:
 
     def _keep(self, usage: Usage | None) -> None:
         try:
-            os.utime(self._flag)
+            os.utime(self._flag, follow_symlinks=False)
         except FileNotFoundError:
             self._write(usage)
 
@@ -96,10 +97,9 @@ class IngestPause:
         resume = resume_at(usage, self._critical) if usage is not None else 0.0
         content = json.dumps({"path": str(self._root), "resume_bytes": int(resume)}) + "\n"
         try:
-            _files.write_new(os.fsencode(self._flag), content.encode(), replace=True)
+            _files.write_new(os.fsencode(self._flag), content.encode(), replace=True, mode=_FOR_ALL)
         except OSError:  # the state folder may lie on the full disk, where an empty file has room
-            self._flag.touch()
-        self._flag.chmod(0o644)
+            os.close(_shared.open_file(str(self._flag), os.O_WRONLY, _FOR_ALL))
 
     def _run(self) -> None:
         while not self._stopping.is_set():

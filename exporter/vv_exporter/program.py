@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vv_core.logs import AppLogHandler
+from vv_exporter import rights, statefolders
 from vv_exporter.settings import Settings, SettingsError
 
 
@@ -23,21 +24,42 @@ def until_signalled() -> threading.Event:
     return stopping
 
 
+def own_folder(state: Path, folder: Path, mode: int = rights.PRIVATE_FOLDER) -> None:
+    """Make the folders of the state, and this program's own there. Raises `SettingsError`."""
+    try:
+        statefolders.make_shared_folders(state)
+        statefolders.make_own_folder(folder, mode)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    statefolders.close_to_others(folder, "state.db*")
+    statefolders.close_to_others(folder, "lock")
+
+
+def _unusable(folder: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        [f"VV_STATE_DIR: {folder} cannot be used ({error.strerror}); name a folder that this user may write"]
+    )
+
+
 @contextlib.contextmanager
 def only_one(folder: Path, program: str) -> Iterator[None]:
     """Hold a folder of the state: two of a `program` on it would do everything twice. Raises `SettingsError`."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = statefolders.open_own_file(folder / "lock")
     except OSError as error:
-        raise SettingsError(
-            [f"VV_STATE_DIR: {folder} cannot be used ({error.strerror}); name a folder that this user may write"]
-        ) from error
+        raise _unusable(folder, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SettingsError([f"VV_STATE_DIR: another {program} is using {folder}; stop it first"]) from None
+        except OSError as error:
+            raise SettingsError(
+                [
+                    f"VV_STATE_DIR: the file system of {folder} has no locks ({error.strerror}); "
+                    "name a folder on a local disk, or on NFS that is mounted with locks (docs/deployment.md)"
+                ]
+            ) from None
         yield
     finally:
         os.close(descriptor)

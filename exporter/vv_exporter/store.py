@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
 import threading
 from bisect import bisect_left
@@ -19,8 +20,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from vv_core import _shared
+from vv_exporter import statefolders
 from vv_exporter.metrics import Labels, Metric, all_metrics
 from vv_exporter.metrics.exporter import SERIES_LIMITED
+from vv_exporter.rights import PRIVATE_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -348,7 +352,7 @@ def _text(labels: Labels) -> str:
 
 def _open(path: Path, clock: Callable[[], float]) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
         try:
             return _connect(path)
         except sqlite3.DatabaseError as error:
@@ -362,6 +366,7 @@ def _open(path: Path, clock: Callable[[], float]) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    os.close(statefolders.open_own_file(path))  # SQLite gives its other files the same mode
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
+from vv_exporter import rights
 from vv_exporter.stack.processes import Child
 
 CHECKOUT = Path(__file__).parents[2]
@@ -160,6 +161,10 @@ def test_users_and_folders_are_declared_as_systemd_wants_them(installed: Path) -
         for tool in (["systemd-sysusers"], ["systemd-tmpfiles", "--create"]):
             done = subprocess.run([*tool, f"--root={installed}"], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
-        journal = (installed / "var/lib/vv/journal").stat()
-        assert journal.st_mode & 0o7777 == 0o3770
-        assert journal.st_uid != 0
+        for entry in (*rights.STATE, *rights.CONFIGURATION, *rights.SOCKETS):
+            path = installed / (entry.path if entry.path[:1] == "/" else f"{rights.STATE_DIR}/{entry.path}")[1:]
+            if entry.kind == "folder" and entry.owner != rights.SELF_MONITOR:
+                found = path.stat()
+                assert found.st_mode & 0o7777 == entry.mode, path
+                assert (found.st_uid == 0) == (entry.owner == rights.ROOT), path
+                assert (found.st_gid == 0) == (entry.group == rights.ROOT), path

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import encodings.ascii
+import hashlib
+import json
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+from vv_core import _json, _units, alerter, quarantine
+from vv_exporter.cli import cron
+
+LATER = (ctypes, encodings.ascii, hashlib, json, _json, _units, alerter, quarantine, cron)
+"""What the product loads when it needs it: here before, for other users may not read this installation."""
 
 
 def as_user(uid: int, gid: int, groups: Sequence[int] = ()) -> None:
@@ -30,3 +42,20 @@ def in_child(action: Callable[[], object], uid: int, gid: int, groups: Sequence[
             sys.stderr.flush()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@contextlib.contextmanager
+def as_a_process(action: Callable[[], object], uid: int, gid: int, groups: Sequence[int] = ()) -> Iterator[None]:
+    """Have a forked process of this user do `action` meanwhile; it is killed at the end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            as_user(uid, gid, groups)
+            action()
+        finally:
+            os._exit(1)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

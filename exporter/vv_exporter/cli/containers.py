@@ -88,7 +88,10 @@ def _ask(settings: Settings, request: Request, done: str) -> None:
     try:
         path = Room(settings.self_monitor_dir).ask(request)
     except OSError as error:
-        raise click.ClickException(f"{settings.self_monitor_dir} cannot be written: {error.strerror}") from error
+        folder = settings.self_monitor_dir
+        raise click.ClickException(
+            f"{folder} cannot be written: {error.strerror}; root and the self-monitor's user may"
+        ) from error
     click.echo(done if _vanishes(path) else f"{done} as soon as the self-monitor runs: it does not answer now")
 
 

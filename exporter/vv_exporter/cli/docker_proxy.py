@@ -18,7 +18,8 @@ def command(read: Path | None, act: Path | None) -> None:
     """Stand between the Docker Engine and who needs a little of it, until SIGTERM or Ctrl-C.
 
     Whoever may speak to the Engine (DOCKER_HOST, by default /var/run/docker.sock) is root on the machine. The sockets
-    that this command makes let through what the exporter and the self-monitor need, and nothing else.
+    that this command makes let through what the exporter and the self-monitor need, and nothing else. Who may connect
+    is what their folders and VV_DOCKER_READ_USERS and VV_DOCKER_ACT_USERS say.
     """
     if read is None and act is None:
         raise click.UsageError("name a socket: --read SOCKET, --act SOCKET, or both")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vv_exporter import systemd
 from vv_exporter.containers.watch import DEFAULT_HOST
+from vv_exporter.docker_proxy.peers import Peers, parse_peers
 from vv_exporter.docker_proxy.policy import ACT, READ
 from vv_exporter.docker_proxy.server import Listener
 from vv_exporter.program import until_signalled
@@ -33,6 +34,9 @@ def run(settings: Settings, read: Path | None, act: Path | None) -> None:
             stack.callback(listener.stop)
             log.info("listening on %s", listener.path)
         systemd.wait(stopping, lambda: all(listener.alive for listener in served))
+        for listener in served:
+            if listener.peers.refused:
+                log.warning("%s: %d connections of other users were refused", listener.path, listener.peers.refused)
 
 
 def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[Listener]:
@@ -44,7 +48,17 @@ def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[L
         )
     engine = host.removeprefix(_UNIX)
     return [
-        Listener(path, engine, rules, lambda container: supervised(container, settings, ""))
-        for path, rules in ((read, READ), (act, ACT))
+        Listener(path, engine, rules, lambda container: supervised(container, settings, ""), _peers(key, users))
+        for path, rules, key, users in (
+            (read, READ, "VV_DOCKER_READ_USERS", settings.docker_read_users),
+            (act, ACT, "VV_DOCKER_ACT_USERS", settings.docker_act_users),
+        )
         if path is not None
     ]
+
+
+def _peers(key: str, users: str) -> Peers:
+    try:
+        return parse_peers(users, key)
+    except ValueError as error:
+        raise SettingsError([f"{key}: {error}"]) from error

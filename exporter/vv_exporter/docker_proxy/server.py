@@ -18,6 +18,7 @@ import msgspec
 
 from vv_exporter.containers.observed import Inspection, decode_inspection
 from vv_exporter.docker_proxy.engine import Answer, UpstreamError, asked
+from vv_exporter.docker_proxy.peers import Peers, peer_of
 from vv_exporter.docker_proxy.policy import QUICK, Rule
 from vv_exporter.docker_proxy.request import MAX_HEAD, BadRequestError, Request, parse
 
@@ -39,8 +40,12 @@ class RefusedError(Exception):
 class Listener:
     """A socket at `path` for those who may do what `rules` allow; `given` says which containers may be acted on."""
 
-    def __init__(self, path: Path, engine: str, rules: Sequence[Rule], given: Given) -> None:
+    def __init__(
+        self, path: Path, engine: str, rules: Sequence[Rule], given: Given, peers: Peers | None = None
+    ) -> None:
         self.path = path
+        self.peers = Peers() if peers is None else peers
+        """Whom it serves, and how many it did not."""
         self._engine = engine
         self._rules = rules
         self._given = given
@@ -79,11 +84,29 @@ class Listener:
                     return
                 time.sleep(0.1)  # too many open files: some will be closed
                 continue
-            if self._places.acquire(blocking=False):
+            if not self._admits(client):
+                client.close()
+            elif self._places.acquire(blocking=False):
                 threading.Thread(target=self._serve, args=(client,), name="request", daemon=True).start()
             else:
                 _refuse(client, 503, "too many connections")
                 client.close()
+
+    def _admits(self, client: socket.socket) -> bool:
+        """Whether its user is served; else it is told so, without waiting for it to listen."""
+        try:
+            peer = peer_of(client)
+            if self.peers.admit(peer):
+                return True
+            said = f"{self.path} does not serve user {peer.uid}: see {self.peers.setting or 'its list of users'}"
+            if self.peers.first_of(peer):
+                log.warning("refused, and not told again: %s (process %d)", said, peer.pid)
+            body = json.dumps({"message": said}).encode()
+            client.setblocking(False)
+            client.send(_head(403, "application/json", f"Content-Length: {len(body)}") + body)
+        except OSError as error:
+            log.debug("a client went away: %s", error)
+        return False
 
     def _serve(self, client: socket.socket) -> None:
         try:

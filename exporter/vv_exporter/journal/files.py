@@ -11,6 +11,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
+from vv_core import _shared
+
 _NAME = re.compile(r"([A-Za-z0-9_-]{1,64})(?:\.([0-9]{1,9}))?\.jsonl")
 
 
@@ -67,6 +69,4 @@ def try_lock(descriptor: int) -> bool:
 
 def ensure_directory(directory: Path) -> None:
     """Make the journal's folder: sticky and setgid, so that a group may write and only owners delete."""
-    if not directory.is_dir():
-        directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o3770)
+    _shared.make_folder(str(directory), _shared.STICKY_FOLDER)

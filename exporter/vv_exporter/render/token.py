@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from vv_core import _shared
+from vv_exporter.rights import PRIVATE_FILE, PRIVATE_FOLDER
 from vv_exporter.settings import Settings
 
 NAME = "alertmanager-token"
@@ -19,14 +21,14 @@ def ensure_token(settings: Settings) -> Path:
     """
     path = settings.exporter_dir / NAME
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
         _create(path, secrets.token_urlsafe(32))
     return path
 
 
 def _create(path: Path, token: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle = _shared.open_file(str(temporary), os.O_WRONLY | os.O_EXCL, PRIVATE_FILE)
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(token + "\n")

@@ -123,6 +123,16 @@ class Settings:
     docker_host: str = _variable(
         "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
     )
+    docker_read_users: str = _variable(
+        "VV_DOCKER_READ_USERS",
+        "Whom the Docker proxy lets look: users and @groups, by name or number; default: whom its socket's mode lets.",
+        parse.peers,
+    )
+    docker_act_users: str = _variable(
+        "VV_DOCKER_ACT_USERS",
+        "Whom it lets restart containers and read their logs; default: whom that socket's mode lets.",
+        parse.peers,
+    )
     host_proc: Path = _variable(
         "VV_HOST_PROC", "Where the device's /proc is; in a container, where it is mounted.", parse.path, "/proc"
     )

@@ -23,6 +23,13 @@ def label(value: str) -> str:
     return value
 
 
+def peers(value: str) -> str:
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        if not re.fullmatch(r"@?[A-Za-z0-9_][A-Za-z0-9_.-]*", item):
+            raise ValueError(f"{item!r} is no user; name users and @groups, e.g. vv,@vv-docker-read")
+    return value
+
+
 def path(value: str) -> Path:
     named = Path(value).expanduser()
     if not named.is_absolute():

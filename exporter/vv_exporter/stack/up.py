@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from vv_exporter import statefolders
 from vv_exporter.render import render
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.stack import fetch, tools
@@ -84,7 +85,8 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
 def _prepare(settings: Settings, folder: Path) -> None:
     """Write the servers' configuration. On a full disk that of before serves on. Raises `SettingsError`."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        statefolders.make_shared_folders(settings.state_dir)
+        statefolders.make_own_folder(folder)
         render(settings, folder / "config")
     except OSError as error:
         rendered = all((folder / "config" / name).is_file() for name in ("prometheus.yml", "alertmanager.yml"))

@@ -15,7 +15,9 @@ from typing import Literal
 
 import msgspec
 
+from vv_core import _shared
 from vv_core._ids import uuid7_hex
+from vv_exporter.rights import PRIVATE_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +71,8 @@ class Room:
             return None
 
     def ask(self, request: Request) -> Path:
-        """Leave a request; its file is gone when it is done."""
-        self._requests.mkdir(parents=True, exist_ok=True, mode=0o770)
+        """Leave a request; its file is gone when it is done. For root and the self-monitor's own user."""
+        _shared.make_folder(str(self._requests), PRIVATE_FOLDER)
         path = self._requests / f"{uuid7_hex()}.json"
         _write(path, msgspec.json.encode(request))
         return path
@@ -88,5 +90,7 @@ class Room:
 
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
+    descriptor = _shared.open_file(str(temporary), os.O_WRONLY | os.O_TRUNC, _shared.READABLE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
     temporary.replace(path)

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 
 from vv_core._journal import Journal
-from vv_exporter import systemd
+from vv_exporter import rights, systemd
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
-from vv_exporter.program import logging_to, only_one, until_signalled
+from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.store import Store, StoreError
 from vv_exporter.supervisor.actions import Actions
@@ -26,6 +26,7 @@ _GRACE = 3.0  # seconds that the work in hand has to end; it may be interrupted 
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
     stopping = until_signalled()
+    own_folder(settings.state_dir, settings.self_monitor_dir, rights.VISIBLE_FOLDER)
     with (
         only_one(settings.self_monitor_dir, "self-monitor"),
         logging_to(settings, COMPONENT),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
-import hashlib
-import json
 import os
 import stat
 import subprocess
@@ -23,7 +20,7 @@ from vv_core.attempts import Attempts
 from vv_core.jobs import heartbeat
 from vv_core.logs import setup_logging
 from vv_core.quarantine import move_to_corrupted, read, release
-from vv_exporter.cli import cron, vv
+from vv_exporter.cli import vv
 
 GROUP = 23_801
 ONE, OTHER, STRANGER = (23_802, GROUP), (23_803, GROUP), (23_804, 23_804)
@@ -74,9 +71,6 @@ def fail(video: Path) -> None:
     with Attempts(video, limit=3).attempt("scan") as attempt:
         attempt.fail("no key frame")
 
-
-LATER = (ctypes, hashlib, json, cron)
-"""What is loaded when it is needed: here before, for other users may not read this installation."""
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
 
