@@ -48,7 +48,7 @@ def open_file(path: Path, flags: int, mode: int = COMMON_FILE) -> int:
 
     With `O_EXCL` in `flags` it must be missing. Never follows a link. Raises `OSError`.
     """
-    flags |= os.O_CLOEXEC | os.O_NOFOLLOW
+    flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # others may have put a pipe there
     try:
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:

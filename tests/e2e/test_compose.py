@@ -160,8 +160,8 @@ def _prepare_machine(folder: Path) -> None:
         os.chown(folder / name, UID, UID)
         (folder / name).chmod(mode)
     (folder / "etc" / "vv.yml").write_text("stages: {scan_video: {limit: 15m}}\n")
-    for name in ("grafana_admin_password", "demo_hmac_key"):
-        _write_secret(folder, name, "0123456789abcdef" * 4)
+    for name, digit in (("grafana_admin_password", "1"), ("demo_hmac_key", "2")):
+        _write_secret(folder, name, f"0123456789abcde{digit}" * 4)
     for name in ("slack_webhook_url", "webhook_url"):
         _write_secret(folder, name, "http://192.0.2.1/")
 
@@ -319,6 +319,82 @@ def test_secrets_are_files_that_others_cannot_read(deployment: Deployment) -> No
     assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
     assert deployment.slack.url not in json.dumps(list(deployment.containers().values()))
     assert deployment.slack.url not in deployment.compose("logs")
+
+
+READERS = {
+    # What lies in files, and whose containers may read it.
+    "the address of Slack": {"exporter", "alertmanager"},
+    "the token of Alertmanager": {"exporter", "alertmanager"},
+    "the password of Grafana": {"exporter", "grafana"},
+    "the demo's key": {"exporter", "demo-pipeline"},
+    "the exporter's database": {"exporter"},
+    "the self-monitor's database": {"self-monitor"},
+}
+CONNECTED = {"read": {"exporter", "docker-proxy"}, "act": {"self-monitor", "docker-proxy"}}
+OURS = {"demo-pipeline", "docker-proxy", "exporter", "self-monitor"}
+
+
+def test_each_container_reads_what_it_needs(deployment: Deployment) -> None:
+    """Searched in all that it has mounted, by a process in it."""
+    secrets, state = deployment.folder / "etc" / "secrets", deployment.folder / "state"
+    wanted = {
+        "the address of Slack": deployment.slack.url,
+        "the token of Alertmanager": (state / "exporter" / "alertmanager-token").read_text().strip(),
+        "the password of Grafana": (secrets / "grafana_admin_password").read_text().strip(),
+        "the demo's key": (secrets / "demo_hmac_key").read_text().strip(),
+    }
+    files = {
+        "the exporter's database": state / "exporter" / "state.db",
+        "the self-monitor's database": state / "self-monitor" / "state.db",
+    }
+    found: dict[str, set[str]] = {what: set() for what in READERS}
+    for service, container in deployment.containers().items():
+        if service not in LONG_RUNNING:
+            continue
+        mounted = {mount["Destination"] for mount in container["Mounts"]} - {"/host/proc", "/host/sys", "/host/disk"}
+        for what, value in wanted.items():
+            if _run(deployment, container, f"grep -rlF -- '{value}' {' '.join(sorted(mounted))} 2>/dev/null"):
+                found[what].add(service)
+        for what, path in files.items():
+            if _run(deployment, container, f"head -c 6 {path} 2>/dev/null") == "SQLite":
+                found[what].add(service)
+
+    assert found == READERS
+
+
+def test_each_container_connects_to_what_it_needs(deployment: Deployment) -> None:
+    """Its volumes decide, the folders' modes, and the proxy, which asks the kernel who comes."""
+    found: dict[str, set[str]] = {name: set() for name in CONNECTED}
+    for service, container in deployment.containers().items():
+        mounted = {mount["Destination"] for mount in container["Mounts"]}
+        for name in CONNECTED:
+            if service in OURS:
+                answer = _run(
+                    deployment, container, f"vv health docker-proxy --socket /run/vv/{name}/docker.sock 2>/dev/null"
+                )
+                found[name] |= {service} if answer else set()
+            else:
+                assert f"/run/vv/{name}" not in mounted, service
+
+    assert found == CONNECTED
+
+
+def test_prometheus_has_nothing_of_alertmanagers(deployment: Deployment) -> None:
+    containers = deployment.containers()
+    sources = {
+        service: {mount["Source"] for mount in containers[service]["Mounts"]}
+        for service in ("prometheus", "alertmanager", "grafana")
+    }
+
+    assert sources["prometheus"] & sources["alertmanager"] == set()
+    assert sources["grafana"] & (sources["prometheus"] | sources["alertmanager"]) == set()
+
+
+def _run(deployment: Deployment, container: dict[str, Any], script: str) -> str:
+    if not container["State"]["Running"]:
+        return ""
+    made = deployment.client.exec_create(container["Id"], ["sh", "-c", script])
+    return deployment.client.exec_start(made["Id"]).decode(errors="replace").strip()
 
 
 def test_everything_listens_on_loopback(deployment: Deployment) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,28 +21,41 @@ def command() -> None:
 @click.option(
     "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
 )
-def render(out: Path) -> None:
+@click.option(
+    "--prometheus-out",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Another folder for what Prometheus reads: then it needs no right to see the channels' secrets.",
+)
+def render(out: Path, prometheus_out: Path | None) -> None:
     """Write the files that Prometheus and Alertmanager run with, and the secret files that they read (mode 0600)."""
     from vv_exporter.render import render as write
     from vv_exporter.settings import load
 
     settings = load()
     try:
-        write(settings, out)
+        write(settings, out, prometheus_out)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
     click.echo(f"{out}: {_channels(settings)}")
 
 
 @command.command()
+@click.option(
+    "--env-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Check this file as systemd reads it for the services (/etc/vv/vv.env), instead of the environment.",
+)
 @click.pass_context
-def check(context: click.Context) -> None:
+def check(context: click.Context, env_file: Path | None) -> None:
     """Read everything and say what is wrong, a line each (exit code 2), or which channels are on."""
     from vv_exporter.render import channels
     from vv_exporter.settings import SettingsError, load
 
+    environ = _environment_in(env_file) if env_file else None
     try:
-        settings = load()
+        settings = load(environ)
         problems = list(channels.problems(settings))
     except SettingsError as error:
         problems = list(error.problems)
@@ -50,7 +63,7 @@ def check(context: click.Context) -> None:
         for problem in problems:
             click.echo(f"vv: {problem}", err=True)
         context.exit(2)
-    for warning in _warnings(settings):
+    for warning in _warnings(settings, environ):
         click.echo(f"vv: warning: {warning}", err=True)
     click.echo(f"ok: {_channels(settings)}")
 
@@ -63,11 +76,20 @@ def _channels(settings: Settings) -> str:
     return f"device {settings.device_id}; channels on: {', '.join(on)}; off: {', '.join(off) or 'none'}"
 
 
-def _warnings(settings: Settings) -> Iterator[str]:
+def _environment_in(file: Path) -> dict[str, str]:
+    from vv_exporter.settings.environmentfile import parse_environment_file
+
+    try:
+        return parse_environment_file(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="--env-file") from error
+
+
+def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[str]:
     from vv_exporter.render.channels import all_channels
     from vv_exporter.settings import secret_files
 
-    for name, path in secret_files().items():
+    for name, path in secret_files(environ).items():
         if path.stat().st_mode & 0o007:
             yield f"{name}: others can read {path}; chmod 600 {path}"
     if not any(channel.configured(settings) for channel in all_channels() if channel.urgent):

@@ -10,14 +10,17 @@ the device, addresses, ports and intervals, and the channels that are not config
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from vv_exporter.render import alertmanager, base, channels, files, prometheus, secrets
 from vv_exporter.settings import Settings, SettingsError
 
 
-def render(settings: Settings, out: Path) -> None:
+def render(settings: Settings, out: Path, prometheus_out: Path | None = None) -> None:
     """Write the configuration into the folder `out`, which is made where it is missing.
+
+    What Prometheus reads goes to `prometheus_out` if that is given: it has no business with the channels' secrets.
 
     Each file is replaced as a whole, the servers' own ones after what they refer to, and what an earlier call left over
     is removed last: a call that is cut short leaves a configuration that runs. The same settings give the same files.
@@ -27,16 +30,32 @@ def render(settings: Settings, out: Path) -> None:
     problems = list(channels.problems(settings))
     if problems:
         raise SettingsError(problems)
-    out = out.absolute()
-    source = base.folder()
-    folders = {
-        "secrets": secrets.contents(settings),
+    out, source = out.absolute(), base.folder()
+    for_alertmanager = {
+        "secrets": secrets.of_channels(settings),
         "templates": alertmanager.templates(source, settings),
-        "rules": prometheus.rules(source, settings),
     }
+    for_prometheus = {"secrets": secrets.of_store(settings), "rules": prometheus.rules(source, settings)}
+    if prometheus_out is None:
+        folders = for_alertmanager | for_prometheus
+        folders["secrets"] = for_alertmanager["secrets"] | for_prometheus["secrets"]
+        servers = {name: config(source, settings, out) for name, config in _SERVERS.items()}
+        _write(out, folders, servers)
+        return
+    there = prometheus_out.absolute()
+    _write(out, for_alertmanager, {"alertmanager.yml": alertmanager.config(source, settings, out)})
+    _write(there, for_prometheus, {"prometheus.yml": prometheus.config(source, settings, there)})
+
+
+_SERVERS = {"alertmanager.yml": alertmanager.config, "prometheus.yml": prometheus.config}
+
+
+def _write(out: Path, folders: Mapping[str, Mapping[str, str]], servers: Mapping[str, str]) -> None:
     for name, contents in folders.items():
         files.add(out / name, contents, private=name == "secrets")
-    files.write(out / "alertmanager.yml", alertmanager.config(source, settings, out))
-    files.write(out / "prometheus.yml", prometheus.config(source, settings, out))
+    for name, text in servers.items():
+        files.write(out / name, text)
     for name, contents in folders.items():
         files.keep_only(out / name, contents)
+    for name in _SERVERS.keys() - servers.keys():  # of the time when both were here
+        (out / name).unlink(missing_ok=True)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vv_exporter.render import channels, prometheus
-from vv_exporter.settings import Settings
+from vv_exporter.settings import Secret, Settings
 
 
-def contents(settings: Settings) -> dict[str, str]:
-    """What each secret file of the configured channels and store holds, by its name; empty ones are left out."""
-    values = {
-        name: source(settings)
-        for channel in channels.all_channels()
-        if channel.configured(settings)
-        for name, source in channel.secrets.items()
-    }
-    if settings.remote_write_url:
-        values |= {prometheus.PASSWORD: settings.remote_write_password, prometheus.TOKEN: settings.remote_write_token}
+def of_channels(settings: Settings) -> dict[str, str]:
+    """What each secret file of the configured channels holds, by its name; empty ones are left out."""
+    return _filled(
+        {
+            name: source(settings)
+            for channel in channels.all_channels()
+            if channel.configured(settings)
+            for name, source in channel.secrets.items()
+        }
+    )
+
+
+def of_store(settings: Settings) -> dict[str, str]:
+    """What those hold that Prometheus shows the store of many devices."""
+    if not settings.remote_write_url:
+        return {}
+    return _filled({prometheus.PASSWORD: settings.remote_write_password, prometheus.TOKEN: settings.remote_write_token})
+
+
+def _filled(values: Mapping[str, Secret]) -> dict[str, str]:
     return {name: secret.value for name, secret in values.items() if secret}
