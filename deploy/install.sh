@@ -38,6 +38,8 @@ if [ -z "$root" ]; then
   systemd-sysusers /etc/sysusers.d/vv.conf
   systemd-tmpfiles --create /etc/tmpfiles.d/vv.conf
   systemctl daemon-reload
-  echo "Installed. Fill in /etc/vv/vv.env and /etc/vv/vv.yml, try \`vv config check\`, then:"
+  echo "Installed. Fill in /etc/vv/vv.env and /etc/vv/vv.yml, try"
+  echo "  vv config check --env-file /etc/vv/vv.env; vv doctor"
+  echo "then:"
   echo "  systemctl enable --now vv-docker-proxy vv-exporter vv-self-monitor"
 fi

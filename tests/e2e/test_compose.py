@@ -362,6 +362,15 @@ def test_each_container_reads_what_it_needs(deployment: Deployment) -> None:
     assert found == READERS
 
 
+def test_the_state_folder_of_before_is_mended(deployment: Deployment) -> None:
+    """An operator made it without the sticky bit, as older documents said."""
+    state = deployment.folder / "state"
+
+    assert stat.S_IMODE(state.stat().st_mode) == 0o3770
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in (state / "exporter").iterdir()}.values() >= {0o600}
+    assert stat.S_IMODE((state / "exporter").stat().st_mode) == 0o700
+
+
 def test_each_container_connects_to_what_it_needs(deployment: Deployment) -> None:
     """Its volumes decide, the folders' modes, and the proxy, which asks the kernel who comes."""
     found: dict[str, set[str]] = {name: set() for name in CONNECTED}

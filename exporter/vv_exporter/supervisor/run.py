@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from vv_core._journal import Journal
-from vv_exporter import rights, systemd
+from vv_exporter import rights, statefolders, systemd
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
 from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
@@ -27,6 +27,8 @@ def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
     stopping = until_signalled()
     own_folder(settings.state_dir, settings.self_monitor_dir, rights.VISIBLE_FOLDER)
+    with contextlib.suppress(OSError):  # root made it in an older installation: `vv doctor` tells
+        statefolders.make_own_folder(settings.self_monitor_dir / "requests")
     with (
         only_one(settings.self_monitor_dir, "self-monitor"),
         logging_to(settings, COMPONENT),
