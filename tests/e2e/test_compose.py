@@ -353,10 +353,10 @@ def test_each_container_reads_what_it_needs(deployment: Deployment) -> None:
             continue
         mounted = {mount["Destination"] for mount in container["Mounts"]} - {"/host/proc", "/host/sys", "/host/disk"}
         for what, value in wanted.items():
-            if _run(deployment, container, f"grep -rlF -- '{value}' {' '.join(sorted(mounted))} 2>/dev/null"):
+            if _run(deployment, container, "python3", "-c", _SEARCH, value, *sorted(mounted)):
                 found[what].add(service)
         for what, path in files.items():
-            if _run(deployment, container, f"head -c 6 {path} 2>/dev/null") == "SQLite":
+            if _run(deployment, container, "python3", "-c", _SEARCH, "SQLite format", str(path)):
                 found[what].add(service)
 
     assert found == READERS
@@ -378,9 +378,8 @@ def test_each_container_connects_to_what_it_needs(deployment: Deployment) -> Non
         mounted = {mount["Destination"] for mount in container["Mounts"]}
         for name in CONNECTED:
             if service in OURS:
-                answer = _run(
-                    deployment, container, f"vv health docker-proxy --socket /run/vv/{name}/docker.sock 2>/dev/null"
-                )
+                path = f"/run/vv/{name}/docker.sock"
+                answer = _run(deployment, container, "vv", "health", "docker-proxy", "--socket", path) == "healthy"
                 found[name] |= {service} if answer else set()
             else:
                 assert f"/run/vv/{name}" not in mounted, service
@@ -399,10 +398,25 @@ def test_prometheus_has_nothing_of_alertmanagers(deployment: Deployment) -> None
     assert sources["grafana"] & (sources["prometheus"] | sources["alertmanager"]) == set()
 
 
-def _run(deployment: Deployment, container: dict[str, Any], script: str) -> str:
-    if not container["State"]["Running"]:
-        return ""
-    made = deployment.client.exec_create(container["Id"], ["sh", "-c", script])
+_SEARCH = """
+import os, sys
+wanted, *places = sys.argv[1:]
+for place in places:
+    for folder, _, names in [("/", [], [place]), *os.walk(place)]:
+        for name in names:
+            try:
+                with open(os.open(os.path.join(folder, name), os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                    if wanted.encode() in file.read(1 << 20):
+                        print(os.path.join(folder, name))
+            except OSError:
+                pass
+"""
+"""Prints the files that hold a text, of those that may be read."""
+
+
+def _run(deployment: Deployment, container: dict[str, Any], *command: str) -> str:
+    """What the command prints in the container."""
+    made = deployment.client.exec_create(container["Id"], command, stderr=False)
     return deployment.client.exec_start(made["Id"]).decode(errors="replace").strip()
 
 
