@@ -1,5 +1,6 @@
 """What the writer meets on a bad day. It neither raises nor waits, and what is lost is counted."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -110,6 +111,27 @@ def test_a_user_who_may_not_write_is_told_and_goes_on(state: State) -> None:
 
     assert (process.returncode, output) == (0, "went on\n")
     assert "events cannot be written" in errors
+
+
+def test_where_there_are_no_locks_no_empty_files_pile_up(
+    state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on NFS that is mounted without them."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    with caplog.at_level(logging.WARNING, "vv_core"):
+        for _ in range(20):
+            _journal._journal._failed = float("-inf")  # a second later
+            heartbeat("a")
+
+    assert list(state.journal.iterdir()) == []
+    assert _journal._journal.lost == 20
+    assert len(caplog.records) == 1
+    assert "No locks available" in caplog.text
 
 
 def test_an_alert_that_cannot_be_recorded_is_logged(state: State, caplog: pytest.LogCaptureFixture) -> None:
