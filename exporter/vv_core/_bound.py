@@ -34,26 +34,29 @@ def make_room(folder: str, wanted: int, patience: float = _PATIENCE) -> tuple[in
     """
     end = time.monotonic() + patience
     gained, gone = 0, dict[str, int]()
-    for name in sorted((n for n in os.listdir(folder) if n.endswith(".jsonl")), key=_age):
+    names = sorted((n for n in os.listdir(folder) if n.endswith(".jsonl")), key=_age)
+    for name, following in zip(names, [*names[1:], ""], strict=True):
         if gained >= wanted or time.monotonic() > end:
             break
-        size, counts = _delete_if_dispensable(os.path.join(folder, name))
+        latest = _age(name)[0] != _age(following)[0]
+        size, counts = _delete_if_dispensable(os.path.join(folder, name), latest)
         gained += size
         for component, count in counts.items():
             gone[component] = gone.get(component, 0) + count
     return gained, gone
 
 
-def dispensable(content: Iterable[bytes]) -> dict[str, int] | None:
+def dispensable(content: Iterable[bytes], *, latest: bool = True) -> dict[str, int] | None:
     """Events by component if the lines tell of nothing but successes; None if any of them must be kept.
 
-    A run that is not both begun and ended here is kept: it may have crashed, or its other half lies elsewhere. An
-    account of losses passes into the result, and from there into the next account.
+    A run that is not both begun and ended here is kept: it may have crashed, or its other half lies elsewhere. So is a
+    link to a DVR that has not ended in its writer's `latest` file: its agent may have been killed. An account of losses
+    passes into the result, and from there into the next account.
     """
     import json  # only here, where nobody is in a hurry
 
     counts: dict[str, int] = {}
-    default, open_runs = "", set[str]()
+    default, open_runs, links = "", set[str](), set[str]()
     for raw in content:
         try:
             event = json.loads(raw)
@@ -63,27 +66,33 @@ def dispensable(content: Iterable[bytes]) -> dict[str, int] | None:
                 continue
             if kind != "dropped" and not _success(kind, event, open_runs):
                 return None
+            if kind.startswith("dvr.") and "dvr" in event:
+                (links.discard if kind == "dvr.ended" else links.add)(str(event["dvr"]))
             counts[component] = counts.get(component, 0) + (int(event["count"]) if kind == "dropped" else 1)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
-    return None if open_runs else counts
+    return None if open_runs or (links and latest) else counts
 
 
 def _success(kind: str, event: dict[str, object], open_runs: set[str]) -> bool:
-    run = str(event.get("run"))
-    if kind in ("stage.started", "job.started"):
+    run = str(event.get("run"))  # a script has but one, without a name
+    if kind in ("stage.started", "job.started", "script.started"):
         open_runs.add(run)
         return True
+    if kind == "script.ended":
+        known = run in open_runs
+        open_runs.discard(run)
+        return known
     if kind in ("stage.finished", "job.finished"):
         known = run in open_runs
         open_runs.discard(run)
         return known and "success" in (event.get("outcome"), event.get("result"))
     if kind in _RESULTS:
         return event.get("result") == _RESULTS[kind]
-    return kind in ("heartbeat", "stage.noted", "job.skipped", "dvr.frames", "supervisor.checked")
+    return kind in ("heartbeat", "stage.noted", "job.skipped", "dvr.frames", "dvr.ended", "supervisor.checked")
 
 
-def _delete_if_dispensable(path: str) -> tuple[int, dict[str, int]]:
+def _delete_if_dispensable(path: str, latest: bool) -> tuple[int, dict[str, int]]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -96,7 +105,7 @@ def _delete_if_dispensable(path: str) -> tuple[int, dict[str, int]]:
         content = os.read(fd, status.st_size).splitlines()
         if not _complete(content, status):
             return 0, {}
-        counts = dispensable(content)
+        counts = dispensable(content, latest=latest)
         if counts is None:
             return 0, {}
         os.unlink(path)

@@ -7,6 +7,9 @@ for attempt in link.attempts():
         for frame in stream.decode(video=0):
             link.frame()
             save(frame)
+
+A process that is killed while it has a link is missed (the alert DvrAgentGone), unless another one takes over. One
+that ends by itself is not, nor is a link that was ended with `DvrLink.stop` or `DvrLink.close`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import errno
 import time
 
-from vv_core import _journal, _log, _runs, _text
+from vv_core import _ends, _journal, _log, _runs, _text
 from vv_core.retry import _random
 
 TYPE_CHECKING = False
@@ -119,13 +122,24 @@ class DvrLink:
     def stop(self) -> None:
         """Let `attempts` end: at once in a pause, else after the attempt. For signal handlers and other threads."""
         self.stopped = True
+        self._end()  # already now: who waits for the attempt may lose patience, and kill
+
+    def close(self) -> None:
+        """Report that nobody gets this DVR's stream any more, and on purpose. Ends `attempts` as `stop` does.
+
+        It also takes back that an agent that was killed is missed, whichever process that was.
+        """
+        self._finish()
+        self.stopped = True
+        _ends.closed(self._key)
+        self._say_end()
 
     def connected(self) -> None:
         """Report that there is a stream. The first `frame` does it as well, and proves it."""
         if self._connected:
             return
         self._connected, self._reason, self._begun = True, "", self._monotonic()
-        _journal.emit("dvr.attempt", self._component, {"dvr": self.name, "result": "ok"})
+        self._report("dvr.attempt", {"result": "ok"})
         _log.log("vv_core.dvr", "info", "DVR %s is connected", self.name)
 
     def frame(self) -> None:
@@ -134,7 +148,7 @@ class DvrLink:
         self._last = now = self._monotonic()
         if now >= self._due:
             self.connected()
-            self._report(now)
+            self._report_frames(now)
 
     def failed(self, error: object) -> None:
         """Report that the attempt failed, or the stream was lost, with an exception or a text. ``with attempt:`` does
@@ -146,8 +160,7 @@ class DvrLink:
         self._reason = reason(error)
         text = _text.line(self._without_secrets(error), _runs.MAX_ERROR)
         self._connected = False
-        fields: dict[str, object] = {"dvr": self.name, "result": self._reason, "error": text}
-        _journal.emit("dvr.attempt", self._component, fields, _journal.NEEDED)
+        self._report("dvr.attempt", {"result": self._reason, "error": text}, _journal.NEEDED)
         _log.log("vv_core.dvr", "warning", "DVR %s: %s: %s", self.name, self._reason, text)
 
     def check(self) -> None:
@@ -168,15 +181,37 @@ class DvrLink:
     def _finish(self) -> None:
         """Report frames that still wait, and judge how long the stream lasted."""
         if self._frames:
-            self._report(self._monotonic())
+            self._report_frames(self._monotonic())
         if self._connected and self._monotonic() - self._begun >= _STEADY:
             self._failures = 0
 
-    def _report(self, now: float) -> None:
+    def _report_frames(self, now: float) -> None:
         frames, self._frames = self._frames, 0
         self._due = now + _REPORT_EVERY
-        last = self._clock() - (now - self._last)
-        _journal.emit("dvr.frames", self._component, {"dvr": self.name, "frames": frames, "last": last})
+        self._report("dvr.frames", {"frames": frames, "last": self._clock() - (now - self._last)})
+
+    def _report(self, kind: str, fields: dict[str, object], worth: float = _journal.ROUTINE) -> None:
+        """Who has reported is missed when it is killed, unless it is ending anyway."""
+        if _journal.emit(kind, self._component, {"dvr": self.name, **fields}, worth):
+            _ends.opened(self._key, self._end_orderly)
+        if self.stopped:
+            self._end()
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return ("dvr", self.name)
+
+    def _end(self) -> None:
+        if _ends.closed(self._key):
+            self._say_end()
+
+    def _end_orderly(self) -> None:
+        """At the end of the process, which is no orderly one if an exception brings it."""
+        if not _ends.is_failing():
+            self._say_end()
+
+    def _say_end(self) -> None:
+        _journal.emit("dvr.ended", self._component, {"dvr": self.name}, _journal.CLOSING)
 
     def _pause(self) -> float:
         if self._reason == "auth":

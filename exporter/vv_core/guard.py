@@ -8,18 +8,21 @@ for video in videos:
         process(video)
 
 `install` does the same for all that no guard is around: the whole process, its threads included.
+
+A process that is killed while a guard is around what it does is noticed, too.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import wraps
+from threading import RLock
 
-from vv_core import _journal, _log, _runs, _subject, _text, _told
+from vv_core import _ends, _journal, _log, _runs, _subject, _text, _told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from types import TracebackType
     from typing import Literal, ParamSpec, TypeVar
@@ -48,6 +51,12 @@ class guard:  # noqa: N801 - it is used like a function
     with exit code 1 and no further traceback, ``continue`` goes on after the body; a decorated function then returns
     None.
 
+    The outermost guard of a process reports its beginning and its end: a process that is killed in between (SIGKILL,
+    out of memory, a signal that nothing handles) brings the alert ScriptCrashed. Whatever ends the script from within
+    is no crash: an exception, `sys.exit`, `os._exit`, an ``exec``. A guard within a stage or a job leaves that to
+    these. A forked child is another process, and watched if it enters a guard itself; processes of `multiprocessing`
+    are not, for their pool ends them with a signal.
+
     `SystemExit`, `KeyboardInterrupt`, `GeneratorExit` and the cancelling of an asyncio task are no failures: they go on
     unchanged and are not reported. The guard itself raises nothing, but `ValueError` for an unknown `then`.
     """
@@ -70,12 +79,19 @@ class guard:  # noqa: N801 - it is used like a function
         self._then = then
 
     def __enter__(self) -> None:
-        return None
+        _watch.enter(self._component, self._video, self._video_sha256)
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> bool:
-        if error is None or _is_an_end(error):
+        try:
+            return error is not None and self._handle(error)
+        finally:
+            _watch.leave()
+
+    def _handle(self, error: BaseException) -> bool:
+        """Report what leaves the body; whether it goes no further."""
+        if _is_an_end(error):
             return False
         try:
             who = _subject.reporter(self._component)
@@ -85,6 +101,7 @@ class guard:  # noqa: N801 - it is used like a function
         except Exception as problem:  # whatever happens here, the first exception is the one that counts
             _log.log("vv_core.guard", "warning", "the guard itself failed: %s", _text.printed(problem))
         if self._then == "exit":
+            _ends.fail()
             raise SystemExit(1) from error
         return self._then == "continue"
 
@@ -110,7 +127,7 @@ class guard:  # noqa: N801 - it is used like a function
 
 
 def install(component: str | None = None) -> None:
-    """Report what no guard is around: sets `sys.excepthook` and `threading.excepthook`.
+    """Report what no guard is around, until the process ends: sets `sys.excepthook` and `threading.excepthook`.
 
     What was set before is called as well, so that Python prints the traceback as ever. A forked child has the hooks of
     its parent, a spawned one none. Processes of `multiprocessing` print their exceptions themselves, without the hook:
@@ -121,6 +138,73 @@ def install(component: str | None = None) -> None:
     who = _journal.component_name(component)
     _hook(sys, "excepthook", who, lambda _kind, error, _trace: error)
     _hook(threading, "excepthook", who, lambda args: args.exc_value)
+    _watch.install(who)
+
+
+class _Watch:
+    """Says when the first guard of this process is entered and when the last one is left, in whatever thread.
+
+    In a forked child nothing is guarded: it leaves guards that its parent entered, of which it says nothing.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in a forked child."""
+        self._lock = RLock()  # reentrant: a signal handler may enter a guard
+        self._bodies = 0
+        self._installed = False
+
+    def enter(self, component: object, video: object = None, video_sha256: object = None) -> None:
+        """A guard is entered. Raises nothing."""
+        with self._lock:
+            self._bodies += 1
+            if self._bodies == 1 and not self._installed:
+                _begin(component, video, video_sha256)
+
+    def leave(self) -> None:
+        """A guard is left. Raises nothing."""
+        with self._lock:
+            self._bodies = max(self._bodies - 1, 0)
+            if not self._bodies and not self._installed and (end := _ends.closed(_SCRIPT)):
+                end()
+
+    def install(self, component: str) -> None:
+        """All that this process does from now on is guarded."""
+        with self._lock:
+            self._installed = True
+            _begin(component)
+
+
+_SCRIPT = "script"
+_watch = _Watch()
+os.register_at_fork(after_in_child=_watch.forget)
+
+
+def _begin(component: object, video: object = None, video_sha256: object = None) -> None:
+    """Say that this script is at work, unless whoever is at work already tells if it is killed."""
+    try:
+        if _runs.current() is not None or _is_worker():
+            return
+        who, about = _subject.reporter(component), _subject.video_fields(video, video_sha256)
+
+        def begin() -> None:
+            if _journal.emit("script.started", who, about):
+                _ends.opened(_SCRIPT, end, begin)
+
+        def end() -> None:
+            _journal.emit("script.ended", who, {}, _journal.CLOSING)
+
+        begin()
+    except Exception as problem:
+        _log.log("vv_core.guard", "warning", "the guard itself failed: %s", _text.printed(problem))
+
+
+def _is_worker() -> bool:
+    """Whether `multiprocessing` made this process: it ends its workers with a signal, which is no crash."""
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and module.parent_process() is not None
 
 
 def report(

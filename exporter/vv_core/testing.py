@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_OF_THE_PROCESS = ("script.started", "script.ended")
+
+
 class Events(list["dict[str, Any]"]):
-    """What was reported, in order: the journal's objects, each with its `type` and `component`."""
+    """What was reported, in order: the journal's objects, each with its `type` and `component`.
+
+    That a guard is entered and left is no report of the script, and is left out.
+    """
 
     lost = 0
 
     def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float = 0) -> bool:  # noqa: ARG002
         """Take an event, as the journal would."""
+        if kind in _OF_THE_PROCESS:
+            return True
         event = {"v": 1, "type": kind, "component": component, **fields}
         self.append(json.loads(json.dumps(event, allow_nan=False)))
         return True

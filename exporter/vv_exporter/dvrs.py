@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
-from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_UP
+from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_LOST, DVR_UP
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
@@ -79,6 +79,7 @@ def attempted(
     if result not in RESULTS:
         result = "error"
     tx.ensure(DVR_ATTEMPTS, *((dvr, source, each) for each in RESULTS))
+    tx.ensure(DVR_LOST, (dvr, source))
     tx.inc(DVR_ATTEMPTS, (dvr, source, result))
     if result != "ok":
         failure = Failure(component=component, kind=f"dvr:{dvr}", time=time, error=shorten(error or result, MAX_ERROR))
@@ -93,8 +94,15 @@ def attempted(
     if result == "ok":
         put(tx, Link(dvr, source, result, time, writer=writer))
     else:
+        if known is not None and known.connected:
+            count_lost(tx, dvr, source)
         failures, since = (known.failures, known.since) if known is not None else (0, 0.0)
         put(tx, Link(dvr, source, result, time, failures + 1, since or time, writer))
+
+
+def count_lost(tx: Transaction, dvr: str, source: str) -> None:
+    """There was a stream, and there is none any more."""
+    tx.inc(DVR_LOST, (dvr, source))
 
 
 def saw_frames(tx: Transaction, dvr: str, frames: int, last: float) -> None:

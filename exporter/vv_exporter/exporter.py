@@ -16,6 +16,7 @@ from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
 from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.starts import counted
 from vv_exporter.status import Past
 from vv_exporter.store import Store, StoreError
 from vv_exporter.web import ListenError, Server, WebConfigError, create_app, load_web_config
@@ -67,8 +68,7 @@ def running(
             _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)
         )
         stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
-        with contextlib.suppress(StoreError), store.transaction() as tx:
-            timeline.tell(tx, tx.now, timeline.Entry("exporter.started", "The exporter started", component="exporter"))
+        stack.enter_context(counted(store))
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
 

@@ -57,9 +57,19 @@ def lacks_size(run: Run, configured: StageSettings | None) -> bool:
     return configured is not None and configured.limit_per_gb is not None and run.scales and not run.video_bytes
 
 
+class Script(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A process that its last resort watches over, `vv_core.guard`, and what it is working on."""
+
+    writer: str
+    component: str
+    video: str = ""
+    video_sha256: str = ""
+
+
 STAGE_RUNS: Kind[Run] = Kind("stage_run", Run)
 JOB_RUNS_OPEN: Kind[Run] = Kind("job_run", Run)
 OPEN_RUNS = (STAGE_RUNS, JOB_RUNS_OPEN)
+SCRIPTS: Kind[Script] = Kind("script", Script)
 
 
 def boot_id() -> str:

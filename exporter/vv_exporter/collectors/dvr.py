@@ -18,15 +18,18 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.dvr_agents import agents_up
 from vv_exporter.dvrs import LINKS, RESULTS, forget, forget_ended_agents, probed
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.dvr import (
+    DVR_AGENT_UP,
     DVR_ATTEMPTS,
     DVR_CONSECUTIVE_FAILURES,
     DVR_DOWN_SINCE,
     DVR_FRAMES,
     DVR_LAST_FRAME,
     DVR_LAST_RESULT,
+    DVR_LOST,
     DVR_PROBE_DURATION,
     DVR_UP,
 )
@@ -135,6 +138,7 @@ class Dvrs:
                     forget(tx, known.dvr, "probe")
             for name in names:
                 tx.ensure(DVR_ATTEMPTS, *((name, "probe", result) for result in RESULTS))
+                tx.ensure(DVR_LOST, (name, "probe"))
         for one in self._probes:
             one.start()
         self._thread.start()
@@ -147,7 +151,7 @@ class Dvrs:
 
     def collect(self) -> Iterable[Family]:
         """All families of DVRs."""
-        for metric in (DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME):
+        for metric in (DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_LOST):
             yield stored(self._store, metric)
         known = [((one.dvr, one.source), one) for one in self._store.docs(LINKS).values()]
         # An agent whose process ended with a stream has none now; that says nothing of the DVR.
@@ -159,6 +163,7 @@ class Dvrs:
         )
         yield gauges(DVR_CONSECUTIVE_FAILURES, [(labels, one.failures) for labels, one in known])
         yield gauges(DVR_DOWN_SINCE, [(labels, one.since) for labels, one in known if one.failures])
+        yield gauges(DVR_AGENT_UP, [((dvr,), float(up)) for dvr, up in agents_up(self._store).items()])
         durations = [((one.name, phase), took) for one in self._probes for phase, took in one.durations.items()]
         yield gauges(DVR_PROBE_DURATION, durations)
 

@@ -1,8 +1,9 @@
-"""Exceptions that came to the last resort of a script, as the journal counted them.
+"""Exceptions that came to the last resort of a script, and scripts that were killed, as the journal counted them.
 
 ::
 
     vv_exceptions_unhandled_total{component="orchestrator.py",exception="KeyError"} 1.0
+    vv_script_crashes_total{component="orchestrator.py"} 0.0
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
-from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
+from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED, SCRIPT_CRASHES
 from vv_exporter.store import Store
 
 
@@ -27,7 +28,7 @@ class ExceptionsCollector:
 
     def collect(self) -> Iterable[Family]:
         """The families, as they were last committed."""
-        return [stored(self._store, metric) for metric in (EXCEPTIONS_UNHANDLED,)]
+        return [stored(self._store, metric) for metric in (EXCEPTIONS_UNHANDLED, SCRIPT_CRASHES)]
 
 
 def build(context: Context) -> ExceptionsCollector:

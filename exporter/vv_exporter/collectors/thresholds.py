@@ -17,6 +17,7 @@ from vv_exporter.metrics.thresholds import (
     DVR_DOWN_SECONDS,
     DVR_FAILURES,
     DVR_FROZEN_SECONDS,
+    DVR_LOST,
     EVENT_LAG_SECONDS,
     FREE_BYTES,
     FREE_RATIO,
@@ -58,6 +59,7 @@ class Thresholds:
         yield gauges(STAGE_STUCK_RATIO, [((), self._settings.stage_stuck_factor)])
         yield gauges(DVR_FAILURES, [((), self._settings.dvr_failures)])
         yield gauges(DVR_DOWN_SECONDS, [((), self._settings.dvr_down)])
+        yield gauges(DVR_LOST, [((), self._settings.dvr_flapping)])
         yield gauges(DVR_FROZEN_SECONDS, [((), self._settings.dvr_frozen)])
         jobs = self._settings.jobs.items()
         yield gauges(JOB_SECONDS, [((name,), job.max_runtime) for name, job in jobs if job.max_runtime is not None])

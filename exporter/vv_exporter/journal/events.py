@@ -122,6 +122,15 @@ class ExceptionUnhandled(Event, frozen=True, tag="exception", kw_only=True):
     video_sha256: str = ""
 
 
+class ScriptStarted(Event, frozen=True, tag="script.started"):
+    video: str = ""
+    video_sha256: str = ""
+
+
+class ScriptEnded(Event, frozen=True, tag="script.ended"):
+    pass
+
+
 class DvrAttempt(Event, frozen=True, tag="dvr.attempt", kw_only=True):
     dvr: str
     result: str
@@ -132,6 +141,10 @@ class DvrFrames(Event, frozen=True, tag="dvr.frames", kw_only=True):
     dvr: str
     frames: int
     last: float
+
+
+class DvrEnded(Event, frozen=True, tag="dvr.ended", kw_only=True):
+    dvr: str
 
 
 class VideoExhausted(Event, frozen=True, tag="video.exhausted", kw_only=True):
@@ -215,8 +228,11 @@ AnyEvent = (
     | SchemaValidated
     | HmacUsed
     | ExceptionUnhandled
+    | ScriptStarted
+    | ScriptEnded
     | DvrAttempt
     | DvrFrames
+    | DvrEnded
     | VideoExhausted
     | VideoQuarantined
     | ContainerRestarting

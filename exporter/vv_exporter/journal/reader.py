@@ -16,15 +16,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from vv_exporter.dvr_agents import AGENTS
 from vv_exporter.journal import files
 from vv_exporter.journal.changes import Changes
 from vv_exporter.journal.events import MAX_LINE, TYPES, Event, RejectedError, WriterStarted, decode
 from vv_exporter.journal.folds import Folds, Source
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
-from vv_exporter.runs import OPEN_RUNS
+from vv_exporter.runs import OPEN_RUNS, SCRIPTS
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Store, StoreError, Transaction
 
@@ -52,6 +54,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 PROGRESS: Kind[Progress] = Kind("journal_file", Progress)
+OPEN: tuple[Kind[Any], ...] = (*OPEN_RUNS, SCRIPTS, AGENTS)  # what a writer begins and ends
 
 
 @dataclass(slots=True)
@@ -176,10 +179,7 @@ class Reader:
         Writers delete only files of nothing but successes (the journal's bound): such a run did not crash.
         """
         lost = [
-            (kind, key)
-            for kind in OPEN_RUNS
-            for key, run in self._store.docs(kind).items()
-            if run.writer not in writers
+            (kind, key) for kind in OPEN for key, run in self._store.docs(kind).items() if run.writer not in writers
         ]
         if lost:
             with self._store.transaction() as tx:
@@ -321,7 +321,7 @@ class Batch:
     def _count(self, tx: Transaction, piece: _Piece, counted: Counter[str], rejected: Counter[str]) -> float:
         before = piece.before
         component, boot, locks = before.component, before.boot, before.locks
-        source = Source(piece.entry.writer, component, boot)
+        source = Source(piece.entry.writer, component, boot, locks)
         newest = 0.0
         whole, lines, skipping = _split(piece.data, before.skipping)
         if skipping and not before.skipping:
@@ -337,7 +337,7 @@ class Batch:
                 continue
             if isinstance(event, WriterStarted):
                 component, boot, locks = event.component, event.boot, event.lock
-                source = Source(piece.entry.writer, component, boot)
+                source = Source(piece.entry.writer, component, boot, locks)
             self._reader.fold(tx, event, source)
             counted[TYPES[type(event)]] += 1
             newest = event.ts if event.ts > newest else newest

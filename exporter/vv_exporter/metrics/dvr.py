@@ -25,6 +25,17 @@ DVR_LAST_FRAME = gauge(
     "vv_dvr_last_frame_timestamp_seconds", "When the agent, or without one the probe, got its latest frame.", "dvr"
 )
 DVR_FRAMES = counter("vv_dvr_frames_total", "Frames that the agent, or without one the probe, got.", "dvr")
+DVR_LOST = counter(
+    "vv_dvr_lost_total",
+    "Streams that were lost: an attempt failed after one that got a stream, or the agent was killed.",
+    "dvr",
+    "source",
+)
+DVR_AGENT_UP = gauge(
+    "vv_dvr_agent_up",
+    "1 while an agent gets the DVR's stream or tries to, 0 since it was killed; absent when it ended by itself.",
+    "dvr",
+)
 DVR_PROBE_DURATION = gauge(
     "vv_dvr_probe_duration_seconds",
     "How long the latest probe took by phase: dns, connect, describe, setup, first_packet; absent if not reached.",

@@ -28,3 +28,8 @@ EVENT_BACKLOG = gauge("vv_event_backlog_bytes", "Journal bytes that are not coun
 SERIES_LIMITED = counter(
     "vv_series_limited_total", "Updates refused because the family has all the series it may have.", "metric"
 )
+STARTS = counter(
+    "vv_exporter_starts_total",
+    "Starts of the exporter by how the one before ended: stopped, or killed (also by a power cut).",
+    "previous",
+)

@@ -23,6 +23,7 @@ DVR_DOWN_SECONDS = gauge("vv_threshold_dvr_down_seconds", "Time without a stream
 DVR_FROZEN_SECONDS = gauge(
     "vv_threshold_dvr_frozen_seconds", "Time without a frame after which a connected stream is frozen."
 )
+DVR_LOST = gauge("vv_threshold_dvr_lost", "Streams lost within an hour at which a DVR counts as flapping.")
 INODES_RATIO = gauge(
     "vv_threshold_filesystem_inodes_free_ratio", "Alert when less than this share of the inodes is free (0 to 1)."
 )

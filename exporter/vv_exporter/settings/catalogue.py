@@ -236,6 +236,9 @@ class Settings:
     dvr_down: float = _variable(
         "DVR_DOWN", "It becomes critical after this time without a stream.", parse.duration, "15m"
     )
+    dvr_flapping: int = _variable(
+        "DVR_FLAPPING", "DvrFlapping when its stream is lost this often within an hour.", parse.positive, "5"
+    )
     dvr_frozen: float = _variable(
         "DVR_FROZEN", "DvrStreamFrozen when a connected agent gets no frame for this long.", parse.duration, "30s"
     )

@@ -106,6 +106,7 @@ def test_thresholds_are_shown_for_both_roles_where_they_are_set(context: Context
         ("vv_threshold_filesystem_free_bytes", "system", "warning"): 50e9,
         ("vv_threshold_filesystem_free_bytes", "video_storage", "critical"): 10e9,
         ("vv_threshold_filesystem_free_bytes", "system", "critical"): 10e9,
+        ("vv_threshold_dvr_lost",): 5,
         ("vv_threshold_cpu_ratio", "container"): 0.9,
         ("vv_threshold_cpu_ratio", "host"): 0.9,
         ("vv_threshold_memory_ratio", "container"): 0.9,

@@ -61,6 +61,37 @@ def test_what_went_well_is_dispensable_by_its_result(kind: str, good: str, bad: 
     assert _bound.dispensable([HEADER, line(kind)]) is None
 
 
+@pytest.mark.parametrize("event", [line("dvr.attempt", dvr="front", result="ok"), line("dvr.frames", dvr="front")])
+def test_a_link_that_has_not_ended_in_its_writers_latest_file_is_kept_as_its_agent_may_have_been_killed(
+    event: bytes,
+) -> None:
+    end = line("dvr.ended", dvr="front")
+
+    assert _bound.dispensable([HEADER, event]) is None
+    assert _bound.dispensable([HEADER, event, line("dvr.ended", dvr="back")]) is None
+    assert _bound.dispensable([HEADER, end, event]) is None
+    assert _bound.dispensable([HEADER, event], latest=False) == {"x.py": 1}
+    assert _bound.dispensable([HEADER, event, end]) == {"x.py": 2}
+
+
+def test_a_script_that_has_not_ended_is_kept() -> None:
+    begun, ended = line("script.started"), line("script.ended")
+
+    assert _bound.dispensable([HEADER, begun, *SUCCESS]) is None
+    assert _bound.dispensable([HEADER, ended]) is None
+    assert _bound.dispensable([HEADER, begun, ended]) == {"x.py": 2}
+
+
+def test_of_an_agent_that_was_killed_the_latest_file_stays(tmp_path: Path) -> None:
+    for name in ("a.0.jsonl", "a.1.jsonl", "b.0.jsonl"):
+        lines = [HEADER.replace(b" ", b""), line("dvr.frames", dvr="front"), b""]
+        (tmp_path / name).write_bytes(b"\n".join(lines))
+
+    _bound.make_room(str(tmp_path), 1 << 20, patience=60)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.1.jsonl", "b.0.jsonl"]
+
+
 def test_an_account_of_losses_passes_into_the_next() -> None:
     told = line("dropped", count=40, component="x.py")
 

@@ -196,7 +196,7 @@ print("stopped")
             process.send_signal(signal.SIGTERM)
             assert process.communicate(timeout=20)[0] == "stopped\n"
 
-        (event,) = state.events()
+        (event,) = state.events("dvr.attempt")
         assert (event["type"], event["result"], event["error"]) == ("dvr.attempt", "timeout", "nobody there")
 
 

@@ -290,7 +290,7 @@ class TestProcess:
             assert code == 1
             assert error.count("ZeroDivisionError: division by zero") == 1
 
-        assert [event["exception"] for event in state.events()] == ["ZeroDivisionError"] * 2
+        assert [event["exception"] for event in state.events("exception")] == ["ZeroDivisionError"] * 2
 
     def test_with_exit_and_logging_stderr_stays_silent(self, state: State) -> None:
         code, error = self.run(
@@ -318,8 +318,8 @@ class TestProcess:
             "guard.install('old.py')\nguard.install('x.py')\n{}['camera']",
         )
 
-        writer, event = state.lines()
-        assert (writer["component"], event["exception"], event["error"]) == ("x.py", "KeyError", "'camera'")
+        (event,) = state.events("exception")
+        assert (event["component"], event["exception"], event["error"]) == ("x.py", "KeyError", "'camera'")
         assert (code, error.count("KeyError: 'camera'")) == (1, 1)
         assert state.log.read_text().count("unhandled KeyError") == 1
 
@@ -333,19 +333,19 @@ class TestProcess:
             "    thread = threading.Thread(target=target); thread.start(); thread.join()",
         )
 
-        assert [event["error"] for event in state.events()] == ["in a thread"]
+        assert [event["error"] for event in state.events("exception")] == ["in a thread"]
         assert (code, error.count("RuntimeError: in a thread")) == (0, 1)
 
     def test_an_exception_that_a_guard_reported_is_not_reported_by_the_hook_too(self, state: State) -> None:
         self.run(state, "from vv_core.guard import guard, install\ninstall('x.py')\nwith guard('x.py'): 1 / 0")
 
-        assert len(state.events()) == 1
+        assert len(state.events("exception")) == 1
 
     @pytest.mark.parametrize("code", ["raise SystemExit(0)", "import os, signal; os.kill(os.getpid(), signal.SIGINT)"])
     def test_installed_it_says_nothing_of_an_exit_or_an_interrupt(self, state: State, code: str) -> None:
         self.run(state, f"from vv_core.guard import install\ninstall('x.py')\n{code}")
 
-        assert not state.journal.exists() or state.events() == []
+        assert state.events("exception") == []
 
     def test_a_forked_child_is_guarded_as_well(self, state: State) -> None:
         self.run(
@@ -371,4 +371,4 @@ class TestProcess:
 
         assert process.wait(timeout=30) == -signal.SIGINT
         process.stdout.close()
-        assert not state.journal.exists() or state.events() == []
+        assert [event["type"] for event in state.events()] == ["script.started", "script.ended"]

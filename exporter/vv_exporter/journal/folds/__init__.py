@@ -17,11 +17,15 @@ from vv_exporter.store import Transaction
 
 
 class Source(NamedTuple):
-    """Who wrote an event: the writer's id, the component of the file's first line, the boot it ran in."""
+    """Who wrote an event: the writer's id, the component of the file's first line, the boot it ran in.
+
+    `locks`: it holds a lock for as long as it lives. Of others nobody knows whether they do.
+    """
 
     writer: str
     component: str = ""
     boot: str = ""
+    locks: bool = False
 
 
 Handler = Callable[[Transaction, Any, Source, Settings], None]
@@ -36,14 +40,14 @@ class Folds(NamedTuple):
 
 
 def discover() -> Folds:
-    """The handlers of every module in this folder."""
+    """The handlers of every module in this folder. Of a writer that is gone those with `BEFORE_OTHERS` hear first."""
     handlers: dict[type[Event], Handler] = {}
     gone: list[WriterGone] = []
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         handlers.update(module.HANDLERS)
         if hasattr(module, "writer_gone"):
-            gone.append(module.writer_gone)
+            gone.insert(0 if hasattr(module, "BEFORE_OTHERS") else len(gone), module.writer_gone)
     return Folds(handlers, tuple(gone))
 
 

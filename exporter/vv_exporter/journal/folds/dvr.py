@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.dvr_agents import end_agent, miss_agents, saw_agent
 from vv_exporter.dvrs import LINKS, Link, attempted, link, put, saw_frames
-from vv_exporter.journal.events import DvrAttempt, DvrFrames
+from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
@@ -19,6 +20,7 @@ def attempt(tx: Transaction, event: DvrAttempt, source: Source, settings: Settin
     attempted(
         tx, event.dvr, AGENT, event.result, event.ts, component=component, error=event.error, writer=source.writer
     )
+    _saw(tx, event, source)
 
 
 def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings) -> None:
@@ -31,13 +33,28 @@ def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings
         put(tx, Link(event.dvr, AGENT, "ok", last, writer=source.writer, frames=True))
     elif same and not known.frames:
         put(tx, msgspec.structs.replace(known, frames=True))
+    _saw(tx, event, source)
+
+
+def ended(tx: Transaction, event: DvrEnded, source: Source, settings: Settings) -> None:
+    """The agent has ended the link, on purpose; or there is to be no agent any more."""
+    end_agent(tx, event.dvr, source.writer)
+    known = link(tx, event.dvr, AGENT)
+    if known is not None and known.writer == source.writer and not known.gone:
+        put(tx, msgspec.structs.replace(known, gone=max(event.ts, known.time)))
 
 
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     """The agent's process ended, and its streams with it."""
+    miss_agents(tx, writer, last_seen)
     for key, known in tx.docs(LINKS).items():
         if known.source == AGENT and known.writer == writer and not known.gone:
             tx.put(LINKS, key, msgspec.structs.replace(known, gone=max(last_seen, known.time)))
 
 
-HANDLERS: dict[type, Handler] = {DvrAttempt: attempt, DvrFrames: frames}
+def _saw(tx: Transaction, event: DvrAttempt | DvrFrames, source: Source) -> None:
+    if source.locks:  # or nobody would know when it is gone
+        saw_agent(tx, event.dvr, source.writer, event.component or source.component)
+
+
+HANDLERS: dict[type, Handler] = {DvrAttempt: attempt, DvrFrames: frames, DvrEnded: ended}
