@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from vv_core._journal import Journal
+from vv_core._journal import CLOSING, Journal
 from vv_exporter import rights, statefolders, systemd
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
 from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
@@ -46,9 +46,11 @@ def run(settings: Settings) -> None:
         watch.start()
         worker = threading.Thread(target=supervisor.run, args=(stopping,), name="supervisor", daemon=True)
         worker.start()
+        journal.emit("script.started", COMPONENT, {})
         log.info("looking after containers: %s restarts within %.0f s", settings.max_restarts, settings.restart_window)
         systemd.wait(stopping, worker.is_alive)
         log.info("stopping")
+        journal.emit("script.ended", COMPONENT, {}, CLOSING)
         worker.join(_GRACE)
         watch.stop()
         engine.close()
