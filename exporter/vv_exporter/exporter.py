@@ -55,6 +55,7 @@ def running(
         collectors = [build(context) for build in discover()]
         guarded, past = [Guarded(collector) for collector in collectors], Past()
         app = create_app(context, guarded, web_config, past=past)
+        stack.enter_context(counted(store))
         # The port first: with another exporter on it nothing must begin to work.
         with _explained(""):
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
@@ -68,7 +69,6 @@ def running(
             _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)
         )
         stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
-        stack.enter_context(counted(store))
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
 

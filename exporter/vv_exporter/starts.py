@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from vv_exporter.metrics.exporter import STARTS
+from vv_exporter.settings import SettingsError
 from vv_exporter.store import Kind, Store, StoreError
 from vv_exporter.timeline import Entry, tell
 
@@ -28,7 +29,9 @@ RUNNING: Kind[Running] = Kind("exporter_running", Running)
 
 @contextlib.contextmanager
 def counted(store: Store) -> Iterator[None]:
-    """Count this start, and note its orderly end: what leaves the body as an exception is none."""
+    """Count this start before anybody can ask for it, and note its orderly end: a setting that is wrong is one, any
+    other exception is none.
+    """
     try:
         with store.transaction() as tx:
             previous = KILLED if tx.get(RUNNING, "") else STOPPED
@@ -41,6 +44,14 @@ def counted(store: Store) -> Iterator[None]:
             tell(tx, tx.now, Entry("exporter.started", title, component="exporter"))
     except StoreError as error:
         log.error("this start could not be counted: %s", error)
-    yield
+    try:
+        yield
+    except SettingsError:
+        _stopped(store)
+        raise
+    _stopped(store)
+
+
+def _stopped(store: Store) -> None:
     with contextlib.suppress(StoreError), store.transaction() as tx:
         tx.delete(RUNNING, "")

@@ -242,6 +242,15 @@ def test_a_dvr_is_a_trouble_when_it_failed_as_often_as_configured(failures: int,
     assert f"down: auth ({failures} failed attempts in a row)" in printed(made(families, []))
 
 
+def test_an_agent_that_was_killed_is_a_trouble_and_one_at_work_is_none() -> None:
+    def shown(up: int) -> Status:
+        return made([*healthy(), gauges(dvr.DVR_AGENT_UP, [(("front",), up)])], [])
+
+    assert shown(1).ok
+    assert shown(0).troubles == ("the agent of DVR front was killed, and nothing is recorded",)
+    assert "down: killed" in printed(shown(0))
+
+
 def test_the_restarts_that_a_container_has_left() -> None:
     families = [
         *healthy(),

@@ -6,10 +6,19 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from vv_exporter.metrics.dvr import DVR_CONSECUTIVE_FAILURES, DVR_DOWN_SINCE, DVR_LAST_FRAME, DVR_LAST_RESULT, DVR_UP
+from vv_exporter.metrics.dvr import (
+    DVR_AGENT_UP,
+    DVR_CONSECUTIVE_FAILURES,
+    DVR_DOWN_SINCE,
+    DVR_LAST_FRAME,
+    DVR_LAST_RESULT,
+    DVR_UP,
+)
 from vv_exporter.metrics.thresholds import DVR_FAILURES
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import Cell, Table, many, when
+
+AGENT_PROCESS = "process of the agent"
 
 
 class Dvr(msgspec.Struct, frozen=True):
@@ -41,12 +50,19 @@ def read(series: Series) -> Iterator[Dvr]:
             last_frame=series.one(DVR_LAST_FRAME, dvr=dvr) or None,
             unreachable=up != 1 and failures >= enough,
         )
+    for labels, up in series.all(DVR_AGENT_UP):
+        if up != 1:
+            last_frame = series.one(DVR_LAST_FRAME, dvr=labels["dvr"]) or None
+            yield Dvr(labels["dvr"], AGENT_PROCESS, False, "killed", 0, None, last_frame, unreachable=True)
 
 
 def troubles(dvrs: Sequence[Dvr]) -> Iterator[str]:
     """What is wrong with DVRs."""
-    down = (one for one in dvrs if one.unreachable)
-    yield from (f"DVR {one.name} gives no stream ({one.result}), says the {one.source}" for one in down)
+    for one in dvrs:
+        if one.unreachable and one.source == AGENT_PROCESS:
+            yield f"the agent of DVR {one.name} was killed, and nothing is recorded"
+        elif one.unreachable:
+            yield f"DVR {one.name} gives no stream ({one.result}), says the {one.source}"
 
 
 def table(dvrs: Sequence[Dvr], now: float) -> Table:

@@ -145,6 +145,31 @@ def _time() -> Row:
                 unit="s",
                 alerts=("DvrUnreachableProlonged",),
             ),
+            states(
+                "Agents",
+                """Whether an agent is at work. DOWN: it was killed, and no other has taken over: nothing is recorded.
+                One that ended by itself is not here.""",
+                Query('max by (dvr) (vv_dvr_agent_up{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
+                words=UP_DOWN,
+                alerts=("DvrAgentGone",),
+            ),
+            lines(
+                "Streams lost within an hour",
+                """How often there was a stream and then there was none. Beyond the dashed line the DVR comes and goes:
+                cable, power, or too many who view it.""",
+                Query(
+                    """
+                    max by (dvr, source) (
+                        vv_dvr_lost_total{device="$device",dvr=~"$dvr"}
+                      - min_over_time(vv_dvr_lost_total{device="$device",dvr=~"$dvr"}[1h])
+                    )
+                    """,
+                    "{{dvr}} · {{source}}",
+                ),
+                limit('max(vv_threshold_dvr_lost{device="$device"})', "flapping"),
+                unit="short",
+                alerts=("DvrFlapping",),
+            ),
             lines(
                 "Age of the latest frame",
                 """A connected stream brings frames several times a second. Beyond the dashed line it is frozen:

@@ -84,6 +84,31 @@ def _parts() -> Row:
                 words=UP_DOWN,
                 alerts=("ExporterDown", "AlertmanagerDown"),
             ),
+            events(
+                "Restarts of the exporter",
+                """*stopped*: an upgrade, or somebody at work. *killed*: it crashed, had no memory left, did not answer
+                its watchdog, or the power went.""",
+                Query(
+                    """
+                    sum by (previous) (increase(vv_exporter_starts_total{device="$device"}[$__rate_interval]))
+                    """,
+                    "{{previous}}",
+                ),
+                alerts=("ExporterRestarting",),
+            ),
+            events(
+                "Restarts of the servers",
+                "How often Prometheus and Alertmanager said another time at which they began.",
+                Query(
+                    """
+                    sum by (job) (
+                      changes(process_start_time_seconds{device="$device",job!="vv-exporter"}[$__rate_interval])
+                    )
+                    """,
+                    "{{job}}",
+                ),
+                alerts=("ServerRestarting",),
+            ),
             states(
                 "Collectors",
                 """Which part of the exporter answered in time. FAILED: its series are missing on other dashboards; a

@@ -251,7 +251,7 @@ def _checks() -> Row:
                     "{{schema}} · {{component}}",
                 ),
                 alerts=("SchemaValidationFailed",),
-                size=(8, 8),
+                size=(6, 8),
             ),
             events(
                 "Failed signatures",
@@ -267,7 +267,7 @@ def _checks() -> Row:
                     "{{operation}} · {{component}}",
                 ),
                 alerts=("HmacSigningFailed", "HmacVerificationFailed"),
-                size=(8, 8),
+                size=(6, 8),
             ),
             events(
                 "Unhandled exceptions",
@@ -282,7 +282,20 @@ def _checks() -> Row:
                     "{{component}} · {{exception}}",
                 ),
                 alerts=("UnhandledException",),
-                size=(8, 8),
+                size=(6, 8),
+            ),
+            events(
+                "Crashed scripts",
+                """Scripts that were killed while `guard` was around what they did: out of memory, a signal, a crash in
+                native code. Stages and jobs that crashed are with these.""",
+                Query(
+                    """
+                    sum by (component) (increase(vv_script_crashes_total{device="$device"}[$__rate_interval]))
+                    """,
+                    "{{component}}",
+                ),
+                alerts=("ScriptCrashed",),
+                size=(6, 8),
             ),
             table(
                 "Latest failures",

@@ -189,7 +189,7 @@ def test_a_panel_of_an_alert_asks_for_a_series_that_the_alert_judges() -> None:
 
 
 def names_in(expression: str) -> set[str]:
-    return set(re.findall(r"(?:\w+:)?(?:vv|prometheus|alertmanager)_\w+(?::\w+)?|\bup\b", expression))
+    return set(re.findall(r"(?:\w+:)?(?:vv|prometheus|alertmanager|process)_\w+(?::\w+)?|\bup\b", expression))
 
 
 def resolved(names: set[str], sources: dict[str, set[str]]) -> set[str]:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
 
 from tests.support.journals import RawWriter
 from tests.unit.journal.conftest import Journal
 from tests.unit.journal.test_dvr import attempt, shown
+from vv_exporter.cli import vv
 from vv_exporter.dvr_agents import AGENTS, GONE_AGENTS
 from vv_exporter.dvrs import probed
 from vv_exporter.failures import FAILURES
@@ -310,3 +312,19 @@ class TestScripts:
 
         assert self.crashes(journal) == {}
         assert journal.values(EVENTS_REJECTED) == {}
+
+
+def test_vv_dvr_forget_ends_the_missing_of_an_agent(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VV_STATE_DIR", str(journal.directory.parent))
+    monkeypatch.setenv("VV_CONFIG", "")
+    writer = journal.writer()
+    frames(writer, dvr="the yard")
+    writer.close()
+    journal.read()
+    assert agents(journal) == {("the yard",): 0}
+
+    said = CliRunner().invoke(vv, ["dvr", "forget", "the yard"])
+    journal.read()
+
+    assert (said.exit_code, said.output) == (0, "no agent of DVR the yard is missed, until one reports again\n")
+    assert agents(journal) == {}
