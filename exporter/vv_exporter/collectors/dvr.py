@@ -88,12 +88,18 @@ class DvrProbe:
     def _run(self) -> None:
         pause = self._jitter(0.0, min(FIRST_WITHIN, self._dvr.interval))
         while not self._stopping.wait(pause):
+            pause = self._dvr.interval
             try:
-                answer = self._ask(self._dvr, self._resolver)
-            except Exception as failure:  # the thread must outlive its own defects
-                log.exception("probing DVR %s failed", self.name)
-                answer = Answer("error", type(failure).__name__)
-            pause = self._take(answer)
+                pause = self._take(self._probe())
+            except Exception:  # the thread must outlive its own defects, or the DVR would stay for ever as it was
+                log.exception("the answer of DVR %s could not be taken", self.name)
+
+    def _probe(self) -> Answer:
+        try:
+            return self._ask(self._dvr, self._resolver)
+        except Exception as failure:
+            log.exception("probing DVR %s failed", self.name)
+            return Answer("error", type(failure).__name__)
 
     def _take(self, answer: Answer) -> float:
         """Count an answer; seconds until the next probe."""

@@ -512,6 +512,7 @@ class Probing:
         self.store = Store(folder / "state.db", self.clock)
         dvr = Dvr("10.0.0.1", 554, "/user=admin&password=s3cret", "admin", Secret("s3cret"), interval=interval)
         self.probe = DvrProbe("front", dvr, self.store, self.clock, ask=self._ask, jitter=self._jitter, **options)
+        self.jitter: Callable[[float, float], float] = min
 
     def tell(self, *answers: Answer | Exception) -> None:
         before = self.counted()
@@ -531,7 +532,7 @@ class Probing:
         return answer
 
     def _jitter(self, low: float, high: float) -> float:
-        return low
+        return self.jitter(low, high)
 
 
 @pytest.fixture
@@ -551,6 +552,23 @@ def shown(probing: Probing) -> dict[tuple[str, ...], float]:
 
 
 class TestTheThreadOfADvr:
+    def test_an_answer_that_cannot_be_taken_does_not_end_it(
+        self, probing: Probing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failed = threading.Event()
+
+        def fail(*_: object) -> float:
+            failed.set()
+            raise RuntimeError("no luck")
+
+        monkeypatch.setattr(probing, "jitter", fail)
+        probing.told.release()
+        assert failed.wait(10)
+        monkeypatch.undo()
+
+        probing.tell(Answer("timeout", "no answer"))
+        assert shown(probing)["vv_dvr_up", "front", "probe"] == 0
+
     def test_answers_are_counted_and_shown(self, probing: Probing) -> None:
         probing.tell(Answer("timeout", "no answer"), Answer("ok", "", {"connect": 0.25}, 2))
 
