@@ -31,6 +31,7 @@ CONTAINERS = {
     "ContainerHighCpu",
     "ContainerHighMemory",
     "ContainerOomKilled",
+    "ContainerPaused",
     "ContainerRestarting",
     "ContainerUnhealthy",
 }

@@ -51,6 +51,7 @@ DOCKER = {
     "stop": set[str](),
     "system": set[str](),
     "top": set[str](),
+    "unpause": set[str](),
     "update": {"--restart"},
     "version": set[str](),
     "info": {"--format"},

@@ -119,6 +119,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """When it last met its memory limit, since its last start."""
     oom_counted: bool = False
     """Whether its last death was counted as one for want of memory."""
+    resumed: int = 0
+    """When it was last seen to go on after a pause, since its last start: health checks from before say nothing."""
     ahead: bool = False
     unseen_exit: bool = False
     """It had ended when it was first looked at, and that was not counted: its event, if one comes, is."""
@@ -375,6 +377,7 @@ def _started(record: ContainerRecord, time: int) -> ContainerRecord:
         killed=0,
         oom=0,
         oom_counted=False,
+        resumed=0,
         ahead=False,
         unseen_exit=False,
         booting=False,
@@ -452,8 +455,10 @@ def _other(record: ContainerRecord, event: Event, inspection: Inspection | None,
         return record
     if event.action == "kill" and _ends(event.attributes.get("signal", "")):
         return replace(record, killed=record.killed or event.time)
-    if event.action in ("pause", "unpause"):
-        return replace(record, state="paused" if event.action == "pause" else "running")
+    if event.action == "pause":
+        return replace(record, state="paused", health="", streak=0)
+    if event.action == "unpause":
+        return replace(record, state="running", resumed=event.time)
     if event.action == "health_status":
         return _with_health(record, event, inspection)
     return record
@@ -470,11 +475,21 @@ def _ends(number: str) -> bool:
 
 
 def _with_health(record: ContainerRecord, event: Event, inspection: Inspection | None) -> ContainerRecord:
+    if record.state == "paused" or (inspection is not None and _is_of_before(record, inspection)):
+        return record
     health = event.attributes.get("detail", "")
     streak = 0 if health == "healthy" else record.streak
     if inspection is not None and inspection.health == health and inspection.running:
         streak = inspection.streak
     return replace(record, health=health, streak=streak)
+
+
+def _is_of_before(record: ContainerRecord, inspection: Inspection) -> bool:
+    """Whether no health check was begun since the container went on after a pause.
+
+    One that the pause interrupts has failed, whatever the container is like; the next one comes an interval later.
+    """
+    return inspection.probed is not None and inspection.probed < record.resumed
 
 
 def _rename(records: Records, record: ContainerRecord, name: str) -> Change:
@@ -509,8 +524,8 @@ def _first_seen(records: Records, inspection: Inspection, since: int) -> _Step:
         started=inspection.started,
         finished=inspection.finished,
         restart_count=inspection.policy_restarts,
-        health=inspection.health if inspection.running else "",
-        streak=inspection.streak if inspection.running else 0,
+        health=inspection.health if inspection.state == "running" else "",
+        streak=inspection.streak if inspection.state == "running" else 0,
         wanted=(lives and not inspection.auto_remove) or record.wanted,
         ahead=True,
     )
@@ -534,7 +549,10 @@ def _inspected(record: ContainerRecord, inspection: Inspection, now: float) -> _
     if newer:
         record, counts = _started_meanwhile(record, inspection, now)
     if inspection.running:
-        health, streak = inspection.health, inspection.streak
+        if record.state == "paused" and inspection.state == "running":
+            record = replace(record, resumed=int(now * SECOND))
+        known = inspection.state == "running" and not _is_of_before(record, inspection)
+        health, streak = (inspection.health, inspection.streak) if known else ("", 0)
         return _Step(replace(record, state=inspection.state, health=health, streak=streak), counts)
     if not record.running:
         return _Step(_state_only(record, inspection), counts)

@@ -80,6 +80,8 @@ class Inspection(NamedTuple):
     created: int
     started: int
     finished: int
+    probed: int | None = None
+    """When its latest health check began; None where the Engine does not say."""
     opted: str = ""
     """The label that lets the self-monitor restart it ("true"), or forbids it ("false")."""
     pid: int = 0
@@ -166,6 +168,7 @@ def decode_inspection(body: bytes) -> Inspection:
         created=nanoseconds(raw.created),
         started=nanoseconds(state.started_at),
         finished=nanoseconds(state.finished_at),
+        probed=_latest_probe(health.log if health else None),
         opted=labels.get(SELF_MONITOR_LABEL, "").lower()[:_MAX_TEXT],
         pid=state.pid,
         network_mode=raw.host_config.network_mode,
@@ -196,6 +199,10 @@ def _health_in(status: str) -> str:
         if word in status:
             return health
     return ""
+
+
+def _latest_probe(log: tuple[_RawProbe, ...] | None) -> int | None:
+    return max((nanoseconds(probe.start) for probe in log), default=0) if log is not None else None
 
 
 def _cores(given: _RawHostConfig) -> float | None:
@@ -230,9 +237,14 @@ class _RawListed(_Raw, frozen=True, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
+class _RawProbe(_Raw, frozen=True, rename="pascal"):
+    start: str = ""
+
+
 class _RawHealth(_Raw, frozen=True, rename="pascal"):
     status: str = ""
     failing_streak: int = 0
+    log: tuple[_RawProbe, ...] | None = None
 
 
 class _RawState(_Raw, frozen=True, rename="pascal"):

@@ -26,7 +26,7 @@ INSPECTION: Kept = {
     **_names("Id Name Created Image RestartCount Driver Platform"),
     "State": {
         **_names("Status Running Paused Restarting Dead OOMKilled Pid ExitCode Error StartedAt FinishedAt"),
-        "Health": _names("Status FailingStreak"),
+        "Health": {**_names("Status FailingStreak"), "Log": _names("Start End ExitCode")},
     },
     "Config": {**_names("Image Tty"), "Labels": LABELS},
     "HostConfig": _names(

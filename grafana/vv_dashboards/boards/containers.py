@@ -11,6 +11,7 @@ HEALTH = {
     0: ("healthy", colours.GOOD),
     1: ("starting", colours.NEUTRAL),
     2: ("UNHEALTHY", colours.BAD),
+    3: ("PAUSED", colours.WARNING),
 }
 
 
@@ -101,11 +102,13 @@ def _state() -> Row:
             states(
                 "Health",
                 """What Docker's health check says, only while the container runs. UNHEALTHY: the process lives and
-                does not do its work. Read the check's output; the self-monitor restarts it where it may.""",
+                does not do its work. Read the check's output; the self-monitor restarts it where it may. *paused*: it
+                stands still, after a backup perhaps: `docker unpause`.""",
                 Query(
                     """
                     max by (name) (
-                      2 * (vv_container_health{device="$device",name=~"$name",status="unhealthy"} == 1)
+                      3 * (vv_container_state{device="$device",name=~"$name",state="paused"} == 1)
+                      or 2 * (vv_container_health{device="$device",name=~"$name",status="unhealthy"} == 1)
                       or (vv_container_health{device="$device",name=~"$name",status="starting"} == 1)
                       or 0 * (vv_container_health{device="$device",name=~"$name",status="healthy"} == 1)
                     )
@@ -113,7 +116,7 @@ def _state() -> Row:
                     "{{name}}",
                 ),
                 words=HEALTH,
-                alerts=("ContainerUnhealthy",),
+                alerts=("ContainerUnhealthy", "ContainerPaused"),
             ),
         ),
     )

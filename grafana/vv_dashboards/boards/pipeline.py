@@ -251,7 +251,7 @@ def _checks() -> Row:
                     "{{schema}} · {{component}}",
                 ),
                 alerts=("SchemaValidationFailed",),
-                size=(6, 8),
+                size=(8, 8),
             ),
             events(
                 "Failed signatures",
@@ -267,12 +267,12 @@ def _checks() -> Row:
                     "{{operation}} · {{component}}",
                 ),
                 alerts=("HmacSigningFailed", "HmacVerificationFailed"),
-                size=(6, 8),
+                size=(8, 8),
             ),
             events(
-                "Unhandled exceptions",
+                "Unhandled exceptions and crashes",
                 """Exceptions that no stage expected, by script and type: faults of the programs. The end of the
-                traceback is in `vv timeline` and `app.log`.""",
+                traceback is in `vv timeline` and `app.log`. *crash*: the script was killed.""",
                 Query(
                     """
                     sum by (component, exception) (
@@ -281,21 +281,12 @@ def _checks() -> Row:
                     """,
                     "{{component}} · {{exception}}",
                 ),
-                alerts=("UnhandledException",),
-                size=(6, 8),
-            ),
-            events(
-                "Crashed scripts",
-                """Scripts that were killed while `guard` was around what they did: out of memory, a signal, a crash in
-                native code. Stages and jobs that crashed are with these.""",
                 Query(
-                    """
-                    sum by (component) (increase(vv_script_crashes_total{device="$device"}[$__rate_interval]))
-                    """,
-                    "{{component}}",
+                    'sum by (component) (increase(vv_script_crashes_total{device="$device"}[$__rate_interval]))',
+                    "{{component}} · crash",
                 ),
-                alerts=("ScriptCrashed",),
-                size=(6, 8),
+                alerts=("UnhandledException", "ScriptCrashed"),
+                size=(8, 8),
             ),
             table(
                 "Latest failures",

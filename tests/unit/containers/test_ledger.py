@@ -476,3 +476,54 @@ def test_health_is_known_while_it_runs_only() -> None:
 
     assert (while_running.health, while_running.streak) == ("unhealthy", 3)
     assert ledger.records["web"].health == ""
+
+
+class TestAPausedContainer:
+    """What its health check says is of before: the pause itself lets the check fail that it interrupts."""
+
+    def unhealthy(self, probed: float, **changes: Any) -> Inspection:
+        return inspection(health="unhealthy", streak=3, probed=int(probed * SECOND), **changes)
+
+    def test_has_no_health(self, ledger: Ledger) -> None:
+        ledger.inspection(self.unhealthy(109))
+        ledger.event(event("pause", 110))
+        assert (ledger.records["web"].state, ledger.records["web"].health) == ("paused", "")
+
+        ledger.event(event("health_status", 112, detail="unhealthy"), self.unhealthy(109, state="paused"))
+        ledger.inspection(self.unhealthy(109, state="paused"), 113)
+        assert (ledger.records["web"].state, ledger.records["web"].health) == ("paused", "")
+
+    @pytest.mark.parametrize("seen", ["event", "inspection"])
+    def test_has_one_again_when_it_was_checked_after_the_pause(self, ledger: Ledger, seen: str) -> None:
+        ledger.event(event("pause", 110))
+        if seen == "event":
+            ledger.event(event("unpause", 120))
+        else:
+            ledger.inspection(self.unhealthy(109), 120)
+        ledger.event(event("health_status", 121, detail="unhealthy"), self.unhealthy(109))
+        ledger.inspection(self.unhealthy(119.9), 122)
+        assert (ledger.records["web"].state, ledger.records["web"].health) == ("running", "")
+
+        ledger.inspection(self.unhealthy(125), 128)
+        assert (ledger.records["web"].health, ledger.records["web"].streak) == ("unhealthy", 3)
+
+    def test_is_believed_where_the_engine_does_not_say_when_it_checked(self, ledger: Ledger) -> None:
+        ledger.event(event("pause", 110))
+        ledger.event(event("unpause", 120))
+        ledger.inspection(inspection(health="unhealthy", streak=3), 121)
+
+        assert ledger.records["web"].health == "unhealthy"
+
+    def test_begins_anew_with_its_next_start(self, ledger: Ledger) -> None:
+        ledger.event(event("pause", 110))
+        ledger.event(event("unpause", 120))
+        ledger.event(event("die", 130, exitCode="1"))
+        ledger.event(event("start", 131))
+
+        assert ledger.records["web"].resumed == 0
+
+    def test_first_seen_paused_has_no_health(self) -> None:
+        ledger = Ledger()
+        ledger.inspection(self.unhealthy(109, state="paused"))
+
+        assert (ledger.records["web"].state, ledger.records["web"].health) == ("paused", "")

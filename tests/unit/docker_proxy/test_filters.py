@@ -17,7 +17,11 @@ INSPECTION = {
     "State": {
         "Status": "running",
         "Pid": 77,
-        "Health": {"Status": "healthy", "FailingStreak": 0, "Log": [{"Output": SECRET}]},
+        "Health": {
+            "Status": "healthy",
+            "FailingStreak": 0,
+            "Log": [{"Start": "2026-11-27T10:00:09Z", "Output": SECRET}],
+        },
     },
     "Mounts": [{"Source": f"/{SECRET}"}],
     "Config": {
@@ -48,7 +52,11 @@ def test_an_inspection_has_no_secrets_left_and_all_that_is_used() -> None:
         "Name": "/agent_dvr",
         "Created": "2026-11-27T10:00:00Z",
         "RestartCount": 2,
-        "State": {"Status": "running", "Pid": 77, "Health": {"Status": "healthy", "FailingStreak": 0}},
+        "State": {
+            "Status": "running",
+            "Pid": 77,
+            "Health": {"Status": "healthy", "FailingStreak": 0, "Log": [{"Start": "2026-11-27T10:00:09Z"}]},
+        },
         "Config": {
             "Image": "agent:1",
             "Labels": {"com.docker.compose.project": "vv", "vv.self-monitor": "true"},
