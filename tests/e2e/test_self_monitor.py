@@ -258,6 +258,36 @@ def test_what_the_engine_forgot_meanwhile_is_left_alone_if_it_looks_stopped(site
     assert not site.running("web")
 
 
+def test_a_container_is_not_restarted_for_a_health_check_that_a_pause_interrupted(site: Site) -> None:
+    """As a backup does it: the check that was under way fails for the pause, and the next one comes much later."""
+    second = 10**9
+    check = {"test": ["CMD-SHELL", "sleep 2"], "interval": 3 * second, "timeout": 4 * second, "retries": 1}
+    site.run(healthcheck=check)
+    site.start()
+    healthy, unhealthy = (f'vv_container_health{{name="web",status="{status}"}}' for status in ("healthy", "unhealthy"))
+    site.exporter.wait_for(healthy, 1, 30)
+
+    def is_interrupted() -> bool:
+        """Whether the pause met a check."""
+        site.client.pause("web")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: site.client.inspect_container("web")["State"]["Health"]["Status"] == "unhealthy", 6)
+            return True
+        site.client.unpause("web")
+        return False
+
+    wait_until(is_interrupted, 90, what="a check that is interrupted")
+    site.exporter.wait_for('vv_container_state{name="web",state="paused"}', 1)
+    assert not {healthy, unhealthy} & site.exporter.metrics().keys()
+    site.client.unpause("web")
+    seen = set[str]()
+    wait_until(lambda: seen.update({healthy, unhealthy} & site.exporter.metrics().keys()) or healthy in seen, 60)
+    site.rounds()
+
+    assert seen == {healthy}
+    assert site.events() == Counter(start=1)
+
+
 def test_an_unhealthy_container_is_restarted(site: Site) -> None:
     site.start()
     check = {"test": ["CMD", "test", "-e", "/tmp/well"], "interval": 10**9, "retries": 2}
