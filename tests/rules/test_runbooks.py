@@ -43,6 +43,7 @@ DOCKER = {
     "inspect": {"--format"},
     "kill": set[str](),
     "logs": {"--tail", "--timestamps", "--since"},
+    "pause": set[str](),
     "ps": {"--all", "--filter", "--format", "--quiet", "--no-trunc"},
     "restart": set[str](),
     "rm": {"--force"},
