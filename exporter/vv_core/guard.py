@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import wraps
-from threading import RLock
+from threading import RLock, current_thread, main_thread
 
 from vv_core import _ends, _journal, _log, _runs, _subject, _text, _told
 
@@ -101,7 +101,8 @@ class guard:  # noqa: N801 - it is used like a function
         except Exception as problem:  # whatever happens here, the first exception is the one that counts
             _log.log("vv_core.guard", "warning", "the guard itself failed: %s", _text.printed(problem))
         if self._then == "exit":
-            _ends.fail()
+            if current_thread() is main_thread():  # else a thread ends, and the process goes on
+                _ends.fail()
             raise SystemExit(1) from error
         return self._then == "continue"
 
@@ -185,7 +186,8 @@ os.register_at_fork(after_in_child=_watch.forget)
 def _begin(component: object, video: object = None, video_sha256: object = None) -> None:
     """Say that this script is at work, unless whoever is at work already tells if it is killed."""
     try:
-        if _runs.current() is not None or _is_worker():
+        run = _runs.current()
+        if (run is not None and run.pid == os.getpid()) or _is_worker():
             return
         who, about = _subject.reporter(component), _subject.video_fields(video, video_sha256)
 
