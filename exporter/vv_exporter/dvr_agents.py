@@ -9,6 +9,8 @@ import msgspec
 
 from vv_exporter.dvrs import MAX_LINKS, count_lost
 from vv_exporter.failures import Failure, remember
+from vv_exporter.metrics.dvr import DVR_AGENT_UP
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -40,6 +42,8 @@ def saw_agent(tx: Transaction, dvr: str, writer: str, component: str) -> None:
             tx.put(AGENTS, key, msgspec.structs.replace(other, replaced=True))
     if known is not None or tx.count(AGENTS) < MAX_LINKS:
         tx.put(AGENTS, _key(dvr, writer), Agent(dvr, writer, component))
+    else:
+        tx.inc(SERIES_LIMITED, (DVR_AGENT_UP.name,))
 
 
 def end_agent(tx: Transaction, dvr: str, writer: str) -> None:

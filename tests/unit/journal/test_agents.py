@@ -10,11 +10,11 @@ from tests.unit.journal.conftest import Journal
 from tests.unit.journal.test_dvr import attempt, shown
 from vv_exporter.cli import vv
 from vv_exporter.dvr_agents import AGENTS, GONE_AGENTS
-from vv_exporter.dvrs import probed
+from vv_exporter.dvrs import MAX_LINKS, probed
 from vv_exporter.failures import FAILURES
 from vv_exporter.metrics.dvr import DVR_LOST
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
-from vv_exporter.metrics.exporter import EVENTS_REJECTED
+from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.runs import SCRIPTS
 from vv_exporter.timeline import Filter, read
 
@@ -161,6 +161,16 @@ def test_each_dvr_of_a_process_is_missed(journal: Journal) -> None:
     journal.read()
 
     assert agents(journal) == {("front",): 0, ("back",): 0}
+
+
+def test_what_the_bound_refuses_is_counted(journal: Journal) -> None:
+    writer = journal.writer()
+    for number in range(MAX_LINKS + 1):
+        frames(writer, dvr=f"dvr{number}")
+    journal.read()
+
+    assert len(agents(journal)) == MAX_LINKS
+    assert journal.value(SERIES_LIMITED, "vv_dvr_agent_up") == 1
 
 
 def test_nobody_knows_whether_a_writer_lives_that_does_not_lock(journal: Journal) -> None:
