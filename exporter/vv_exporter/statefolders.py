@@ -12,16 +12,23 @@ from vv_core import _shared
 from vv_exporter import rights
 from vv_exporter.rights import PRIVATE_FILE, PRIVATE_FOLDER
 
-SHARED = tuple(entry for entry in rights.STATE if entry.owner == rights.EXPORTER and entry.path != "exporter")
+SHARED = tuple(entry for entry in rights.STATE[1:] if entry.group == rights.SCRIPTS and entry.mode & stat.S_IWGRP)
 """Those that everybody who reports meets in; they come with the exporter, so that nobody else makes them first."""
 
 
 def make_shared_folders(state: Path) -> None:
-    """Make and mend what scripts share. Raises `OSError` where there can be no state folder."""
+    """Make and mend what scripts share. Raises `OSError` where there can be no state folder.
+
+    The state folder itself, which may be one that an operator named, is opened to nobody; it only becomes sticky.
+    """
+    _shared.make_folder(str(state), rights.STATE[0].mode, mend=False)
+    with contextlib.suppress(OSError):  # not its owner: it is told below, and by `vv doctor`
+        found = stat.S_IMODE(state.stat().st_mode)
+        if _lets_replace(found, rights.STATE[0].mode):
+            state.chmod(found | stat.S_ISVTX)
     for entry in SHARED:
-        path = str(state / entry.path) if entry.path else str(state)
-        with contextlib.nullcontext() if not entry.path else contextlib.suppress(OSError):
-            _shared.make_folder(path, entry.mode)
+        with contextlib.suppress(OSError):
+            _shared.make_folder(str(state / entry.path), entry.mode)
 
 
 def make_own_folder(folder: Path, mode: int = PRIVATE_FOLDER) -> None:
@@ -54,14 +61,15 @@ def close_to_others(folder: Path, names: str) -> None:
 def open_to_replacement(state: Path) -> Iterator[str]:
     """What others may still replace in the state folder, a line each with its cure."""
     for entry in rights.STATE:
-        path = state / entry.path if entry.path else state
+        path = state / entry.path
         with contextlib.suppress(OSError):
-            if _missing_sticky(stat.S_IMODE(path.stat().st_mode), entry.mode):
+            if _lets_replace(stat.S_IMODE(path.stat().st_mode), entry.mode):
                 yield f"{path}: whoever may write here may {entry.risk}: chmod {entry.mode:04o} {path}"
 
 
-def _missing_sticky(found: int, wanted: int) -> bool:
-    return bool(wanted & stat.S_ISVTX) and not found & stat.S_ISVTX and bool(found & 0o022)
+def _lets_replace(found: int, wanted: int) -> bool:
+    """Whether others may delete and rename what is not theirs, in a folder that should be sticky."""
+    return bool(wanted & ~found & stat.S_ISVTX) and bool(found & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _narrow(path: Path, mode: int) -> None:

@@ -79,6 +79,15 @@ def test_an_installation_of_before_is_mended(settings: Settings) -> None:
     assert mode(settings.journal_dir) & 0o3770 == 0o3770
 
 
+def test_a_folder_that_the_operator_named_is_opened_to_nobody(settings: Settings) -> None:
+    settings.state_dir.mkdir()
+    settings.state_dir.chmod(0o755)
+
+    begin(settings)
+
+    assert mode(settings.state_dir) == 0o755
+
+
 def test_a_new_database_beside_a_damaged_one_is_as_private(settings: Settings) -> None:
     begin(settings)
     database = settings.exporter_dir / "state.db"
