@@ -343,8 +343,8 @@ def _create(path: str) -> int:
     except BlockingIOError:
         pass
     except OSError:  # no locks here: a file that promises one must not stay
-        os.unlink(path)
         os.close(fd)
+        os.unlink(path)
         raise
     os.close(fd)
     return -1

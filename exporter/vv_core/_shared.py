@@ -103,13 +103,21 @@ def _settle(fd: int, folder: Path, mode: int, made: bool) -> None:
     found, euid = os.fstat(fd), os.geteuid()
     if made:
         above = os.stat(folder)
-        if euid == 0 and above.st_uid:
-            os.fchown(fd, above.st_uid, above.st_gid)
+        if euid == found.st_uid == 0 and above.st_uid:
+            give(fd, above)
     elif euid not in (0, found.st_uid) or (not stat.S_ISDIR(found.st_mode) and found.st_nlink != 1):
         return  # a file with another name elsewhere may be one that somebody wants to see opened
     wanted = mode if made else stat.S_IMODE(found.st_mode) | mode
     if wanted != stat.S_IMODE(found.st_mode):
         _set_mode(fd, wanted)
+
+
+def give(fd: int, like: os.stat_result) -> None:
+    """Give what is open to the user and group of `like`, where the file system has any. For root."""
+    try:
+        os.fchown(fd, like.st_uid, like.st_gid)
+    except OSError:  # FAT, or a share of another machine: everything there belongs to one user
+        return
 
 
 def _set_mode(fd: int, mode: int) -> None:

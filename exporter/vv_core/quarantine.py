@@ -252,7 +252,7 @@ def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callab
     try:
         _files.copy(fd, copy, digest)
         if os.geteuid() == 0:
-            os.fchown(copy, was.st_uid, was.st_gid)
+            _shared.give(copy, was)
         os.fchmod(copy, was.st_mode & 0o777)
         os.utime(copy, ns=(was.st_atime_ns, was.st_mtime_ns))
         _require_unchanged(fd, was)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -234,6 +235,26 @@ def test_a_copy_that_root_moves_to_another_disk_stays_its_owners(tmp_path: Path,
         target = move_to_corrupted(video, "unreadable", component="x.py")
         assert target is not None
         assert (target.stat().st_uid, target.stat().st_gid) == ONE
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@needs_root
+def test_a_disk_that_knows_no_owners_is_made_do_with(
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAT: root may not give a file there to anybody."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    disk = tmp_path / "videos" / "corrupted"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=2770", "none", str(disk)], check=True)
+    try:
+        monkeypatch.setattr(os, "fchown", refuse)
+        assert move_to_corrupted(video, "unreadable", component="x.py") is not None
+        os.close(_shared.open_file(str(tmp_path / "videos" / "input" / "new"), os.O_WRONLY))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
