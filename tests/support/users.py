@@ -10,14 +10,24 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from vv_core import _json, _units, alerter, quarantine
 from vv_exporter.cli import cron
 
 LATER = (ctypes, encodings.ascii, hashlib, json, _json, _units, alerter, quarantine, cron)
 """What the product loads when it needs it: here before, for other users may not read this installation."""
+
+
+@contextlib.contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A folder that every user may pass, unlike pytest's own; its name is short, as a socket's path has 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="vv-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def as_user(uid: int, gid: int, groups: Sequence[int] = ()) -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support import units
-from tests.support.users import in_child
+from tests.support.users import in_child, passable_folder
 from vv_exporter import doctor, rights
 from vv_exporter.cli import vv
 from vv_exporter.program import own_folder
@@ -30,9 +30,7 @@ SECRET = "secrets/slack"
 @pytest.fixture
 def root() -> Iterator[Path]:
     """An installation that was started once."""
-    with tempfile.TemporaryDirectory(prefix="vv-") as name:
-        root = Path(name)
-        root.chmod(0o755)
+    with passable_folder() as root:
         units.make_folders(root, IDS)
         (root / "etc/systemd/system").mkdir(parents=True)
         for file in units.SYSTEMD.glob("*.service"):

@@ -10,14 +10,13 @@ import contextlib
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import units
-from tests.support.users import as_a_process, in_child
+from tests.support.users import as_a_process, in_child, passable_folder
 from tests.support.waiting import wait_until
 from vv_core import _journal
 from vv_core.attempts import Attempts
@@ -128,10 +127,8 @@ class TestFiles:
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """Short, as a socket's path has 107 bytes; and everybody may pass."""
-    with tempfile.TemporaryDirectory(prefix="vv-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    with passable_folder() as folder:
+        yield folder
 
 
 def settings_of(state: Path) -> Settings:

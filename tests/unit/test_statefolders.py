@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.users import in_child
+from tests.support.users import in_child, passable_folder
 from vv_core import _shared
 from vv_exporter import rights, statefolders
 from vv_exporter.program import only_one, own_folder
@@ -29,6 +29,12 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
     before = os.umask(request.param)
     yield
     os.umask(before)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with passable_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -126,10 +132,7 @@ def test_what_others_could_replace_is_told_with_its_cure(settings: Settings) -> 
 @needs_root
 class TestOtherUsers:
     @pytest.fixture(autouse=True)
-    def installed(self, settings: Settings, tmp_path: Path) -> None:
-        for above in (tmp_path, *tmp_path.parents):
-            if above != Path("/") and above.stat().st_uid == 0:
-                above.chmod(above.stat().st_mode | 0o011)
+    def installed(self, settings: Settings) -> None:
         settings.state_dir.mkdir()
         os.chown(settings.state_dir, OWNER, GROUP)
         settings.state_dir.chmod(0o3770)

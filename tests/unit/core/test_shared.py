@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.users import in_child
+from tests.support.users import in_child, passable_folder
 from tests.support.waiting import wait_until
 from vv_core import _shared
 from vv_core.attempts import Attempts
@@ -28,12 +28,15 @@ ONE, OTHER, STRANGER = (23_802, GROUP), (23_803, GROUP), (23_804, 23_804)
 UMASKS = [0o000, 0o022, 0o027, 0o077, 0o777]
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with passable_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder of the group's, as an installation makes it, and a video beside it."""
-    for above in (tmp_path, *tmp_path.parents):
-        if above.stat().st_uid == os.geteuid() and above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o011)
     state = tmp_path / "state"
     state.mkdir()
     os.chown(state, ONE[0], GROUP)

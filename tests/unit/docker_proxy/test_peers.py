@@ -7,13 +7,12 @@ import logging
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.users import as_a_process, in_child
+from tests.support.users import as_a_process, in_child, passable_folder
 from tests.support.waiting import wait_until
 from vv_exporter.docker_proxy.peers import Peer, Peers, parse_peers, peer_of
 from vv_exporter.docker_proxy.policy import READ
@@ -27,10 +26,9 @@ ALLOWED, OTHER, GROUP = 23_851, 23_852, 23_853
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     """A socket that anybody may connect to; its Engine does not answer."""
-    with tempfile.TemporaryDirectory(prefix="vv-") as name:
-        Path(name).chmod(0o755)
+    with passable_folder() as folder:
         listener = Listener(
-            Path(name) / "s", "/nowhere", READ, lambda _: True, parse_peers(f"{ALLOWED}, @{GROUP}", "VV_DOCKER_X")
+            folder / "s", "/nowhere", READ, lambda _: True, parse_peers(f"{ALLOWED}, @{GROUP}", "VV_DOCKER_X")
         )
         listener.start()
         listener.path.chmod(0o666)
