@@ -20,11 +20,17 @@ from vv_exporter.settings import Settings, SettingsError, load, secret_files, va
 from vv_exporter.settings.environmentfile import parse_environment_file
 
 PROBE_FOLDER = ".vv-probe"
+_HOMES = ("/home", "/root", "/run/user")
+"""What `ProtectHome=` hides (systemd.exec(5))."""
+_AS_GOOD = {"ProtectHome": ("tmpfs",)}
+"""Other values of a key that keep a service from as much."""
 _KINDS: Mapping[str, Callable[[int], bool]] = {"folder": stat.S_ISDIR, "file": stat.S_ISREG, "socket": stat.S_ISSOCK}
 _EXPORTER_UNIT = "vv-exporter.service"
 _PROXY_UNIT = "vv-docker-proxy.service"
 _UNIT_FOLDERS = ("usr/lib/systemd/system", "lib/systemd/system", "etc/systemd/system", "run/systemd/system")
-_ADDED_UP = frozenset({"SupplementaryGroups", "ReadWritePaths", "InaccessiblePaths", "CapabilityBoundingSet"})
+_ADDED_UP = frozenset(
+    {"SupplementaryGroups", "ReadWritePaths", "BindPaths", "InaccessiblePaths", "CapabilityBoundingSet"}
+)
 """Keys of units whose lines add up, until an empty one clears them."""
 
 
@@ -186,7 +192,7 @@ def _unit_findings(machine: Machine) -> Iterator[Finding]:
         wanted = rights.UNITS[name]
         exact = {"User": wanted.user, "Group": wanted.group, **wanted.sandbox}
         for key, value in exact.items():
-            if unit.values.get(key, "") != value:
+            if unit.values.get(key, "") not in (value, *_AS_GOOD.get(key, ())):
                 yield _differs(name, unit, key, unit.values.get(key, ""), value)
         groups = set(unit.values.get("SupplementaryGroups", "").split())
         if groups != set(wanted.groups):
@@ -264,43 +270,63 @@ def _secret_findings(machine: Machine) -> Iterator[Finding]:
 
 def _storage_findings(machine: Machine, named: Path) -> Iterator[Finding]:
     """The exporter can write a few bytes to the videos' disk: by its unit, and by the folder's mode."""
-    root, probe = machine.path(str(named)), machine.path(str(named)) / PROBE_FOLDER
-    if machine.by_systemd and _EXPORTER_UNIT in machine.units:
-        writable = machine.units[_EXPORTER_UNIT].values.get("ReadWritePaths", "").split()
-        if not any((named / PROBE_FOLDER).is_relative_to(path.lstrip("-+")) for path in writable):
-            yield Finding(
-                _EXPORTER_UNIT, f"it may not write below VIDEO_STORAGE_ROOT, {named}", _drop_in(named / PROBE_FOLDER)
-            )
-    try:
-        root.stat()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            yield Finding(str(root), "VIDEO_STORAGE_ROOT names it, and it is not there", f"findmnt --target {named}")
+    root = machine.path(str(named))
+    if not (seen := _exists(root)):
+        if seen is None:
+            yield _unseen(root, PermissionError(13, os.strerror(13)))
         else:
-            yield _unseen(root, error)
+            yield Finding(str(root), "VIDEO_STORAGE_ROOT names it, and it is not there", f"findmnt --target {named}")
         return
-    owner = machine.users.get(rights.EXPORTER) if machine.by_systemd else None
-    whose = "-o vv -g vv " if machine.by_systemd else ""
+    unit = machine.units.get(_EXPORTER_UNIT)
+    if unit is None:
+        return  # in a container, or a terminal, nothing but the folder's mode is in the way
+    yield from _storage_unit_findings(unit, named)
+    probe, owner = root / PROBE_FOLDER, machine.users.get(rights.EXPORTER)
     try:
         found = probe.stat()
     except FileNotFoundError:
-        if owner is not None:
-            yield Finding(
-                str(probe), "there is no such folder", f"install -d {whose}-m 0700 {_quoted(named / PROBE_FOLDER)}"
-            )
+        yield Finding(str(probe), "there is no such folder", f"{_make_probe(named)} && systemctl restart vv-exporter")
     except OSError as error:
         yield _unseen(probe, error)
     else:
         if owner is not None and found.st_uid != owner:
-            yield Finding(str(probe), f"it belongs to {found.st_uid}, not to vv", f"chown vv:vv {_quoted(probe)}")
+            yield Finding(
+                str(probe),
+                f"it belongs to {found.st_uid}, not to {rights.EXPORTER}",
+                f"chown {rights.EXPORTER}:{rights.SCRIPTS} {_quoted(probe)}",
+            )
 
 
-def _drop_in(path: Path) -> str:
-    """A command that lets the exporter write there."""
+def _storage_unit_findings(unit: Unit, named: Path) -> Iterator[Finding]:
+    """The unit lets the exporter see the videos' disk, and write its probe there."""
+    probe = named / PROBE_FOLDER
+    lines = [f"ReadWritePaths=-{probe}"]
+    if _is_hidden_home(unit, named):
+        problem = f"ProtectHome={unit.values['ProtectHome']} hides VIDEO_STORAGE_ROOT, {named}, from it"
+        yield Finding(_EXPORTER_UNIT, problem, _drop_in(named, ["ProtectHome=tmpfs", f"BindPaths={named}", *lines]))
+    elif not _covers(unit, "ReadWritePaths", probe):
+        yield Finding(_EXPORTER_UNIT, f"it may not write below VIDEO_STORAGE_ROOT, {named}", _drop_in(named, lines))
+
+
+def _is_hidden_home(unit: Unit, path: Path) -> bool:
+    hides = unit.values.get("ProtectHome", "") in ("yes", "true", "on", "1", "tmpfs")
+    return hides and any(path.is_relative_to(home) for home in _HOMES) and not _covers(unit, "BindPaths", path)
+
+
+def _covers(unit: Unit, key: str, path: Path) -> bool:
+    return any(path.is_relative_to(item.lstrip("-+").split(":")[-1]) for item in unit.values.get(key, "").split())
+
+
+def _make_probe(named: Path) -> str:
+    return f"install -d -o {rights.EXPORTER} -g {rights.SCRIPTS} -m 0700 {_quoted(named / PROBE_FOLDER)}"
+
+
+def _drop_in(named: Path, lines: list[str]) -> str:
+    """A command that lets the exporter write its probe there."""
     folder = f"/etc/systemd/system/{_EXPORTER_UNIT}.d"
-    line = shlex.quote(f"ReadWritePaths=-{path}")
+    text = " ".join(map(shlex.quote, ["[Service]", *lines]))
     return (
-        f"mkdir -p {folder} && printf '[Service]\\n%s\\n' {line} > {folder}/storage.conf && "
+        f"{_make_probe(named)} && mkdir -p {folder} && printf '%s\\n' {text} > {folder}/storage.conf && "
         "systemctl daemon-reload && systemctl restart vv-exporter"
     )
 

@@ -162,8 +162,8 @@ TOLD = [
     (
         lambda root: drop_in(root, "vv-exporter.service", "Nice=1"),
         "wrong: vv-exporter.service: it may not write below VIDEO_STORAGE_ROOT, /srv/video: "
-        "mkdir -p /etc/systemd/system/vv-exporter.service.d && "
-        "printf '[Service]\\n%s\\n' ReadWritePaths=-/srv/video/.vv-probe > "
+        "install -d -o vv -g vv -m 0700 /srv/video/.vv-probe && mkdir -p /etc/systemd/system/vv-exporter.service.d && "
+        "printf '%s\\n' '[Service]' ReadWritePaths=-/srv/video/.vv-probe > "
         "/etc/systemd/system/vv-exporter.service.d/storage.conf && "
         "systemctl daemon-reload && systemctl restart vv-exporter",
     ),
@@ -177,6 +177,22 @@ TOLD = [
         "wrong: /srv/video: VIDEO_STORAGE_ROOT names it, and it is not there: findmnt --target /srv/video",
     ),
 ]
+
+
+def test_videos_that_the_sandbox_hides_are_told_and_shown_by_the_cure(root: Path) -> None:
+    home = root / "home/camera/videos"
+    home.mkdir(parents=True)
+    write(root / "etc/vv/vv.env", "VIDEO_STORAGE_ROOT=/home/camera/videos\n", 0o600)
+
+    hidden, _ = doctor.examine(root, {})
+    assert "ProtectHome=yes hides VIDEO_STORAGE_ROOT, /home/camera/videos" in str(hidden)
+    here = hidden.cure.partition(" && systemctl")[0].replace(" /", f" {root}/").replace("-o vv -g vv", "")
+    subprocess.run(["sh", "-c", here], check=True)
+    os.chown(home / ".vv-probe", IDS["vv"], IDS["vv"])
+
+    lines = (root / "etc/systemd/system/vv-exporter.service.d/storage.conf").read_text().splitlines()
+    assert lines[:3] == ["[Service]", "ProtectHome=tmpfs", "BindPaths=/home/camera/videos"]
+    assert findings(root) == []
 
 
 def join(root: Path, group: str, user: str) -> None:
