@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from vv_core import _shared
 from vv_core.logs import AppLogHandler
 from vv_exporter import rights, statefolders
 from vv_exporter.settings import Settings, SettingsError
@@ -45,6 +46,7 @@ def _unusable(folder: Path, error: OSError) -> SettingsError:
 def only_one(folder: Path, program: str) -> Iterator[None]:
     """Hold a folder of the state: two of a `program` on it would do everything twice. Raises `SettingsError`."""
     try:
+        _shared.make_folder(str(folder), rights.PRIVATE_FOLDER)
         descriptor = statefolders.open_own_file(folder / "lock")
     except OSError as error:
         raise _unusable(folder, error) from error
