@@ -46,7 +46,8 @@ def _unusable(folder: Path, error: OSError) -> SettingsError:
 def only_one(folder: Path, program: str) -> Iterator[None]:
     """Hold a folder of the state: two of a `program` on it would do everything twice. Raises `SettingsError`."""
     try:
-        _shared.make_folder(str(folder), rights.PRIVATE_FOLDER)
+        with contextlib.suppress(FileExistsError):  # a file is in the way: the next line says so
+            _shared.make_folder(str(folder), rights.PRIVATE_FOLDER)
         descriptor = statefolders.open_own_file(folder / "lock")
     except OSError as error:
         raise _unusable(folder, error) from error
