@@ -21,15 +21,15 @@ class Certificates:
     def key(self, name: str) -> Path:
         return self.folder / f"{name}.key"
 
-    def make(self, name: str) -> None:
-        """A certificate of the authority for 127.0.0.1."""
+    def make(self, name: str, *, holder: str = "IP:127.0.0.1", days: int = 1) -> None:
+        """A certificate of the authority for `holder`, valid for so many days; with -1 it ran out yesterday."""
         request = self.folder / f"{name}.csr"
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text("subjectAltName = IP:127.0.0.1\nauthorityKeyIdentifier = keyid\n")
+        extensions.write_text(f"subjectAltName = {holder}\nauthorityKeyIdentifier = keyid\n")
         _openssl("req", *_NEW_KEY, "-keyout", self.key(name), "-out", request, "-subj", f"/CN={name}")
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self.key("ca"), "-CAcreateserial",
-            "-days", "1", "-extfile", extensions, "-out", self.certificate(name),
+            "-days", str(days), "-extfile", extensions, "-out", self.certificate(name),
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The daily digest: what happened on the device in a day, for a mail that is read in a minute.
 
-`history` reads what is known, `digest` makes one document of it, `mail` shows that document, `smtp` sends it, `worker`
-sees to it that it is sent once a day. The other modules are its sections.
+`history` reads what is known, `digest` makes one document of it, `mail` shows that document, `worker` sees to it that
+it is sent once a day. The other modules are its sections.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from vv_exporter.digest.smtp import MailError
+from vv_exporter.direct.smtp import MailError
 from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.schedule import next_due

@@ -267,7 +267,10 @@ class Settings:
     smtp_username: str = _variable("SMTP_USERNAME", "User at the mail server.")
     smtp_password: Secret = _secret("SMTP_PASSWORD", "Password at the mail server.")
     smtp_require_tls: str = _variable(
-        "SMTP_REQUIRE_TLS", "Refuse to send e-mail without TLS.", parse.choice("true", "false"), "true"
+        "SMTP_REQUIRE_TLS",
+        "Refuse to send e-mail without TLS; where there is a password, that holds in any case.",
+        parse.choice("true", "false"),
+        "true",
     )
     alert_email_to: str = _variable("ALERT_EMAIL_TO", "Receivers of e-mails, comma-separated.")
     digest_at: str = _variable(
@@ -318,6 +321,11 @@ class Settings:
         """When the digest is mailed, as a cron expression; empty for never."""
         hour, _, minute = self.digest_at.partition(":")
         return f"{int(minute)} {int(hour)} * * *" if self.digest_at and self.smtp_smarthost else ""
+
+    @property
+    def mail_needs_tls(self) -> bool:
+        """Whether no mail is sent without TLS: as `SMTP_REQUIRE_TLS` says, and always where a password is sent."""
+        return self.smtp_require_tls == "true" or bool(self.smtp_username)
 
     @property
     def exporter_url(self) -> str:

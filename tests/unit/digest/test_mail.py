@@ -1,9 +1,6 @@
-"""What a digest looks like, in text and HTML, and how it is sent."""
+"""What a digest looks like, in text and HTML, and as a mail."""
 
-import email
-import email.policy
 import re
-import ssl
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -12,16 +9,14 @@ from typing import Any
 import html5lib
 import msgspec
 import pytest
-from aiosmtpd.controller import Controller
 
 from tests.support.browser import WIDTHS, Browser, opened, problems
-from tests.support.certificates import Certificates
 from tests.support.clock import Clock
 from tests.support.digests import DAY, day
-from tests.support.ports import free_port
 from tests.support.receivers import MailServer
 from tests.support.states import HOSTILE, LONG
-from vv_exporter.digest import Digest, digest, history, mail, smtp
+from vv_exporter.digest import Digest, digest, history, mail
+from vv_exporter.direct import smtp
 from vv_exporter.settings import Settings, load
 from vv_exporter.store import Store
 
@@ -174,106 +169,6 @@ def test_a_real_server_takes_it_with_both_parts(full: Digest) -> None:
     assert (got.sender, got.recipients) == ("vv@example.org", ["ana@example.org", "rui@example.org"])
     assert got.body("plain") == mail.text(full, STATUS)
     assert got.body("html") == mail.html(full, STATUS)
-
-
-class Strict:
-    """A mail server that wants TLS, a user and a password; `addresses` are those that it knows."""
-
-    def __init__(self, certificates: Certificates | None, addresses: str = r".*") -> None:
-        self.received: list[bytes] = []
-        self.logins: list[tuple[bytes, bytes]] = []
-        self._known = re.compile(addresses)
-        context = None
-        if certificates:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(certificates.certificate("server"), certificates.key("server"))
-        self._controller = Controller(
-            self,
-            hostname="127.0.0.1",
-            port=free_port(),
-            ready_timeout=30,
-            tls_context=context,
-            require_starttls=context is not None,
-            authenticator=self._authenticate if context else None,
-            auth_required=context is not None,
-        )
-        self.smarthost = f"127.0.0.1:{self._controller.port}"
-
-    def __enter__(self) -> "Strict":
-        self._controller.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._controller.stop()
-
-    def _authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
-        from aiosmtpd.smtp import AuthResult
-
-        self.logins.append((data.login, data.password))
-        return AuthResult(success=data.password == b"s3cret", handled=False)
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
-        if not self._known.fullmatch(address):
-            return "550 5.1.1 nobody of that name"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        self.received.append(envelope.content)
-        return "250 OK"
-
-
-TLS = {"SMTP_REQUIRE_TLS": "true", "SMTP_USERNAME": "vv", "SMTP_PASSWORD": "s3cret"}
-
-
-def test_tls_and_password(full: Digest, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
-    with Strict(certificates) as server:
-        smtp.send(made(full), settings(server.smarthost, **TLS))
-
-    assert server.logins == [(b"vv", b"s3cret")]
-    message = email.message_from_bytes(server.received[0], policy=email.policy.default)
-    assert message["Subject"] == mail.subject(full)
-
-
-def test_a_wrong_password_is_told_without_it(
-    full: Digest, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
-    with Strict(certificates) as server, pytest.raises(smtp.MailError) as caught:
-        smtp.send(made(full), settings(server.smarthost, **TLS | {"SMTP_PASSWORD": "wr0ng"}))
-
-    assert str(caught.value) == f"{server.smarthost} refused user and password (535)"
-    assert server.received == []
-
-
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted(full: Digest, certificates: Certificates) -> None:
-    with Strict(certificates) as server, pytest.raises(smtp.MailError, match="SSLCertVerificationError"):
-        smtp.send(made(full), settings(server.smarthost, **TLS))
-
-    assert server.logins == []
-
-
-def test_without_tls_nothing_is_sent_where_it_is_required(full: Digest) -> None:
-    with MailServer() as server, pytest.raises(smtp.MailError, match="SMTPNotSupportedError"):
-        smtp.send(made(full), settings(server.smarthost, **TLS))
-
-    assert server.received == []
-
-
-def test_one_receiver_that_is_refused_does_not_keep_it_from_the_others(full: Digest) -> None:
-    with Strict(None, addresses=r"ana@.*") as server:
-        refused = smtp.send(made(full), settings(server.smarthost))
-
-    assert refused == ["rui@example.org"]
-    assert len(server.received) == 1
-
-
-def test_a_server_that_refuses_everybody_or_is_not_there_is_told(full: Digest) -> None:
-    with Strict(None, addresses="nobody") as server, pytest.raises(smtp.MailError, match=r"refused ana@example\.org"):
-        smtp.send(made(full), settings(server.smarthost))
-    with pytest.raises(smtp.MailError, match="ConnectionRefusedError"):
-        smtp.send(made(full), settings(f"127.0.0.1:{free_port()}"))
 
 
 @pytest.mark.browser

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter.digest.smtp import MailError
 from vv_exporter.digest.worker import BACKOFF_MAX, LONGEST, MARK, DigestWorker
+from vv_exporter.direct.smtp import MailError
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.store import Store
 

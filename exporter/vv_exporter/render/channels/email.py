@@ -15,7 +15,7 @@ def _adapt(entry: Entry, settings: Settings) -> Entry:
         "to": settings.alert_email_to,
         "from": settings.smtp_from,
         "smarthost": settings.smtp_smarthost,
-        "require_tls": settings.smtp_require_tls == "true",
+        "require_tls": settings.mail_needs_tls,
     }
     if settings.smtp_username:
         return adapted | {"auth_username": settings.smtp_username}
