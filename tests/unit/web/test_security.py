@@ -1,10 +1,13 @@
 """TLS, client certificates, users, headers."""
 
+import contextlib
 import shutil
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import bcrypt
@@ -12,12 +15,14 @@ import msgspec
 import pytest
 import requests
 from werkzeug import Request, Response
+from werkzeug.exceptions import ServiceUnavailable
 
 from tests.support.certificates import Certificates
 from tests.support.waiting import wait_until
 from tests.unit.web.conftest import Serve
 from vv_exporter import health
 from vv_exporter.web import App, WebConfig
+from vv_exporter.web.auth import BasicAuth
 from vv_exporter.web.config import HTTPConfig, TLSConfig
 from vv_exporter.web.routes import Route
 
@@ -115,6 +120,119 @@ def test_a_name_that_does_not_exist_is_compared_all_the_same(serve: Serve, monke
     requests.get(url, auth=("bob", "secret"), timeout=10)
 
     assert compared == [USERS["alice"].encode()]
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> "Counted":
+    """Comparisons, and how many ran at once at most."""
+    found = Counted()
+    monkeypatch.setattr(bcrypt, "checkpw", found)
+    return found
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.compared: list[bytes] = []
+        self.running = self.at_once = 0
+        self._compare = bcrypt.checkpw
+        self._lock = threading.Lock()
+
+    def __call__(self, password: bytes, hashed: bytes) -> bool:
+        with self._lock:
+            self.compared.append(hashed)
+            self.running += 1
+            self.at_once = max(self.at_once, self.running)
+        try:
+            return self._compare(password, hashed)
+        finally:
+            with self._lock:
+                self.running -= 1
+
+
+@contextlib.contextmanager
+def guessing(url: str, clients: int) -> Iterator[list[requests.Response]]:
+    """So many clients try passwords, all wrong, one after the other."""
+    answers: list[requests.Response] = []
+    stopping = threading.Event()
+
+    def guess(client: int) -> None:
+        with requests.Session() as session:
+            number = 0
+            while not stopping.is_set():
+                number += 1
+                with contextlib.suppress(requests.ConnectionError):
+                    answers.append(session.get(url, auth=("alice", f"guess {client} {number}"), timeout=30))
+
+    threads = [threading.Thread(target=guess, args=(client,)) for client in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: len(answers) > clients)
+        yield answers
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_wrong_passwords_do_not_keep_those_out_who_were_let_in(serve: Serve, counted: Counted) -> None:
+    slow = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()}
+    url = serve(App(ROUTES, WebConfig(basic_auth_users=slow))).url
+    assert requests.get(url, auth=("alice", "secret"), timeout=30).status_code == 200
+
+    with guessing(url, clients=40) as answers:
+        for _ in range(20):
+            assert requests.get(url, auth=("alice", "secret"), timeout=5).status_code == 200
+
+    assert counted.at_once == 1
+    assert {answer.status_code for answer in answers} == {401, 503}
+    turned_away = [answer for answer in answers if answer.status_code == 503]
+    assert {answer.headers["Retry-After"] for answer in turned_away} == {"1"}
+    assert {answer.text for answer in turned_away} == {"503 Service Unavailable\n"}
+
+
+def test_wrong_passwords_do_not_keep_a_client_elsewhere_from_its_first_comparison(counted: Counted) -> None:
+    slow = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()}
+    auth = BasicAuth(slow)
+    stopping = threading.Event()
+
+    def guess(client: int) -> None:
+        number = 0
+        while not stopping.is_set():
+            number += 1
+            with contextlib.suppress(ServiceUnavailable):
+                assert not auth.allows(asking("192.0.2.66", "alice", f"{client} {number}"))
+
+    threads = [threading.Thread(target=guess, args=(client,)) for client in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: len(counted.compared) > 2)
+        for host in range(1, 4):
+            assert auth.allows(asking(f"198.51.100.{host}", "alice", "secret"))
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    assert counted.at_once == 1
+
+
+def asking(address: str, user: str, password: str) -> Request:
+    given = b64encode(f"{user}:{password}".encode()).decode()
+    return Request({"REMOTE_ADDR": address, "HTTP_AUTHORIZATION": f"Basic {given}"})
+
+
+def test_names_that_do_not_exist_cost_what_those_do_that_exist(counted: Counted) -> None:
+    hashes = [bcrypt.hashpw(b"secret", bcrypt.gensalt(cost)).decode() for cost in (4, 5, 6)]
+    auth = BasicAuth({f"user {number}": text for number, text in enumerate(hashes)})
+
+    for name in range(60):
+        for password in ("one", "two"):
+            assert not auth.allows(asking("192.0.2.1", f"nobody {name}", password))
+
+    firsts, seconds = counted.compared[::2], counted.compared[1::2]
+    assert firsts == seconds  # a name always costs the same
+    assert {one.decode() for one in firsts} == set(hashes)
 
 
 def test_a_route_may_check_credentials_itself(serve: Serve) -> None:
