@@ -3,6 +3,7 @@
     OUT/prometheus.yml  OUT/rules/*.yml
     OUT/alertmanager.yml  OUT/templates/*.tmpl
     OUT/secrets/*                     mode 0600; nothing secret is in any other file
+    OUT/.vv-config                    the mark of a folder that is ours, in which anything may be replaced or removed
 
 The committed `prometheus/` and `alertmanager/` are the source. What they say holds, but for what the settings change:
 the device, addresses, ports and intervals, and the channels that are not configured, which are left out.
@@ -16,6 +17,8 @@ from pathlib import Path
 from vv_exporter.render import alertmanager, base, channels, files, prometheus, secrets
 from vv_exporter.settings import Settings, SettingsError
 
+FOLDERS = ("secrets", "templates", "rules")
+
 
 def render(settings: Settings, out: Path, prometheus_out: Path | None = None) -> None:
     """Write the configuration into the folder `out`, which is made where it is missing.
@@ -25,12 +28,16 @@ def render(settings: Settings, out: Path, prometheus_out: Path | None = None) ->
     Each file is replaced as a whole, the servers' own ones after what they refer to, and what an earlier call left over
     is removed last: a call that is cut short leaves a configuration that runs. The same settings give the same files.
 
-    Raises `SettingsError` where a channel's settings cannot be used, `OSError` where `out` cannot be written.
+    Raises `SettingsError` where a channel's settings cannot be used, `OSError` where `out` cannot be written, or holds
+    files of others.
     """
     problems = list(channels.problems(settings))
     if problems:
         raise SettingsError(problems)
     out, source = out.absolute(), base.folder()
+    for folder in (out, prometheus_out):
+        if folder is not None:
+            files.claim(folder.absolute(), FOLDERS, _is_written_by_an_older_version)
     for_alertmanager = {
         "secrets": secrets.of_channels(settings),
         "templates": alertmanager.templates(source, settings),
@@ -59,3 +66,16 @@ def _write(out: Path, folders: Mapping[str, Mapping[str, str]], servers: Mapping
         files.keep_only(out / name, contents)
     for name in _SERVERS.keys() - servers.keys():  # of the time when both were here
         (out / name).unlink(missing_ok=True)
+
+
+def _is_written_by_an_older_version(out: Path) -> bool:
+    """Whether the servers' files are ours, and nothing else lies beside them: older versions left no marker."""
+    names = {path.name for path in out.iterdir()}
+    servers = names & _SERVERS.keys()
+    if not servers or not names <= {*_SERVERS, *FOLDERS}:
+        return False
+    try:
+        texts = [(out / name).read_text(encoding="utf-8") for name in servers]
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(text.startswith(base.HEADER) for text in texts)

@@ -1,12 +1,43 @@
-"""Writing files so that nobody ever reads half of one."""
+"""Writing files so that nobody ever reads half of one, into a folder that is ours alone."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+MARKER = ".vv-config"
+_MARKER_TEXT = (
+    "This folder is written by `vv config render`, which replaces what is in it and removes what it does not know.\n"
+)
+_MADE_BY_FILESYSTEMS = frozenset({"lost+found"})
+
+
+class FolderNotOursError(OSError):
+    """The folder has files that we did not write, and would replace or remove. The message is for people."""
+
+
+def claim(out: Path, folders: Iterable[str], is_ours: Callable[[Path], bool]) -> None:
+    """Make the folder `out` ours: a new or empty one by a marker. Raises `FolderNotOursError`, `OSError`.
+
+    `folders` are those in it that are ours as a whole; a link would lead to somebody else's. `is_ours` tells a folder
+    that a version without markers has written.
+    """
+    for name in folders:
+        if (out / name).is_symlink():
+            raise FolderNotOursError(f"{out / name} is a link, and files would be removed where it leads; remove it")
+    out.mkdir(parents=True, exist_ok=True, mode=0o755)
+    marker = out / MARKER
+    if marker.is_file():
+        return
+    empty = all(path.name in _MADE_BY_FILESYSTEMS for path in out.iterdir())
+    if not empty and not is_ours(out):
+        raise FolderNotOursError(
+            f"{out} has files that `vv config render` did not write, and might remove; name a new or an empty folder"
+        )
+    write(marker, _MARKER_TEXT)
 
 
 def add(folder: Path, contents: Mapping[str, str], *, private: bool = False) -> None:

@@ -22,7 +22,8 @@ Everything can be set in the environment or, under the same name, below `setting
 `VV_CONFIG` names, `/etc/vv/vv.yml` by default); the environment wins. A duration is `90`, `90s`, `15m`, `2h` or `1d`.
 
 `vv config check` says what is wrong, a line for each problem, and which channels are on. `vv config render --out DIR`
-writes what Prometheus and Alertmanager run with.
+writes what Prometheus and Alertmanager run with, into a folder of its own, in which it replaces and
+removes what is there: a folder with files of others is refused.
 
 ## Variables
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from tests.unit.render.conftest import EVERY_CHANNEL
 from vv_exporter.cli.config import command
+from vv_exporter.render import files
 
 
 @pytest.fixture
@@ -103,6 +105,7 @@ def test_render_writes_the_folder(environ: dict[str, str], tmp_path: Path) -> No
 
     assert result.exit_code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        ".vv-config",
         "alertmanager.yml",
         "prometheus.yml",
         "rules",
@@ -117,3 +120,65 @@ def test_a_folder_that_cannot_be_written_is_wrong_use(environ: dict[str, str]) -
 
     assert result.exit_code == 2
     assert "--out" in result.stderr
+
+
+def all_files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "rules/mine.yml", "secrets/key", "prometheus.yml", ".hidden"])
+def test_render_touches_nothing_in_a_folder_of_others(environ: dict[str, str], tmp_path: Path, name: str) -> None:
+    own = tmp_path / "etc" / name
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+
+    result = run(environ, "render", "--out", str(tmp_path / "etc"))
+
+    assert result.exit_code == 2
+    assert "name a new or an empty folder" in result.stderr
+    assert all_files(tmp_path / "etc") == {name: b"mine"}
+
+
+def test_render_takes_an_empty_folder_and_then_its_own(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "out" / "lost+found").mkdir(parents=True)  # a disk of its own
+
+    for _ in range(2):
+        assert run(environ, "render", "--out", str(tmp_path / "out")).exit_code == 0
+    assert (tmp_path / "out" / "prometheus.yml").is_file()
+
+
+def rendered_by_an_older_version(environ: dict[str, str], out: Path) -> None:
+    assert run(environ, "render", "--out", str(out)).exit_code == 0
+    (out / files.MARKER).unlink()
+
+
+def test_render_knows_a_folder_of_an_older_version(environ: dict[str, str], tmp_path: Path) -> None:
+    rendered_by_an_older_version(environ, tmp_path / "out")
+
+    assert run(environ, "render", "--out", str(tmp_path / "out")).exit_code == 0
+    assert (tmp_path / "out" / files.MARKER).is_file()
+
+
+def test_an_older_versions_folder_with_something_else_beside_is_left_alone(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    rendered_by_an_older_version(environ, tmp_path / "out")
+    (tmp_path / "out" / "web.yml").write_text("mine")
+    before = all_files(tmp_path / "out")
+
+    assert run(environ, "render", "--out", str(tmp_path / "out")).exit_code == 2
+    assert all_files(tmp_path / "out") == before
+
+
+def test_nothing_is_removed_where_a_link_leads(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "mine.yml").write_text("mine")
+    assert run(environ, "render", "--out", str(tmp_path / "out")).exit_code == 0
+    shutil.rmtree(tmp_path / "out" / "rules")
+    (tmp_path / "out" / "rules").symlink_to(tmp_path / "etc")
+
+    result = run(environ, "render", "--out", str(tmp_path / "out"))
+
+    assert result.exit_code == 2
+    assert "is a link" in result.stderr
+    assert all_files(tmp_path / "etc") == {"mine.yml": b"mine"}
