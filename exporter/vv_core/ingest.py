@@ -70,7 +70,11 @@ def _has_room(flag: str) -> bool:
 
     _asking.append(flag)
     thread = Thread(target=ask, name="ingest", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # there can be no further thread; the next look tries again
+        _asking.clear()
+        return True
     thread.join(_PATIENCE)
     return answers[0] if answers else True
 

@@ -142,7 +142,8 @@ class Deadline:
 
     def __enter__(self) -> Self:
         if self._timeout is not None:
-            self._thread.start()
+            with contextlib.suppress(RuntimeError):  # no thread: the job runs on, and nothing ends it
+                self._thread.start()
         return self
 
     def __exit__(
@@ -173,19 +174,21 @@ def execute(
     """Run the command, for at most `timeout` seconds and a little more; it inherits the descriptor `keep`."""
     output = Tail()
     source, sink = os.pipe()
+    reader = threading.Thread(target=output.read, args=(source,), daemon=True)
     try:
+        reader.start()  # before the command: without a reader it would hang in a full pipe
         process = subprocess.Popen(
             cmd, stdout=sink, stderr=sink, start_new_session=True, pass_fds=() if keep is None else (keep,)
         )
-    except OSError as error:
+    except RuntimeError as error:
         os.close(source)
+        return Ended(CANNOT_START, f"cannot start {cmd[0]!r}: {error}", output)
+    except OSError as error:
         return Ended(CANNOT_START, f"cannot start {cmd[0]!r}: {error.strerror}", output)
     finally:
         os.close(sink)
     group = Group(process)
     signals.to(group)
-    reader = threading.Thread(target=output.read, args=(source,), daemon=True)
-    reader.start()
     with Deadline(group, timeout, patience) as deadline:
         group.wait()
     reader.join(_LINGER)

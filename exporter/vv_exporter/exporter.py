@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vv_exporter import health, notifications, statefolders, systemd, timeline
+from vv_exporter import health, notifications, statefolders, systemd, threads, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
@@ -128,7 +128,7 @@ def _repeatedly(name: str, work: Callable[[], object], interval: float) -> Itera
                 return
 
     thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
+    threads.start(thread)
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from threading import Event, Lock, Thread
 
 from prometheus_client.core import Metric as Family
 
+from vv_exporter import threads
 from vv_exporter.collectors import Collector
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import COLLECTOR_DURATION, COLLECTOR_SUCCESS
@@ -78,11 +79,22 @@ class Guarded:
         with self._lock:
             if self._run is None or self._run.done.is_set():
                 self._run = Run()
-                self._queue.put(self._run)
-                if self._thread is None:
-                    self._thread = Thread(target=self._work, name=f"collector-{self.name}", daemon=True)
-                    self._thread.start()
+                if self._has_worker(self._run):
+                    self._queue.put(self._run)
             return self._run
+
+    def _has_worker(self, run: Run) -> bool:
+        """Whether there is a thread for the run, which fails else; the next run tries again."""
+        if self._thread is None:
+            thread = Thread(target=self._work, name=f"collector-{self.name}", daemon=True)
+            try:
+                threads.start(thread, patience=0)
+            except RuntimeError as error:
+                run.error = CollectorError(f"has no thread to run in: {error}")
+                run.done.set()
+                return False
+            self._thread = thread
+        return True
 
     def note(self, error: CollectorError | None) -> None:
         """Keep how the last scrape went; logs when failing begins and when it ends, not in between."""

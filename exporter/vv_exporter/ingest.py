@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vv_core import _files, _shared
+from vv_exporter import threads
 from vv_exporter.probes.filesystem import Status, Usage
 from vv_exporter.settings import FreeSpace
 
@@ -60,7 +61,7 @@ class IngestPause:
 
     def start(self) -> None:
         """Begin to decide."""
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """End, and leave the flag: the disk is no emptier without an exporter."""

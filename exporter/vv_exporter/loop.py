@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from vv_exporter import threads
 from vv_exporter.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Loop:
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """End, within a few seconds."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import Metric as Family
 
+from vv_exporter import threads
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.dvr_agents import agents_up
@@ -33,7 +34,7 @@ from vv_exporter.metrics.dvr import (
     DVR_PROBE_DURATION,
     DVR_UP,
 )
-from vv_exporter.probes.rtsp import Answer, Resolver, probe
+from vv_exporter.probes.rtsp import Answer, NotAskedError, Resolver, probe
 from vv_exporter.settings import Dvr
 from vv_exporter.store import Store, StoreError
 
@@ -79,7 +80,7 @@ class DvrProbe:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """No further probe; one in progress ends in its time."""
@@ -91,12 +92,17 @@ class DvrProbe:
             pause = self._dvr.interval
             try:
                 pause = self._take(self._probe())
+            except NotAskedError as failure:
+                log.warning("DVR %s could not be asked, will try again: %s", self.name, failure)
             except Exception:  # the thread must outlive its own defects, or the DVR would stay for ever as it was
                 log.exception("the answer of DVR %s could not be taken", self.name)
 
     def _probe(self) -> Answer:
+        """Ask once. Raises `NotAskedError`."""
         try:
             return self._ask(self._dvr, self._resolver)
+        except NotAskedError:
+            raise
         except Exception as failure:
             log.exception("probing DVR %s failed", self.name)
             return Answer("error", type(failure).__name__)
@@ -147,7 +153,7 @@ class Dvrs:
                 tx.ensure(DVR_LOST, (name, "probe"))
         for one in self._probes:
             one.start()
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """End probing."""

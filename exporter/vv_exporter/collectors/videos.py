@@ -20,6 +20,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_core._files import TEMPORARY
 from vv_core.quarantine import FOLDER, SIDECAR
+from vv_exporter import threads
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.metrics import gauges
@@ -115,7 +116,7 @@ class VideosCollector:
     def start(self) -> None:
         """Begin to look, if there is a storage."""
         if self._root is not None:
-            self._thread.start()
+            threads.start(self._thread)
 
     def stop(self) -> None:
         """No further looks; one that hangs is left to its (daemon) thread."""

@@ -6,12 +6,14 @@ each container at most every `INTERVAL` seconds, and for none as long as nobody 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from vv_exporter import threads
 from vv_exporter.containers.engine import EngineError
 from vv_exporter.containers.resources import Running, Usage
 
@@ -57,10 +59,11 @@ class Asker:
             self._answers = {
                 key: answer for key, answer in self._answers.items() if key in self._wanted and now < answer[1]
             }
-            while len(self._threads) < min(ASKERS, len(self._wanted)):
-                thread = threading.Thread(target=self._run, name="container-stats", daemon=True)
-                thread.start()
-                self._threads.append(thread)
+            with contextlib.suppress(RuntimeError):  # fewer ask, or none; the next sample tries again
+                while len(self._threads) < min(ASKERS, len(self._wanted)):
+                    thread = threading.Thread(target=self._run, name="container-stats", daemon=True)
+                    threads.start(thread, patience=0)
+                    self._threads.append(thread)
             return {key: usage for key, (usage, _) in self._answers.items()}
 
     def _run(self) -> None:

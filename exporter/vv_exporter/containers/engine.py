@@ -115,7 +115,10 @@ class Engine:
 
 
 class Follower:
-    """One subscription to the Engine's events. It ends by itself when the stream does; then make another."""
+    """One subscription to the Engine's events. It ends by itself when the stream does; then make another.
+
+    Raises `EngineError`.
+    """
 
     def __init__(self, host: str, since: int) -> None:
         self._host = host
@@ -127,7 +130,10 @@ class Follower:
         self.ended = threading.Event()
         self.error = ""
         self._thread = threading.Thread(target=self._run, name="docker-events", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # there can be no further thread
+            raise EngineError(str(error)) from error
 
     def take(self, timeout: float) -> list[Event]:
         """Events in their order; waits up to `timeout` seconds for the first."""

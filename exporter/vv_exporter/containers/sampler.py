@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from vv_exporter import threads
 from vv_exporter.containers.cgroups import Place
 from vv_exporter.containers.resources import Running, Usage
 
@@ -124,9 +125,9 @@ class _Round:
         self.since = 0.0
 
     def start(self, now: float) -> None:
-        """Begin; `now` is the time on the sampler's clock."""
+        """Begin; `now` is the time on the sampler's clock. Raises `RuntimeError` where there can be no thread."""
         self.since = now
-        threading.Thread(target=self._run, name="container-resources", daemon=True).start()
+        threads.start(threading.Thread(target=self._run, name="container-resources", daemon=True), patience=0)
 
     def _run(self) -> None:
         try:

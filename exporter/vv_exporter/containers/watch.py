@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from vv_exporter import threads
 from vv_exporter.containers.engine import REPLAY_LIMIT, Engine, EngineError, Follower
 from vv_exporter.containers.expectation import forgettable, ignored
 from vv_exporter.containers.ledger import (
@@ -137,7 +138,7 @@ class ContainerWatch:
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """End; does not wait for an Engine that hangs."""

@@ -9,6 +9,7 @@ import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from vv_exporter import threads
 from vv_exporter.containers.observed import Inspection, decode_inspection
 from vv_exporter.docker_proxy.engine import Answer, UpstreamError, asked
 from vv_exporter.docker_proxy.peers import Peers, peer_of
@@ -31,6 +33,10 @@ PATIENCE = 5.0
 MODE = 0o660
 
 Given = Callable[[Inspection], bool]
+
+
+_ACCEPT_PAUSE_SECONDS = 0.1
+_NO_THREAD = "no further thread"
 
 
 class RefusedError(Exception):
@@ -50,6 +56,9 @@ class Listener:
         self._rules = rules
         self._given = given
         self._places = threading.Semaphore(MAX_CONNECTIONS)
+        self._stopping = threading.Event()
+        self._turned_away: deque[socket.socket] = deque()
+        self._trouble = False
         self._socket = socket.socket(socket.AF_UNIX)
         self._thread = threading.Thread(target=self._run, name=f"accept-{path.name}", daemon=True)
 
@@ -66,31 +75,73 @@ class Listener:
         unfinished.chmod(MODE)
         self._socket.listen(MAX_CONNECTIONS)
         unfinished.replace(self.path)  # only now: who finds it can connect
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """Listen no more; what is being answered goes on until the process ends."""
+        self._stopping.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self.path.unlink(missing_ok=True)
 
     def _run(self) -> None:
-        while True:
+        """Accept until `stop`, whatever is short: open files, memory, threads."""
+        while not self._stopping.is_set():
             try:
                 client, _ = self._socket.accept()
-            except OSError:
-                if self._socket.fileno() < 0:
-                    return
-                time.sleep(0.1)  # too many open files: some will be closed
+            except ConnectionAbortedError:
                 continue
-            if not self._admits(client):
-                client.close()
-            elif self._places.acquire(blocking=False):
-                threading.Thread(target=self._serve, args=(client,), name="request", daemon=True).start()
-            else:
-                _refuse(client, 503, "too many connections")
-                client.close()
+            except OSError as error:
+                self._close_turned_away()
+                self._note(error.strerror or str(error))
+                self._stopping.wait(_ACCEPT_PAUSE_SECONDS)
+                continue
+            if self._admits(client):
+                self._begin(client)
+        self._close_turned_away()
+
+    def _begin(self, client: socket.socket) -> None:
+        """Serve it in a thread of its own, or turn it away; never waits for it."""
+        if not self._places.acquire(blocking=False):
+            self._turn_away(client, 503, "too many connections", "Retry-After: 1")
+            return
+        try:
+            threading.Thread(target=self._serve, args=(client,), name="request", daemon=True).start()
+        except RuntimeError as error:
+            self._places.release()
+            self._note(str(error))
+            self._turn_away(client, 503, _NO_THREAD, "Retry-After: 1")
+        else:
+            self._note("")
+
+    def _turn_away(self, client: socket.socket, status: int, message: str, header: str = "") -> None:
+        """Say no, without waiting for anything.
+
+        It is closed later: whoever is still sending would find the connection broken, and never read why.
+        """
+        body = _refusal(message)
+        with contextlib.suppress(OSError):
+            client.settimeout(0)
+            more = f"Content-Length: {len(body)}" + (f"\r\n{header}" if header else "")
+            client.send(_head(status, "application/json", more) + body)
+            client.shutdown(socket.SHUT_WR)
+        self._turned_away.append(client)
+        self._close_turned_away(MAX_CONNECTIONS)
+
+    def _close_turned_away(self, kept: int = 0) -> None:
+        while len(self._turned_away) > kept:
+            self._turned_away.popleft().close()
+
+    def _note(self, problem: str) -> None:
+        """Say when connections cannot be served, and when they can again; not each time."""
+        before, self._trouble = self._trouble, bool(problem)
+        if self._stopping.is_set() or before == self._trouble:
+            return
+        if problem:
+            log.error("connections to %s cannot be served: %s; trying on", self.path, problem)
+        else:
+            log.info("connections to %s are served again", self.path)
 
     def _admits(self, client: socket.socket) -> bool:
         """Whether its user is served; else it is told so, without waiting for it to listen."""
@@ -101,11 +152,10 @@ class Listener:
             said = f"{self.path} does not serve user {peer.uid}: see {self.peers.setting or 'its list of users'}"
             if self.peers.first_of(peer):
                 log.warning("refused, and not told again: %s (process %d)", said, peer.pid)
-            body = json.dumps({"message": said}).encode()
-            client.setblocking(False)
-            client.send(_head(403, "application/json", f"Content-Length: {len(body)}") + body)
+            self._turn_away(client, 403, said)
         except OSError as error:
             log.debug("a client went away: %s", error)
+            client.close()
         return False
 
     def _serve(self, client: socket.socket) -> None:
@@ -199,8 +249,8 @@ def _pass_on(client: socket.socket, answer: Answer, rule: Rule) -> None:
 
 def _stream(client: socket.socket, answer: Answer, filter_line: Callable[[bytes], bytes]) -> None:
     """Pass lines on until either side ends."""
-    client.sendall(_head(200, "application/json", "Transfer-Encoding: chunked"))
     with _ended_with(client, answer):
+        client.sendall(_head(200, "application/json", "Transfer-Encoding: chunked"))
         try:
             for line in answer.lines():
                 part = filter_line(line)
@@ -213,7 +263,7 @@ def _stream(client: socket.socket, answer: Answer, filter_line: Callable[[bytes]
 
 @contextlib.contextmanager
 def _ended_with(client: socket.socket, answer: Answer) -> Iterator[None]:
-    """End the answer when the client goes away, or says something that nobody asked for."""
+    """End the answer when the client goes away, or says something that nobody asked for. Raises `UpstreamError`."""
 
     def watch() -> None:
         poll = select.poll()
@@ -222,7 +272,10 @@ def _ended_with(client: socket.socket, answer: Answer) -> Iterator[None]:
         answer.end()
 
     thread = threading.Thread(target=watch, name="client", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        raise UpstreamError(503, _NO_THREAD) from None
     try:
         yield
     finally:
@@ -235,7 +288,11 @@ def _refuse(client: socket.socket, status: int, message: str) -> None:
     """Say no in the Engine's own form."""
     with contextlib.suppress(OSError):
         client.settimeout(PATIENCE)
-        _send(client, status, json.dumps({"message": message}).encode(), "application/json")
+        _send(client, status, _refusal(message), "application/json")
+
+
+def _refusal(message: str) -> bytes:
+    return json.dumps({"message": message}).encode()
 
 
 def _send(client: socket.socket, status: int, body: bytes, kind: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from vv_exporter import threads
 from vv_exporter.dvr_agents import AGENTS
 from vv_exporter.journal import files
 from vv_exporter.journal.changes import Changes
@@ -102,7 +103,7 @@ class Reader:
         self.status.looked = self._monotonic()
         self._changes = Changes(self._directory, self._monotonic)
         self._thread = threading.Thread(target=self._run, args=(self._changes,), name="journal", daemon=True)
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """Finish the batch in hand and end."""

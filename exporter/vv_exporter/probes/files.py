@@ -8,6 +8,8 @@ from collections.abc import Callable
 from stat import S_ISREG
 from threading import Event, Thread
 
+from vv_exporter import threads
+
 log = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ class Repeated:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """End after the call in hand; one that hangs is left to its (daemon) thread."""

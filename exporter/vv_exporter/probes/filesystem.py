@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
 
+from vv_exporter import threads
+
 log = logging.getLogger(__name__)
 
 INTERVAL = 10.0
@@ -138,7 +140,7 @@ class PathProbe:
     def start(self) -> None:
         """Begin to probe; returns at once."""
         self._last = (None, self._monotonic())
-        self._thread.start()
+        threads.start(self._thread)
 
     def stop(self) -> None:
         """No further probes; one that hangs is left to its (daemon) thread."""

@@ -101,12 +101,20 @@ class Resolver:
         return [(family, address) for family, _, _, _, address in found[:_ADDRESSES]]
 
 
+class NotAskedError(Exception):
+    """The DVR was not asked, for a reason that is this device's: nothing is known of the DVR."""
+
+
 class _Lookup:
     def __init__(self, ask: Callable[[], list[Address]]) -> None:
         self.done = threading.Event()
         self.result: list[Address] | OSError = []
         self._ask = ask
-        threading.Thread(target=self._run, name="dvr-dns", daemon=True).start()
+        thread = threading.Thread(target=self._run, name="dvr-dns", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise NotAskedError(str(error)) from error
 
     def _run(self) -> None:
         try:

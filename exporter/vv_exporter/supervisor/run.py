@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from vv_core._journal import CLOSING, Journal
-from vv_exporter import rights, statefolders, systemd
+from vv_exporter import rights, statefolders, systemd, threads
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
 from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
         )
         watch.start()
         worker = threading.Thread(target=supervisor.run, args=(stopping,), name="supervisor", daemon=True)
-        worker.start()
+        threads.start(worker)
         journal.emit("script.started", COMPONENT, {})
         log.info("looking after containers: %s restarts within %.0f s", settings.max_restarts, settings.restart_window)
         systemd.wait(stopping, worker.is_alive)

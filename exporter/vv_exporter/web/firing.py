@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from vv_exporter import threads
 from vv_exporter.relay.alertmanager import DeliveryError
 
 FRESH = 1.0  # seconds for which an answer is not asked for again
@@ -37,12 +39,20 @@ class Firing:
         """The newest answer that there is within `patience` seconds."""
         with self._lock:
             if self._asking is None and self._monotonic() - self._asked >= FRESH:
-                self._asking = threading.Event()
-                threading.Thread(target=self._work, args=(self._asking,), name="alerts-asked", daemon=True).start()
+                self._begin()
             asking, failed = self._asking, self._failed
         if asking is not None:
             asking.wait(min(patience, SHORT) if failed else patience)
         return self._answer
+
+    def _begin(self) -> None:
+        """Ask in a thread; where there is none, the next who wants to know tries again."""
+        asking = threading.Event()
+        with contextlib.suppress(RuntimeError):
+            threads.start(
+                threading.Thread(target=self._work, args=(asking,), name="alerts-asked", daemon=True), patience=0
+            )
+            self._asking = asking
 
     def _work(self, done: threading.Event) -> None:
         failed = True

@@ -7,6 +7,7 @@ have one deadline, a short one while others wait; and of too many idle connectio
 
 from __future__ import annotations
 
+import errno
 import logging
 import queue
 import re
@@ -20,8 +21,10 @@ from typing import Any, TypeVar
 
 from cheroot.makefile import MakeFile
 from cheroot.server import HTTPConnection, HTTPRequest
+from cheroot.workers.threadpool import ThreadPool, WorkerThread
 from cheroot.wsgi import Server as WSGIServer
 
+from vv_exporter import threads
 from vv_exporter.web.app import MAX_BODY, App
 from vv_exporter.web.config import WebConfig
 from vv_exporter.web.tls import Adapter, shake_hands
@@ -42,6 +45,10 @@ DEADLINE = 10.0
 """Seconds that reading a request may take in all, and again writing its answer."""
 DEADLINE_WHILE_OTHERS_WAIT = 1.0
 STOP_TIMEOUT = 2.0
+
+_SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What `accept` fails with while something is short; the connection stays where it is, and wakes the server again."""
+_ACCEPT_PAUSE_SECONDS = 0.1
 
 T = TypeVar("T")
 
@@ -122,9 +129,19 @@ class _Connection(HTTPConnection):
         return bool(super().communicate())  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection. Raises nothing: cheroot's thread, and then the whole server, would end by it."""
         self.server.idle.pop(self, None)
-        super().close()
+        try:
+            super().close()
+        except Exception as error:
+            log.debug("a connection could not be closed: %s", error)
+
+
+class _Workers(ThreadPool):
+    def _spawn_worker(self) -> Thread:
+        worker: Thread = WorkerThread(self.server)  # type: ignore[no-untyped-call]
+        threads.start(worker)
+        return worker
 
 
 class _Server(WSGIServer):
@@ -137,16 +154,35 @@ class _Server(WSGIServer):
         super().__init__(
             address,
             app,
-            numthreads=THREADS,
-            max=THREADS,
             server_name="vv-exporter",
             request_queue_size=MAX_IDLE,
             timeout=IDLE_TIMEOUT,
             shutdown_timeout=1,
-            accepted_queue_size=MAX_WAITING,
-            accepted_queue_timeout=0,
         )
+        self.requests = _Workers(self, THREADS, THREADS, accepted_queue_size=MAX_WAITING, accepted_queue_timeout=0)
         self.idle: dict[_Connection, None] = {}
+        self._is_short = False
+
+    def serve(self) -> None:
+        """Until `stop`, whatever is short. cheroot's own loop writes a traceback as often as it can meanwhile."""
+        while self.ready:
+            try:
+                self._connections.run(self.expiration_interval)  # type: ignore[attr-defined]
+            except OSError as error:
+                if error.errno not in _SHORT_OF:
+                    log.exception("the web server failed, and goes on")
+                self._make_room(error)
+            except Exception:
+                log.exception("the web server failed, and goes on")
+                time.sleep(_ACCEPT_PAUSE_SECONDS)
+
+    def _make_room(self, error: OSError) -> None:
+        """Connections cannot be accepted for want of something, most likely of descriptors."""
+        if not self._is_short:
+            self._is_short = True
+            log.error("connections cannot be accepted, trying on: %s", error.strerror or error)
+        self._end_oldest_idle()
+        time.sleep(_ACCEPT_PAUSE_SECONDS)
 
     def others_wait(self) -> bool:
         return bool(self.requests.qsize)
@@ -154,6 +190,9 @@ class _Server(WSGIServer):
     def process_conn(self, conn: _Connection) -> None:
         """Called for a connection that is new, and for one that has something to read."""
         if conn.last_used is None:
+            if self._is_short:
+                self._is_short = False
+                log.info("connections are accepted again")
             self.put_conn(conn)
             return
         self.idle.pop(conn, None)
@@ -166,11 +205,18 @@ class _Server(WSGIServer):
         """Keep a connection until it has something to read."""
         self.idle[conn] = None
         if len(self.idle) > MAX_IDLE:
+            self._end_oldest_idle()
+        try:
+            super().put_conn(conn)
+        except Exception as error:  # it is closed already, or epoll has no room: no reason to end the server
+            log.debug("a connection could not be kept: %s", error)
+            conn.close()
+
+    def _end_oldest_idle(self) -> None:
+        with suppress(OSError, StopIteration, KeyError):
             oldest = next(iter(self.idle))
             del self.idle[oldest]
-            with suppress(OSError):
-                oldest.socket.shutdown(socket.SHUT_RDWR)  # wakes a worker, which reads its end and closes it
-        super().put_conn(conn)
+            oldest.socket.shutdown(socket.SHUT_RDWR)  # wakes a worker, which reads its end and closes it
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """What clients do wrong is of no interest; what goes wrong here is."""
@@ -205,9 +251,9 @@ class Server:
 
     def start(self) -> None:
         """Listen, and serve in the background. Raises `ListenError` when the address cannot be had."""
-        outcome: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+        outcome: queue.SimpleQueue[OSError | RuntimeError | None] = queue.SimpleQueue()
         # cheroot's threads are daemons, and cannot keep the process alive, because this one is.
-        Thread(target=self._serve, args=(outcome,), name="web", daemon=True).start()
+        threads.start(Thread(target=self._serve, args=(outcome,), name="web", daemon=True))
         error = outcome.get()
         if error is not None:
             raise ListenError(f"{FLAG} (VV_EXPORTER_PORT): {self._address} cannot be used: {_reason(error)}") from error
@@ -215,7 +261,8 @@ class Server:
     def stop(self) -> None:
         """Close all connections and end; returns within 2 seconds, whatever a request hangs in."""
         stopping = Thread(target=self._server.stop, name="web-stop", daemon=True)
-        stopping.start()
+        with suppress(RuntimeError):  # without a thread for it, it ends with the process
+            threads.start(stopping)
         end = time.monotonic() + STOP_TIMEOUT
         while stopping.is_alive() and time.monotonic() < end:
             self._touch()
@@ -226,10 +273,10 @@ class Server:
         with suppress(OSError), socket.create_connection((self._host, self.port), timeout=0.05):
             pass
 
-    def _serve(self, outcome: queue.SimpleQueue[OSError | None]) -> None:
+    def _serve(self, outcome: queue.SimpleQueue[OSError | RuntimeError | None]) -> None:
         try:
             self._server.prepare()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             outcome.put(error)
             return
         outcome.put(None)
@@ -253,7 +300,9 @@ def _every_address() -> str:
     return "::"
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | RuntimeError) -> str:
+    if isinstance(error, RuntimeError):
+        return f"{error}; this user, or the container, may have too few tasks"
     found = re.search(r"\[Errno -?\d+\] ([^)]*)", str(error))
     reason = found[1].lower() if found else str(error)
     if "in use" in reason:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.scarcity import NoThreads, no_descriptors
 from tests.support.waiting import wait_until
 from vv_exporter.docker_proxy import server as proxy
 from vv_exporter.docker_proxy.policy import ACT, READ, Rule
@@ -338,3 +339,47 @@ def test_threads_end_with_their_connections(listen: Callable[..., Path], upstrea
         return sum(thread.name in ("request", "client") for thread in threading.enumerate())
 
     wait_until(lambda: left() == 0, 20, what="no thread")
+
+
+def turned_away(answer: bytes) -> bool:
+    return answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 1" in answer
+
+
+def test_a_thread_that_cannot_be_started_costs_one_connection(
+    listen: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    path = listen(READ)
+    NoThreads(monkeypatch, "request", times=MAX_CONNECTIONS + 1)  # places are given back, too
+
+    for _ in range(MAX_CONNECTIONS + 1):
+        assert turned_away(ask(path, b"GET /_ping HTTP/1.1\r\n\r\n"))
+    assert ask(path, b"GET /_ping HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    assert caplog.text.count("cannot be served: can't start new thread") == 1
+    wait_until(lambda: "are served again" in caplog.text)
+
+
+def test_an_event_stream_without_a_thread_is_refused(
+    listen: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = listen(READ)
+    NoThreads(monkeypatch, "client", times=1)
+
+    assert ask(path, b"GET /events HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 503 ")
+    assert ask(path, b"GET /events HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_without_open_files_it_goes_on_when_there_are_some(
+    listen: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    path = listen(READ)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        with no_descriptors():
+            client.connect(str(path))
+            client.sendall(b"GET /_ping HTTP/1.1\r\n\r\n")
+            wait_until(lambda: "cannot be served: Too many open files" in caplog.text)
+        assert status(client.recv(65536)) in (200, 502)  # 502 if there was one for it, and none to ask the Engine
+    assert status(ask(path, b"GET /_ping HTTP/1.1\r\n\r\n")) == 200
+    assert caplog.text.count("cannot be served") == 1

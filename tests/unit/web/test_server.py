@@ -1,5 +1,6 @@
 """Clients that are slow, many or wrong, addresses, start and stop."""
 
+import errno
 import socket
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import requests
 from werkzeug import Request, Response
 
 from tests.support.ports import free_port
+from tests.support.scarcity import NoThreads, no_descriptors
 from tests.support.waiting import wait_until
 from tests.unit.web.conftest import Serve
+from vv_exporter import threads
 from vv_exporter.web import App, ListenError, Server, WebConfig
 from vv_exporter.web.routes import Route
 from vv_exporter.web.server import MAX_IDLE, THREADS, parse_address
@@ -327,3 +330,50 @@ def test_threads_end_with_the_server(serve: Serve) -> None:
     server.stop()
 
     wait_until(lambda: not set(threading.enumerate()) - before)
+
+
+def test_without_open_files_it_goes_on_when_there_are_some(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with requests.Session() as kept, socket.socket() as client:
+        assert kept.get(server.url, timeout=10).text == "here\n"
+        client.settimeout(10)
+        with no_descriptors():
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            wait_until(lambda: "cannot be accepted" in caplog.text)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert caplog.text.count("cannot be accepted, trying on: Too many open files") == 1
+    assert caplog.text.count("are accepted again") == 1
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["web", "Thread-"])
+def test_a_thread_that_cannot_be_started_at_once_is_started_later(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    NoThreads(monkeypatch, name, times=2)
+
+    assert requests.get(serve(APP).url, timeout=10).text == "here\n"
+
+
+def test_without_threads_it_says_so_and_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    NoThreads(monkeypatch, "Thread-")
+    monkeypatch.setattr(threads.start, "__defaults__", (0.2,))
+
+    with pytest.raises(ListenError, match="can't start new thread"):
+        Server("127.0.0.1:0", APP).start()
+
+
+def test_a_connection_that_cannot_be_kept_does_not_end_the_server(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # epoll's limit of watches
+
+    monkeypatch.setattr(server._server._connections, "put", full)
+    for _ in range(2 * THREADS):
+        with pytest.raises(requests.ConnectionError):
+            requests.get(server.url, timeout=10)
+    monkeypatch.undo()
+
+    assert requests.get(server.url, timeout=10).text == "here\n"
