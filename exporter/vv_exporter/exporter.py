@@ -24,6 +24,7 @@ from vv_exporter.web import ListenError, Server, WebConfigError, create_app, loa
 log = logging.getLogger(__name__)
 
 DAY = 86400.0
+RETRY_INTERVAL_SECONDS = 5.0
 HOUSEKEEPING_INTERVAL = 3600.0  # seconds between deletions of history that is too old
 
 
@@ -61,9 +62,7 @@ def running(
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
             server.start()
         stack.callback(server.stop)
-        for service in _services(collectors):
-            service.start()
-            stack.callback(service.stop)
+        stack.enter_context(_at_work(_services(collectors)))
         stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
         stack.enter_context(
             _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)
@@ -85,6 +84,31 @@ def _answers(server: Server) -> bool:
 
 def _services(collectors: list[Collector]) -> list[Service]:
     return [collector for collector in collectors if isinstance(collector, Service)]
+
+
+@contextlib.contextmanager
+def _at_work(services: list[Service]) -> Iterator[None]:
+    """Start them all. One that must write first and cannot, on a full disk, is started as soon as it can."""
+    waiting: list[Service] = []
+
+    def start() -> bool:
+        for service in list(waiting):
+            with contextlib.suppress(StoreError):
+                service.start()
+                waiting.remove(service)
+        return bool(waiting)
+
+    with contextlib.ExitStack() as stack:
+        for service in services:
+            stack.callback(service.stop)
+            try:
+                service.start()
+            except StoreError as error:
+                log.error("%s: will be started later: %s", type(service).__name__, error)
+                waiting.append(service)
+        if waiting:
+            stack.enter_context(_repeatedly("late services", start, RETRY_INTERVAL_SECONDS))
+        yield
 
 
 @contextlib.contextmanager
@@ -122,6 +146,8 @@ def _repeatedly(name: str, work: Callable[[], object], interval: float) -> Itera
         while True:
             try:
                 work()
+            except StoreError as error:
+                log.error("%s: will try again: %s", name, error)
             except Exception:  # the thread must outlive its own defects
                 log.exception("%s failed, will try again", name)
             if stopping.wait(interval):

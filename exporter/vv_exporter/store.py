@@ -37,6 +37,8 @@ CREATE TABLE history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time REAL NOT 
 CREATE INDEX history_by_time ON history (kind, time);
 """
 
+_LEAST_ROOM_BYTES = 256 << 10
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -184,8 +186,13 @@ class Store:
         self._documents: dict[str, dict[str, msgspec.Struct]] = {}
         self._undecoded: dict[str, dict[str, bytes]] = {}
         self._wakes: dict[str, list[Callable[[], None]]] = {}
-        self._connection = _open(path, clock)
+        self._path = path
+        self._opened = _open(path, clock)
         self._load()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._opened.connection
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -313,6 +320,9 @@ class Store:
 
     @contextlib.contextmanager
     def _sql(self) -> Iterator[None]:
+        if self._opened.is_makeshift and _has_room(self._path):
+            self._connection.close()
+            self._opened = _open(self._path, self._clock)
         try:
             with self._connection:
                 yield
@@ -350,25 +360,55 @@ def _text(labels: Labels) -> str:
     return msgspec.json.encode(labels).decode()
 
 
-def _open(path: Path, clock: Callable[[], float]) -> sqlite3.Connection:
+class _Opened(NamedTuple):
+    """A connection. A makeshift one is made do with while the disk is full; nothing can be written by it."""
+
+    connection: sqlite3.Connection
+    is_makeshift: bool = False
+
+
+def _open(path: Path, clock: Callable[[], float]) -> _Opened:
     try:
         _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
         try:
-            return _connect(path)
+            return _Opened(_connect(path))
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise
+                return _open_without_room(path, error)
             _set_aside(path, clock())
             log.critical("%s was damaged (%s) and has been set aside: counters start at 0", path, error)
-            return _connect(path)
+            return _Opened(_connect(path))
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path} cannot be used: {error}") from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open_without_room(path: Path, error: sqlite3.OperationalError) -> _Opened:
+    """What is known is read, and each transaction fails until there is room. Raises `error` where that is no cure."""
+    if _has_room(path):
+        raise error
+    if path.exists() and path.stat().st_size:
+        # Without other processes SQLite has its index of the write-ahead log in memory, and not in a file.
+        connection = _connect(path, exclusive=True)
+    else:
+        connection = sqlite3.connect(":memory:", check_same_thread=False)
+        connection.executescript(_SCHEMA)
+        connection.execute("PRAGMA query_only = ON")
+    log.error("%s cannot be written, the disk is full: what scripts report is counted when there is room", path)
+    return _Opened(connection, is_makeshift=True)
+
+
+def _has_room(path: Path) -> bool:
+    """Whether a database can be opened and written there: SQLite's files begin with 32 KiB (sqlite.org/walformat)."""
+    found = os.statvfs(path.parent)
+    return found.f_bavail * found.f_frsize >= _LEAST_ROOM_BYTES and (found.f_favail > 0 or not found.f_files)
+
+
+def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     os.close(statefolders.open_own_file(path))  # SQLite gives its other files the same mode
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
+        if exclusive:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit has reached the disk before the journal's file is deleted, also when power is cut.
         connection.execute("PRAGMA synchronous = FULL")

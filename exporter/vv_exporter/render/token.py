@@ -20,6 +20,8 @@ def ensure_token(settings: Settings) -> Path:
     Raises `OSError` where it can be neither read nor made.
     """
     path = settings.exporter_dir / NAME
+    if path.exists() and not path.stat().st_size:  # a full disk, or a power cut: it would let everybody in
+        path.unlink()
     if not path.exists():
         _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
         _create(path, secrets.token_urlsafe(32))

@@ -11,12 +11,13 @@ from collections.abc import Iterable
 
 from werkzeug import Request, Response
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 
 from vv_exporter import notificationevents
 from vv_exporter.notifications import log_line, parse, record
 from vv_exporter.relay import webhook
 from vv_exporter.render.token import ensure_token
+from vv_exporter.settings import Settings
 from vv_exporter.store import StoreError
 from vv_exporter.web.routes import Route, Site
 
@@ -26,7 +27,8 @@ log = logging.getLogger("alerts")
 def build(site: Site) -> Iterable[Route]:
     """Both. What is not answered with 2xx is sent again, so a notification is logged only once it is kept."""
     store, settings = site.context.store, site.context.settings
-    token = ensure_token(settings).read_text(encoding="ascii").strip()
+    token = _Token(settings)
+    token.prepare()
 
     def receive(request: Request) -> Response:
         _authorize(request, token)
@@ -67,9 +69,34 @@ def build(site: Site) -> Iterable[Route]:
     yield Route("/api/v1/alertmanager/events", receive_event, methods=("POST",), at_once=2, own_auth=True)
 
 
-def _authorize(request: Request, token: str) -> None:
+class _Token:
+    """What Alertmanager shows; made once. On a disk that is full, when there is room."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._text = ""
+
+    def prepare(self) -> None:
+        """Make or read it, if that can be done now."""
+        try:
+            self._text = ensure_token(self._settings).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            log.error("Alertmanager's notifications are refused, trying again: there is no token: %s", error)
+
+    def bytes(self) -> bytes:
+        """Raises `ServiceUnavailable` while there is none."""
+        if not self._text:
+            self.prepare()
+        if not self._text:
+            raise ServiceUnavailable(retry_after=1)
+        return self._text.encode()
+
+
+def _authorize(request: Request, token: _Token) -> None:
     given = request.authorization
-    if given is None or given.type != "bearer" or not hmac.compare_digest((given.token or "").encode(), token.encode()):
+    if given is None or given.type != "bearer":
+        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
+    if not hmac.compare_digest((given.token or "").encode(), token.bytes()):
         raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
 
 
