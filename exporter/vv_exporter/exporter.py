@@ -14,7 +14,7 @@ from vv_exporter import health, notifications, statefolders, systemd, threads, t
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
-from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
+from vv_exporter.program import logging_to, on_hangup, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.starts import counted
 from vv_exporter.status import Past
@@ -29,9 +29,14 @@ HOUSEKEEPING_INTERVAL = 3600.0  # seconds between deletions of history that is t
 
 
 def run(settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None) -> None:
-    """Run until SIGTERM or SIGINT. Raises `SettingsError` for what the configuration gets wrong."""
+    """Run until SIGTERM or SIGINT; SIGHUP has the file of TLS and users read again.
+
+    Raises `SettingsError` for what the configuration gets wrong.
+    """
     stopping = until_signalled()
     with running(settings, listen_address, web_config_file) as server:
+        if web_config_file is not None:
+            on_hangup(lambda: _secure_anew(server, web_config_file))
         systemd.wait(stopping, lambda: _answers(server))
         log.info("stopping")
 
@@ -70,6 +75,15 @@ def running(
         stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
+
+
+def _secure_anew(server: Server, web_config_file: Path) -> None:
+    try:
+        server.secure(load_web_config(web_config_file))
+    except WebConfigError as error:
+        log.error("SIGHUP: what was read before stays: %s", error)
+    else:
+        log.info("SIGHUP: %s was read again", web_config_file)
 
 
 def _answers(server: Server) -> bool:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vv_core import _shared
@@ -16,12 +16,15 @@ from vv_core.logs import AppLogHandler
 from vv_exporter import rights, statefolders
 from vv_exporter.settings import Settings, SettingsError
 
+log = logging.getLogger(__name__)
+
 
 def until_signalled() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. Only the main thread may ask for it."""
+    """An event that SIGTERM and SIGINT set; SIGHUP does nothing until `on_hangup`. Only the main thread may ask."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    on_hangup(lambda: log.info("SIGHUP: there is nothing to read again; settings are read at the start"))
     return stopping
 
 
@@ -40,6 +43,12 @@ def _unusable(folder: Path, error: OSError) -> SettingsError:
     return SettingsError(
         [f"VV_STATE_DIR: {folder} cannot be used ({error.strerror}); name a folder that this user may write"]
     )
+
+
+def on_hangup(act: Callable[[], None]) -> None:
+    """Have `act` called in the main thread at each SIGHUP; it is not to raise. Whoever ignores SIGHUP goes on to."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: act())
 
 
 @contextlib.contextmanager

@@ -58,6 +58,10 @@ class App:
         # merge_slashes would answer with redirects, for which a client's Host header would have to be trusted.
         self._urls = Map(rules, merge_slashes=False, strict_slashes=False).bind("localhost")
         self._places = {route: Semaphore(route.at_once) for route in routes if route.at_once}
+        self.secure(web_config)
+
+    def secure(self, web_config: WebConfig) -> None:
+        """Have these users and headers from the next request on; passwords that were right before are forgotten."""
         self._auth = BasicAuth(web_config.basic_auth_users) if web_config.basic_auth_users else None
         self._headers = _HEADERS | {name: text for name, text in web_config.http_server_config.headers.items() if text}
 
@@ -94,7 +98,8 @@ class App:
             places.release()
 
     def _authenticate(self, request: Request) -> None:
-        if self._auth is not None and not self._auth.allows(request):
+        auth = self._auth
+        if auth is not None and not auth.allows(request):
             raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "vv-exporter"}))
 
 

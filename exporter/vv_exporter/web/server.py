@@ -228,9 +228,19 @@ class Server:
 
     def __init__(self, listen_address: str, app: App, web_config: WebConfig | None = None) -> None:
         self._address = listen_address
+        self._app = app
         self._server = _Server(parse_address(listen_address), app)
-        if web_config is not None and web_config.tls_server_config is not None:
-            self._server.ssl_adapter = Adapter(web_config.tls_server_config)
+        if web_config is not None:
+            self._use_tls(web_config)
+
+    def secure(self, web_config: WebConfig) -> None:
+        """Have these users and headers from the next request on, this TLS from the next connection on."""
+        self._use_tls(web_config)
+        self._app.secure(web_config)
+
+    def _use_tls(self, web_config: WebConfig) -> None:
+        tls = web_config.tls_server_config
+        self._server.ssl_adapter = None if tls is None else Adapter(tls)
 
     @property
     def port(self) -> int:
