@@ -18,6 +18,10 @@ JOURNAL_MAX = 256_000_000
 MAX_ATTEMPTS = 3
 """Default of ``VV_MAX_ATTEMPTS``."""
 
+SYSTEM_STATE = "/var/lib/vv"
+INSTALLED = (SYSTEM_STATE, "/etc/vv")
+"""Folders that a device has where the exporter is installed for all its users."""
+
 LEAST_LOG = 64_000
 """Least of ``VV_LOG_MAX``, bytes: room for a few of the longest lines."""
 
@@ -25,15 +29,18 @@ _told: set[tuple[str, str]] = set()
 
 
 def state_dir(environ: Mapping[str, str] = os.environ) -> str:
-    """``VV_STATE_DIR``; by default ``/var/lib/vv`` for root, the user's state folder for others.
+    """``VV_STATE_DIR``; by default ``/var/lib/vv`` where this device has it, or ``/etc/vv``, and for root.
 
-    The user's is that of the XDG Base Directory Specification: ``$XDG_STATE_HOME/vv``, ``~/.local/state/vv``.
+    Elsewhere it is the user's, that of the XDG Base Directory Specification: ``$XDG_STATE_HOME/vv``,
+    ``~/.local/state/vv``. Scripts and exporter follow the same rule, so that they meet.
     """
     if chosen := environ.get("VV_STATE_DIR"):
         return os.path.abspath(chosen)
+    if os.geteuid() == 0 or any(os.path.isdir(folder) for folder in INSTALLED):
+        return SYSTEM_STATE
     own = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    if os.geteuid() == 0 or not os.path.isabs(own):  # a user without a home, as containers have
-        return "/var/lib/vv"
+    if not os.path.isabs(own):  # a user without a home, as containers have
+        return SYSTEM_STATE
     return os.path.join(own, "vv")
 
 

@@ -14,6 +14,7 @@ from vv_exporter import health, notifications, statefolders, systemd, threads, t
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
+from vv_exporter.journal.files import reading
 from vv_exporter.program import logging_to, on_hangup, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.starts import counted
@@ -67,6 +68,10 @@ def running(
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
             server.start()
         stack.callback(server.stop)
+        try:
+            stack.enter_context(reading(settings.journal_dir))
+        except OSError as error:
+            log.warning("%s cannot be held, `vv alert` will say that nobody reads it: %s", settings.journal_dir, error)
         stack.enter_context(_at_work(_services(collectors)))
         stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
         stack.enter_context(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.exporter import Exporter
+from tests.support.exporter import QUIET, Exporter
 from tests.support.ports import free_port
 
 
@@ -99,3 +99,15 @@ def test_a_wrong_web_configuration_is_named(tmp_path: Path) -> None:
     file.write_text("basic_auth_users: {admin: not-a-hash}\n")
 
     assert complaint(run(tmp_path, "exporter", "--web.config.file", str(file))).startswith("vv: --web.config.file: ")
+
+
+def test_an_alert_into_a_folder_that_no_exporter_reads_says_so(tmp_path: Path) -> None:
+    def alert(folder: Path) -> str:
+        environ = {**os.environ, "VV_STATE_DIR": str(folder)}
+        command = [sys.executable, "-m", "vv_exporter", "alert", "error", "somewhere"]
+        return subprocess.run(command, env=environ, check=True, capture_output=True, text=True, timeout=60).stderr
+
+    with Exporter(tmp_path / "read", **QUIET):
+        assert alert(tmp_path / "read") == ""
+        assert f"no exporter reads {tmp_path / 'other' / 'journal'} now" in alert(tmp_path / "other")
+    assert f"no exporter reads {tmp_path / 'read' / 'journal'} now" in alert(tmp_path / "read")

@@ -6,6 +6,7 @@ import click
 
 from vv_core import _journal
 from vv_core.alerter import LEVELS, send_alert
+from vv_exporter.cli._reader import warn_without_reader
 
 _MAX_STDIN = 64 << 10
 
@@ -30,7 +31,7 @@ def command(
     """Raise an alert and print its id. LEVEL is INFO, WARNING, ERROR or CRITICAL.
 
     An alert with another level is raised as ERROR all the same, for it is worth more than the mistake; the exit
-    code is then 2.
+    code is then 2. That no exporter reads it at present is a warning: it is delivered when one does.
     """
     alert_id = send_alert(
         level,
@@ -44,6 +45,7 @@ def command(
     if not _journal.complete():
         raise click.ClickException("the alert could not be recorded")
     click.echo(alert_id)
+    warn_without_reader()
     if level.strip().upper() not in LEVELS:
         raise click.UsageError(f"LEVEL is one of {', '.join(LEVELS)}, not {level!r}; the alert was raised as ERROR")
 

@@ -12,6 +12,7 @@ from vv_core import _environment
 from vv_core._units import parse_duration
 from vv_core.jobs import job, skipped
 from vv_exporter import cron
+from vv_exporter.cli._reader import warn_without_reader
 
 
 def _duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
@@ -64,6 +65,8 @@ def command(name: str, overlap: str, timeout: float | None, cmd: tuple[str, ...]
     if ended.problem:
         with contextlib.suppress(OSError):  # nobody reads it any more; the exit code still counts
             _show(f"job {name!r} failed after {time.monotonic() - begun:.1f} s: {ended.problem}", ended.output)
+    with contextlib.suppress(OSError):
+        warn_without_reader(chosen=False)
     sys.exit(ended.code)
 
 

@@ -4,6 +4,7 @@ import click
 
 from vv_core import _journal
 from vv_core.jobs import heartbeat
+from vv_exporter.cli._reader import warn_without_reader
 
 
 @click.command("heartbeat")
@@ -13,3 +14,4 @@ def command(job: str) -> None:
     heartbeat(job, component="vv heartbeat")
     if not _journal.complete():
         raise click.ClickException("the heartbeat could not be recorded")
+    warn_without_reader(chosen=False)

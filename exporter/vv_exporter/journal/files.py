@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
@@ -14,6 +15,8 @@ from typing import NamedTuple
 from vv_core import _shared
 
 _NAME = re.compile(r"([A-Za-z0-9_-]{1,64})(?:\.([0-9]{1,9}))?\.jsonl")
+
+_LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 20, 0.01
 
 
 class Entry(NamedTuple):
@@ -65,6 +68,23 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def reading(directory: Path) -> Iterator[None]:
+    """Hold the journal's folder, which is how `vv alert` knows that somebody reads it. Raises `OSError`."""
+    ensure_directory(directory)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for _ in range(_LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # somebody is looking at this moment
+                time.sleep(_LOCK_PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def ensure_directory(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -52,9 +53,10 @@ class Settings:
     )
     state_dir: Path = _variable(
         "VV_STATE_DIR",
-        "Where the journal and the exporter's state live.",
+        "Where the journal and the exporter's state live; default, scripts' too: /var/lib/vv where the device has it "
+        "or /etc/vv, and for root; else ~/.local/state/vv.",
         parse.path,
-        lambda: str(default_state_dir({})),
+        lambda: default_state_dir({"XDG_STATE_HOME": os.environ.get("XDG_STATE_HOME", "")}),
     )
     log_dir: Path | None = _variable(
         "VV_LOG_DIR", "Folder of app.log; default: logs in VV_STATE_DIR.", parse.optional_path

@@ -204,10 +204,12 @@ def _wait_until_ready(supervised: Supervised, port: int, shown: Step, stop: Even
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[Event]:
-    """An event that the signals which end a foreground program set."""
+    """An event that the signals which end a foreground program set. Under nohup it outlives its terminal."""
     stop = Event()
     before: dict[signal.Signals, Callable[..., object] | int | None] = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
         before[number] = signal.signal(number, lambda *_: stop.set())
     try:
         yield stop

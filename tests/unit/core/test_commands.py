@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.unit.core.conftest import State
+from vv_exporter.journal import files
 
 VV = str(Path(sys.executable).with_name("vv"))
 
@@ -20,6 +21,41 @@ def vv(*args: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
 
 def sh(script: str) -> list[str]:
     return ["sh", "-c", script]
+
+
+UNREAD = "vv: warning: no exporter reads"
+
+
+def test_an_alert_that_nobody_reads_is_said_to_be_so(state: State) -> None:
+    result = vv("alert", "error", "unread")
+
+    assert (result.returncode, result.stdout.strip()) == (0, state.events("alert")[0]["id"])
+    assert result.stderr.startswith(f"{UNREAD} {state.folder / 'journal'}")
+    with files.reading(state.folder / "journal"):
+        assert vv("alert", "error", "read").stderr == ""
+
+
+@pytest.mark.parametrize("command", [("heartbeat", "j"), ("cron", "--job", "j", "--", "true")])
+def test_a_job_by_default_folder_that_nobody_reads_is_said_to_be_so(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    assert vv(*command).stderr == ""  # the folder was chosen: the exporter may be starting
+    monkeypatch.delenv("VV_STATE_DIR")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "own"))
+
+    by_default = by_default_folder(*command, home=tmp_path)
+
+    assert by_default.returncode == 0
+    assert by_default.stderr.startswith(UNREAD)
+
+
+def by_default_folder(*command: str, home: Path) -> "subprocess.CompletedProcess[str]":
+    """As a user of a device that has no exporter of the system's."""
+    code = (
+        "import os, sys; from vv_core import _environment; _environment.INSTALLED = (); os.geteuid = lambda: 1000; "
+        f"from vv_exporter.cli import vv; vv({list(command)!r})"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
 def test_an_alert_is_raised_and_its_id_printed(state: State) -> None:

@@ -1,8 +1,10 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from vv_core import _environment
+from vv_exporter.settings import load
 
 
 def test_the_state_folder_is_the_one_that_is_named() -> None:
@@ -21,15 +23,42 @@ def test_by_default_it_is_the_systems_for_root_and_the_users_own_for_others(
     monkeypatch: pytest.MonkeyPatch, user: int, environ: dict[str, str], folder: str
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(_environment, "INSTALLED", ())
 
     assert folder == _environment.state_dir(environ)
 
 
 def test_a_user_without_a_home_uses_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    monkeypatch.setattr(_environment, "INSTALLED", ())
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
 
     assert _environment.state_dir({}) == "/var/lib/vv"
+
+
+@pytest.mark.parametrize("installed", [0, 1])
+def test_where_the_exporter_is_installed_every_user_meets_it_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: int
+) -> None:
+    folders = [str(tmp_path / "lib"), str(tmp_path / "etc")]
+    Path(folders[installed]).mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(_environment, "INSTALLED", folders)
+
+    assert _environment.state_dir({"XDG_STATE_HOME": "/h/.state"}) == "/var/lib/vv"
+    assert _environment.state_dir({"VV_STATE_DIR": "/srv"}) == "/srv"
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_exporter_follows_the_same_rule_as_scripts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(_environment, "INSTALLED", [str(tmp_path)] if installed else [])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("VV_STATE_DIR", raising=False)
+
+    assert str(load({}).state_dir) == _environment.state_dir()
 
 
 def test_logs_lie_in_the_state_folder_unless_named() -> None:
