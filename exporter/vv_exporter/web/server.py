@@ -20,7 +20,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from cheroot.makefile import MakeFile
-from cheroot.server import HTTPConnection, HTTPRequest
+from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
 from cheroot.workers.threadpool import ThreadPool, WorkerThread
 from cheroot.wsgi import Server as WSGIServer
 
@@ -49,6 +49,20 @@ STOP_TIMEOUT = 2.0
 _SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What `accept` fails with while something is short; the connection stays where it is, and wakes the server again."""
 _ACCEPT_PAUSE_SECONDS = 0.1
+
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)\r\n")
+_SINGLE = frozenset(
+    {
+        b"Authorization",
+        b"Content-Encoding",
+        b"Content-Length",
+        b"Content-Type",
+        b"Expect",
+        b"Host",
+        b"Transfer-Encoding",
+    }
+)
+"""Headers that may stand once."""
 
 T = TypeVar("T")
 
@@ -95,7 +109,31 @@ class _Socket:
         return getattr(self.plain, name)
 
 
+class _HeaderReader(HeaderReader):
+    """Reads headers so that no two readings of them are possible: what stands before this server reads them, too.
+
+    cheroot's own takes folded lines and a blank before the colon, and of two lengths the last (RFC 9112, 5 and 6.3).
+    """
+
+    def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
+        """The headers by name. Raises `ValueError` with what is wrong; it is the client's to read."""
+        headers = {} if hdict is None else hdict
+        while (line := rfile.readline()) != b"\r\n":
+            found = _HEADER.fullmatch(line)
+            if not found:
+                raise ValueError("A header is not understood, is folded, or does not end.")
+            name, value = found[1].title(), found[2].strip(b" \t")
+            if name in headers and name in _SINGLE:
+                raise ValueError(f"The header {name.decode()} stands twice.")
+            headers[name] = b", ".join((headers[name], value)) if name in headers else value
+        if {b"Content-Length", b"Transfer-Encoding"} <= headers.keys():
+            raise ValueError("The body has two lengths.")
+        return headers
+
+
 class _Request(HTTPRequest):
+    header_reader = _HeaderReader()
+
     def read_request_headers(self) -> bool:
         """Read them; a body must say its length in digits, so that no two readings of it are possible."""
         if not super().read_request_headers():  # type: ignore[no-untyped-call]

@@ -153,6 +153,47 @@ def test_no_request_however_wrong_harms_the_server(server: Server, connect: Conn
     assert answers(server, within=5)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 2\r\nContent-Length: 2",
+        b"Content-Length: 2\r\ncontent-length: 0",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 2",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        b"Content-Length : 2",
+        b"Content-Length:\r\n 2",
+        b"X: a\r\n b\r\nContent-Length: 2",
+        b"X: a\r\n\tb\r\nContent-Length: 2",
+        b" Content-Length: 2",
+        b"Content-Length: 2\rX: y",
+        b"Content-Length: 2, 2",
+        b"Content-Length: +2",
+        b"Content-Length: 2\x00",
+        b"X\x00: y\r\nContent-Length: 2",
+        b": y\r\nContent-Length: 2",
+        b"X: y\nContent-Length: 2",
+        b"Content-Length: 2\r\nHost: b",
+        b"Content-Length: 2\r\nAuthorization: Basic YQ==\r\nAuthorization: Basic Yg==",
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(connect: Connect, headers: bytes) -> None:
+    sock = connect(
+        b"POST /echo HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n\r\nhi" + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    sock.shutdown(socket.SHUT_WR)
+    answer = b"".join(iter(lambda: sock.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.count(b"HTTP/1.1") == 1  # and nothing behind it is read
+
+
+def test_headers_that_are_lists_may_stand_several_times(connect: Connect) -> None:
+    sock = connect(b"POST /echo HTTP/1.1\r\nHost: a\r\nAccept: a/b\r\nAccept: c/d\r\nContent-Length: 2\r\n\r\nhi")
+
+    assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_head_that_is_too_large_is_refused(server: Server) -> None:
     assert requests.get(server.url, headers={"X": "x" * 40_000}, timeout=10).status_code == 413
 
