@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from vv_exporter.docker_proxy import filters
 from vv_exporter.docker_proxy.request import Request
@@ -17,7 +18,12 @@ SLOW = 25.0  # seconds; a container is being stopped
 PS = "-eo pid,args"
 _FLAG = "[01]"
 _TIME = r"[0-9]{0,12}(\.[0-9]{0,9})?"
-_FILTERS = r"\{[ -~]{0,1000}\}"
+MAX_FILTERS_CHARACTERS = 2000
+_WORD = "[a-z_]{1,40}"
+_LABEL = "|".join(map(re.escape, filters.LABELS))
+
+Allowed = str | Callable[[str], bool]
+"""What a parameter may be: a regular expression for all of it, or a function."""
 
 
 def _as_it_is(answer: bytes) -> bytes:
@@ -30,12 +36,12 @@ def _no_body(body: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """What is allowed. `path` is a regular expression, `query` has one for each parameter there may be."""
+    """What is allowed. `path` is a regular expression; `query` has each parameter there may be."""
 
     method: str
     path: str
     filter: Callable[[bytes], bytes] = _as_it_is
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Allowed] = field(default_factory=dict)
     body: Callable[[bytes], bool] = _no_body
     """Whether a body is allowed."""
     given: bool = False
@@ -49,9 +55,48 @@ class Rule:
         """The match of the path, None if the request is another, or its query has what is not allowed."""
         if request.method != self.method:
             return None
-        if any(not re.fullmatch(self.query.get(name, "(?!)"), value) for name, value in request.query.items()):
+        if not all(_may_be(self.query.get(name, "(?!)"), value) for name, value in request.query.items()):
             return None
         return re.fullmatch(self.path, request.path)
+
+
+def _may_be(allowed: Allowed, value: str) -> bool:
+    return bool(re.fullmatch(allowed, value)) if isinstance(allowed, str) else allowed(value)
+
+
+def only_filters(**allowed: str) -> Callable[[str], bool]:
+    """Whether the parameter `filters` asks for nothing but these, each with values of this form.
+
+    A filter answers yes or no for each container. So only those are allowed that ask for what the answer shows anyhow:
+    others would tell, guess by guess, a label, a mount, a network, or a command that was run.
+    """
+
+    def check(text: str) -> bool:
+        if len(text) > MAX_FILTERS_CHARACTERS:
+            return False
+        try:
+            document = json.loads(text, object_pairs_hook=_unique)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(document, dict) and all(
+            name in allowed and _is_wanted(wanted, allowed[name]) for name, wanted in document.items()
+        )
+
+    return check
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("a key stands twice: who reads the first, and who the last?")
+    return document
+
+
+def _is_wanted(wanted: Any, form: str) -> bool:
+    """Either form that the API has: a list, or an object whose values are true."""
+    if isinstance(wanted, dict):
+        return all(re.fullmatch(form, value) and flag is True for value, flag in wanted.items())
+    return isinstance(wanted, list) and all(isinstance(value, str) and re.fullmatch(form, value) for value in wanted)
 
 
 def policy_only(body: bytes) -> bool:
@@ -76,8 +121,32 @@ READ = (
     Rule("GET", "/_ping"),
     Rule("GET", "/version"),
     Rule("GET", "/info", filters.body(filters.INFO)),
-    Rule("GET", "/events", filters.event, {"since": _TIME, "until": _TIME, "filters": _FILTERS}, streams=True),
-    Rule("GET", "/containers/json", filters.body(filters.LISTED), {"all": _FLAG, "filters": _FILTERS}),
+    Rule(
+        "GET",
+        "/events",
+        filters.event,
+        {
+            "since": _TIME,
+            "until": _TIME,
+            # Words alone: what follows the colon of an exec is the command, which the Engine compares by its beginning.
+            "filters": only_filters(type=_WORD, event=rf"{_WORD}|health_status: [a-z]{{1,20}}"),
+        },
+        streams=True,
+    ),
+    Rule(
+        "GET",
+        "/containers/json",
+        filters.body(filters.LISTED),
+        {
+            "all": _FLAG,
+            "filters": only_filters(
+                id="[0-9a-f]{1,64}",
+                name=r"[/^]?[A-Za-z0-9_.-]{1,255}\$?",
+                status=_WORD,
+                label=f"({_LABEL})(=[ -~]{{0,255}})?",
+            ),
+        },
+    ),
     Rule("GET", f"/containers/{ID}/json", filters.body(filters.INSPECTION)),
     Rule(
         "GET",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import pytest
 
+from vv_exporter.containers import engine
+from vv_exporter.containers.observed import SELF_MONITOR_LABEL
 from vv_exporter.docker_proxy.policy import ACT, READ, Rule, policy_only
 from vv_exporter.docker_proxy.request import parse
 
@@ -113,3 +116,82 @@ def test_an_update_changes_the_restart_policy_and_nothing_else() -> None:
 
 def test_nothing_but_an_update_has_a_body() -> None:
     assert [rule.path for rule in ACT if rule.body(b'{"HostConfig": {"Privileged": true}}')] == []
+
+
+def asks(path: str, asked: str) -> bool:
+    return allowed(READ, f"GET {path}?filters={quote(asked)}")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"label": ["vv.self-monitor=true"]},
+        {"label": {"vv.self-monitor=true": True}},
+        {"label": ["com.docker.compose.project", "com.docker.compose.service=db"], "status": ["running"]},
+        {"name": ["agent_dvr"], "id": ["0123ab"]},
+    ],
+)
+def test_containers_may_be_chosen_by_what_is_shown_of_them(asked: object) -> None:
+    assert asks("/containers/json", json.dumps(asked))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"label": ["secret"]},
+        {"label": ["secret=hunter2"]},
+        {"label": {"secret=hunter2": True}},
+        {"label": {"vv.self-monitor": False}},
+        {"label": ["vv.self-monitor-secret=x"]},
+        {"label": ["vv.self-monitor=true", "secret=hunter2"]},
+        {"label!": ["vv.self-monitor=true"]},
+        {"volume": ["/etc/vv/secrets"]},
+        {"network": ["internal"]},
+        {"ancestor": ["registry.example.org/secret"]},
+        {"publish": ["22"]},
+        {"expose": ["22"]},
+        {"before": ["agent_dvr"]},
+        {"since": ["agent_dvr"]},
+        {"is-task": ["true"]},
+        {"name": ["a|b(c)*"]},
+        {"Label": ["secret"]},
+        {"label": "secret"},
+        {"label": [["secret"]]},
+        {"label": None},
+        ["label"],
+        "label",
+        {"status": ["running"], "volume": ["x"]},
+        {"name": ["a" * 3000]},
+    ],
+)
+def test_nothing_is_told_of_containers_that_is_not_shown(asked: object) -> None:
+    assert not asks("/containers/json", json.dumps(asked))
+
+
+@pytest.mark.parametrize("text", ['{"label":["vv.self-monitor"],"label":["secret"]}', "", "{", "[" * 1500, "{} {}"])
+def test_filters_that_could_be_read_in_two_ways_are_refused(text: str) -> None:
+    assert not asks("/containers/json", text)
+    assert not asks("/events", text)
+
+
+def test_what_our_programs_ask_for_is_allowed() -> None:
+    assert asks("/events", json.dumps(engine._FILTERS))
+    assert asks("/events", json.dumps({"type": {"container": True}, "event": {"health_status: unhealthy": True}}))
+    assert asks("/containers/json", json.dumps({"label": [f"{SELF_MONITOR_LABEL}=true"]}))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"event": ["exec_start", "exec_create: sh -c PASSWORD=h"]},
+        {"event": ["exec_create: s"]},
+        {"label": ["secret=hunter2"]},
+        {"image": ["secret"]},
+        {"container": ["0123"], "volume": ["x"]},
+        {"network": ["x"]},
+        {"scope": ["local"], "daemon": ["x"]},
+    ],
+)
+def test_events_do_not_tell_what_is_not_shown_of_them(asked: object) -> None:
+    assert not asks("/events", json.dumps(asked))
