@@ -1,8 +1,9 @@
 """Packages from Debian's archive, fetched and verified by apt, without touching the system.
 
-Apt reads the machine's own configuration (proxies, certificates, passwords of mirrors), but keeps its state,
-lists, cache and sources in a folder of ours: nothing is installed, nothing outside that folder is written,
-and no root is needed. Signatures and hashes are checked by apt as ever.
+Apt has a configuration of ours, and keeps its state, lists, cache and sources in a folder of ours: nothing is
+installed, nothing outside that folder is written, and no root is needed. Of the machine's configuration it has what
+says how mirrors are reached (proxies, certificates, passwords), and nothing else: there, the check of signatures may be
+switched off, programs may be named that run before and after, and others that check. Signatures and hashes are checked.
 """
 
 import os
@@ -18,9 +19,10 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 RECENT = "forky"
 """The release of Debian that has recent enough servers; its programs need libc 2.34, which Debian 12 has."""
 
-# Apt reads the machine's apt.conf.d first and this file last, so these lines win. Hooks are cleared: they
-# would work on the system's own cache.
+# APT_CONFIG names it: apt reads it before all others, and learns from it that there are none.
 _CONFIGURATION = """
+Dir::Etc::Main "/dev/null";
+Dir::Etc::Parts "/dev/null";
 Dir::State "{home}/state";
 Dir::State::status "{status}";
 Dir::Cache "{home}/cache";
@@ -32,9 +34,25 @@ APT::Install-Recommends "false";
 Debug::NoLocking "true";
 Acquire::Retries "3";
 Acquire::Languages "none";
-#clear APT::Update;
-#clear DPkg;
+{reach}
 """
+# Said on the command line, which apt reads last, whatever else it may come to read. apt.conf(5), apt-secure(8)
+_VERIFIED = {
+    "APT::Get::AllowUnauthenticated": "false",
+    "APT::Get::Allow-Downgrades": "false",
+    "APT::Get::Force-Yes": "false",
+    "Acquire::AllowInsecureRepositories": "false",
+    "Acquire::AllowWeakRepositories": "false",
+    "Acquire::AllowDowngradeToInsecureRepositories": "false",
+    "Acquire::Check-Valid-Until": "true",
+    "Acquire::Check-Date": "true",
+}
+_REACH = re.compile(
+    r"Acquire::(?:(?:http|https|ftp|socks5h)::(?:Proxy|CaInfo|CaPath|SslCert|SslKey|IssuerCert|User-Agent|Timeout)"
+    r'|(?:http|https)::Proxy-?Auto-?Detect|ForceIPv[46])(?:::[A-Za-z0-9.-]+)? "[^"]*";',
+    re.IGNORECASE,
+)
+"""What is taken over of the machine's configuration, as `apt-config dump` writes it."""
 _OWN_SOURCES = """
 Dir::Etc::SourceList "/dev/null";
 Dir::Etc::SourceParts "{home}/sources";
@@ -121,7 +139,9 @@ class Apt:
             (home / "sources" / "vv.sources").write_text(source)
         status = home / "none-installed" if mirror else "/var/lib/dpkg/status"
         self._configuration = home / "apt.conf"
-        self._configuration.write_text(_CONFIGURATION.format(home=home, status=status, sources=sources))
+        self._configuration.write_text(
+            _CONFIGURATION.format(home=home, status=status, sources=sources, reach=_machines_reach())
+        )
 
     def update(self, shown: Step) -> None:
         """Fetch the package lists. Raises `AptError`."""
@@ -145,16 +165,13 @@ class Apt:
     def _run(self, arguments: Sequence[str], shown: Step, cwd: Path) -> None:
         log = self._home / "log" / f"{arguments[0]}.log"
         status_read, status_write = os.pipe()
-        command = [
-            "apt-get",
-            "-q",
-            "-c",
-            str(self._configuration),
-            "-o",
-            f"APT::Status-Fd={status_write}",
-            *arguments,
-        ]
-        environment = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+        options = [f"{name}={value}" for name, value in {**_VERIFIED, "APT::Status-Fd": status_write}.items()]
+        command = ["apt-get", "-q", *(part for option in options for part in ("-o", option)), *arguments]
+        environment = os.environ | {
+            "APT_CONFIG": str(self._configuration),
+            "LC_ALL": "C",
+            "DEBIAN_FRONTEND": "noninteractive",
+        }
         with log.open("wb") as output, os.fdopen(status_read, "rb") as status:
             process = subprocess.Popen(
                 command,
@@ -176,6 +193,12 @@ class Apt:
                 raise
         if process.returncode != 0:
             raise AptError(_reason(log))
+
+
+def _machines_reach() -> str:
+    """How this machine gets to its mirrors, as lines of a configuration."""
+    done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
+    return "\n".join(line for line in done.stdout.splitlines() if _REACH.fullmatch(line))
 
 
 def _percent(status_line: bytes) -> str:
