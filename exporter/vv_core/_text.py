@@ -10,9 +10,27 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CUT = "…"
-# What could rewrite a terminal or the order of a line: controls C0 and C1, line separators, bidi overrides.
-_UNSAFE = (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-_ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _UNSAFE}
+UNSAFE = (
+    *range(0x20),  # controls C0, with which a terminal is steered
+    *range(0x7F, 0xA0),  # DEL and controls C1
+    0xAD,  # from here on what is not seen, or turns the direction of writing (Unicode UAX #9)
+    0x61C,
+    0x180E,
+    *range(0x200B, 0x2010),
+    *range(0x2028, 0x202F),  # line and paragraph separators among them
+    *range(0x2060, 0x2070),
+    0xFEFF,
+    *range(0xFFF9, 0xFFFC),
+    *range(0xE0000, 0xE0080),
+)
+"""Characters that could rewrite a terminal, forge or reorder a line, or make two names look the same."""
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_ESCAPES = {code: _escape(code) for code in UNSAFE}
 _ONE_LINE = _ESCAPES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x2028, 0x2029), " ")
 _MANY_LINES = _ESCAPES | {0x09: "\t", 0x0A: "\n", 0x2028: "\n", 0x2029: "\n"}
 
@@ -32,6 +50,11 @@ def lines(value: object, limit: int) -> str:
         return text
     whole = _encodable(text[:limit]).replace("\r\n", "\n").translate(_MANY_LINES)
     return _cut(whole, limit, longer=len(text) > limit)
+
+
+def escaped(text: str) -> str:
+    """`text`, whole, with what is unsafe written as escapes; lines stay lines."""
+    return text if text.isprintable() else text.translate(_MANY_LINES)
 
 
 def last_lines(value: object, limit: int) -> str:

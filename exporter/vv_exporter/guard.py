@@ -15,6 +15,7 @@ from threading import Event, Lock, Thread
 
 from prometheus_client.core import Metric as Family
 
+from vv_core import _text
 from vv_exporter import threads
 from vv_exporter.collectors import Collector
 from vv_exporter.metrics import gauges
@@ -175,6 +176,9 @@ def _check(family: Family) -> Set[str]:
         if sample.timestamp or sample.exemplar or sample.native_histogram:
             raise ValueError("timestamps, exemplars and native histograms are not exposed")
         float(sample.value)
+        for label, value in sample.labels.items():
+            if not value.isprintable():  # a name that somebody chose: it goes on into messages, terminals and pages
+                sample.labels[label] = _text.escaped(value)
         series = (sample.name, frozenset(sample.labels.items()))
         if series in seen:
             raise ValueError(f"{sample.name} stands twice with the labels {sample.labels}")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vv_core import _shared
+from vv_core import _shared, _text
 from vv_core.logs import AppLogHandler
 from vv_exporter import rights, statefolders
 from vv_exporter.settings import Settings, SettingsError
@@ -77,12 +77,28 @@ def only_one(folder: Path, program: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+class _ConsoleFormatter(logging.Formatter):
+    """A record as one line without what a terminal obeys; what was raised follows, indented, so that it forges none."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or lines."""
+        message = _text.escaped(record.getMessage()).rstrip("\n").replace("\n", "\\n")
+        raised = self.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
+        below = "".join(f"\n  {line}" for line in _text.escaped(raised).splitlines())
+        return f"{record.levelname} {message}{below}"
+
+
+def console() -> logging.Handler:
+    """Logs to stderr, which a terminal or the journal of systemd shows."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_ConsoleFormatter())
+    return handler
+
+
 @contextlib.contextmanager
 def logging_to(settings: Settings, component: str) -> Iterator[None]:
     """Log to app.log, as `component`, and to stderr."""
-    console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    handlers = (console, AppLogHandler(str(settings.logs / "app.log"), component, settings.log_max or 0))
+    handlers = (console(), AppLogHandler(str(settings.logs / "app.log"), component, settings.log_max or 0))
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     for handler in handlers:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from vv_core._text import UNSAFE
 from vv_core._units import parse_duration
 from vv_exporter._clock import isoformat
 from vv_exporter.openalerts import SEVERITIES
@@ -37,8 +38,8 @@ CRITICAL = SEVERITIES[-1]
 _CHUNK = 500
 _LAST = 2**62  # beyond all ids of one time
 
-# Control characters, which neither terminals nor HTML can show; lines stay lines.
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# Lines stay lines.
+_UNPRINTABLE = dict.fromkeys({*UNSAFE} - {0x09, 0x0A}, "\N{REPLACEMENT CHARACTER}")
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -181,8 +182,8 @@ def moment_of(text: str, now: float) -> float:
 
 
 def clean(text: str) -> str:
-    """The text without what neither a terminal nor HTML can show."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    """The text without what a terminal obeys, and neither it nor HTML shows: `vv_core._text.UNSAFE`."""
+    return text if text.isprintable() else text.translate(_UNPRINTABLE)
 
 
 def shortened(text: str, limit: int, *, end: bool = False) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vv_exporter.program import logging_to, only_one
+from vv_exporter.program import console, logging_to, only_one
 from vv_exporter.settings import SettingsError, load
 
 
@@ -45,3 +45,20 @@ def test_each_program_keeps_to_the_size_of_the_log(tmp_path: Path) -> None:
     assert (settings.logs / "app.log.1").exists()
     assert "self-monitor" in (settings.logs / "app.log").read_text()
     assert root.handlers == before
+
+
+def test_what_is_logged_forges_no_line_of_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = console()
+    logger = logging.getLogger("forged")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("a\nCRITICAL all is lost \x1b[2J\u202e")
+    except ValueError:
+        logger.exception("two\nCRITICAL lines \x1b[31m\u202e")
+    finally:
+        logger.removeHandler(handler)
+
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == r"ERROR two\nCRITICAL lines \x1b[31m\u202e"
+    assert rest[-1] == r"  CRITICAL all is lost \x1b[2J\u202e"
+    assert all(line.startswith("  ") for line in rest)

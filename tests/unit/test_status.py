@@ -393,13 +393,16 @@ def test_the_exit_code_says_whether_all_is_well(
 
 
 def test_hostile_names_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    hostile = gauges(pipeline.STAGE_RUNNING, [(("\x1b[2J\x07\x9bscan",), 1)])
+    hostile = gauges(pipeline.STAGE_RUNNING, [(("\x1b[2J\x07\x9bscan\u202e\u200b\u2066\ufeff",), 1)])
     document = made(replaced(hostile), [])
     monkeypatch.setattr(_client.requests, "get", lambda *args, **kwargs: Answer(document))
 
     output = CliRunner().invoke(cli.command, ["--url", "http://127.0.0.1:1"]).stdout
     assert "scan" in output
-    assert not any(char in output for char in "\x1b\x07\x9b")
+    assert not any(char in output for char in "\x1b\x07\x9b\u202e\u200b\u2066\ufeff")
+    printed = CliRunner().invoke(cli.command, ["--url", "http://127.0.0.1:1", "--json"]).stdout
+    assert not any(char in printed for char in "\x1b\x07\x9b\u202e\u200b\u2066\ufeff")
+    assert "\x9bscan\u202e\u200b\u2066\ufeff" in json.dumps(json.loads(printed), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("name", ["\\u001b", "a\\\\u0007b", "back\\\\slash", '"', "tab\tend", "\u2028"])

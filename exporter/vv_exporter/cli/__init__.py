@@ -9,6 +9,7 @@ import sys
 import click
 
 from vv_exporter import __version__
+from vv_exporter.cli._output import say
 
 WRONG_USE = 2
 
@@ -73,5 +74,5 @@ def main() -> None:
         if problems is None:
             raise
         more = f" (and {len(problems) - 1} more: vv config check)" if len(problems) > 1 else ""
-        print(f"vv: {problems[0]}{more}", file=sys.stderr)
+        say(f"vv: {problems[0]}{more}", err=True)
         sys.exit(WRONG_USE)

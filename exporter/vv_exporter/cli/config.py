@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vv_exporter.cli._output import say
+
 if TYPE_CHECKING:
     from vv_exporter.settings import Settings
 
@@ -37,7 +39,7 @@ def render(out: Path, prometheus_out: Path | None) -> None:
         write(settings, out, prometheus_out)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    click.echo(f"{out}: {_channels(settings)}")
+    say(f"{out}: {_channels(settings)}")
 
 
 @command.command()
@@ -61,11 +63,11 @@ def check(context: click.Context, env_file: Path | None) -> None:
         problems = list(error.problems)
     if problems:
         for problem in problems:
-            click.echo(f"vv: {problem}", err=True)
+            say(f"vv: {problem}", err=True)
         context.exit(2)
     for warning in _warnings(settings, environ):
-        click.echo(f"vv: warning: {warning}", err=True)
-    click.echo(f"ok: {_channels(settings)}")
+        say(f"vv: warning: {warning}", err=True)
+    say(f"ok: {_channels(settings)}")
 
 
 def _channels(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from vv_exporter.cli._output import say
 from vv_exporter.settings import Settings, load
 from vv_exporter.supervisor.room import Request, Room, Seen, View
 from vv_exporter.supervisor.run import recording
@@ -36,7 +37,7 @@ def show() -> None:
     rows = [("NAME", "STATE", "RESTARTS", ""), *_rows(view)]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
-        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+        say("  ".join(map(str.ljust, row, widths)).rstrip())
     if not view.containers:
         click.echo("none: name containers or projects below self_monitor in vv.yml, or label them vv.self-monitor=true")
     age = time.time() - view.checked

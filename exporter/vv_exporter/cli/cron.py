@@ -12,6 +12,7 @@ from vv_core import _environment
 from vv_core._units import parse_duration
 from vv_core.jobs import job, skipped
 from vv_exporter import cron
+from vv_exporter.cli._output import say
 from vv_exporter.cli._reader import warn_without_reader
 
 
@@ -84,7 +85,7 @@ def _turn(name: str, *, wait: bool) -> Iterator[int | None]:
 
 
 def _show(problem: str, output: cron.Tail) -> None:
-    click.echo(f"vv cron: {problem}", err=True)
+    say(f"vv cron: {problem}", err=True)
     if output.cut:
         click.echo(f"[the first {output.cut} bytes of its output are left out]")
     if output.data:

@@ -8,6 +8,7 @@ import time
 import click
 
 from vv_exporter.cli._client import AskError, ask
+from vv_exporter.cli._output import say
 from vv_exporter.digest import Digest
 from vv_exporter.settings import load
 
@@ -41,8 +42,8 @@ def command(since: str, is_sent: bool, as_json: bool, url: str | None) -> None:
         try:
             refused = smtp.send(made, settings)
         except smtp.MailError as error:
-            click.echo(f"vv: not sent: {error}", err=True)
+            say(f"vv: not sent: {error}", err=True)
             sys.exit(1)
         click.echo(f"vv: sent to {settings.alert_email_to}", err=True)
         for address in refused:
-            click.echo(f"vv: refused for {address}", err=True)
+            say(f"vv: refused for {address}", err=True)

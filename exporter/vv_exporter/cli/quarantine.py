@@ -12,6 +12,7 @@ import click
 from vv_core import _text
 from vv_core.quarantine import FOLDER, QuarantineError, entries, read
 from vv_core.quarantine import release as give_back
+from vv_exporter.cli._output import printable
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ def _try(work: Callable[[], T]) -> T:
     try:
         return work()
     except QuarantineError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(str(error))) from error
 
 
 def _said(about: dict[str, Any], key: str) -> str:

@@ -103,11 +103,7 @@ def _environment() -> jinja2.Environment:
 
 def line(name: str) -> str:
     """A name as one line that cannot reorder what stands beside it."""
-    return " ".join(shortened(name, MAX_NAME).translate(_DIRECTIONS).split())
-
-
-# What turns the direction of writing (UAX #9); right-to-left text itself stays.
-_DIRECTIONS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}")
+    return " ".join(shortened(name, MAX_NAME).split())
 
 
 def _span(seconds: float) -> str:

@@ -11,7 +11,7 @@ from vv_exporter.containers.watch import DEFAULT_HOST
 from vv_exporter.docker_proxy.peers import Peers, parse_peers
 from vv_exporter.docker_proxy.policy import ACT, READ
 from vv_exporter.docker_proxy.server import Listener
-from vv_exporter.program import until_signalled
+from vv_exporter.program import console, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.supervisor.selection import supervised
 
@@ -23,7 +23,7 @@ _UNIX = "unix://"
 def run(settings: Settings, read: Path | None, act: Path | None) -> None:
     """Serve until SIGTERM or SIGINT. Raises `SettingsError`."""
     stopping = until_signalled()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[console()])
     with contextlib.ExitStack() as stack:
         served = listeners(settings, read, act)
         for listener in served:

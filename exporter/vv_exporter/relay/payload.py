@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vv_core import _text
 from vv_exporter._clock import isoformat
 from vv_exporter.openalerts import OpenAlert
 
@@ -32,14 +33,14 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
         "labels": {
             "alertname": "VVEvent",
             "severity": alert.severity,
-            "component": alert.component or "unknown",
+            "component": _text.escaped(alert.component) or "unknown",
             "device": device,
-            "title": alert.title,
+            "title": _text.escaped(alert.title),
             "alert_key": alert.key,
             **({"occurrence": alert.occurrence_label} if alert.occurrence else {}),
             **({"told": "direct"} if alert.direct else {}),
         },
-        "annotations": {name: value for name, value in annotations.items() if value},
+        "annotations": {name: _text.escaped(value) for name, value in annotations.items() if value},
         "startsAt": isoformat(alert.first),
         "endsAt": isoformat(alert.ends + HELD),
         "generatorURL": generator_url,

@@ -31,3 +31,22 @@ def test_what_steers_a_terminal_or_turns_a_line_is_shown_instead() -> None:
 
 def test_lone_surrogates_are_replaced() -> None:
     assert "a?" == _text.line("a\udcff", 100) == _text.path(b"a\xff", 100)
+
+
+UNSEEN = ("\x1b", "\x07", "\x7f", "\x9b", "\xad", "\u061c", "\u200b", "\u200d", "\u200e", "\u200f", "\u202a", "\u202e",
+          "\u2060", "\u2066", "\u2069", "\ufeff", "\ufff9", "\U000e0041")  # fmt: skip
+
+
+@pytest.mark.parametrize("char", UNSEEN)
+def test_what_is_not_seen_is_written_as_an_escape(char: str) -> None:
+    escape = char.encode("unicode_escape").decode()
+
+    for made in (_text.line, _text.lines, _text.last_lines):
+        assert made(f"a{char}b", 100) == f"a{escape}b"
+    assert _text.escaped(f"a\n{char}b") == f"a\n{escape}b"
+
+
+def test_what_is_seen_stays() -> None:
+    text = "ملف עברית 日本 é 😀 \N{NO-BREAK SPACE}…"
+
+    assert text == _text.line(text, 100) == _text.escaped(text)
