@@ -22,6 +22,9 @@ SYSTEM_STATE = "/var/lib/vv"
 INSTALLED = (SYSTEM_STATE, "/etc/vv")
 """Folders that a device has where the exporter is installed for all its users."""
 
+LOG_MAX = 16_000_000
+"""Default of ``VV_LOG_MAX``, bytes: with the files that are kept (``logs.KEPT``), ``app.log`` has at most 96 MB."""
+
 LEAST_LOG = 64_000
 """Least of ``VV_LOG_MAX``, bytes: room for a few of the longest lines."""
 
@@ -62,8 +65,10 @@ def device_id(environ: Mapping[str, str] = os.environ) -> str:
 
 def log_max(environ: Mapping[str, str] = os.environ) -> int:
     """``VV_LOG_MAX`` in bytes: the size at which ``app.log`` is moved away; 0 for never."""
-    size = int(_parsed("VV_LOG_MAX", "parse_size", environ) or 0)
-    return max(size, LEAST_LOG) if size else 0
+    size = _parsed("VV_LOG_MAX", "parse_size", environ)
+    if size is None:
+        return LOG_MAX
+    return max(int(size), LEAST_LOG) if size else 0
 
 
 def journal_max(environ: Mapping[str, str] = os.environ) -> int:

@@ -24,8 +24,8 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
 
     Everything that is logged in this process goes there, from `level` on, one line an event: UTC with
     milliseconds, level, component and process id, message. Line breaks, those of tracebacks too, are written as
-    ``\\n``. The file may be moved away at any time (logrotate needs neither ``copytruncate`` nor a signal); with
-    ``VV_LOG_MAX`` in the environment, the process that finds it full moves it to ``app.log.1``. Use one or the other.
+    ``\\n``. The process that finds the file full (``VV_LOG_MAX``, 16 MB) moves it to ``app.log.1``, and five are kept.
+    Where logrotate does it, which needs neither ``copytruncate`` nor a signal, ``VV_LOG_MAX=0`` leaves it alone.
     Where it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. Raises
     nothing.
     """

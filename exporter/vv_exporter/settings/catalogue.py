@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from vv_core._environment import LOG_MAX
 from vv_core._environment import state_dir as default_state_dir
 from vv_core._units import parse_size
 from vv_exporter.settings import compose
@@ -71,7 +72,7 @@ class Settings:
         "VV_LOG_MAX",
         "Size at which app.log is moved to app.log.1, and that to app.log.2 up to 5; 0: never (logrotate does it).",
         parse.log_size,
-        "0",
+        f"{LOG_MAX // 1_000_000}MB",
     )
     history_days: int = _variable("VV_HISTORY_DAYS", "How many days of history are kept.", parse.positive, "30")
     alert_window: float = _variable(

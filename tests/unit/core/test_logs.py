@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.unit.core.conftest import State
-from vv_core import _environment
+from vv_core import _environment, logs
 from vv_core.logs import AppLogHandler, setup_logging
+from vv_exporter.settings import load
 
 WRITER = """
 import sys, logging
@@ -248,7 +249,10 @@ def test_a_file_that_cannot_be_moved_grows_on_and_that_is_told_once(
     assert capsys.readouterr().err.count("cannot be moved away") == 1
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, 0), ("0", 0), ("1", 64_000), ("5MB", 5_000_000), ("big", 0)])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, 16_000_000), ("0", 0), ("1", 64_000), ("5MB", 5_000_000), ("big", 16_000_000)],
+)
 def test_the_largest_size_comes_from_the_environment(given: str | None, expected: int) -> None:
     assert _environment.log_max({} if given is None else {"VV_LOG_MAX": given}) == expected
 
@@ -274,3 +278,25 @@ def test_others_of_the_group_may_write(state: State) -> None:
 
     assert state.log.stat().st_mode & 0o777 == 0o660
     assert state.log.parent.stat().st_mode & 0o7777 == 0o2770
+
+
+def test_by_default_it_is_bounded_for_scripts_and_exporter_alike(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VV_LOG_MAX", raising=False)
+    assert load({}).log_max == _environment.log_max({}) == _environment.LOG_MAX
+    state.log.parent.mkdir(parents=True)
+    for number in range(6):
+        path = state.log.with_name(f"app.log.{number}" if number else "app.log")
+        with path.open("wb") as file:
+            file.truncate(_environment.LOG_MAX)
+
+    logger = logs.setup_logging("bounded")
+    try:
+        logger.info("the first line of a new file")
+    finally:
+        root = logging.getLogger()
+        for handler in [one for one in root.handlers if isinstance(one, logs.AppLogHandler)]:
+            root.removeHandler(handler)
+            handler.close()
+
+    assert state.log.read_text().count("\n") == 1
+    assert len(list(state.log.parent.iterdir())) == 1 + logs.KEPT
