@@ -15,11 +15,11 @@ help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run: ## Run exporter, Prometheus and Alertmanager here, until Ctrl-C (ARGS= goes to `vv up`)
-	@$(SETUP) --tools
+	@$(SETUP) --no-dev --tools
 	@$(VENV)/bin/vv up $(ARGS)
 
 demo: ## The same with an example pipeline that fails in several ways
-	@$(SETUP) --tools
+	@$(SETUP) --no-dev --tools
 	@$(VENV)/bin/vv up --demo $(ARGS)
 
 # A tool that cannot be had is told in one line; the tests that need it are skipped, or fail in CI.

@@ -3,6 +3,9 @@
 `make` calls this before everything else; a second time it does nothing. It needs Python and git alone: on a Debian
 without python3-venv, pip comes from Debian's package of it, unpacked into the checkout. Nothing is installed into
 the system.
+
+Packages are those of `exporter/requirements/*.txt` and no others, each checked against its hash; none is built from
+source, which would run what nobody checked.
 """
 
 import sys
@@ -19,6 +22,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent
@@ -28,19 +32,23 @@ from vv_exporter.stack import fetch, tools  # noqa: E402
 from vv_exporter.stack.apt import AptError  # noqa: E402
 from vv_exporter.stack.progress import CommandError, run, step  # noqa: E402
 
-EXTRAS = ".[exporter,demo,dev]"
+REQUIREMENTS = CHECKOUT / "exporter" / "requirements"
+RUN = ("build", "exporter", "demo")
+"""The lock files of what `make run` and `make demo` need."""
+DEVELOP = (*RUN, "dev")
 
 
 class SetupError(Exception):
     """The environment cannot be set up; the message is for people."""
 
 
-def set_up(environment: Path) -> None:
-    """Make the virtual environment, unless it is there and pyproject.toml has not changed since."""
+def set_up(environment: Path, locks: Sequence[str] = DEVELOP) -> None:
+    """Make the virtual environment of these lock files, unless it is there and they have not changed since."""
     stamp = environment / ".set-up"
     python = environment / "bin" / "python"
-    wanted = _wanted()
-    if stamp.is_file() and stamp.read_text() == wanted and python.exists():
+    wanted = _wanted(locks)
+    # One for development has all that one to run has.
+    if stamp.is_file() and stamp.read_text() in (wanted, _wanted(DEVELOP)) and python.exists():
         return
     stamp.unlink(missing_ok=True)
     if not _same_version(python):
@@ -50,15 +58,25 @@ def set_up(environment: Path) -> None:
         _add_pip(python)
     logs = tools.home() / "logs"
     with step(f"Installing vv-exporter and its packages into {_short(environment)} (once)") as shown:
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", EXTRAS]
-        run([str(part) for part in command], shown, logs / "pip.log", cwd=CHECKOUT)
+        for command in _installations(python, locks):
+            run(command, shown, logs / "pip.log", cwd=CHECKOUT)
     stamp.write_text(wanted)
 
 
-def _wanted() -> str:
+def _installations(python: Path, locks: Sequence[str]) -> Iterator[list[str]]:
+    """The commands that install what is locked, and then this checkout."""
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    files = [part for name in locks for part in ("--requirement", str(REQUIREMENTS / f"{name}.txt"))]
+    yield [*pip, "--require-hashes", "--only-binary=:all:", *files]
+    yield [*pip, "--no-index", "--no-deps", "--no-build-isolation", "--editable", "."]
+
+
+def _wanted(locks: Sequence[str]) -> str:
     """What the environment is made from."""
-    digest = hashlib.sha256((CHECKOUT / "pyproject.toml").read_bytes()).hexdigest()
-    return f"{sys.version}\n{CHECKOUT}\n{digest}\n"
+    digest = hashlib.sha256((CHECKOUT / "pyproject.toml").read_bytes())
+    for name in locks:
+        digest.update((REQUIREMENTS / f"{name}.txt").read_bytes())
+    return f"{sys.version}\n{CHECKOUT}\n{digest.hexdigest()}\n"
 
 
 def _same_version(python: Path) -> bool:
@@ -106,6 +124,7 @@ def main() -> int:
     """Set up what the options name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", type=Path, default=CHECKOUT / ".venv", help="the virtual environment")
+    parser.add_argument("--no-dev", action="store_true", help="leave out what only tests and checks need")
     parser.add_argument("--tools", action="store_true", help="fetch Prometheus and Alertmanager, too")
     parser.add_argument("--engine", action="store_true", help="fetch a private Docker Engine, too (as root)")
     parser.add_argument("--recent-engine", action="store_true", help="fetch a second, recent Engine for the tests")
@@ -114,7 +133,7 @@ def main() -> int:
     parser.add_argument("--store", action="store_true", help="fetch a store of many devices for the tests, too")
     options = parser.parse_args()
     try:
-        set_up(options.venv.absolute())
+        set_up(options.venv.absolute(), RUN if options.no_dev else DEVELOP)
     except (SetupError, CommandError) as error:
         print(f"vv-exporter cannot be set up: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Write the lock files that the image and `make install` are made from: `make lock`.
+"""Write the lock files that the image, `make install` and a checkout's environment are made from: `make lock`.
 
 Each has every package with its version and the hashes of all its files, for all systems and all Pythons that are
 supported. What is wanted stands in pyproject.toml alone. Versions stay as they are while they fit; `--upgrade` takes
@@ -27,14 +27,19 @@ def wanted() -> dict[str, list[str]]:
         "build": document["build-system"]["requires"],
         "exporter": project["dependencies"] + extras["exporter"],
         "demo": extras["demo"],
+        "dev": extras["dev"],
     }
 
 
 def main(arguments: list[str]) -> None:
     """Write them all."""
+    written: list[str] = []
     for name, requirements in wanted().items():
         file = HERE / f"{name}.txt"
-        command = [*_COMMAND.split(), *arguments, "-", "-o", str(file)]
+        # A checkout's environment is made from all of them together: what one has, the next ones have in its version.
+        agreed = [part for path in written for part in ("--constraint", path)]
+        command = [*_COMMAND.split(), *agreed, *arguments, "-", "-o", str(file)]
+        written.append(str(file))
         command[0] = str(Path(sys.executable).with_name("uv"))
         subprocess.run(command, input="\n".join(requirements), text=True, check=True, cwd=CHECKOUT)
         text = file.read_text(encoding="utf-8")
