@@ -9,7 +9,7 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint dashboards bench screenshots lock install tools setup clean
+.PHONY: help run demo test lint dashboards bench screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lock: setup ## Write exporter/requirements/*.txt from pyproject.toml (ARGS=--upg
 	@$(VENV)/bin/python exporter/requirements/lock.py $(ARGS)
 
 # Elsewhere: make install DESTDIR=/tmp/package PREFIX=/opt/vv
+pin: ## Print lines for .env that hold the images of others to the digests that they have now (needs Docker)
+	@deploy/pin-images.sh
+
 install: setup ## Install the services of systemd for a device without compose (as root; docs/deployment.md)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" deploy/install.sh $(PYTHON) $(VENV)/bin/python
 

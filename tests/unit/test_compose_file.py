@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,32 @@ def test_every_image_has_a_version() -> None:
 
     assert [name for name, image in images.items() if not re.search(r":(v?\d+\.\d+\.\d+|\$\{VV_VERSION)", image)] == []
     assert {name for name, image in images.items() if image.startswith("vv-exporter:")} == OURS
+
+
+def test_every_image_of_others_can_be_held_to_a_digest(tmp_path: Path) -> None:
+    """`make pin` asks Docker for what the tags mean now, and prints it for .env."""
+    docker = tmp_path / "docker"
+    docker.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
+        'test "$1" = pull || echo "docker.io/${5%%:*}@sha256:$(printf %064d 7)"\n'
+    )
+    docker.chmod(0o755)
+    environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    done = subprocess.run(
+        [CHECKOUT / "deploy" / "pin-images.sh"], env=environ, capture_output=True, text=True, check=True
+    )
+
+    images = {name: part["image"] for name, part in yaml.safe_load(TEXT)["services"].items() if name not in OURS}
+    named = [re.fullmatch(r"\$\{(VV_[A-Z]+_IMAGE):-(.+:[^@:]+)\}", image) for image in images.values()]
+    others = {found[1]: found[2] for found in named if found}
+    assert len(others) >= 3
+    assert all(found or image.startswith("vv-exporter") for found, image in zip(named, images.values(), strict=True))
+    pinned = dict(line.split("=") for line in done.stdout.split())
+    assert {variable.name for variable in VARIABLES if variable.name.endswith("_IMAGE")} == {*others, "VV_BASE_IMAGE"}
+    assert pinned.items() >= {name: f"{image}@sha256:{7:064d}" for name, image in others.items()}.items()
+    assert "VV_BASE_IMAGE" in pinned
+    assert f"pull --quiet {others['VV_PROMETHEUS_IMAGE']}" in (tmp_path / "asked").read_text()
 
 
 def test_the_image_has_the_version_of_the_package() -> None:
