@@ -361,7 +361,7 @@ def _text(labels: Labels) -> str:
 
 
 class _Opened(NamedTuple):
-    """A connection. A makeshift one is made do with while the disk is full; nothing can be written by it."""
+    """A connection. A makeshift one is made do with while the disk is full: it reads, and mostly fails to write."""
 
     connection: sqlite3.Connection
     is_makeshift: bool = False

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from vv_core import _text
+
 _TICK = 0.2
 _LINE_EVERY = 10.0
 """Seconds between two lines about one step where the output is no terminal."""
@@ -103,7 +105,7 @@ def last_lines(log: Path, count: int = 15) -> str:
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - 16_384))
-            text = stream.read().decode(errors="replace")
+            text = _text.escaped(stream.read().decode(errors="replace"))
     except OSError:
         return "  (no output)"
     return "\n".join(f"  {line}" for line in text.splitlines()[-count:]) or "  (no output)"
