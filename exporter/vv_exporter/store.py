@@ -393,7 +393,7 @@ def _open_without_room(path: Path, error: sqlite3.OperationalError) -> _Opened:
         connection = sqlite3.connect(":memory:", check_same_thread=False)
         connection.executescript(_SCHEMA)
         connection.execute("PRAGMA query_only = ON")
-    log.error("%s cannot be written, the disk is full: what scripts report is counted when there is room", path)
+    log.error("%s cannot be written, the disk is full: nothing new is kept in it until there is room", path)
     return _Opened(connection, is_makeshift=True)
 
 
