@@ -11,6 +11,7 @@ from vv_exporter.settings import SettingsError, load
 
 def test_a_folder_is_held_by_one_program_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "state" / "self-monitor"
+    folder.mkdir(parents=True)
     with only_one(folder, "self-monitor"):
         with pytest.raises(SettingsError) as refused, only_one(folder, "self-monitor"):
             pass
