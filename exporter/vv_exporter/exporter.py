@@ -34,10 +34,14 @@ def run(settings: Settings, listen_address: str | None = None, web_config_file: 
 
     Raises `SettingsError` for what the configuration gets wrong.
     """
-    stopping = until_signalled()
+    stopping, early = until_signalled(), threading.Event()
+    if web_config_file is not None:
+        on_hangup(early.set)
     with running(settings, listen_address, web_config_file) as server:
         if web_config_file is not None:
             on_hangup(lambda: _secure_anew(server, web_config_file))
+            if early.is_set():  # it was asked for after the file was read, and before everything was at work
+                _secure_anew(server, web_config_file)
         systemd.wait(stopping, lambda: _answers(server))
         log.info("stopping")
 
