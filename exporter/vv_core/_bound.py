@@ -7,15 +7,18 @@ import os
 import stat
 import time
 
+from vv_core import _text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BLOCK = 4096
 _SAMPLE = 1000
-_LARGEST = 8 << 20
+_LARGEST = 2 << 20  # writers go on to the next file at 1 MiB; a larger one would hold up whoever looks into it
 _PAUSE = 5.0
 _PATIENCE = 0.1
+_MAX_COUNT = 1 << 53
 _RESULTS = {"schema.validated": "valid", "hmac": "ok", "dvr.attempt": "ok"}  # what each calls a success
 
 
@@ -68,8 +71,10 @@ def dispensable(content: Iterable[bytes], *, latest: bool = True) -> dict[str, i
                 return None
             if kind.startswith("dvr.") and "dvr" in event:
                 (links.discard if kind == "dvr.ended" else links.add)(str(event["dvr"]))
-            counts[component] = counts.get(component, 0) + (int(event["count"]) if kind == "dropped" else 1)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            name = _text.name(component)
+            lost = max(0, min(int(event["count"]), _MAX_COUNT)) if kind == "dropped" else 1
+            counts[name] = min(counts.get(name, 0) + lost, _MAX_COUNT)
+        except Exception:  # a line of anybody's: one that is too deep raises `RecursionError`
             return None
     return None if open_runs or (links and latest) else counts
 
@@ -109,10 +114,10 @@ def _delete_if_dispensable(path: str, latest: bool) -> tuple[int, dict[str, int]
         if counts is None:
             return 0, {}
         os.unlink(path)
-    except OSError:  # its writer lives, or it belongs to someone else
+    except (OSError, MemoryError):  # its writer lives, or it belongs to someone else
         return 0, {}
     else:
-        return max(status.st_size, _BLOCK), counts
+        return max(min(status.st_size, status.st_blocks * 512), _BLOCK), counts
     finally:
         os.close(fd)
 
@@ -129,6 +134,7 @@ def _age(name: str) -> tuple[str, int]:
 
 def _size(path: str) -> int:
     try:
-        return max(os.stat(path, follow_symlinks=False).st_size, _BLOCK)
+        status = os.stat(path, follow_symlinks=False)
+        return max(min(status.st_size, status.st_blocks * 512), _BLOCK)  # of a sparse file, what it takes on the disk
     except OSError:
         return 0

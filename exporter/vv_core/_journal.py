@@ -44,6 +44,7 @@ MAX_LINE = 64 << 10
 ROLL_AT = 1 << 20
 
 _QUEUE = 256
+_MAX_LOST = 1 << 53  # what the exporter takes
 _PATIENCE = 0.05
 _SECOND = 1.0
 _PAUSE = 10.0
@@ -279,14 +280,14 @@ class Journal:
     def _count(self, component: str, lost: int) -> None:
         with self._counting:
             name = component if len(self._dropped) < _QUEUE else self._component or ""
-            self._dropped[name] = self._dropped.get(name, 0) + lost
+            self._dropped[name] = min(self._dropped.get(name, 0) + lost, _MAX_LOST)
 
     def _event(self, kind: str, component: str, fields: Mapping[str, object], worth: float, account: int = 0) -> _Event:
         head: dict[str, object] = {"ts": self._clock()}
         if component != self._component:
             head["component"] = component
         comma = "," if fields else ""
-        line = f'{{"v":1,"type":"{kind}",{members(head)}{comma}{members(fields)}}}\n'.encode()
+        line = f'{{"v":1,"type":"{kind}",{members(head)}{comma}{members(fields)}}}\n'.encode(errors="replace")
         if len(line) > MAX_LINE:
             raise ValueError(f"{len(line)} bytes are more than a line may have")
         return _Event(component, line, worth, account)
@@ -400,7 +401,7 @@ def reset(sink: Sink | None = None) -> None:
 
 def component_name(component: object) -> str:
     """The component that reports: the one that is named, or else the running script."""
-    return _text.line(component, 128) if component else _environment.script_name()
+    return _text.name(component) if component else _environment.script_name()
 
 
 def _before_fork() -> None:

@@ -26,6 +26,11 @@ MAX_ERROR = 1000
 MAX_PATH = 4096
 """Longest path of a video, in bytes: Linux' PATH_MAX."""
 
+# What the exporter takes of a number (``journal/events.py``): nothing beyond is written.
+MAX_COUNT = 1 << 53
+_MAX_SECONDS = 1e10
+_LEAST_EXIT_CODE, _MAX_EXIT_CODE = -(1 << 31), (1 << 32) - 1
+
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the cost of importing inspect
 _current: ContextVar[Run | None] = ContextVar("vv_core_run", default=None)
 
@@ -95,7 +100,7 @@ class Run:
             return
         self.told = _told.is_marked(error)
         _told.mark(error)
-        self.exception = _text.line(type(error).__name__, 200)
+        self.exception = _text.name(type(error).__name__)
         self.fail(_text.printed(error) or self.exception)
 
     def _exit_with(self, code: object) -> None:
@@ -119,12 +124,26 @@ def measures(video_bytes: object, video_seconds: object) -> dict[str, object]:
 
 
 def positive(value: object) -> float | None:
-    """A number above 0 that can be compared with a clock, or None."""
+    """A number of seconds above 0 that can be compared with a clock, or None."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except Exception:
         return None
-    return number if 0 < number < float("inf") else None
+    return min(number, _MAX_SECONDS) if 0 < number < float("inf") else None
+
+
+def whole(value: object, least: int = 0, most: int = MAX_COUNT) -> int | None:
+    """A whole number within bounds, for one beyond them the nearer bound; None for what is no number."""
+    try:
+        number: int = int(value)  # type: ignore[call-overload]
+    except Exception:
+        return None
+    return max(least, min(number, most))
+
+
+def exit_code(value: object) -> int | None:
+    """An exit code as systems have them, or None."""
+    return whole(value, _LEAST_EXIT_CODE, _MAX_EXIT_CODE)
 
 
 class Span:
@@ -133,7 +152,7 @@ class Span:
     kind = ""
 
     def __init__(self, name: object, component: object = None) -> None:
-        self._name = _text.line(name, 128) or "unnamed"
+        self._name = _text.name(name) or "unnamed"
         self._component = _journal.component_name(component)
         self._runs: list[Run] = []
 

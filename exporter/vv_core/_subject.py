@@ -8,7 +8,7 @@ from vv_core import _environment, _runs, _text
 def reporter(component: object) -> str:
     """The component that reports: the one that is named, else that of the surrounding run, else the script."""
     if component:
-        return _text.line(component, 128)
+        return _text.name(component)
     run = _runs.current()
     return run.component if run is not None else _environment.script_name()
 

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+MAX_NAME = 128
+"""Characters of a name, which becomes the value of a label."""
+
 _CUT = "…"
+_DIGITS = 16  # hexadecimal, of the hash that stands for the rest of a long name
 UNSAFE = (
     *range(0x20),  # controls C0, with which a terminal is steered
     *range(0x7F, 0xA0),  # DEL and controls C1
@@ -33,6 +37,30 @@ def _escape(code: int) -> str:
 _ESCAPES = {code: _escape(code) for code in UNSAFE}
 _ONE_LINE = _ESCAPES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x2028, 0x2029), " ")
 _MANY_LINES = _ESCAPES | {0x09: "\t", 0x0A: "\n", 0x2028: "\n", 0x2029: "\n"}
+
+
+def name(value: object) -> str:
+    """`value` as a name: one line of at most `MAX_NAME` characters, so that two long names stay two."""
+    text = printed(value)
+    if len(text) <= MAX_NAME:
+        text = text if text.isprintable() else _encodable(text).translate(_ONE_LINE)
+    return text if len(text) <= MAX_NAME else _hashed(text)
+
+
+def label(text: str) -> str:
+    """A name of any origin as the value of a label: of bounded length, in UTF-8, and no two of them become alike."""
+    if len(text) <= MAX_NAME and (text.isprintable() or _encodable(text) == text):
+        return text
+    return _hashed(text)
+
+
+def _hashed(text: str) -> str:
+    """The beginning of a name, and a hash of all of it."""
+    import hashlib
+
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
+    beginning = _encodable(text[:MAX_NAME]).translate(_ONE_LINE)
+    return f"{beginning[: MAX_NAME - _DIGITS - 1]}~{digest}"
 
 
 def line(value: object, limit: int) -> str:

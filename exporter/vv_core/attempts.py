@@ -150,7 +150,7 @@ class Attempts:
             _files.write_new(told, os.fsencode(uuid7() + "\n"), mode=_shared.COMMON_FILE)
         fields: dict[str, object] = {
             "id": _read(told).split(b"\n")[0].decode("ascii", "replace"),
-            "stage": _text.line(stage, 128) or "unnamed",
+            "stage": _text.name(stage) or "unnamed",
             "attempts": len(history),
             "video": _text.path(self.video, _MAX_PATH),
             "error": history[-1]["error"],
@@ -259,7 +259,7 @@ def _home() -> bytes:
 
 def _name(stage: object) -> str:
     """A stage's name as the beginning of a file's."""
-    name = _text.line(stage, 128) or "unnamed"
+    name = _text.name(stage) or "unnamed"
     return name if name.replace("_", "").isalnum() and name.isascii() else f"stage-{_digest(os.fsencode(name))[:32]}"
 
 

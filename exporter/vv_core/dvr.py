@@ -82,7 +82,7 @@ class DvrLink:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] | None = None,
     ) -> None:
-        self.name = _text.line(name, 128) or "dvr"
+        self.name = _text.name(name) or "dvr"
         self.url = url
         self.stopped = False
         """Whether `stop` was called; a loop over frames ends when it is."""
@@ -186,7 +186,7 @@ class DvrLink:
             self._failures = 0
 
     def _report_frames(self, now: float) -> None:
-        frames, self._frames = self._frames, 0
+        frames, self._frames = _runs.whole(self._frames) or 0, 0
         self._due = now + _REPORT_EVERY
         self._report("dvr.frames", {"frames": frames, "last": self._clock() - (now - self._last)})
 

@@ -216,7 +216,7 @@ def report(
     if _told.is_guarded(error):
         return
     about = _subject.video_fields(video, video_sha256)
-    kind = _text.line(type(error).__name__, 200)
+    kind = _text.name(type(error).__name__)
     if not _told.is_marked(error):
         fields: dict[str, object] = {"exception": kind, "error": _text.line(error, _runs.MAX_ERROR) or kind}
         if frames := _frames(error):

@@ -24,8 +24,8 @@ class Job(_runs.Span):
 
     def _finish(self, run: _runs.Run) -> dict[str, object]:
         fields: dict[str, object] = {"result": "failure" if run.failed else "success"}
-        if run.exit_code is not None:
-            fields["exit_code"] = run.exit_code
+        if (code := _runs.exit_code(run.exit_code)) is not None:
+            fields["exit_code"] = code
         if run.error is not None:
             fields["error"] = run.error if run.exception is None else _named(run.exception, run.error)
         if run.output:
@@ -46,12 +46,12 @@ def job(name: str, *, component: str | None = None) -> Job:
 
 def heartbeat(name: str, *, component: str | None = None) -> None:
     """Report that the job `name` succeeded just now. Raises nothing."""
-    _journal.emit("heartbeat", _journal.component_name(component), {"job": _text.line(name, 128) or "unnamed"})
+    _journal.emit("heartbeat", _journal.component_name(component), {"job": _text.name(name) or "unnamed"})
 
 
 def skipped(name: str, reason: str = "", *, component: str | None = None) -> None:
     """Report that a run of the job `name` was due but was not begun, as another one is in progress. Raises nothing."""
-    fields: dict[str, object] = {"job": _text.line(name, 128) or "unnamed"}
+    fields: dict[str, object] = {"job": _text.name(name) or "unnamed"}
     if reason:
         fields["reason"] = _text.line(reason, _runs.MAX_ERROR)
     _journal.emit("job.skipped", _journal.component_name(component), fields)

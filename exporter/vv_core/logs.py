@@ -29,7 +29,7 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
     Where it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. Raises
     nothing.
     """
-    name = _text.line(component, 128) or _environment.script_name()
+    name = _text.name(component) or _environment.script_name()
     handler = AppLogHandler(os.path.join(_environment.log_dir(), "app.log"), name, _environment.log_max())
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, AppLogHandler)]:

@@ -31,7 +31,7 @@ SIDECAR = ".meta.json"
 MAX_MESSAGE = 4_000
 """Longest message of a side-car, in bytes."""
 
-_MAX_REASON, _MAX_ERROR, _MAX_PATH, _MAX_ATTEMPTS = 100, 1_000, 4096, 100
+_MAX_ERROR, _MAX_PATH, _MAX_ATTEMPTS = 1_000, 4096, 100
 _MAX_SIDECAR = 1 << 20
 _MAX_EXTENSION = 20
 _NAMES = 100_000
@@ -158,7 +158,7 @@ def _about(
         "original_path": os.fsdecode(original),
         "timestamp_corruption": stamp,
         "source_component": component,
-        "error_type": _text.line(error_type, _MAX_REASON) or "unknown",
+        "error_type": _text.name(error_type) or "unknown",
         "error_message": (_text.listing if hasattr(details, "items") else _text.lines)(details, MAX_MESSAGE),
         "log_snippet_ref": _text.line(reference or f"{log}: {component}[{os.getpid()}] {stamp}", _MAX_PATH),
         "original_hash_sha256": "",
@@ -383,7 +383,7 @@ def _tell(path: object, error_type: object, component: str, error: Exception) ->
     send_alert(
         "ERROR",
         "A damaged file could not be moved to corrupted/",
-        {"file": name, "why it should be moved": _text.line(error_type, _MAX_REASON), "why it could not be": reason},
+        {"file": name, "why it should be moved": _text.name(error_type), "why it could not be": reason},
         component,
         context={"video": name},
         suggested_actions=["See whether the folder can be written: ls -ld corrupted", "See whether the disk is full"],

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vv_core._text import label
 from vv_exporter import health, notifications, statefolders, systemd, threads, timeline
 from vv_exporter.collectors import Collector, Context, Service, discover
+from vv_exporter.containers.expectation import listed
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
 from vv_exporter.journal.files import reading
@@ -60,7 +62,7 @@ def running(
         for problem in statefolders.open_to_replacement(settings.state_dir):
             log.warning("%s", problem)
         with _explained("VV_STATE_DIR"):
-            store = Store(settings.exporter_dir / "state.db", time.time)
+            store = Store(settings.exporter_dir / "state.db", time.time, reserved_names(settings))
         stack.callback(store.close)
         context = Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic)
         collectors = [build(context) for build in discover()]
@@ -93,6 +95,12 @@ def _secure_anew(server: Server, web_config_file: Path) -> None:
         log.error("SIGHUP: what was read before stays: %s", error)
     else:
         log.info("SIGHUP: %s was read again", web_config_file)
+
+
+def reserved_names(settings: Settings) -> dict[str, frozenset[str]]:
+    """Names of the configuration, by the label in which they stand: their series never give way to others."""
+    names = {"stage": settings.stages, "job": settings.jobs, "dvr": settings.dvrs, "name": listed(settings.containers)}
+    return {name: frozenset(map(label, found)) for name, found in names.items()}
 
 
 def _answers(server: Server) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.metrics.pipeline import LAST_FAILURE
 from vv_exporter.store import Kind, Transaction
 
 MAX_ERROR = 300  # characters of an error that become a label's value
@@ -22,16 +23,16 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     alert_id: str = ""
 
 
-FAILURES: Kind[Failure] = Kind("failure", Failure)
 MAX_FAILURES = 500
+FAILURES: Kind[Failure] = Kind(
+    "failure", Failure, MAX_FAILURES, LAST_FAILURE, lambda failure: failure.kind.partition(":")[2]
+)
 
 
 def remember(tx: Transaction, failure: Failure) -> None:
     """Keep the failure if it is the latest of its component and kind."""
     key = f"{failure.component}\n{failure.kind}"
     known = tx.get(FAILURES, key)
-    if known is None and tx.count(FAILURES) >= MAX_FAILURES:
-        return
     if known is None or failure.time >= known.time:
         tx.put(FAILURES, key, failure)
 

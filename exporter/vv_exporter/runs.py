@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
+from vv_exporter.metrics.jobs import JOB_RUNNING
+from vv_exporter.metrics.pipeline import STAGE_RUNNING
 from vv_exporter.settings import StageSettings
 from vv_exporter.store import Kind
 
@@ -66,10 +69,11 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     video_sha256: str = ""
 
 
-STAGE_RUNS: Kind[Run] = Kind("stage_run", Run)
-JOB_RUNS_OPEN: Kind[Run] = Kind("job_run", Run)
+MAX_OPEN = 1000  # of stages, of jobs, of scripts: more are no work in progress but starts whose ends are never reported
+STAGE_RUNS: Kind[Run] = Kind("stage_run", Run, MAX_OPEN, STAGE_RUNNING, lambda run: run.name)
+JOB_RUNS_OPEN: Kind[Run] = Kind("job_run", Run, MAX_OPEN, JOB_RUNNING, lambda run: run.name)
 OPEN_RUNS = (STAGE_RUNS, JOB_RUNS_OPEN)
-SCRIPTS: Kind[Script] = Kind("script", Script)
+SCRIPTS: Kind[Script] = Kind("script", Script, MAX_OPEN, SCRIPT_CRASHES)
 
 
 def boot_id() -> str:

@@ -3,6 +3,14 @@
 Everything lives in one SQLite database with one connection. A transaction collects its changes, writes them in one
 SQL transaction, and shows them to readers only after the commit: what a scrape has seen survives a kill, so that no
 counter ever goes backwards. Readers never touch the disk.
+
+What is bounded (`Metric.limit`, `Kind.limit`) keeps what was touched last: where there is more than may be, the longest
+untouched gives way, save names of the configuration (`reserved`), and `vv_series_limited_total` counts it. The order
+of touches is not written down. After a restart, until touched again, what has been there for longest comes last: it is
+the likeliest to be touched again.
+
+A row that cannot be read costs itself only: it is logged, counted in `vv_events_rejected_total{reason="stored"}`, and
+deleted.
 """
 
 from __future__ import annotations
@@ -13,37 +21,68 @@ import os
 import sqlite3
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from math import isfinite
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
 from vv_core import _shared
 from vv_exporter import statefolders
-from vv_exporter.metrics import Labels, Metric, all_metrics
-from vv_exporter.metrics.exporter import SERIES_LIMITED
+from vv_exporter.metrics import Labels, Metric, all_metrics, label_values
+from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.rights import PRIVATE_FOLDER
 
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
-CREATE TABLE series (metric TEXT, labels TEXT, value REAL NOT NULL, created REAL NOT NULL, buckets TEXT,
-                     PRIMARY KEY (metric, labels)) WITHOUT ROWID;
-CREATE TABLE document (kind TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time REAL NOT NULL, body BLOB NOT NULL);
-CREATE INDEX history_by_time ON history (kind, time);
+CREATE TABLE IF NOT EXISTS series (metric TEXT, labels TEXT, value REAL NOT NULL, created REAL NOT NULL, buckets TEXT,
+                                   PRIMARY KEY (metric, labels)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time REAL NOT NULL,
+                                    body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS history_by_time ON history (kind, time);
 """
 
 _LEAST_ROOM_BYTES = 256 << 10
 
+_MAX_ROWS_LOGGED = 20  # of those that cannot be read, each start
+
+P = ParamSpec("P")
+D = TypeVar("D")
 T = TypeVar("T", bound=msgspec.Struct)
+_ABSENT = object()
+_Buckets = tuple[tuple[float, ...], tuple[int, ...]]
+_COLUMNS = {
+    "series": ["metric", "labels", "value", "created", "buckets"],
+    "document": ["kind", "key", "body"],
+    "history": ["id", "kind", "time", "body"],
+}
 
 
 class StoreError(Exception):
     """The database could not be opened or written; nothing of the transaction was kept."""
+
+
+class ContentError(StoreError):
+    """What was to be written cannot be, whatever the disk's state: to try the same again is in vain."""
+
+
+_CONTENT_ERRORS = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+    msgspec.MsgspecError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class Series(NamedTuple):
@@ -56,10 +95,17 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind(Generic[T]):
-    """A kind of document: its name in the database and the (frozen) Struct it is stored as."""
+    """A kind of document: its name in the database and the (frozen) Struct it is stored as.
+
+    With a `limit` there are at most so many: the longest untouched gives way, counted under `family`, the metric that
+    shows these documents; those whose `subject` is a name of the configuration come last.
+    """
 
     name: str
     type: type[T]
+    limit: int = 0
+    family: Metric | None = None
+    subject: Callable[[T], str] | None = None
 
 
 class Record(NamedTuple):
@@ -68,6 +114,13 @@ class Record(NamedTuple):
     id: int
     time: float
     body: dict[str, Any]
+
+
+class _BrokenRow(NamedTuple):
+    """A row that cannot be read: its table and what it is found by, as it stands there."""
+
+    table: str
+    key: tuple[Any, ...]
 
 
 class Transaction:
@@ -79,41 +132,59 @@ class Transaction:
         self.series: dict[tuple[str, Labels], Series | None] = {}
         self.documents: dict[tuple[str, str], msgspec.Struct | None] = {}
         self.history: list[tuple[str, float, bytes]] = []
-        self._added: dict[str, int] = {}
+        self.kinds: dict[str, Kind[Any]] = {}
+        self.broken: list[_BrokenRow] = []  # to be deleted
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._attempting = False
+        self._changed: set[str] = set()  # kinds of documents
+
+    def attempt(self, change: Callable[Concatenate[Transaction, P], None], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Make a change of which nothing remains if it raises. Gives whether it changed anything."""
+        changes, entries, nested = len(self._undo), len(self.history), self._attempting
+        self._attempting = True
+        try:
+            change(self, *args, **kwargs)
+            return len(self._undo) > changes or len(self.history) > entries
+        except BaseException:
+            self._roll_back(changes, entries)
+            raise
+        finally:
+            self._attempting = nested
+            if not nested:
+                self._undo.clear()
 
     def ensure(self, metric: Metric, *all_labels: Labels) -> None:
         """Let series begin at 0 before anything is counted in them, so that Prometheus sees their first event."""
         for labels in all_labels:
-            if self.find(metric, labels) is None:
-                series = self._admitted(metric, labels)
-                if series is not None:
-                    self.series[metric.name, labels] = series
+            key = metric.name, label_values(labels)
+            if self._find(key) is None:
+                self._change(self.series, key, self._begin(metric))
 
     def inc(self, metric: Metric, labels: Labels = (), amount: float = 1.0) -> None:
         """Add to a counter; a series that is new starts at 0 now."""
-        current = self._admitted(metric, labels)
-        if current is not None:
-            self.series[metric.name, labels] = Series(current.value + amount, current.created)
+        key = metric.name, label_values(labels)
+        current = self._find(key) or self._begin(metric)
+        self._change(self.series, key, Series(_finite(current.value + amount), current.created))
 
     def set(self, metric: Metric, labels: Labels, value: float) -> None:
         """Set a gauge."""
-        current = self._admitted(metric, labels)
-        if current is not None:
-            self.series[metric.name, labels] = Series(value, current.created)
+        key = metric.name, label_values(labels)
+        current = self._find(key) or self._begin(metric)
+        self._change(self.series, key, Series(_finite(value), current.created))
 
     def observe(self, metric: Metric, labels: Labels, value: float) -> None:
         """Count one observation of a histogram."""
-        current = self._admitted(metric, labels)
-        if current is not None:
-            counts = list(current.counts)
-            counts[bisect_left(metric.buckets, value)] += 1
-            self.series[metric.name, labels] = Series(current.value + value, current.created, tuple(counts))
+        key = metric.name, label_values(labels)
+        current = self._find(key) or self._begin(metric)
+        counts = list(current.counts)
+        counts[bisect_left(metric.buckets, value)] += 1
+        self._change(self.series, key, Series(_finite(current.value + value), current.created, tuple(counts)))
 
     def remove(self, metric: Metric, labels: Labels) -> None:
         """Forget a series."""
-        if self.find(metric, labels) is not None:
-            self.series[metric.name, labels] = None
-            self._added[metric.name] = self._added.get(metric.name, 0) - 1
+        key = metric.name, label_values(labels)
+        if self._find(key) is not None:
+            self._change(self.series, key, None)
 
     def value(self, metric: Metric, labels: Labels = ()) -> float | None:
         """A counter's or gauge's value, None when there is no such series."""
@@ -122,29 +193,33 @@ class Transaction:
 
     def find(self, metric: Metric, labels: Labels) -> Series | None:
         """The series, None when there is none."""
-        key = (metric.name, labels)
-        return self.series[key] if key in self.series else self._store.find(metric, labels)
+        return self._find((metric.name, label_values(labels)))
 
     def get(self, kind: Kind[T], key: str) -> T | None:
         """The document with this key."""
         if (kind.name, key) in self.documents:
             return self.documents[kind.name, key]  # type: ignore[return-value]
-        return self._store.document(kind, key)
+        return self._store.documents(kind).get(key)
 
     def put(self, kind: Kind[T], key: str, document: T) -> None:
         """Store or replace a document."""
-        self.documents[kind.name, key] = document
+        self.kinds[kind.name] = kind
+        self._changed.add(kind.name)
+        self._change(self.documents, (kind.name, key), document)
 
     def delete(self, kind: Kind[T], key: str) -> None:
         """Forget a document."""
-        if self._store.document(kind, key) is None:
-            self.documents.pop((kind.name, key), None)
-        else:
-            self.documents[kind.name, key] = None
+        self._changed.add(kind.name)
+        if key in self._store.documents(kind):
+            self._change(self.documents, (kind.name, key), None)
+        elif (kind.name, key) in self.documents:
+            self._change(self.documents, (kind.name, key), _ABSENT)
 
     def docs(self, kind: Kind[T]) -> dict[str, T]:
         """All documents of a kind, by key."""
-        found: dict[str, Any] = dict(self._store.docs(kind))
+        found: dict[str, Any] = self._store.docs(kind)
+        if kind.name not in self._changed:
+            return found
         for (name, key), document in self.documents.items():
             if name != kind.name:
                 continue
@@ -156,30 +231,44 @@ class Transaction:
 
     def count(self, kind: Kind[T]) -> int:
         """At least how many documents of a kind there are (those deleted just now included)."""
-        return self._store.count(kind) + sum(name == kind.name for name, _ in self.documents)
+        added = sum(name == kind.name for name, _ in self.documents) if kind.name in self._changed else 0
+        return self._store.count(kind) + added
 
     def append(self, kind: str, time: float, body: Mapping[str, Any]) -> None:
         """Add an entry to a history."""
-        self.history.append((kind, time, msgspec.json.encode(body)))
+        self.history.append((kind, _finite(time), msgspec.json.encode(body)))
 
-    def _admitted(self, metric: Metric, labels: Labels) -> Series | None:
-        current = self.find(metric, labels)
-        if current is not None:
-            return current
-        added = self._added.get(metric.name, 0)
-        if len(self._store.families[metric.name]) + added >= metric.limit:
-            if metric is not SERIES_LIMITED:
-                self.inc(SERIES_LIMITED, (metric.name,))
-            return None
-        self._added[metric.name] = added + 1
+    def _begin(self, metric: Metric) -> Series:
         return Series(0.0, self.now, (0,) * (len(metric.buckets) + 1) if metric.type == "histogram" else ())
+
+    def _find(self, key: tuple[str, Labels]) -> Series | None:
+        return self.series[key] if key in self.series else self._store.families[key[0]].get(key[1])
+
+    def _change(self, target: dict[Any, Any], key: Any, value: Any) -> None:
+        if self._attempting:
+            self._undo.append((target, key, target.get(key, _ABSENT)))
+        if value is _ABSENT:
+            target.pop(key, None)
+        else:
+            target[key] = value
+
+    def _roll_back(self, changes: int, entries: int) -> None:
+        for target, key, before in reversed(self._undo[changes:]):
+            _assign(target, key, before, absent=_ABSENT)
+        del self._undo[changes:]
+        del self.history[entries:]
 
 
 class Store:
     """See the module. Raises `StoreError` when the database cannot be opened."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float], reserved: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
+        """Open it. `reserved` are values by the name of their label that never give way; names of the configuration."""
         self._clock = clock
+        self._reserved = reserved or {}
+        self._broken: dict[_BrokenRow, None] = {}
         self._writing = threading.RLock()
         self._reading = threading.Lock()
         self.families: dict[str, dict[Labels, Series]] = {name: {} for name in all_metrics()}
@@ -200,8 +289,14 @@ class Store:
         with self._writing:
             changes = Transaction(self, self._clock())
             yield changes
+            changes.broken = list(self._broken)
+            if changes.broken:
+                changes.inc(EVENTS_REJECTED, ("stored",), len(changes.broken))
+            self._make_room(changes)
             self._write(changes)
             self._show(changes)
+            for row in changes.broken:
+                self._broken.pop(row, None)
         self._wake({kind for kind, _ in changes.documents})
 
     def when_changed(self, kind: Kind[T], wake: Callable[[], None]) -> None:
@@ -213,7 +308,8 @@ class Store:
 
     def find(self, metric: Metric, labels: Labels) -> Series | None:
         """The committed series, None when there is none."""
-        return self.families[metric.name].get(labels)
+        with self._reading:
+            return self.families[metric.name].get(label_values(labels))
 
     def value(self, metric: Metric, labels: Labels = ()) -> float | None:
         """A counter's or gauge's committed value, None when there is no such series."""
@@ -227,25 +323,39 @@ class Store:
 
     def document(self, kind: Kind[T], key: str) -> T | None:
         """The committed document with this key."""
-        return self._typed(kind).get(key)
+        with self._reading:
+            return self.documents(kind).get(key)
 
     def docs(self, kind: Kind[T]) -> dict[str, T]:
         """All committed documents of a kind, by key."""
         with self._reading:
-            return dict(self._typed(kind))
+            return dict(self.documents(kind))
 
     def count(self, kind: Kind[T]) -> int:
         """How many documents of a kind are committed."""
-        return len(self._typed(kind))
+        return len(self.documents(kind))
 
     def history(self, kind: str, since: float = 0.0, limit: int = 1000) -> list[Record]:
         """The newest entries of a history since a time, newest first; reads the disk."""
-        return self.records(kind, since, (float("inf"), 0), limit)
+        return self.recorded(self.raw_history(kind, since, (float("inf"), 0), limit))
 
-    def records(self, kind: str, since: float, before: tuple[float, int], limit: int) -> list[Record]:
-        """The newest entries since a time that stand before (time, id), newest first; reads the disk."""
-        rows = self.raw_history(kind, since, before, limit)
-        return [Record(id_, time, msgspec.json.decode(body)) for id_, time, body in rows]
+    def recorded(self, rows: Iterable[tuple[int, float, bytes]]) -> list[Record]:
+        """Rows of a history as entries, without those that cannot be read."""
+        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        return [Record(id_, time, body) for id_, time, body in self.decoded(rows, decode)]
+
+    def decoded(
+        self, rows: Iterable[tuple[int, float, bytes]], decode: Callable[[bytes], D]
+    ) -> Iterator[tuple[int, float, D]]:
+        """Rows of a history with what `decode` makes of their bodies. One that it cannot decode is left out."""
+        for id_, time, body in rows:
+            try:
+                entry = decode(body)
+                _finite(time)
+            except Exception as error:
+                self._set_aside("history", (id_,), error)
+            else:
+                yield id_, time, entry
 
     def raw_history(
         self, kind: str, since: float, before: tuple[float, int], limit: int
@@ -276,30 +386,113 @@ class Store:
         with self._writing:
             self._connection.close()
 
-    def _typed(self, kind: Kind[T]) -> dict[str, T]:
+    def documents(self, kind: Kind[T]) -> dict[str, T]:
+        """The committed documents of a kind, for transactions; others get a copy with `docs`."""
         # Only when a kind is first asked for is its type known.
         documents: dict[str, Any] = self._documents.setdefault(kind.name, {})
         stored = self._undecoded.pop(kind.name, None)
         if stored:
-            decoder = msgspec.json.Decoder(kind.type)
-            documents.update((key, decoder.decode(body)) for key, body in stored.items() if key not in documents)
+            decoder = _decoder(kind.type)
+            for key, body in stored.items():
+                try:
+                    documents.setdefault(key, decoder.decode(body))
+                except Exception as error:
+                    self._set_aside("document", (kind.name, key), error)
         return documents
 
     def _load(self) -> None:
-        metrics = all_metrics()
-        for name, labels, value, created, buckets in self._connection.execute("SELECT * FROM series"):
-            metric = metrics.get(name)
-            key = tuple(msgspec.json.decode(labels))
-            if metric is None or len(key) != len(metric.labels):
-                continue
-            bounds, counts = msgspec.json.decode(buckets) if buckets else ((), ())
-            if tuple(bounds) == metric.buckets:  # otherwise the bounds were changed: the histogram starts anew
-                self.families[name][key] = Series(value, created, tuple(counts))
+        for row in self._connection.execute("SELECT * FROM series ORDER BY created DESC, labels"):
+            try:
+                self._load_series(*row)
+            except Exception as error:
+                self._set_aside("series", row[:2], error)
         for kind, key, body in self._connection.execute("SELECT kind, key, body FROM document"):
-            self._undecoded.setdefault(kind, {})[key] = body
+            try:
+                self._undecoded.setdefault(kind.decode(), {})[key.decode()] = body
+            except Exception as error:
+                self._set_aside("document", (kind, key), error)
+
+    def _load_series(self, name: bytes, labels: bytes, value: float, created: float, buckets: bytes | None) -> None:
+        metric = all_metrics().get(name.decode())
+        key = msgspec.json.decode(labels, type=tuple[str, ...])
+        if metric is None or len(key) != len(metric.labels):
+            return
+        bounds, counts = msgspec.json.decode(buckets, type=_Buckets) if buckets else ((), ())
+        if tuple(bounds) != metric.buckets:  # the bounds were changed: the histogram starts anew
+            return
+        if label_values(key) != key:
+            raise ValueError("a label is too long")
+        if counts and (len(counts) != len(bounds) + 1 or min(counts) < 0):
+            raise ValueError(f"counts of a histogram cannot be {counts}")
+        self.families[metric.name][key] = Series(_finite(value), _finite(created), counts)
+
+    def _set_aside(self, table: str, key: tuple[Any, ...], error: Exception) -> None:
+        row = _BrokenRow(table, key)
+        if row in self._broken:
+            return
+        if len(self._broken) < _MAX_ROWS_LOGGED:
+            log.error("a row of the table %s cannot be read and is left out: %.200r: %s", table, key, error)
+        self._broken[row] = None
+
+    def _make_room(self, changes: Transaction) -> None:
+        """Let the longest untouched give way where a family or a kind has more than it may have."""
+        families, kinds = Counter[str](), Counter[str]()
+        for (name, labels), series in changes.series.items():
+            families[name] += (series is not None) - (labels in self.families[name])
+        for (name, key), document in changes.documents.items():
+            kinds[name] += (document is not None) - (key in self._documents.get(name, ()))
+        for name, growth in families.items():
+            metric = all_metrics()[name]
+            over = len(self.families[name]) + growth - metric.limit
+            if growth > 0 and over > 0:
+                self._evict_series(changes, metric, over)
+        for name, growth in kinds.items():
+            kind = changes.kinds.get(name)
+            if growth > 0 and kind is not None and kind.limit:
+                self._evict_documents(changes, kind, self.count(kind) + growth - kind.limit)
+
+    def _evict_series(self, changes: Transaction, metric: Metric, over: int) -> None:
+        family = self.families[metric.name]
+        touched = [labels for (name, labels), one in changes.series.items() if name == metric.name and one is not None]
+        untouched = (labels for labels in family if (metric.name, labels) not in changes.series)
+        subjects: dict[Labels, list[Labels]] = {}
+        for labels in (*untouched, *touched):
+            subject = metric.subject(labels)
+            subjects[subject] = [*subjects.pop(subject, ()), labels]  # its last touch counts
+        gone = 0
+        for members in subjects.values():
+            if gone >= over:
+                break
+            if self._is_reserved(metric, members[0]):
+                continue
+            for labels in members:
+                _forget(changes.series, (metric.name, labels), stored=labels in family)
+            gone += len(members)
+        if gone:
+            changes.inc(SERIES_LIMITED, (metric.name,), gone)
+
+    def _is_reserved(self, metric: Metric, labels: Labels) -> bool:
+        reserved = self._reserved
+        return any(value in reserved.get(name, ()) for name, value in zip(metric.labels, labels, strict=True))
+
+    def _evict_documents(self, changes: Transaction, kind: Kind[Any], over: int) -> None:
+        known = self.documents(kind)
+        touched = {key: one for (name, key), one in changes.documents.items() if name == kind.name and one is not None}
+        untouched = {key: one for key, one in known.items() if (kind.name, key) not in changes.documents}
+        reserved = frozenset[str]().union(*self._reserved.values())
+        order = sorted(
+            {**untouched, **touched}.items(),
+            key=lambda item: kind.subject is not None and kind.subject(item[1]) in reserved,
+        )
+        for key, _ in order[: max(over, 0)]:
+            _forget(changes.documents, (kind.name, key), stored=key in known)
+        if over > 0 and kind.family is not None:
+            changes.inc(SERIES_LIMITED, (kind.family.name,), over)
 
     def _write(self, changes: Transaction) -> None:
         with self._sql():
+            for row in changes.broken:
+                _delete_broken(self._connection, row)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?)",
                 [_row(name, labels, series) for (name, labels), series in changes.series.items() if series],
@@ -310,7 +503,7 @@ class Store:
             )
             self._connection.executemany(
                 "INSERT OR REPLACE INTO document VALUES (?, ?, ?)",
-                [(*key, msgspec.json.encode(body)) for key, body in changes.documents.items() if body is not None],
+                [(*key, _encoded(body)) for key, body in changes.documents.items() if body is not None],
             )
             self._connection.executemany(
                 "DELETE FROM document WHERE kind = ? AND key = ?",
@@ -326,15 +519,22 @@ class Store:
         try:
             with self._connection:
                 yield
+        except _CONTENT_ERRORS as error:
+            raise ContentError(f"this cannot be written to the exporter's database: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(f"the exporter's database could not be written: {error}") from error
 
     def _show(self, changes: Transaction) -> None:
         with self._reading:
             for (name, labels), series in changes.series.items():
+                self.families[name].pop(labels, None)  # to the end: it was touched last
                 _assign(self.families[name], labels, series)
-            for (kind, key), document in changes.documents.items():
-                _assign(self._documents.setdefault(kind, {}), key, document)
+            for (name, key), document in changes.documents.items():
+                documents = self._documents.setdefault(name, {})
+                kind = changes.kinds.get(name)
+                if kind is not None and kind.limit:
+                    documents.pop(key, None)
+                _assign(documents, key, document)
 
     def _wake(self, kinds: set[str]) -> None:
         for kind in kinds & self._wakes.keys():
@@ -342,11 +542,49 @@ class Store:
                 wake()
 
 
-def _assign(target: dict[Any, Any], key: Any, value: Any) -> None:
-    if value is None:
+def _assign(target: dict[Any, Any], key: Any, value: Any, absent: object = None) -> None:
+    if value is absent:
         target.pop(key, None)
     else:
         target[key] = value
+
+
+def _forget(changes: dict[Any, Any], key: Any, *, stored: bool) -> None:
+    """Let a change be a deletion, or, of what is not stored, none."""
+    if stored:
+        changes[key] = None
+    else:
+        changes.pop(key, None)
+
+
+def _finite(value: float) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(f"{value} cannot be stored")
+    return number
+
+
+@cache
+def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(type_)
+
+
+def _encoded(document: msgspec.Struct) -> bytes:
+    """The document as it is written, known to be readable."""
+    body = msgspec.json.encode(document)
+    _decoder(type(document)).decode(body)
+    return body
+
+
+def _delete_broken(connection: sqlite3.Connection, row: _BrokenRow) -> None:
+    columns = _COLUMNS[row.table][: len(row.key)]
+    by_text = " AND ".join(f"{column} = ?" for column in columns)
+    with contextlib.suppress(UnicodeDecodeError):
+        texts = [part.decode() if isinstance(part, bytes) else part for part in row.key]
+        if connection.execute(f"DELETE FROM {row.table} WHERE {by_text}", texts).rowcount:  # noqa: S608
+            return
+    by_bytes = " AND ".join(f"CAST({column} AS BLOB) = ?" for column in columns)  # slow: without the index
+    connection.execute(f"DELETE FROM {row.table} WHERE {by_bytes}", row.key)  # noqa: S608
 
 
 def _row(name: str, labels: Labels, series: Series) -> tuple[str, str, float, float, str | None]:
@@ -418,12 +656,27 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        if version == 0:
+        if version == 0 or not all(
+            _columns(connection, table) for table in _COLUMNS
+        ):  # nothing is written without need
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        _check_columns(connection)
+        connection.text_factory = bytes  # one text that is not UTF-8 would end the whole query
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _check_columns(connection: sqlite3.Connection) -> None:
+    for table, columns in _COLUMNS.items():
+        found = _columns(connection, table)
+        if found != columns:
+            raise sqlite3.DatabaseError(f"the table {table} has the columns {', '.join(found)}")
 
 
 def _set_aside(path: Path, now: float) -> None:

@@ -131,8 +131,7 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
     decoder = msgspec.json.Decoder(Entry)
     while True:
         rows = store.raw_history(HISTORY, wanted.since, cursor, _CHUNK)
-        for id_, time, body in rows:
-            entry = decoder.decode(body)
+        for id_, time, entry in store.decoded(rows, decoder.decode):
             if wanted.admits(entry):
                 found.append(_moment(entry, time, id_))
         if len(rows) < _CHUNK or len(found) > limit:

@@ -63,6 +63,7 @@ from vv_exporter.containers.observed import (
 )
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
+from vv_exporter.metrics.self_monitor import SUPERVISED_RESTARTS
 from vv_exporter.store import Kind
 
 CAUSES = ("policy", "self_monitor", "manual", "daemon")
@@ -146,8 +147,9 @@ class Claim(msgspec.Struct, frozen=True):
     noted: float = 0.0
 
 
+MAX_CLAIMS = 1000  # they are settled within minutes
 CONTAINERS: Kind[ContainerRecord] = Kind("container", ContainerRecord)
-CLAIMS: Kind[Claim] = Kind("container_claim", Claim)
+CLAIMS: Kind[Claim] = Kind("container_claim", Claim, MAX_CLAIMS, SUPERVISED_RESTARTS)
 Records = Mapping[str, ContainerRecord]
 
 

@@ -34,9 +34,9 @@ def _notifications(store: Store, since: float, until: float) -> list[Record]:
     found: list[Record] = []
     before = (until, _LAST)
     while len(found) < MAX_NOTIFICATIONS:  # in short steps, so that no writer waits for long
-        chunk = store.records(notifications.HISTORY, since, before, _CHUNK)
-        found += chunk
-        if len(chunk) < _CHUNK:
+        rows = store.raw_history(notifications.HISTORY, since, before, _CHUNK)
+        found += store.recorded(rows)
+        if len(rows) < _CHUNK:
             break
-        before = (chunk[-1].time, chunk[-1].id)
+        before = (rows[-1][1], rows[-1][0])
     return found[::-1]

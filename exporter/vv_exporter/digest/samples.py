@@ -99,7 +99,8 @@ def read(store: Store, since: float) -> list[Sample]:
             break
         cursor = (chunk[-1][1], chunk[-1][0])
     rows += store.raw_history(HISTORY, 0.0, (since, -1), 1)
-    return [msgspec.structs.replace(decoder.decode(body), time=time) for _, time, body in reversed(rows)]
+    found = store.decoded(reversed(rows), decoder.decode)
+    return [msgspec.structs.replace(one, time=time) for _, time, one in found]
 
 
 def increases(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -1,13 +1,35 @@
-"""The journal's events, format 1, and how a line becomes one. The fields are described in docs/journal.md."""
+"""The journal's events, format 1, and how a line becomes one. The fields are described in docs/journal.md.
+
+Every field has bounds: whatever a line holds, what comes of it can be counted, stored and shown. A text that is too
+long is cut, a name too (so that two long names stay two), of a context too large the beginning is kept: the rest of
+the event is worth having. A number out of its bounds is no measurement, and its line is refused.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from itertools import islice
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+from msgspec import Meta, inspect
+
+from vv_core._text import MAX_NAME, label
 
 VERSION = 1
 MAX_LINE = 1024 * 1024  # bytes, with the newline
+MAX_TEXT = 20_000  # characters
+MAX_ENTRIES = 1000  # of a context, and containers of the self-monitor
+MAX_COUNT = 2**53  # beyond it a float, as which all is shown, does not know each integer
+MAX_SECONDS = 1e10  # three hundred years, of either sign
+
+Name = Annotated[str, Meta(max_length=MAX_NAME)]
+"""What becomes a label or a key."""
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+"""What people read."""
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]
+Seconds = Annotated[float, Meta(ge=-MAX_SECONDS, le=MAX_SECONDS)]
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
@@ -15,116 +37,116 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
 
     v: int
     ts: float
-    component: str = ""
+    component: Name = ""
     tag: ClassVar[str] = ""
 
 
 class WriterStarted(Event, frozen=True, tag="writer"):
     lock: bool = False
-    pid: int = 0
-    host: str = ""
-    boot: str = ""
-    sdk: str = ""
+    pid: Count = 0
+    host: Name = ""
+    boot: Name = ""
+    sdk: Name = ""
 
 
 class StageStarted(Event, frozen=True, tag="stage.started", kw_only=True):
-    run: str
-    stage: str
-    mono: float = 0.0
-    video: str = ""
-    video_bytes: int = 0
-    video_seconds: float = 0.0
-    limit: float | None = None
+    run: Name
+    stage: Name
+    mono: Seconds = 0.0
+    video: Text = ""
+    video_bytes: Bytes = 0
+    video_seconds: Seconds = 0.0
+    limit: Seconds | None = None
     limit_scales: bool = False
-    parent: str = ""
+    parent: Name = ""
 
 
 class StageNoted(Event, frozen=True, tag="stage.noted", kw_only=True):
-    run: str
-    stage: str
-    video: str = ""
-    video_sha256: str = ""
-    video_bytes: int = 0
-    video_seconds: float = 0.0
+    run: Name
+    stage: Name
+    video: Text = ""
+    video_sha256: Name = ""
+    video_bytes: Bytes = 0
+    video_seconds: Seconds = 0.0
 
 
 class StageFinished(Event, frozen=True, tag="stage.finished", kw_only=True):
-    run: str
-    stage: str
-    outcome: str
-    seconds: float
-    video: str = ""
-    video_sha256: str = ""
-    error: str = ""
-    exception: str = ""
+    run: Name
+    stage: Name
+    outcome: Name
+    seconds: Seconds
+    video: Text = ""
+    video_sha256: Name = ""
+    error: Text = ""
+    exception: Name = ""
 
 
 class JobStarted(Event, frozen=True, tag="job.started", kw_only=True):
-    run: str
-    job: str
-    mono: float = 0.0
+    run: Name
+    job: Name
+    mono: Seconds = 0.0
 
 
 class JobFinished(Event, frozen=True, tag="job.finished", kw_only=True):
-    run: str
-    job: str
-    result: str
-    seconds: float
-    exit_code: int | None = None
-    error: str = ""
-    output: str = ""
+    run: Name
+    job: Name
+    result: Name
+    seconds: Seconds
+    exit_code: ExitCode | None = None
+    error: Text = ""
+    output: Text = ""
 
 
 class JobSkipped(Event, frozen=True, tag="job.skipped", kw_only=True):
-    job: str
-    reason: str = ""
+    job: Name
+    reason: Text = ""
 
 
 class Heartbeat(Event, frozen=True, tag="heartbeat", kw_only=True):
-    job: str
+    job: Name
 
 
 class AlertRaised(Event, frozen=True, tag="alert", kw_only=True):
-    id: str
-    level: str
-    title: str
-    details: str = ""
-    context: dict[str, str] = msgspec.field(default_factory=dict)
-    suggested_actions: str = ""
-    dedupe_key: str = ""
+    id: Name
+    level: Name
+    title: Text
+    details: Text = ""
+    context: Annotated[dict[Name, Text], Meta(max_length=MAX_ENTRIES)] = msgspec.field(default_factory=dict)
+    suggested_actions: Text = ""
+    dedupe_key: Text = ""
 
 
 class SchemaValidated(Event, frozen=True, tag="schema.validated", kw_only=True):
-    schema: str
-    result: str
-    path: str = ""
-    error: str = ""
-    excerpt: str = ""
-    video: str = ""
-    video_sha256: str = ""
+    schema: Name
+    result: Name
+    path: Text = ""
+    error: Text = ""
+    excerpt: Text = ""
+    video: Text = ""
+    video_sha256: Name = ""
 
 
 class HmacUsed(Event, frozen=True, tag="hmac", kw_only=True):
-    operation: str
-    result: str
-    reason: str = ""
-    key_id: str = ""
-    error: str = ""
-    video: str = ""
-    video_sha256: str = ""
+    operation: Name
+    result: Name
+    reason: Name = ""
+    key_id: Name = ""
+    error: Text = ""
+    video: Text = ""
+    video_sha256: Name = ""
 
 
 class ExceptionUnhandled(Event, frozen=True, tag="exception", kw_only=True):
-    exception: str
-    error: str
-    traceback: str = ""
-    video: str = ""
-    video_sha256: str = ""
+    exception: Name
+    error: Text
+    traceback: Text = ""
+    video: Text = ""
+    video_sha256: Name = ""
 
 
 class ScriptStarted(Event, frozen=True, tag="script.started"):
-    video: str = ""
-    video_sha256: str = ""
+    video: Text = ""
+    video_sha256: Name = ""
 
 
 class ScriptEnded(Event, frozen=True, tag="script.ended"):
@@ -132,79 +154,79 @@ class ScriptEnded(Event, frozen=True, tag="script.ended"):
 
 
 class DvrAttempt(Event, frozen=True, tag="dvr.attempt", kw_only=True):
-    dvr: str
-    result: str
-    error: str = ""
+    dvr: Name
+    result: Name
+    error: Text = ""
 
 
 class DvrFrames(Event, frozen=True, tag="dvr.frames", kw_only=True):
-    dvr: str
-    frames: int
+    dvr: Name
+    frames: Count
     last: float
 
 
 class DvrEnded(Event, frozen=True, tag="dvr.ended", kw_only=True):
-    dvr: str
+    dvr: Name
 
 
 class VideoExhausted(Event, frozen=True, tag="video.exhausted", kw_only=True):
-    stage: str
-    attempts: int
-    video: str
-    id: str = ""
-    video_sha256: str = ""
-    error: str = ""
+    stage: Name
+    attempts: Count
+    video: Text
+    id: Name = ""
+    video_sha256: Name = ""
+    error: Text = ""
 
 
 class VideoQuarantined(Event, frozen=True, tag="video.quarantined", kw_only=True):
-    reason: str
-    path: str
-    video: str
-    id: str = ""
-    video_sha256: str = ""
-    error: str = ""
+    reason: Name
+    path: Text
+    video: Text
+    id: Name = ""
+    video_sha256: Name = ""
+    error: Text = ""
 
 
 class ContainerRestarting(Event, frozen=True, tag="container.restarting", kw_only=True):
-    name: str
-    container: str
-    attempt: str
-    reason: str = ""
+    name: Name
+    container: Name
+    attempt: Name
+    reason: Text = ""
 
 
 class ContainerRestarted(Event, frozen=True, tag="container.restarted", kw_only=True):
-    name: str
-    attempt: str
-    result: str
-    error: str = ""
+    name: Name
+    attempt: Name
+    result: Name
+    error: Text = ""
 
 
 class ContainerGaveUp(Event, frozen=True, tag="container.gave_up", kw_only=True):
-    name: str
-    restarts: int
-    reason: str = ""
-    log_tail: str = ""
+    name: Name
+    restarts: Count
+    reason: Text = ""
+    log_tail: Text = ""
 
 
 class ContainerResumed(Event, frozen=True, tag="container.resumed", kw_only=True):
-    name: str
-    reason: str = ""
+    name: Name
+    reason: Text = ""
 
 
 class ContainerForgotten(Event, frozen=True, tag="container.forgotten", kw_only=True):
-    name: str
+    name: Name
 
 
 class Supervision(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the self-monitor stands to one container."""
 
-    in_window: int = 0
-    max: int = 0
+    in_window: Count = 0
+    max: Count = 0
     gave_up: bool = False
 
 
 class SupervisorChecked(Event, frozen=True, tag="supervisor.checked", kw_only=True):
-    containers: dict[str, Supervision]
+    containers: Annotated[dict[Name, Supervision], Meta(max_length=MAX_ENTRIES)]
 
 
 class SupervisorRetired(Event, frozen=True, tag="supervisor.retired"):
@@ -212,7 +234,7 @@ class SupervisorRetired(Event, frozen=True, tag="supervisor.retired"):
 
 
 class Dropped(Event, frozen=True, tag="dropped", kw_only=True):
-    count: int
+    count: Count
 
 
 AnyEvent = (
@@ -256,26 +278,56 @@ class RejectedError(Exception):
 
 
 _decode = msgspec.json.Decoder(AnyEvent).decode
+_FIELDS = {
+    type_.tag: {field.encode_name: field.type for field in type_.fields}
+    for type_ in inspect.multi_type_info(TYPES)
+    if isinstance(type_, inspect.StructType)
+}
 
 
 def decode(line: bytes | memoryview) -> Event:
-    """The event in a line (without or with its newline). Raises `RejectedError`."""
+    """The event in a line (without or with its newline). Raises `RejectedError`, whatever the line holds."""
     try:
         event: Event = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RejectedError(_reason(line)) from None
+    except Exception:  # foreign input: no way in which it fails may stop the reader
+        event = _decode_cut(line)
     if event.v != VERSION:
         raise RejectedError("version")
     return event
 
 
-def _reason(line: bytes | memoryview) -> str:
+def _decode_cut(line: bytes | memoryview) -> Event:
+    """As `decode`, with what is too long cut: slower, and seldom needed."""
     try:
         content: Any = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "syntax"
+    except RecursionError:
+        raise RejectedError("depth") from None
+    except Exception:
+        raise RejectedError("syntax") from None
     if not isinstance(content, dict):
-        return "schema"
+        raise RejectedError("schema")
     if content.get("v") != VERSION:
-        return "version"
-    return "schema" if content.get("type") in TYPES.values() else "unknown_type"
+        raise RejectedError("version")
+    tag = content.get("type")
+    if not isinstance(tag, str) or tag not in _FIELDS:
+        raise RejectedError("unknown_type")
+    try:
+        event: Event = msgspec.convert(_cut_fields(content, _FIELDS[tag]), AnyEvent)
+    except Exception:
+        raise RejectedError("schema") from None
+    return event
+
+
+def _cut_fields(content: dict[str, Any], fields: dict[str, inspect.Type]) -> dict[str, Any]:
+    cut = {key: _cut(value, fields[key]) for key, value in content.items() if key in fields}
+    return cut | {"type": content["type"]}
+
+
+def _cut(value: Any, type_: inspect.Type) -> Any:
+    if isinstance(value, str) and isinstance(type_, inspect.StrType) and type_.max_length:
+        return label(value) if type_.max_length == MAX_NAME else value[:MAX_TEXT]
+    if isinstance(value, dict) and isinstance(type_, inspect.DictType):
+        texts = isinstance(type_.value_type, inspect.StrType)  # of what is not, a part would mean something else
+        items = islice(value.items(), type_.max_length if texts else None)
+        return {_cut(key, type_.key_type): _cut(item, type_.value_type) for key, item in items}
+    return value

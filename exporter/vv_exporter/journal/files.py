@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -13,6 +14,7 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 from vv_core import _shared
+from vv_exporter.journal.events import MAX_LINE
 
 _NAME = re.compile(r"([A-Za-z0-9_-]{1,64})(?:\.([0-9]{1,9}))?\.jsonl")
 
@@ -37,13 +39,23 @@ def scan(directory: Path) -> list[Entry]:
             match = _NAME.fullmatch(item.name)
             if not match:
                 continue
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 stat = item.stat(follow_symlinks=False)
-                if not S_ISREG(stat.st_mode):  # the folder is open to other users: no links, pipes or folders
-                    continue
+            except FileNotFoundError:
+                continue
+            except OSError:  # a disk that fails: it is there, who opens it will see
+                entries.append(Entry(match[1], int(match[2] or 0), item.name, 0, 0.0))
+                continue
+            if S_ISREG(stat.st_mode):  # the folder is open to other users: no links, pipes or folders
                 entries.append(Entry(match[1], int(match[2] or 0), item.name, stat.st_size, stat.st_mtime))
     entries.sort()
     return entries
+
+
+def names(directory: Path) -> list[str]:
+    """The names of the journal's files."""
+    with os.scandir(directory) as items:
+        return [item.name for item in items if _NAME.fullmatch(item.name)]
 
 
 def writer_of(name: str) -> str:
@@ -85,6 +97,20 @@ def reading(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def data_from(descriptor: int, offset: int) -> int:
+    """Where to read on from: `offset`, or where a hole that is longer than any line ends (lseek(2), SEEK_DATA).
+
+    A hole reads as NUL bytes, which are no lines: a sparse file of a terabyte is passed over in one step.
+    """
+    try:
+        begins = os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # the file system does not know
+            return offset
+        begins = os.fstat(descriptor).st_size  # only a hole follows
+    return begins if begins - offset >= MAX_LINE else offset
 
 
 def ensure_directory(directory: Path) -> None:

@@ -1,18 +1,22 @@
 """Reads the journal exactly once.
 
-A round looks at the folder, reads what is new in batches, and commits each batch's counts together with the offsets up
-to which its files are counted. A kill before the commit repeats the batch, a kill after it goes on behind it. A file
-whose lock can be had has no writer any more: it is read to its end, what its writer left open has crashed, and, once
-that is committed, the file is deleted.
+1. It looks at the folder, and plans whose turn it is (`turns`): a share of each writer's, so that no file starves
+   another.
+2. When more waits than a batch, what waits is searched for alerts (`lookahead`), which are counted before their turn.
+3. A batch (`batch`) is read, and its counts are committed together with the offsets up to which its files are counted.
+   A kill before the commit repeats the batch, a kill after it goes on behind it.
+4. A file whose lock can be had has no writer any more: it is read to its end, what its writer left open has crashed,
+   and, once that is committed, the file is deleted.
+
+The time for all that waits is linear: each byte is searched and read once, and the folder is looked at for a small part
+of the time, however many files lie in it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,38 +27,28 @@ import msgspec
 from vv_exporter import threads
 from vv_exporter.dvr_agents import AGENTS
 from vv_exporter.journal import files
+from vv_exporter.journal.batch import BATCH_BYTES, BATCH_FILES, Batch
 from vv_exporter.journal.changes import Changes
-from vv_exporter.journal.events import MAX_LINE, TYPES, Event, RejectedError, WriterStarted, decode
+from vv_exporter.journal.events import TYPES, AlertRaised, Event, RejectedError
 from vv_exporter.journal.folds import Folds, Source
+from vv_exporter.journal.lookahead import Lookahead
+from vv_exporter.journal.progress import PROGRESS, Progress
+from vv_exporter.journal.turns import Turns
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
 from vv_exporter.runs import OPEN_RUNS, SCRIPTS
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Store, StoreError, Transaction
+from vv_exporter.store import ContentError, Kind, Store, StoreError, Transaction
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 0.1  # seconds from a round to the next, however quickly events follow each other
 RESTING = 3.0  # seconds between rounds when there is no file, where changes are announced
 LIVENESS_INTERVAL = 1.0  # seconds between tries to get the locks of files that do not grow
-SETTLED = 5.0  # seconds without a change after which an unlocked file is taken for complete
-BATCH_BYTES = 4 * 1024 * 1024
-BATCH_FILES = 200  # open at once, each with its lock held until the commit
+RESCAN_INTERVAL = 1.0  # seconds between looks at the folder while there is something to read
+RESCAN_PAUSE = 3.0  # times as long as a look took is the least pause until the next,
+MAX_RESCAN_INTERVAL = 2.0  # but what is new is found within so many seconds
 REMEMBERED = 60.0  # seconds for which the lag of the latest events is told when nothing waits
 RETRY = 1.0  # seconds to wait when the database or the folder cannot be used
-
-
-class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a file is counted, and what its first line said. `skipping`: inside a line that is too long."""
-
-    offset: int = 0
-    component: str = ""
-    boot: str = ""
-    locks: bool = False
-    skipping: bool = False
-    done: bool = False
-
-
-PROGRESS: Kind[Progress] = Kind("journal_file", Progress)
 OPEN: tuple[Kind[Any], ...] = (*OPEN_RUNS, SCRIPTS, AGENTS)  # what a writer begins and ends
 
 
@@ -94,6 +88,16 @@ class Reader:
         self._alive: dict[str, float] = {}  # file → when its lock was last refused
         self._next_liveness = 0.0
         self._files = 0
+        self._turns = Turns()
+        self._lookahead = Lookahead(directory, store)
+        self._next_scan = float("-inf")
+        self._scanned = 0  # bytes that waited at the last look
+        self._gone: list[str] = []  # files that are no more, but known
+        self._since: dict[str, float] = {}  # file → when the oldest of what waits in it was written
+        self._tails: dict[str, int] = {}  # file → up to where it was read, the beginning of a line included
+        self._checks = self._succeeded = False
+        self._problem = ""
+        self._complained: set[tuple[str, type[Exception]]] = set()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._changes: Changes | None = None
@@ -120,11 +124,11 @@ class Reader:
         changes.begin()
         announced = True
         while not self._stopping.is_set():
-            before = self.status.backlog
+            before = self._scanned
             try:
                 more = self.round()
                 self.status.looked = self._monotonic()
-                if self.status.backlog > before and not announced:
+                if self._scanned > before and not announced:
                     changes.missed()
                 if not more:
                     announced = self._pause(changes, announced)
@@ -148,31 +152,107 @@ class Reader:
         self.status.problem = problem
 
     def round(self) -> bool:
-        """Look once, read at most one batch. Gives whether more is waiting."""
+        """Search and read for a while. Gives whether more is waiting."""
+        try:
+            if not self._turns or self._monotonic() >= self._next_scan:
+                self._scan()
+            if self._lookahead:
+                self._count_ahead()
+            if self._turns:
+                self._count_batch()
+        except BaseException:
+            self._turns.clear()
+            self._lookahead.forget()
+            raise
+        if not self._turns:
+            self._lookahead.clear()
+            self._end_plan()
+        return bool(self._turns)
+
+    def _scan(self) -> None:
+        """Look at the folder, and plan what is read in which order."""
+        self._end_plan()
+        self._turns.clear()  # thousands of files take some memory: not twice
+        self._lookahead.clear()
+        began = self._monotonic()
         entries = files.scan(self._directory)
         progress = self._store.docs(PROGRESS)
         self._files = len(entries)
-        self.status.backlog = sum(_unread(entry, progress) for entry in entries)
-        check = self._monotonic() >= self._next_liveness
-        if check:
-            self._next_liveness = self._monotonic() + LIVENESS_INTERVAL
+        self._gone = list(progress.keys() - {entry.name for entry in entries})
+        unread = {entry.name: size for entry in entries if (size := _unread(entry, progress.get(entry.name)))}
+        self.status.backlog = self._scanned = sum(unread.values())
+        self._tell_lag([entry for entry in entries if entry.name in unread])
+        self._checks = began >= self._next_liveness
+        if self._checks:
+            self._next_liveness = began + LIVENESS_INTERVAL
             self._drop_lost_runs({entry.writer for entry in entries})
-        if not self.status.backlog and self._monotonic() - self.status.counted > REMEMBERED:
+        due = entries if self._checks else [entry for entry in entries if entry.name in unread]
+        self._turns.plan(due, self._lookahead.preferred)
+        if self.status.backlog > BATCH_BYTES or len(unread) > BATCH_FILES:
+            self._lookahead.plan(entry for entry in entries if entry.name in unread)
+        self._succeeded = not due
+        # A look costs as much as there are files: it takes a small part of the time, however many there are.
+        pause = max(RESCAN_INTERVAL, RESCAN_PAUSE * (self._monotonic() - began))
+        self._next_scan = self._monotonic() + min(pause, MAX_RESCAN_INTERVAL)
+
+    def _end_plan(self) -> None:
+        """All files were looked at, or enough: what is wrong with any of them is told, or that nothing is."""
+        if self._checks and self._succeeded:
+            self._report(self._problem)
+            self._problem = ""
+            self._checks = False
+
+    def _tell_lag(self, waiting: Iterable[files.Entry]) -> None:
+        """How old the oldest event is that waits, as far as that is known: a half-written line does not wait for us."""
+        known, tails = self._since, self._tails
+        self._tails = {one.name: tails[one.name] for one in waiting if one.name in tails}
+        self._since = {
+            one.name: known.get(one.name, one.modified) for one in waiting if self._tails.get(one.name) != one.size
+        }
+        oldest = min(self._since.values(), default=None)
+        if oldest is not None:
+            self.status.lag = max(self._clock() - oldest, 0.0)
+        elif self._monotonic() - self.status.counted > REMEMBERED:
             self.status.lag = 0.0
-        due = [entry for entry in entries if check or _unread(entry, progress)]
-        if not due:
-            if check:
-                self._report("")
-            return False
-        names = {entry.name for entry in entries}
+
+    def _count_ahead(self) -> None:
+        """Count the alerts that a search finds, and note where they stand: they are not counted again."""
+        found = self._lookahead.search()
+        if not found:
+            return
+        try:
+            with self._store.transaction() as tx:
+                for one in found:
+                    if not self.fold(tx, one.event, one.source):
+                        known = tx.get(PROGRESS, one.name) or Progress()
+                        tx.inc(EVENTS, (TYPES[AlertRaised],))
+                        tx.put(PROGRESS, one.name, msgspec.structs.replace(known, ahead=(*known.ahead, one.offset)))
+        except ContentError as error:
+            log.error("alerts could not be counted ahead, and will be in their turn: %s", error)
+
+    def _count_batch(self) -> None:
         with contextlib.ExitStack() as stack:
-            batch = Batch(self, stack, names, progress)
-            complete = batch.take(due)
-            if batch.has_work:
-                batch.commit()
-        if check or batch.problem:
+            batch = Batch(self, stack)
+            batch.take(self._turns)
+            batch.commit()
+        self._succeeded = True
+        self._gone.clear()
+        for piece in batch.pieces:
+            done = piece.hole + (len(piece.data) if piece.more else piece.data.rfind(b"\n") + 1)
+            self.status.backlog = max(self.status.backlog - done, 0)
+            if piece.more:
+                written = batch.written.get(piece.entry.name, self._since.get(piece.entry.name, piece.entry.modified))
+                self._since[piece.entry.name] = min(written, self._clock())
+            else:
+                self._since.pop(piece.entry.name, None)
+                self._tails[piece.entry.name] = piece.reaches
+        if batch.written:
+            self.status.counted = self._monotonic()
+            if not self._turns:
+                self.status.lag = max(self._clock() - max(batch.written.values()), 0.0)
+        if batch.problem:
+            self._problem = batch.problem
             self._report(batch.problem)
-        return not complete
 
     def _drop_lost_runs(self, writers: set[str]) -> None:
         """Runs whose writer's files are gone though they were not counted to their end.
@@ -200,14 +280,14 @@ class Reader:
         """A file's path."""
         return self._directory / name
 
-    def listing(self) -> set[str]:
+    def listing(self) -> list[str]:
         """The names that the folder holds now."""
-        return {entry.name for entry in files.scan(self._directory)}
+        return files.names(self._directory)
 
-    def counted_now(self, written: float) -> None:
-        """Events were counted, the newest of which was written then."""
-        self.status.lag = max(self._clock() - written, 0.0)
-        self.status.counted = self._monotonic()
+    def forget_deleted(self, tx: Transaction) -> None:
+        """Forget how far files were counted that are no more."""
+        for name in self._gone:
+            tx.delete(PROGRESS, name)
 
     def seen_alive(self, name: str) -> None:
         """The file's lock was refused just now."""
@@ -217,177 +297,34 @@ class Reader:
         """When the file's lock was last refused, 0 if never; forgets it."""
         return self._alive.pop(name, 0.0)
 
-    def fold(self, tx: Transaction, event: Event, source: Source) -> None:
-        """Apply one event. One that its handler cannot take is refused, and harms no other."""
+    def fold(self, tx: Transaction, event: Event, source: Source) -> str:
+        """Apply one event: all pass here, in turn or ahead. Gives why it was refused; then nothing changed."""
         try:
-            self._folds.handlers[type(event)](tx, event, source, self._settings)
-        except Exception:
-            log.exception("an event of type %s could not be counted", TYPES[type(event)])
-            tx.inc(EVENTS_REJECTED, ("fold",))
+            tx.attempt(self._folds.handlers[type(event)], event, source, self._settings)
+        except RejectedError as error:
+            return error.reason
+        except Exception as error:
+            self._complain(TYPES[type(event)], error)
+            return "fold"
+        return ""
 
-    def writer_gone(self, tx: Transaction, writer: str, last_seen: float) -> None:
-        """What the writer had open has crashed."""
+    def _complain(self, what: str, error: Exception) -> None:
+        """Log a defect once: there may be millions of events that it strikes."""
+        if (what, type(error)) not in self._complained:
+            self._complained.add((what, type(error)))
+            log.error("an event of type %s could not be counted, nor may others like it", what, exc_info=error)
+
+    def writer_gone(self, tx: Transaction, writer: str, last_seen: float) -> bool:
+        """What the writer had open has crashed; gives whether it had anything open."""
+        changed = False
         for handler in self._folds.writer_gone:
-            handler(tx, writer, last_seen)
-
-
-@dataclass(slots=True)
-class _Piece:
-    """What a batch takes of one file. `ended`: its lock is held, and `data` reaches to its end."""
-
-    entry: files.Entry
-    before: Progress
-    data: bytes
-    ended: bool
-
-
-class Batch:
-    """Files read in one round and counted in one transaction."""
-
-    def __init__(
-        self, reader: Reader, stack: contextlib.ExitStack, names: set[str], progress: dict[str, Progress]
-    ) -> None:
-        self._reader = reader
-        self._stack = stack
-        self._names = names
-        self._progress = progress
-        self._pieces: list[_Piece] = []
-        self._budget = BATCH_BYTES
-        self.problem = ""
-
-    @property
-    def has_work(self) -> bool:
-        """Whether there is anything to commit."""
-        return bool(self._pieces)
-
-    def take(self, due: Iterable[files.Entry]) -> bool:
-        """Read from the files until the batch is full; gives whether everything was taken."""
-        for entry in due:
-            if self._budget <= 0 or len(self._pieces) >= BATCH_FILES:
-                return False
             try:
-                self._take_one(entry)
-            except FileNotFoundError:
-                continue
-            except OSError as error:  # one file that cannot be read must not keep the others from being read
-                self.problem = f"{entry.name} cannot be read: {error.strerror}"
-        return self._budget > 0
-
-    def _take_one(self, entry: files.Entry) -> None:
-        before = self._progress.get(entry.name, Progress())
-        descriptor = self._stack.enter_context(files.opened(self._reader.path(entry.name)))
-        locked = files.try_lock(descriptor)
-        if not locked:
-            self._reader.seen_alive(entry.name)
-        data = b"" if before.done else os.pread(descriptor, max(self._budget, MAX_LINE), before.offset)
-        size = os.fstat(descriptor).st_size
-        at_end = before.done or before.offset + len(data) >= size
-        ended = locked and at_end and (self._locks(before, data) or self._settled(entry))
-        if data or ended:
-            self._pieces.append(_Piece(entry, before, data, ended))
-            self._budget -= len(data)
-
-    def _locks(self, before: Progress, data: bytes) -> bool:
-        """Whether the file's writer said that it locks; then a lock that can be had means that it is gone."""
-        if before.offset or before.locks or before.done:
-            return before.locks or before.done
-        with contextlib.suppress(RejectedError):
-            event = decode(data.partition(b"\n")[0])
-            return isinstance(event, WriterStarted) and event.lock
-        return False
-
-    def _settled(self, entry: files.Entry) -> bool:
-        return self._reader.now() - entry.modified >= SETTLED
-
-    def commit(self) -> None:
-        """Count everything together, then delete what is finished."""
-        with self._reader.store.transaction() as tx:
-            counted: Counter[str] = Counter()
-            rejected: Counter[str] = Counter()
-            newest = 0.0
-            for piece in self._pieces:
-                newest = max(newest, self._count(tx, piece, counted, rejected))
-            for type_, count in counted.items():
-                tx.inc(EVENTS, (type_,), count)
-            for reason, count in rejected.items():
-                tx.inc(EVENTS_REJECTED, (reason,), count)
-            self._end_writers(tx)
-            self._forget_deleted(tx)
-        if newest:
-            self._reader.counted_now(newest)
-        for piece in self._pieces:
-            if piece.ended:
-                self._reader.path(piece.entry.name).unlink(missing_ok=True)
-
-    def _count(self, tx: Transaction, piece: _Piece, counted: Counter[str], rejected: Counter[str]) -> float:
-        before = piece.before
-        component, boot, locks = before.component, before.boot, before.locks
-        source = Source(piece.entry.writer, component, boot, locks)
-        newest = 0.0
-        whole, lines, skipping = _split(piece.data, before.skipping)
-        if skipping and not before.skipping:
-            rejected["oversize"] += 1
-        for line in lines:
-            if len(line) >= MAX_LINE:
-                rejected["oversize"] += 1
-                continue
-            try:
-                event = decode(line)
-            except RejectedError as error:
-                rejected[error.reason] += 1
-                continue
-            if isinstance(event, WriterStarted):
-                component, boot, locks = event.component, event.boot, event.lock
-                source = Source(piece.entry.writer, component, boot, locks)
-            self._reader.fold(tx, event, source)
-            counted[TYPES[type(event)]] += 1
-            newest = event.ts if event.ts > newest else newest
-        if piece.ended and whole < len(piece.data):
-            rejected["torn"] += 1
-            whole = len(piece.data)
-        after = Progress(before.offset + whole, component, boot, locks, skipping, piece.ended)
-        if after != before:
-            tx.put(PROGRESS, piece.entry.name, after)
-        return newest
-
-    def _end_writers(self, tx: Transaction) -> None:
-        """A writer is gone when all its files have ended: whoever moved on to a next file still holds that one."""
-        ended = {piece.entry.name: piece for piece in self._pieces if piece.ended}
-        if not ended:
-            return
-        last_seen: dict[str, float] = {}
-        for name, piece in ended.items():
-            seen = max(piece.entry.modified, self._reader.last_alive(name))
-            last_seen[piece.entry.writer] = max(last_seen.get(piece.entry.writer, 0.0), seen)
-        # Listed anew, now that the locks are held: a next file was locked before its predecessor was let go.
-        held = {files.writer_of(name) for name in self._reader.listing() if name not in ended}
-        for writer, seen in last_seen.items():
-            if writer not in held:
-                self._reader.writer_gone(tx, writer, seen)
-
-    def _forget_deleted(self, tx: Transaction) -> None:
-        for name in self._progress.keys() - self._names:
-            tx.delete(PROGRESS, name)
+                changed |= tx.attempt(handler, writer, last_seen)
+            except Exception as error:
+                self._complain(handler.__module__, error)
+                tx.inc(EVENTS_REJECTED, ("fold",))
+        return changed
 
 
-def _unread(entry: files.Entry, progress: dict[str, Progress]) -> int:
-    before = progress.get(entry.name)
-    return entry.size if before is None else max(entry.size - before.offset, 0)
-
-
-def _split(data: bytes, skipping: bool) -> tuple[int, list[bytes], bool]:
-    """How many bytes are done with, the complete lines, and whether `data` ends inside a line that is too long."""
-    start = 0
-    if skipping:
-        start = data.find(b"\n") + 1
-        if not start:
-            return len(data), [], True
-    whole = data.rfind(b"\n") + 1
-    if whole <= start:
-        whole = start
-        lines = []
-    else:
-        lines = data[start : whole - 1].split(b"\n")
-    if len(data) - whole >= MAX_LINE:
-        return len(data), lines, True
-    return whole, lines, False
+def _unread(entry: files.Entry, progress: Progress | None) -> int:
+    return max(entry.size - (progress.offset if progress else 0), 0)

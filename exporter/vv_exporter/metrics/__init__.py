@@ -16,6 +16,14 @@ from typing import Literal
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 
+from vv_core._text import MAX_NAME, label
+
+MAX_TEXT = 1000
+"""Characters of a label's value that is a text for people; of one that is a name, `vv_core._text.MAX_NAME`."""
+
+_TEXT_LABELS = frozenset({"error", "video", "kind"})  # `kind` holds a name, and what it is of
+_FIXED_LABELS = frozenset({"result", "outcome", "cause", "severity"})
+
 MetricType = Literal["counter", "gauge", "histogram"]
 Labels = tuple[str, ...]
 
@@ -25,7 +33,7 @@ class Metric:
     """One family: its full name (with `_total` for counters), its type, its help and the names of its labels.
 
     `buckets` are a histogram's upper bounds in base units, ascending, without `+Inf`. `limit` bounds how many series
-    the family may have; what comes beyond it is not stored but counted in `vv_series_limited_total{metric}`.
+    the family may have; beyond it the longest untouched gives way, counted in `vv_series_limited_total{metric}`.
     """
 
     name: str
@@ -34,6 +42,11 @@ class Metric:
     labels: Labels = ()
     buckets: tuple[float, ...] = ()
     limit: int = 1000
+
+    def subject(self, labels: Labels) -> Labels:
+        """What these label values are about: without those of few values, such as `result`. Its series go together."""
+        pairs = zip(self.labels, labels, strict=True)
+        return tuple(value for name, value in pairs if name not in _FIXED_LABELS) or labels
 
     def sample_names(self) -> tuple[str, ...]:
         """The names under which the family's samples can be queried in Prometheus."""
@@ -68,11 +81,26 @@ def all_metrics() -> Mapping[str, Metric]:
     return found
 
 
+def label_values(labels: Labels) -> Labels:
+    """The names as they stand in labels: of bounded length, in UTF-8, and no two of them alike."""
+    for value in labels:
+        if len(value) > MAX_NAME or not value.isprintable():
+            return tuple(map(label, labels))
+    return labels
+
+
+def _exposed(metric: Metric, labels: Labels) -> Labels:
+    if len(labels) == 1 or not _TEXT_LABELS.intersection(metric.labels):
+        return label_values(labels)
+    pairs = zip(metric.labels, labels, strict=True)
+    return tuple(value[:MAX_TEXT] if name in _TEXT_LABELS else label(value) for name, value in pairs)
+
+
 def gauges(metric: Metric, values: Iterable[tuple[Labels, float]]) -> Family:
     """The exposition of a gauge with these values by label values."""
     family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
     for labels, value in values:
-        family.add_metric(labels, value)
+        family.add_metric(_exposed(metric, labels), value)
     return family
 
 
@@ -80,14 +108,15 @@ def counters(metric: Metric, values: Iterable[tuple[Labels, float, float | None]
     """The exposition of a counter with (label values, value, time of creation in Unix seconds or None)."""
     family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
     for labels, value, created in values:
-        family.add_metric(labels, value, created=created)
+        family.add_metric(_exposed(metric, labels), value, created=created)
     return family
 
 
 def histograms(metric: Metric, values: Iterable[tuple[Labels, Iterable[int], float, float]]) -> Family:
     """The exposition of a histogram with (label values, counts per bucket with +Inf last, sum, time of creation)."""
     family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, counts, total, created in values:
+    for series, counts, total, created in values:
+        labels = _exposed(metric, series)
         family.add_metric(labels, list(_cumulative(metric.buckets, counts)), total)
         # HistogramMetricFamily has no argument for it, and Prometheus needs it to see a series' first event.
         family.add_sample(f"{metric.name}_created", dict(zip(metric.labels, labels, strict=True)), created)

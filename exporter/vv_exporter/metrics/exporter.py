@@ -12,7 +12,8 @@ COLLECTOR_DURATION = gauge(
 EVENTS = counter("vv_events_total", "Journal events counted.", "type")
 EVENTS_REJECTED = counter(
     "vv_events_rejected_total",
-    "Journal lines that could not be used: torn, oversize, syntax, schema, version, unknown_type.",
+    "Journal lines that could not be used: torn, oversize, syntax, depth, schema, version, unknown_type, fold, commit; "
+    "and rows of the exporter's own database: stored.",
     "reason",
 )
 EVENTS_DROPPED = counter(
@@ -22,11 +23,11 @@ EVENTS_DROPPED = counter(
 )
 EVENT_LAG = gauge(
     "vv_event_lag_seconds",
-    "Time from writing to counting of the event counted last, for a minute; or since when the reader hangs.",
+    "Age of the oldest event that is not counted yet; else of the one counted last, when it was, for a minute.",
 )
 EVENT_BACKLOG = gauge("vv_event_backlog_bytes", "Journal bytes that are not counted yet.")
 SERIES_LIMITED = counter(
-    "vv_series_limited_total", "Updates refused because the family has all the series it may have.", "metric"
+    "vv_series_limited_total", "Series that gave way because the family had all that it may have.", "metric"
 )
 STARTS = counter(
     "vv_exporter_starts_total",

@@ -21,8 +21,9 @@ seconds, sizes bytes, ratios 0 to 1. Prometheus adds `device` (by configuration)
 where a series has a label `job` of its own, that one is kept.
 
 Counters begin at 0 with their first appearance wherever it is known beforehand, and tell when they were created
-(`…_created`). A family has at most so many series as stated in the code (1,000 unless it says otherwise); what is
-refused beyond is counted in `vv_series_limited_total`. The exporter also shows `process_*` of itself.
+(`…_created`). A family has at most so many series as stated in the code (1,000 unless it says otherwise); beyond,
+the longest untouched gives way, which `vv_series_limited_total` counts. A name in a label has at most 128 characters:
+the end of a longer one is a hash of all of it. The exporter also shows `process_*` of itself.
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
+from vv_core._text import label
 from vv_exporter.settings import checks
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, STAGE_LIMITS, Settings, Variable, variables
@@ -186,7 +187,9 @@ def _dvrs(section: Mapping[str, Any], values: Mapping[str, Any], problems: list[
 
 
 def _items(section: str, items: Mapping[str, Any], type_: type[S], problems: list[str]) -> dict[str, S]:
-    converted = {name: _convert(f"{section}.{name}", item or {}, type_, problems) for name, item in items.items()}
+    converted = {
+        label(name): _convert(f"{section}.{name}", item or {}, type_, problems) for name, item in items.items()
+    }
     return {name: item for name, item in converted.items() if item is not None}
 
 

@@ -79,7 +79,7 @@ def table(itself: Itself, failing_collectors: tuple[str, ...], now: float) -> Ta
     """For people."""
     lost = [f"{itself.rejected} could not be used" if itself.rejected else ""]
     lost += [f"{itself.dropped} were lost" if itself.dropped else ""]
-    lost += [f"{itself.limited} updates were over a limit" if itself.limited else ""]
+    lost += [f"{itself.limited} series gave way to others" if itself.limited else ""]
     note = ", ".join(filter(None, lost))
     good = itself.collectors - len(failing_collectors)
     collectors = Cell(f"{good} of {itself.collectors} answer")

@@ -222,19 +222,20 @@ def _details() -> Row:
             ),
             lines(
                 "Samples per scrape",
-                """How many series each part has. A jump: something began to report with many labels; see the refused
-                series beside.""",
+                """How many series each part has. A jump: something began to report with many labels; see the series
+                beside that gave way.""",
                 Query('max by (job) (scrape_samples_scraped{device="$device"})', "{{job}}"),
                 unit="short",
             ),
             events(
-                "Refused series",
-                """Updates that were refused because the family has as many series as it may: a label has values
-                without bound. The name says where.""",
+                "Series that gave way",
+                """The longest untouched of a family that has as many series as it may: a label has values without
+                bound. The name says where.""",
                 Query(
                     'sum by (metric) (increase(vv_series_limited_total{device="$device"}[$__rate_interval]))',
                     "{{metric}}",
                 ),
+                alerts=("SeriesLimited",),
             ),
             lines(
                 "Size of Prometheus' data",

@@ -38,13 +38,18 @@ def test_successes_are_dispensable_and_counted_by_component() -> None:
         line("job.started", run="2", job="s"),
         line("alert", id="1", level="INFO", title="t"),
         line("of.tomorrow"),
+        b'{"v":1,"type":"heartbeat","job":' + b"[" * 100_000,
+        b'{"v":1,"type":"heartbeat","job":"j","x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"v":1,"type":"dropped","count":1e400}',
+        b'{"v":1,"type":"dropped","count":' + b"9" * 5000 + b"}",
+        b'{"v":1,"type":["heartbeat"]}',
         b'{"v":1,"type":"heartbe',
         b"[]",
         b"",
     ],
     ids=[
         "stage failed", "end without start", "job failed", "stage crashed", "job crashed", "alert",
-        "unknown", "torn", "no object", "empty line",
+        "unknown", "open", "deep", "infinite", "digits", "list", "torn", "no object", "empty line",
     ],
 )  # fmt: skip
 def test_anything_but_successes_is_kept(kept: bytes) -> None:
@@ -96,6 +101,57 @@ def test_an_account_of_losses_passes_into_the_next() -> None:
     told = line("dropped", count=40, component="x.py")
 
     assert _bound.dispensable([HEADER, *SUCCESS, told]) == {"x.py": 42, "other.py": 1}
+
+
+@pytest.mark.parametrize(
+    "component", ["c" * 100_000, "\ud800", "a\x00\nb", ["x"], {"a": 1}, None, 2**80], ids=lambda v: repr(v)[:9]
+)
+@pytest.mark.parametrize("count", [2**80, -5, 1e300], ids=str)
+def test_a_foreign_account_of_losses_becomes_one_that_can_be_written(state: State, component: Any, count: Any) -> None:
+    write(state, "a.0.jsonl", HEADER, line("dropped", count=count, component=component))
+    journal = Journal(str(state.journal), 1)
+
+    journal.emit("alert", "c", {"id": "1"}, _journal.CLOSING)
+    journal.finish()
+    journal.close()
+
+    assert journal.lost == 0
+    assert not (state.journal / "a.0.jsonl").exists()
+    assert len(state.events("alert")) == 1
+    (lost,) = state.events("dropped") or [{"count": 0, "component": ""}]
+    assert 0 <= lost["count"] <= 2**53
+    assert len(lost.get("component", "")) <= 128
+
+
+@pytest.mark.parametrize("poison", [b"[" * 5000, b'{"a":' * 1000, b'{"v":1,"type":"dropped","count":1e400}'])
+def test_a_full_journal_with_a_bad_line_stops_no_writer(state: State, poison: bytes) -> None:
+    write(state, "a.0.jsonl", HEADER, poison)
+    for number in range(3):
+        write(state, f"b{number}.0.jsonl", HEADER, *SUCCESS)
+    journal = Journal(str(state.journal), 3 * 4096)
+
+    assert journal.emit("heartbeat", "c", {"job": "a"})
+    assert journal.emit("alert", "c", {"id": "1"}, _journal.NEEDED)
+    journal.close()
+    assert sum(file.read_bytes().count(b'"type":"alert"') for file in state.files()) == 1
+    (state.journal / "a.0.jsonl").unlink()  # it was kept
+
+
+def test_a_sparse_file_counts_for_what_it_takes_on_the_disk(state: State) -> None:
+    write(state, "a.0.jsonl", HEADER)
+    os.truncate(state.journal / "a.0.jsonl", 1 << 40)
+    journal = Journal(str(state.journal), 100 * 4096)
+
+    assert _bound.usage(str(state.journal)) == 4096
+    assert journal.emit("heartbeat", "c", {"job": "a"})
+    journal.close()
+
+
+def test_a_file_that_is_too_large_to_look_into_holds_no_writer_up(state: State) -> None:
+    huge = write(state, "a.0.jsonl", HEADER, *SUCCESS * 10_000)
+
+    assert huge.stat().st_size > 2 << 20
+    assert _bound.make_room(str(state.journal), 1, patience=60) == (0, {})
 
 
 def test_small_files_count_as_the_blocks_they_take(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The store keeps what was committed, shows nothing else, and says when it cannot write."""
 
+import json
 import os
 import resource
 import signal
@@ -7,17 +8,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.support.clock import Clock
 from vv_exporter.metrics import Metric
-from vv_exporter.metrics.exporter import EVENTS, SERIES_LIMITED
+from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.metrics.jobs import JOB_LAST_START, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.store import Kind, Store, StoreError
+from vv_exporter.store import ContentError, Kind, Store, StoreError, Transaction
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -25,6 +28,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 NOTES: Kind[Note] = Kind("note", Note)
+BUCKETS = json.dumps([STAGE_DURATION.buckets, [-7, *[0] * len(STAGE_DURATION.buckets)]]).replace("-7", "%s")
 
 
 @pytest.fixture
@@ -141,20 +145,330 @@ def _rebounded(metric: Metric) -> Metric:
     return Metric(metric.name, metric.type, metric.help, metric.labels, (1.0, 2.0))
 
 
-def test_a_family_has_a_bounded_number_of_series_and_what_is_refused_is_counted(path: Path) -> None:
+def test_the_longest_untouched_of_a_full_family_gives_way_and_is_counted(path: Path) -> None:
     store = Store(path, Clock())
     with store.transaction() as tx:
-        for number in range(JOB_RUNS.limit - 1):
-            tx.inc(JOB_RUNS, (f"job{number}", "success"))
+        for number in range(JOB_LAST_START.limit):
+            tx.set(JOB_LAST_START, (f"job{number}",), 1.0)
     with store.transaction() as tx:
-        tx.inc(JOB_RUNS, ("last", "success"))
-        tx.inc(JOB_RUNS, ("too much", "success"))
-        tx.inc(JOB_RUNS, ("too much", "success"))
-        tx.inc(JOB_RUNS, ("job0", "success"))
+        tx.set(JOB_LAST_START, ("job0",), 2.0)
+    with store.transaction() as tx:
+        tx.set(JOB_LAST_START, ("new",), 3.0)
+        tx.set(JOB_LAST_START, ("newer",), 3.0)
 
-    assert len(store.series(JOB_RUNS)) == JOB_RUNS.limit
-    assert store.value(JOB_RUNS, ("job0", "success")) == 2
-    assert store.value(SERIES_LIMITED, (JOB_RUNS.name,)) == 2
+    names = {labels[0] for labels, _ in store.series(JOB_LAST_START)}
+    assert len(names) == JOB_LAST_START.limit
+    assert {"job0", "new", "newer"} <= names
+    assert not {"job1", "job2"} & names
+    assert store.value(SERIES_LIMITED, (JOB_LAST_START.name,)) == 2
+    store.close()
+    assert {labels[0] for labels, _ in Store(path, Clock()).series(JOB_LAST_START)} == names
+
+
+def test_series_of_one_subject_give_way_together_and_by_its_latest_touch(path: Path) -> None:
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        for number in range(STAGE_DURATION.limit // 3):
+            tx.ensure(STAGE_DURATION, *((f"s{number}", outcome) for outcome in ("success", "failure", "crashed")))
+    with store.transaction() as tx:
+        tx.observe(STAGE_DURATION, ("s0", "crashed"), 1.0)
+    with store.transaction() as tx:
+        tx.ensure(STAGE_DURATION, *(("new", outcome) for outcome in ("success", "failure", "crashed")))
+
+    by_stage = Counter(labels[0] for labels, _ in store.series(STAGE_DURATION))
+    assert set(by_stage.values()) == {3}
+    assert {"s0", "new"} <= by_stage.keys()
+    assert "s1" not in by_stage
+
+
+def test_a_flood_of_new_names_in_one_transaction_is_bounded_and_the_last_stay(path: Path) -> None:
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.set(JOB_LAST_START, ("old",), 1.0)
+    with store.transaction() as tx:
+        for number in range(5000):
+            tx.set(JOB_LAST_START, (f"flood{number}",), 1.0)
+
+    names = {labels[0] for labels, _ in store.series(JOB_LAST_START)}
+    assert names == {f"flood{number}" for number in range(4000, 5000)}
+    assert store.value(SERIES_LIMITED, (JOB_LAST_START.name,)) == 4001
+
+
+def test_names_of_the_configuration_never_give_way_and_are_always_taken(path: Path) -> None:
+    store = Store(path, Clock(), reserved={"job": frozenset({"mine", "later"})})
+    with store.transaction() as tx:
+        tx.set(JOB_LAST_START, ("mine",), 1.0)
+    for turn in range(3):
+        with store.transaction() as tx:
+            for number in range(JOB_LAST_START.limit):
+                tx.set(JOB_LAST_START, (f"flood{turn}.{number}",), 1.0)
+    with store.transaction() as tx:
+        tx.set(JOB_LAST_START, ("later",), 1.0)
+
+    names = {labels[0] for labels, _ in store.series(JOB_LAST_START)}
+    assert {"mine", "later"} <= names
+    assert len(names) == JOB_LAST_START.limit
+
+
+def test_after_a_restart_what_has_been_there_for_longest_stays_longest(path: Path) -> None:
+    clock = Clock()
+    store = Store(path, clock)
+    with store.transaction() as tx:
+        tx.set(JOB_LAST_START, ("z-old",), 1.0)
+    clock.advance(1)
+    with store.transaction() as tx:
+        for number in range(JOB_LAST_START.limit - 1):
+            tx.set(JOB_LAST_START, (f"a{number}",), 1.0)
+    store.close()
+    again = Store(path, clock)
+    with again.transaction() as tx:
+        tx.set(JOB_LAST_START, ("new",), 1.0)
+
+    assert again.value(JOB_LAST_START, ("z-old",)) == 1.0
+
+
+def test_a_counter_that_gave_way_and_comes_back_begins_anew(path: Path) -> None:
+    clock = Clock()
+    store = Store(path, clock)
+    with store.transaction() as tx:
+        tx.inc(JOB_RUNS, ("back", "success"), 100)
+    with store.transaction() as tx:
+        for number in range(JOB_RUNS.limit):
+            tx.inc(JOB_RUNS, (f"flood{number}", "success"))
+    clock.advance(60)
+    with store.transaction() as tx:
+        tx.inc(JOB_RUNS, ("back", "success"))
+
+    series = store.find(JOB_RUNS, ("back", "success"))
+    assert series is not None
+    assert (series.value, series.created) == (1.0, clock.now)
+
+
+FEW: Kind[Note] = Kind("few", Note, limit=3, family=JOB_RUNS, subject=lambda note: note.text)
+
+
+def test_of_documents_with_a_limit_the_longest_untouched_gives_way_the_configured_last(path: Path) -> None:
+    store = Store(path, Clock(), reserved={"job": frozenset({"mine"})})
+    with store.transaction() as tx:
+        for key, text in (("a", "mine"), ("b", ""), ("c", "")):
+            tx.put(FEW, key, Note(text))
+    with store.transaction() as tx:
+        tx.put(FEW, "b", Note("touched"))
+    with store.transaction() as tx:
+        tx.put(FEW, "d", Note(""))
+    assert set(store.docs(FEW)) == {"a", "b", "d"}
+    with store.transaction() as tx:
+        for number in range(10):
+            tx.put(FEW, f"e{number}", Note("mine"))
+
+    assert set(store.docs(FEW)) == {"e7", "e8", "e9"}
+    assert store.value(SERIES_LIMITED, (JOB_RUNS.name,)) == 11
+
+
+def test_a_change_that_raises_leaves_nothing_of_itself_and_all_of_what_was_before(path: Path) -> None:
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.inc(EVENTS, ("alert",), 5)
+        tx.put(NOTES, "a", Note("first"))
+        tx.put(NOTES, "gone", Note("first"))
+
+    def half(tx: Transaction) -> None:
+        tx.inc(EVENTS, ("alert",))
+        tx.inc(EVENTS, ("heartbeat",))
+        tx.remove(EVENTS, ("alert",))
+        tx.put(NOTES, "a", Note("third"))
+        tx.put(NOTES, "b", Note("new"))
+        tx.delete(NOTES, "gone")
+        tx.append("notes", 1.0, {"text": "half"})
+        raise ZeroDivisionError
+
+    def nested(tx: Transaction) -> None:
+        tx.inc(EVENTS, ("alert",), 10)
+        with pytest.raises(ZeroDivisionError):
+            tx.attempt(half)
+
+    with store.transaction() as tx:
+        tx.put(NOTES, "a", Note("second"))
+        tx.append("notes", 2.0, {"text": "whole"})
+        with pytest.raises(ZeroDivisionError):
+            tx.attempt(half)
+        assert tx.attempt(nested)
+        assert not tx.attempt(lambda tx: None)
+
+    assert dict(store.series(EVENTS))["alert",].value == 15
+    assert store.value(EVENTS, ("heartbeat",)) is None
+    assert store.docs(NOTES) == {"a": Note("second"), "gone": Note("first")}
+    assert [record.body["text"] for record in store.history("notes")] == ["whole"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**2000, "much"], ids=["nan", "inf", "huge", "text"])
+def test_what_is_no_number_is_never_stored(path: Path, value: Any) -> None:
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        for change in (
+            lambda: tx.set(JOB_LAST_START, ("a",), value),
+            lambda: tx.inc(EVENTS, ("alert",), value),
+            lambda: tx.observe(STAGE_DURATION, ("a", "success"), value),
+            lambda: tx.append("notes", value, {}),
+        ):
+            with pytest.raises((ValueError, OverflowError, TypeError)):
+                change()
+        tx.inc(EVENTS, ("good",))
+
+    assert store.value(EVENTS, ("good",)) == 1
+
+
+@pytest.mark.parametrize("text", ["\ud800", 5, object()], ids=["surrogate", "type", "object"])
+def test_a_document_that_could_not_be_read_again_is_refused_as_content(path: Path, text: Any) -> None:
+    store = Store(path, Clock())
+    with pytest.raises(ContentError), store.transaction() as tx:
+        tx.inc(EVENTS, ("alert",))
+        tx.put(NOTES, "a", Note(text))
+
+    assert store.value(EVENTS, ("alert",)) is None
+    with store.transaction() as tx:
+        tx.inc(EVENTS, ("alert",))
+
+
+BROKEN_SERIES = {
+    "labels are no JSON": ("vv_job_runs_total", "job", 1.0, 1.0, None),
+    "labels are numbers": ("vv_job_runs_total", "[1, 2]", 1.0, 1.0, None),
+    "labels are deep": ("vv_job_runs_total", "[" * 5000, 1.0, 1.0, None),
+    "labels are a blob": ("vv_job_runs_total", b"\xff\xfe", 1.0, 1.0, None),
+    "metric is a blob": (b"\xff\xfe", '["a","b"]', 1.0, 1.0, None),
+    "value is a text": ("vv_job_runs_total", '["a","b"]', "many", 1.0, None),
+    "value is infinite": ("vv_job_runs_total", '["a","b"]', float("inf"), 1.0, None),
+    "created is a blob": ("vv_job_runs_total", '["a","b"]', 1.0, b"now", None),
+    "buckets are no JSON": ("vv_stage_duration_seconds", '["a","success"]', 1.0, 1.0, "[["),
+    "buckets are negative": ("vv_stage_duration_seconds", '["a","success"]', 1.0, 1.0, BUCKETS % -1),
+    "buckets are fractions": ("vv_stage_duration_seconds", '["a","success"]', 1.0, 1.0, BUCKETS % 1.5),
+    "buckets are few": ("vv_stage_duration_seconds", '["a","success"]', 1.0, 1.0, BUCKETS.replace(", 0]", "]") % 1),
+}
+
+
+@pytest.mark.parametrize("row", BROKEN_SERIES.values(), ids=BROKEN_SERIES)
+def test_a_broken_row_of_a_series_costs_itself_only(path: Path, row: tuple[Any, ...]) -> None:
+    with_rows(path, "INSERT INTO series VALUES (?, ?, ?, ?, ?)", row)
+
+    assert counts_after_restarts(path) == [("good", 2.0, 1.0), ("good", 3.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("note", "b", b"{"),
+        ("note", "b", b'{"text": 5}'),
+        ("note", "b", b"[" * 5000),
+        ("note", "b", b'{"text": "\xff"}'),
+        ("note", "b", 17),
+        ("note", b"\xff", b'{"text": "key"}'),
+        (b"\xfe", "b", b'{"text": "kind"}'),
+    ],
+    ids=["syntax", "type", "deep", "bytes", "number", "key", "kind"],
+)
+def test_a_broken_row_of_a_document_costs_itself_only(path: Path, row: tuple[Any, ...]) -> None:
+    with_rows(path, "INSERT INTO document VALUES (?, ?, ?)", row)
+
+    assert counts_after_restarts(path) == [("good", 2.0, 1.0), ("good", 3.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO document VALUES ('note', CAST(x'ff' AS TEXT), '{\"text\": \"key\"}')",
+        "INSERT INTO series VALUES ('vv_job_runs_total', CAST(x'5b22ff225d' AS TEXT), 1, 1, NULL)",
+        "INSERT INTO series VALUES ('vv_stage_duration_seconds', '[\"a\",\"b\"]', 1, 1, CAST(x'ff' AS TEXT))",
+    ],
+    ids=["key", "labels", "buckets"],
+)
+def test_a_text_that_is_no_utf8_costs_its_row_only(path: Path, sql: str) -> None:
+    with_rows(path, sql)
+
+    assert counts_after_restarts(path) == [("good", 2.0, 1.0), ("good", 3.0, 1.0)]
+
+
+def test_a_text_of_a_history_that_is_no_utf8_costs_its_row_only(path: Path) -> None:
+    with_rows(path, "INSERT INTO history (kind, time, body) VALUES ('notes', 5.0, CAST(x'ff' AS TEXT))")
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.append("notes", 4.0, {"number": 4})
+
+    assert [record.body for record in store.history("notes")] == [{"number": 4}]
+
+
+def test_documents_of_a_kind_that_is_not_known_are_left_alone(path: Path) -> None:
+    with_rows(path, "INSERT INTO document VALUES (?, ?, ?)", ("of.tomorrow", "b", b"\xff"))
+
+    assert counts_after_restarts(path) == [("good", 2.0, None), ("good", 3.0, None)]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM document WHERE kind = 'of.tomorrow'").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'"text"', b"[" * 5000, b"\xff", 17], ids=["syntax", "type", "deep", "bytes", "number"]
+)
+def test_a_broken_row_of_a_history_costs_itself_only(path: Path, body: Any) -> None:
+    with_rows(path, "INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", ("notes", 5.0, body))
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.append("notes", 4.0, {"number": 4})
+        tx.append("notes", 6.0, {"number": 6})
+
+    for _ in range(2):
+        assert [record.body["number"] for record in store.history("notes")] == [6, 4]
+    with store.transaction() as tx:
+        tx.inc(EVENTS, ("good",))
+    assert store.value(EVENTS_REJECTED, ("stored",)) == 1
+    assert len(store.raw_history("notes", 0.0, (float("inf"), 0), 10)) == 2
+
+
+def test_a_time_of_a_history_that_is_no_number_costs_itself_only(path: Path) -> None:
+    with_rows(path, "INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", ("notes", "yesterday", b"{}"))
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.append("notes", 4.0, {"number": 4})
+
+    assert [record.body for record in store.history("notes")] == [{"number": 4}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DROP TABLE series", "DROP TABLE document", "DROP TABLE history", "ALTER TABLE series ADD COLUMN more"],
+)
+def test_tables_that_are_gone_or_others_end_nothing(path: Path, change: str) -> None:
+    with_rows(path, change)
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.inc(EVENTS, ("alert",))
+        tx.append("notes", 4.0, {"number": 4})
+
+    assert len(store.history("notes")) == 1
+
+
+def with_rows(path: Path, sql: str, row: tuple[Any, ...] = ()) -> None:
+    """A database with a good series and a good document, and a change made by another program."""
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.inc(EVENTS, ("good",))
+        tx.put(NOTES, "a", Note("good"))
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(sql, row)
+    connection.close()
+
+
+def counts_after_restarts(path: Path) -> list[tuple[str, float | None, float | None]]:
+    """The good document, the good counter, and rows that were set aside, after two starts with a commit each."""
+    found = []
+    for _ in range(2):
+        store = Store(path, Clock())
+        documents = store.docs(NOTES)
+        with store.transaction() as tx:
+            tx.inc(EVENTS, ("good",))
+        found.append((documents["a"].text, store.value(EVENTS, ("good",)), store.value(EVENTS_REJECTED, ("stored",))))
+        assert set(documents) == {"a"}
+        store.close()
+    return found
 
 
 def test_a_removed_series_makes_room(path: Path) -> None:

@@ -25,7 +25,7 @@ CRASH = "the process ended without a word (killed, out of memory, or power lost)
 def started(tx: Transaction, event: StageStarted, source: Source, settings: Settings) -> None:
     """A run begins; its limit is the writer's or, failing that, the configured one."""
     given = event.limit if event.limit is not None and event.limit > 0 else None
-    if tx.find(STAGE_OVERRUNS, (event.stage,)) is None:
+    if tx.find(STAGE_DURATION, (event.stage, OUTCOMES[0])) is None:
         tx.ensure(STAGE_DURATION, *((event.stage, outcome) for outcome in OUTCOMES))
         tx.ensure(STAGE_OVERRUNS, (event.stage,))
     run = Run(

@@ -8,6 +8,7 @@ import msgspec
 from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim
 from vv_exporter.failures import Failure, remember, shorten
 from vv_exporter.journal.events import (
+    MAX_ENTRIES,
     ContainerForgotten,
     ContainerGaveUp,
     ContainerRestarted,
@@ -17,7 +18,7 @@ from vv_exporter.journal.events import (
     SupervisorRetired,
 )
 from vv_exporter.journal.folds import Handler, Source, latest
-from vv_exporter.metrics.self_monitor import LAST_CHECK, SUPERVISED_RESTARTS
+from vv_exporter.metrics.self_monitor import IN_WINDOW, LAST_CHECK, SUPERVISED_RESTARTS
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
@@ -37,7 +38,7 @@ class Supervised(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: str = ""
 
 
-SUPERVISED: Kind[Supervised] = Kind("supervised", Supervised)
+SUPERVISED: Kind[Supervised] = Kind("supervised", Supervised, MAX_ENTRIES, IN_WINDOW)
 
 
 def restarting(tx: Transaction, event: ContainerRestarting, source: Source, settings: Settings) -> None:
