@@ -124,7 +124,7 @@ def _delete_if_dispensable(path: str, latest: bool) -> tuple[int, dict[str, int]
 
 def _complete(content: list[bytes], status: os.stat_result) -> bool:
     """Whether the writer is known to be gone; the lock alone says so of those who promise to hold it."""
-    return (bool(content) and b'"lock":true' in content[0]) or time.time() - status.st_mtime > _PAUSE
+    return (bool(content) and b'"lock":true' in content[0]) or abs(time.time() - status.st_mtime) > _PAUSE
 
 
 def _age(name: str) -> tuple[str, int]:

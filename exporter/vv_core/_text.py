@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ MAX_NAME = 128
 
 _CUT = "…"
 _DIGITS = 16  # hexadecimal, of the hash that stands for the rest of a long name
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 UNSAFE = (
     *range(0x20),  # controls C0, with which a terminal is steered
     *range(0x7F, 0xA0),  # DEL and controls C1
@@ -83,6 +85,12 @@ def lines(value: object, limit: int) -> str:
 def escaped(text: str) -> str:
     """`text`, whole, with what is unsafe written as escapes; lines stay lines."""
     return text if text.isprintable() else text.translate(_MANY_LINES)
+
+
+def stamp(seconds: float) -> str:
+    """Unix seconds as ``2026-01-31T23:59:59``, UTC; what no calendar has, as its first or last second."""
+    known = seconds if 0 <= seconds <= _LAST_SECOND else _LAST_SECOND if seconds > 0 else 0
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(known))
 
 
 def last_lines(value: object, limit: int) -> str:

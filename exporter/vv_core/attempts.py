@@ -349,7 +349,7 @@ def _prune(home: bytes) -> None:
     """Once a day: forget what is old, and what is too much."""
     stamp = os.path.join(home, b".pruned")
     with suppress(FileNotFoundError):
-        if time.time() - os.stat(stamp).st_mtime < _DAY:
+        if 0 <= time.time() - os.stat(stamp).st_mtime < _DAY:  # a time to come is of a clock that was wrong
             return
     os.close(_shared.open_file(stamp, os.O_WRONLY))
     os.utime(stamp)
@@ -402,7 +402,7 @@ def _line(content: dict[str, str]) -> bytes:
 
 
 def _stamp(now: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    return f"{_text.stamp(now)}Z"
 
 
 def _digest(data: bytes) -> str:

@@ -150,7 +150,7 @@ class AppLogHandler(logging.Handler):
 
 def as_line(record: logging.LogRecord, component: str) -> str:
     """A record as the line of ``app.log``, with its line break. CRITICAL stands out."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    stamp = _text.stamp(record.created)
     level = f"***{record.levelname}***" if record.levelno >= logging.CRITICAL else record.levelname
     source = "" if record.name in ("root", component) else f" {_text.line(record.name, 128)}:"
     text = _text.lines(_message(record), MAX_TEXT) + _trace(record)

@@ -151,7 +151,7 @@ def _about(
     reference: object,
 ) -> dict[str, Any]:
     now = time.time()
-    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
+    stamp = f"{_text.stamp(now)}.{int(now * 1000) % 1000:03d}Z"
     log = os.path.join(_environment.log_dir(), "app.log")
     return {
         "id": uuid7(),

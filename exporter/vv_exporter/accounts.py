@@ -7,16 +7,17 @@ alert has ended and some channel took it. What ended while channels failed, and 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from datetime import datetime
 
 import msgspec
 
+from vv_exporter import _clock
 from vv_exporter.channels import CHANNELS, Channel
 from vv_exporter.dropped import record_drop
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import UnixTime, admitted
 
 TOLD = ("warning", "error", "critical")
 """Severities that people are told of."""
@@ -34,17 +35,18 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     severity: str
     component: str
     title: str
-    fired: float
-    started: float
-    ended: float = 0.0
-    muted: float = 0.0
-    told: dict[str, float] = msgspec.field(default_factory=dict)
+    fired: UnixTime
+    started: UnixTime
+    ended: UnixTime = 0.0
+    muted: UnixTime = 0.0
+    told: dict[str, UnixTime] = msgspec.field(default_factory=dict)
     missed: bool = False
+    key: str = ""
 
     @property
     def id(self) -> str:
-        """Its key."""
-        return f"{self.fingerprint}-{self.fired:.3f}"
+        """Its key, which stays as it is when the clock is set."""
+        return self.key or f"{self.fingerprint}-{self.fired:.3f}"
 
 
 ACCOUNTS: Kind[Account] = Kind("account", Account)
@@ -72,10 +74,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 def moment(text: str) -> float:
     """RFC 3339 with any number of digits, in Unix seconds; 0 for what is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
+    return _clock.moment(text) or 0.0
 
 
 def fired(tx: Transaction, alert: Alert) -> Account | None:
@@ -91,7 +90,8 @@ def fired(tx: Transaction, alert: Alert) -> Account | None:
         component=labels.get("component", ""),
         title=alert.annotations.get("summary", "")[:300] or labels.get("alertname", ""),
         fired=tx.now,
-        started=min(alert.started, tx.now) or tx.now,
+        started=admitted(alert.started, tx.now),
+        key=f"{alert.fingerprint}-{tx.now:.3f}",
     )
     tx.put(ACCOUNTS, account.id, account)
     _bound(tx)
@@ -126,14 +126,14 @@ def ended(tx: Transaction, alert: Alert, when: float) -> None:
     """It has ended."""
     known = _open(tx, alert)
     if known is not None:
-        tx.put(ACCOUNTS, known.id, msgspec.structs.replace(known, ended=when if 0 < when < tx.now else tx.now))
+        tx.put(ACCOUNTS, known.id, msgspec.structs.replace(known, ended=admitted(when, tx.now)))
 
 
 def taken(tx: Transaction, alert: Alert, channel: str, when: float) -> None:
     """A channel took a notification that it fires."""
     account = _ended_untold(tx, alert) or fired(tx, alert)
     if account is not None and channel not in account.told:
-        told = {**account.told, channel: min(when, tx.now)}
+        told = {**account.told, channel: admitted(when, tx.now)}
         if not account.told:
             entry = Entry("alert.told", f"Told by {channel}: {account.title}", component=account.component)
             tell(tx, when, entry)

@@ -7,6 +7,7 @@ import msgspec
 from vv_exporter.metrics.delivery import NOTIFICATIONS
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, shortened, tell
+from vv_exporter.times import UnixTime
 
 MAX_ERROR = 200
 
@@ -17,10 +18,10 @@ class Channel(msgspec.Struct, frozen=True, omit_defaults=True):
     `since` is when it began to fail, 0 while it does not; `error` is what was said last.
     """
 
-    ok: float = 0.0
-    failed: float = 0.0
-    tried: float = 0.0
-    since: float = 0.0
+    ok: UnixTime = 0.0
+    failed: UnixTime = 0.0
+    tried: UnixTime = 0.0
+    since: UnixTime = 0.0
     error: str = ""
 
 

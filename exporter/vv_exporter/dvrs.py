@@ -9,6 +9,7 @@ from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DV
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import UnixTime, is_later
 
 RESULTS = ("ok", "dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
 SOURCES = ("agent", "probe")
@@ -35,11 +36,11 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True):
     dvr: str
     source: str
     result: str
-    time: float
+    time: UnixTime
     failures: int = 0
-    since: float = 0.0
+    since: UnixTime = 0.0
     writer: str = ""
-    gone: float = 0.0
+    gone: UnixTime = 0.0
     frames: bool = False
 
     @property
@@ -75,7 +76,10 @@ def forget(tx: Transaction, dvr: str, source: str) -> None:
 def attempted(
     tx: Transaction, dvr: str, source: str, result: str, time: float, *, component: str, error: str, writer: str = ""
 ) -> None:
-    """Count an attempt. An attempt that is older than the latest known changes nothing else."""
+    """Count an attempt. One of another writer that is older than the latest known changes nothing else.
+
+    What one writer reports comes in order, whatever its clock shows.
+    """
     if result not in RESULTS:
         result = "error"
     tx.ensure(DVR_ATTEMPTS, *((dvr, source, each) for each in RESULTS))
@@ -85,7 +89,7 @@ def attempted(
         failure = Failure(component=component, kind=f"dvr:{dvr}", time=time, error=shorten(error or result, MAX_ERROR))
         remember(tx, failure)
     known = link(tx, dvr, source)
-    if known is not None and time < known.time:
+    if known is not None and writer != known.writer and not is_later(time, known.time, tx.now):
         return
     if result != (known.result if known is not None else "ok"):
         severity = "info" if result == "ok" else "warning"
@@ -108,7 +112,7 @@ def count_lost(tx: Transaction, dvr: str, source: str) -> None:
 def saw_frames(tx: Transaction, dvr: str, frames: int, last: float) -> None:
     """Count frames, the latest of which came at `last`."""
     tx.inc(DVR_FRAMES, (dvr,), max(frames, 0))
-    if last > (tx.value(DVR_LAST_FRAME, (dvr,)) or 0.0):
+    if is_later(last, tx.value(DVR_LAST_FRAME, (dvr,)) or 0.0, tx.now):
         tx.set(DVR_LAST_FRAME, (dvr,), last)
 
 

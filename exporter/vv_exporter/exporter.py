@@ -12,21 +12,26 @@ from urllib.parse import urlsplit
 
 from vv_core._text import label
 from vv_exporter import health, notifications, statefolders, systemd, threads, timeline
+from vv_exporter._clock import boot_id, boottime
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.containers.expectation import listed
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
+from vv_exporter.horizon import Horizon
 from vv_exporter.journal.files import reading
 from vv_exporter.program import logging_to, on_hangup, only_one, own_folder, until_signalled
+from vv_exporter.scrapes import SAVE_INTERVAL_SECONDS, Scrapes
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.starts import counted
 from vv_exporter.status import Past
 from vv_exporter.store import Store, StoreError
+from vv_exporter.timekeeping import Timekeeper
 from vv_exporter.web import ListenError, Server, WebConfigError, create_app, load_web_config
 
 log = logging.getLogger(__name__)
 
 DAY = 86400.0
+CLOCK_INTERVAL = 5.0  # seconds between looks whether the clock was set
 RETRY_INTERVAL_SECONDS = 5.0
 HOUSEKEEPING_INTERVAL = 3600.0  # seconds between deletions of history that is too old
 
@@ -62,12 +67,14 @@ def running(
         for problem in statefolders.open_to_replacement(settings.state_dir):
             log.warning("%s", problem)
         with _explained("VV_STATE_DIR"):
-            store = Store(settings.exporter_dir / "state.db", time.time, reserved_names(settings))
+            keeper = Timekeeper(boottime, boot_id())
+            store = Store(settings.exporter_dir / "state.db", time.time, reserved_names(settings), keeper)
         stack.callback(store.close)
         context = Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic)
         collectors = [build(context) for build in discover()]
         guarded, past = [Guarded(collector) for collector in collectors], Past()
-        app = create_app(context, guarded, web_config, past=past)
+        scrapes = Scrapes(store, time.time)
+        app = create_app(context, guarded, web_config, past=past, scrapes=scrapes)
         stack.enter_context(counted(store))
         # The port first: with another exporter on it nothing must begin to work.
         with _explained(""):
@@ -83,6 +90,8 @@ def running(
         stack.enter_context(
             _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)
         )
+        stack.enter_context(_repeatedly("clock", store.follow_clock, CLOCK_INTERVAL))
+        stack.enter_context(_repeatedly("scrapes", scrapes.save, SAVE_INTERVAL_SECONDS))
         stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
@@ -155,9 +164,16 @@ def _explained(key: str) -> Iterator[None]:
 def _housekeeping(store: Store, keep: float, clock: Callable[[], float]) -> Iterator[None]:
     """Delete history that is older than `keep` seconds, or too much, now and from time to time."""
 
+    horizon = Horizon(store, keep)
+    begun = False
+
     def work() -> None:
+        nonlocal begun
         try:
-            store.forget_history(clock() - keep)
+            horizon.advance(clock())
+            if begun:  # by now a clock that was behind at the device's start has been set
+                store.settle_history(clock())
+            begun = True
             for kind in (timeline.HISTORY, notifications.HISTORY):
                 store.trim_history(kind, timeline.MAX_ROWS, timeline.MAX_BYTES)
             store.trim_history(samples.HISTORY, samples.MAX_ROWS, samples.MAX_BYTES)

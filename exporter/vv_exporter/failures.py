@@ -6,6 +6,7 @@ import msgspec
 
 from vv_exporter.metrics.pipeline import LAST_FAILURE
 from vv_exporter.store import Kind, Transaction
+from vv_exporter.times import UnixTime, is_later
 
 MAX_ERROR = 300  # characters of an error that become a label's value
 MAX_NAME = 200  # characters of a video's name that do
@@ -16,7 +17,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     component: str
     kind: str
-    time: float
+    time: UnixTime
     video: str = ""
     video_sha256: str = ""
     error: str = ""
@@ -33,7 +34,7 @@ def remember(tx: Transaction, failure: Failure) -> None:
     """Keep the failure if it is the latest of its component and kind."""
     key = f"{failure.component}\n{failure.kind}"
     known = tx.get(FAILURES, key)
-    if known is None or failure.time >= known.time:
+    if known is None or is_later(failure.time, known.time, tx.now):
         tx.put(FAILURES, key, failure)
 
 

@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from vv_exporter._clock import boot_id, boottime, span
+
 TIMEOUT = 5.0
 LOOKED_WITHIN = 60.0
 """Seconds within which a self-monitor at work has looked; it says so every 10."""
@@ -39,12 +41,15 @@ def exporter(port: int, host: str = "127.0.0.1") -> None:
 def self_monitor(folder: Path, now: float | None = None) -> None:
     """The self-monitor that keeps its state in `folder` has looked lately. Raises `UnhealthyError`."""
     try:
-        checked = float(json.loads((folder / "view.json").read_bytes())["checked"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        view = json.loads((folder / "view.json").read_bytes())
+        checked, looked = float(view["checked"]), float(view.get("boottime", 0))
+        this_boot = bool(view.get("boot")) and view["boot"] == boot_id()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnhealthyError(f"{folder / 'view.json'} cannot be read ({error})") from error
-    age = (time.time() if now is None else now) - checked
-    if age > LOOKED_WITHIN:
-        raise UnhealthyError(f"it last looked {age:.0f} s ago")
+    # Within one start of the device by a clock that nobody sets.
+    age = boottime() - looked if this_boot else (time.time() if now is None else now) - checked
+    if not -LOOKED_WITHIN <= age <= LOOKED_WITHIN:
+        raise UnhealthyError(f"it last looked {span(age)} ago" if age > 0 else "it last looked with another clock")
 
 
 def docker_proxy(path: Path) -> None:

@@ -17,6 +17,7 @@ from vv_exporter import accounts
 from vv_exporter.openalerts import ALERTS, ENDED
 from vv_exporter.relay.watch import channel_of
 from vv_exporter.store import Kind, Transaction
+from vv_exporter.times import UnixTime, admitted
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Event(msgspec.Struct, frozen=True):
 class LastEvent(msgspec.Struct, frozen=True):
     """When the last one came, in Unix seconds."""
 
-    time: float
+    time: UnixTime
 
 
 LAST: Kind[LastEvent] = Kind("last_notification_event", LastEvent)
@@ -132,7 +133,7 @@ def record(tx: Transaction, event: Event) -> None:
     if channel in ("log", "deadman"):
         return
     tx.put(LAST, "", LastEvent(tx.now))
-    when = accounts.moment(event.timestamp) or tx.now
+    when = admitted(accounts.moment(event.timestamp), tx.now)
     for alert in firing(data.notification):
         accounts.taken(tx, alert, channel, when)
         if "repeats" in alert.labels:

@@ -7,17 +7,17 @@ The format is Alertmanager's webhook, version 4
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
 from vv_exporter import accounts
-from vv_exporter._clock import span
+from vv_exporter._clock import moment, span
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, shortened, tell
+from vv_exporter.times import UnixTime
 
 HISTORY = "notification"
 LEVELS = {
@@ -77,13 +77,13 @@ class Notified(msgspec.Struct, frozen=True):
 
     status: str
     starts_at: str
-    time: float = 0.0
+    time: UnixTime = 0.0
 
 
 class LastNotification(msgspec.Struct, frozen=True):
     """When the last one came, in Unix seconds."""
 
-    time: float
+    time: UnixTime
 
 
 LAST: Kind[LastNotification] = Kind("last_notification", LastNotification)
@@ -234,8 +234,5 @@ def _details(alert: NotifiedAlert) -> str:
 
 def _lasted(alert: NotifiedAlert) -> str:
     """What an alert that has ended was about is told at its beginning."""
-    try:
-        began, ended = datetime.fromisoformat(alert.starts_at), datetime.fromisoformat(alert.ends_at)
-        return f"It lasted {span((ended - began).total_seconds())}."
-    except (ValueError, TypeError):
-        return ""
+    began, ended = moment(alert.starts_at), moment(alert.ends_at)
+    return f"It lasted {span(ended - began)}." if began is not None and ended is not None else ""

@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from vv_exporter.store import Kind, Transaction
+from vv_exporter.times import Deadline, UnixTime
 
 SEVERITIES = ("info", "warning", "error", "critical")
 MAX_ENDED = 1000
@@ -30,22 +31,22 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     severity: str
     title: str
     component: str
-    first: float
-    last: float
-    ends: float
+    first: UnixTime
+    last: UnixTime
+    ends: Deadline
     details: str = ""
     context: dict[str, str] = msgspec.field(default_factory=dict)
     suggested_actions: str = ""
     count: int = 1
-    delivered: float = 0.0
-    notified: float = 0.0
-    direct: float = 0.0
+    delivered: UnixTime = 0.0
+    notified: UnixTime = 0.0
+    direct: UnixTime = 0.0
     told: int = 1
-    told_at: float = 0.0
+    told_at: UnixTime = 0.0
     occurrence: float = 0.0
-    rejected: float = 0.0
-    closed: float = 0.0
-    counted: float = 0.0
+    rejected: UnixTime = 0.0
+    closed: UnixTime = 0.0
+    counted: UnixTime = 0.0
 
     @property
     def identity(self) -> str:

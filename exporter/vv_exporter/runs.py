@@ -9,6 +9,7 @@ from vv_exporter.metrics.jobs import JOB_RUNNING
 from vv_exporter.metrics.pipeline import STAGE_RUNNING
 from vv_exporter.settings import StageSettings
 from vv_exporter.store import Kind
+from vv_exporter.times import UnixTime
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,7 +21,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     component: str
     writer: str
-    started: float
+    started: UnixTime
     mono: float = 0.0
     boot: str = ""
     video: str = ""
@@ -74,12 +75,3 @@ STAGE_RUNS: Kind[Run] = Kind("stage_run", Run, MAX_OPEN, STAGE_RUNNING, lambda r
 JOB_RUNS_OPEN: Kind[Run] = Kind("job_run", Run, MAX_OPEN, JOB_RUNNING, lambda run: run.name)
 OPEN_RUNS = (STAGE_RUNS, JOB_RUNS_OPEN)
 SCRIPTS: Kind[Script] = Kind("script", Script, MAX_OPEN, SCRIPT_CRASHES)
-
-
-def boot_id() -> str:
-    """The kernel's id of this boot (proc(5), /proc/sys/kernel/random/boot_id); empty where there is none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
-            return file.read().strip()
-    except OSError:
-        return ""

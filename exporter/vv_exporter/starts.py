@@ -12,6 +12,7 @@ from vv_exporter.metrics.exporter import STARTS
 from vv_exporter.settings import SettingsError
 from vv_exporter.store import Kind, Store, StoreError
 from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import UnixTime
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ STOPPED, KILLED = "stopped", "killed"
 class Running(msgspec.Struct, frozen=True):
     """An exporter began then, and has not been stopped."""
 
-    since: float
+    since: UnixTime
 
 
 RUNNING: Kind[Running] = Kind("exporter_running", Running)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -107,6 +107,13 @@ class Kind(Generic[T]):
     family: Metric | None = None
     subject: Callable[[T], str] | None = None
 
+    def __post_init__(self) -> None:
+        KINDS[self.name] = self
+
+
+KINDS: dict[str, Kind[Any]] = {}
+"""All kinds of documents that there are in this program, by name."""
+
 
 class Record(NamedTuple):
     """One entry of a history."""
@@ -121,6 +128,22 @@ class _BrokenRow(NamedTuple):
 
     table: str
     key: tuple[Any, ...]
+
+
+class Timekeeper(Protocol):
+    """Lets what is kept follow a clock that was set; see `timekeeping`."""
+
+    def is_set(self, now: float) -> bool:
+        """Whether it was set since."""
+        ...
+
+    def follow(self, tx: Transaction, store: Store) -> None:
+        """The first changes of a transaction."""
+        ...
+
+    def followed(self) -> None:
+        """They are written."""
+        ...
 
 
 class Transaction:
@@ -152,6 +175,7 @@ class Transaction:
             self._attempting = nested
             if not nested:
                 self._undo.clear()
+        self.history_moves: list[tuple[float, float, float]] = []
 
     def ensure(self, metric: Metric, *all_labels: Labels) -> None:
         """Let series begin at 0 before anything is counted in them, so that Prometheus sees their first event."""
@@ -238,6 +262,10 @@ class Transaction:
         """Add an entry to a history."""
         self.history.append((kind, _finite(time), msgspec.json.encode(body)))
 
+    def move_history(self, since: float, until: float, by: float) -> None:
+        """Let all entries between two times come so many seconds later, or earlier."""
+        self.history_moves.append((by, since, until))
+
     def _begin(self, metric: Metric) -> Series:
         return Series(0.0, self.now, (0,) * (len(metric.buckets) + 1) if metric.type == "histogram" else ())
 
@@ -263,10 +291,15 @@ class Store:
     """See the module. Raises `StoreError` when the database cannot be opened."""
 
     def __init__(
-        self, path: Path, clock: Callable[[], float], reserved: Mapping[str, frozenset[str]] | None = None
+        self,
+        path: Path,
+        clock: Callable[[], float],
+        reserved: Mapping[str, frozenset[str]] | None = None,
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         """Open it. `reserved` are values by the name of their label that never give way; names of the configuration."""
         self._clock = clock
+        self._timekeeper = timekeeper
         self._reserved = reserved or {}
         self._broken: dict[_BrokenRow, None] = {}
         self._writing = threading.RLock()
@@ -288,6 +321,8 @@ class Store:
         """Change things together. Raises `StoreError` when they could not be written; then nothing changed."""
         with self._writing:
             changes = Transaction(self, self._clock())
+            if self._timekeeper is not None:
+                self._timekeeper.follow(changes, self)
             yield changes
             changes.broken = list(self._broken)
             if changes.broken:
@@ -297,7 +332,15 @@ class Store:
             self._show(changes)
             for row in changes.broken:
                 self._broken.pop(row, None)
+            if self._timekeeper is not None:
+                self._timekeeper.followed()
         self._wake({kind for kind, _ in changes.documents})
+
+    def follow_clock(self) -> None:
+        """Let what is kept follow the clock now, if it was set. Raises `StoreError`."""
+        if self._timekeeper is not None and self._timekeeper.is_set(self._clock()):
+            with self.transaction():
+                pass
 
     def when_changed(self, kind: Kind[T], wake: Callable[[], None]) -> None:
         """Have `wake` called after each commit that changed documents of this kind, by the thread that committed.
@@ -372,6 +415,17 @@ class Store:
         """Delete all entries older than a time; gives how many."""
         with self._writing, self._sql():
             return self._connection.execute("DELETE FROM history WHERE time < ?", (before,)).rowcount
+
+    def settle_history(self, now: float) -> int:
+        """Let entries of a time to come be of now; gives how many."""
+        with self._writing, self._sql():
+            return self._connection.execute("UPDATE history SET time = ? WHERE time > ?", (now, now)).rowcount
+
+    def oldest_history(self, since: float) -> float | None:
+        """The time of the oldest entry since a time; reads the disk."""
+        with self._writing:
+            (oldest,) = self._connection.execute("SELECT min(time) FROM history WHERE time >= ?", (since,)).fetchone()
+        return None if oldest is None else float(oldest)
 
     def trim_history(self, kind: str, rows: int, size: int) -> int:
         """Delete the oldest entries of a kind beyond a number of entries and of bytes; gives how many."""
@@ -509,6 +563,8 @@ class Store:
                 "DELETE FROM document WHERE kind = ? AND key = ?",
                 [key for key, body in changes.documents.items() if body is None],
             )
+            moves = "UPDATE history SET time = time + ? WHERE time > ? AND time <= ?"
+            self._connection.executemany(moves, changes.history_moves)
             self._connection.executemany("INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", changes.history)
 
     @contextlib.contextmanager

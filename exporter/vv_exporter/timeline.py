@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from vv_core._text import UNSAFE
 from vv_core._units import parse_duration
-from vv_exporter._clock import isoformat
+from vv_exporter._clock import isoformat, moment
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.times import UnixTime, admitted
 
 HISTORY = "timeline"
 BURST = 300  # entries of one kind and component that are kept at once
@@ -36,6 +36,7 @@ MAX_NAME = 300
 AROUND = 900.0  # seconds before and after a moment that are shown around it
 CRITICAL = SEVERITIES[-1]
 _CHUNK = 500
+_END = 4_102_444_800.0  # 2100-01-01: what lies beyond it was meant in milliseconds, or not at all
 _LAST = 2**62  # beyond all ids of one time
 
 # Lines stay lines.
@@ -67,9 +68,9 @@ class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many more entries of a kind may be kept, as of `at`; how many were left out since `since`, how severe."""
 
     left: float
-    at: float
+    at: UnixTime
     skipped: int = 0
-    since: float = 0.0
+    since: UnixTime = 0.0
     severity: str = "info"
 
 
@@ -107,8 +108,8 @@ class Page(NamedTuple):
 
 
 def tell(tx: Transaction, time: float, entry: Entry) -> None:
-    """Keep an entry with whatever else the transaction changes; a time to come is taken for now."""
-    time = min(time, tx.now)
+    """Keep an entry with whatever else the transaction changes; a time that cannot be true is taken for now."""
+    time = admitted(time, tx.now)
     key = _rate_key(tx, entry)
     rate = tx.get(RATES, key) or Rate(BURST, tx.now)
     left = min(rate.left + max(tx.now - rate.at, 0.0) * PER_MINUTE / 60, BURST)
@@ -170,14 +171,17 @@ def moment_of(text: str, now: float) -> float:
     """A time as people give it: `1h` (ago), Unix seconds, or RFC 3339. Raises `ValueError`, which names the forms."""
     text = text.strip()
     try:
-        if re.fullmatch(r"\d{9,12}(\.\d+)?", text):
-            return float(text)
-        if "-" not in text:
-            return now - parse_duration(text)
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError(f"{text[:50]!r} is no time; give e.g. 1h, 2026-01-31T23:59:00Z or Unix seconds") from None
+        if re.fullmatch(r"\d{9,300}(\.\d+)?", text):
+            found: float | None = float(text)
+        elif "-" not in text:
+            found = max(now - parse_duration(text), 0.0)
+        else:
+            found = moment(text)
+    except ValueError:
+        found = None
+    if found is None or not 0 <= found < _END:
+        raise ValueError(f"{text[:50]!r} is no time; give e.g. 1h, 2026-01-31T23:59:00Z or Unix seconds")
+    return found
 
 
 def clean(text: str) -> str:

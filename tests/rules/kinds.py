@@ -6,7 +6,7 @@ from that one, so that no alert can lack it: `gap`, `two_devices`, and of alerts
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -16,6 +16,7 @@ from tests.rules.mutate import RULES, related, seconds
 STEP = 10  # seconds between scrapes, and between evaluations; six times as much where it takes hours
 HOURS = 3600 * 2
 QUIET = 120  # steps before something happens
+OFF = 2 * 1440  # steps of a minute: longer than any rule looks back
 Values = Sequence[float | str | None]
 Test = dict[str, Any]
 
@@ -147,6 +148,35 @@ def first(seed: Seed) -> Test:
         _phases(seed, lambda growth: [*[None] * QUIET, *[growth] * 2]),
         {QUIET - 1: 0, QUIET + 1: seed.count},
     )
+
+
+def pause(seed: Seed) -> Test:
+    """Two days off, then what was counted before the first scrape: the exporter holds it back for two of them."""
+    return _after_two_days(seed, "pause", lambda growth: [7.0] * 30, lambda growth: [7.0, 7.0, *[7.0 + growth] * 2])
+
+
+def pause_of_a_new_series(seed: Seed) -> Test:
+    """The same for a series that was never there: it is held at 0."""
+    return _after_two_days(
+        seed, "new after a pause", lambda growth: [None] * 30, lambda growth: [0.0, 0.0, growth, growth]
+    )
+
+
+def pause_without_news(seed: Seed) -> Test:
+    """A counter that comes back after two days as it was is nothing."""
+    return _after_two_days(seed, "nothing in a pause", lambda growth: [7.0] * 30, lambda growth: [7.0] * 4, told=False)
+
+
+def _after_two_days(
+    seed: Seed, kind: str, before: Callable[[float], Values], after: Callable[[float], Values], *, told: bool = True
+) -> Test:
+    seed = replace(seed, step=60)
+    off: Values = [None] * OFF
+    series = _phases(seed, lambda growth: [*before(growth), *off, *after(growth)])
+    working: Values = [*[1.0] * 30, *off, *[1.0] * 4]
+    series |= {name: working for name in series if name.startswith("vv_collector_success")}
+    back = 30 + OFF
+    return _test(seed, kind, series, {29: 0, back: 0, back + 1: 0, back + 3: seed.count if told else 0})
 
 
 def _phases(seed: Seed, of_counter: Callable[[float], Values]) -> dict[str, Values]:

@@ -14,6 +14,9 @@ from tests.rules.kinds import (
     gap,
     notation,
     on_counters,
+    pause,
+    pause_of_a_new_series,
+    pause_without_news,
     reset,
     rules_about,
     seeds,
@@ -63,7 +66,7 @@ def failing(tests: Iterable[tuple[Seed, Test]], programs: Programs) -> list[str]
     """The names of the tests that fail, each with the rules that have a part in its alert: one run of promtool."""
     documents, proofs, names = [], [], []
     for seed, test in tests:
-        document = {"rule_files": ["rules.yml"], "evaluation_interval": f"{seed.step}s", "tests": [test]}
+        document = {"rule_files": ["rules.yml"], "evaluation_interval": test["interval"], "tests": [test]}
         documents.append(json.dumps({"groups": [{"name": seed.domain, "rules": rules_about(seed)}]}))
         proofs.append(Proof(json.dumps(document), "", 0))
         names.append(test["name"])
@@ -88,7 +91,9 @@ def test_it_holds_for_every_alert(make: Callable[[Seed], Test], domain: str, pro
 
 
 @pytest.mark.prometheus
-@pytest.mark.parametrize("make", [reset, first], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [reset, first, pause, pause_of_a_new_series, pause_without_news], ids=lambda make: make.__name__
+)
 def test_it_holds_for_every_alert_on_counters(make: Callable[[Seed], Test], programs: Programs) -> None:
     concerned = [seed for seed in SEEDS.values() if on_counters(seed)]
 

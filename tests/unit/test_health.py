@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from vv_exporter import health, systemd
+from vv_exporter._clock import boot_id, boottime
 from vv_exporter.cli.health import command
 
 
@@ -58,6 +60,24 @@ def test_a_self_monitor_is_healthy_while_it_looks(tmp_path: Path) -> None:
     health.self_monitor(tmp_path, 1060)
     with pytest.raises(health.UnhealthyError, match="61 s ago"):
         health.self_monitor(tmp_path, 1061)
+
+
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_set_makes_a_self_monitor_neither_well_nor_ill(tmp_path: Path, step: float) -> None:
+    view = {"checked": time.time() + step, "containers": [], "boot": boot_id(), "boottime": boottime()}
+    (tmp_path / "view.json").write_text(json.dumps(view))
+    health.self_monitor(tmp_path)
+
+    (tmp_path / "view.json").write_text(json.dumps(view | {"boottime": boottime() - 61}))
+    with pytest.raises(health.UnhealthyError, match="61 s ago"):
+        health.self_monitor(tmp_path)
+
+
+def test_a_look_of_a_time_to_come_is_of_another_clock(tmp_path: Path) -> None:
+    (tmp_path / "view.json").write_text(json.dumps({"checked": 90_000, "containers": [], "boot": "another"}))
+
+    with pytest.raises(health.UnhealthyError, match="with another clock"):
+        health.self_monitor(tmp_path, 1000)
 
 
 def test_the_command_says_why(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from vv_exporter._clock import boot_id, boottime, span
 from vv_exporter.cli._output import say
 from vv_exporter.settings import Settings, load
 from vv_exporter.supervisor.room import Request, Room, Seen, View
@@ -40,9 +41,9 @@ def show() -> None:
         say("  ".join(map(str.ljust, row, widths)).rstrip())
     if not view.containers:
         click.echo("none: name containers or projects below self_monitor in vv.yml, or label them vv.self-monitor=true")
-    age = time.time() - view.checked
+    age = view.age(time.time(), boot_id(), boottime())
     if age > STALE:
-        click.echo(f"vv: the self-monitor last looked {age:.0f} s ago; is it running?", err=True)
+        click.echo(f"vv: the self-monitor last looked {span(age)} ago; is it running?", err=True)
         sys.exit(1)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from prometheus_client.core import Metric as Family
+
+from vv_exporter._clock import boot_id, boottime
 
 if TYPE_CHECKING:
     from vv_exporter.settings import Settings
@@ -21,12 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What collectors and services are built from. `clock` gives Unix seconds, `monotonic` CLOCK_MONOTONIC."""
+    """What collectors and services are built from. `clock` gives Unix seconds, `monotonic` CLOCK_MONOTONIC.
+
+    `boottime` gives seconds since the start of the device, whose id is `boot`.
+    """
 
     settings: Settings
     store: Store
     clock: Callable[[], float]
     monotonic: Callable[[], float]
+    boottime: Callable[[], float] = boottime
+    boot: str = field(default_factory=boot_id)
 
 
 class Collector(Protocol):

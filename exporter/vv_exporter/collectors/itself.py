@@ -17,7 +17,16 @@ import vv_exporter
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.metrics import gauges
-from vv_exporter.metrics.exporter import BUILD_INFO, EVENTS, EVENTS_DROPPED, EVENTS_REJECTED, SERIES_LIMITED, STARTS
+from vv_exporter.metrics.exporter import (
+    BUILD_INFO,
+    CLOCK_STEPS,
+    EVENTS,
+    EVENTS_DROPPED,
+    EVENTS_MISTIMED,
+    EVENTS_REJECTED,
+    SERIES_LIMITED,
+    STARTS,
+)
 from vv_exporter.store import Store
 
 REVISION_FILE = Path(vv_exporter.__file__).with_name("REVISION")
@@ -37,7 +46,7 @@ class Itself:
     def collect(self) -> Iterable[Family]:
         """Its families."""
         yield gauges(BUILD_INFO, [(self._build, 1)])
-        for metric in (EVENTS, EVENTS_REJECTED, EVENTS_DROPPED, SERIES_LIMITED, STARTS):
+        for metric in (EVENTS, EVENTS_REJECTED, EVENTS_DROPPED, EVENTS_MISTIMED, CLOCK_STEPS, SERIES_LIMITED, STARTS):
             yield stored(self._store, metric)
         yield from self._process.collect()
 

@@ -37,6 +37,7 @@ from vv_exporter.runs import JOB_RUNS_OPEN
 from vv_exporter.schedule import next_due
 from vv_exporter.settings import JobSettings
 from vv_exporter.store import Kind, Store
+from vv_exporter.times import EARLIEST, UnixTime, admitted
 
 STORED = (
     JOB_LAST_START,
@@ -53,7 +54,7 @@ TOUCH_INTERVAL = 2.0  # seconds between looks at a heartbeat file
 class ScheduledJob(msgspec.Struct, frozen=True):
     """A job that was found in the configuration: since when, and with which schedule."""
 
-    since: float
+    since: UnixTime
     schedule: str
     timezone: str
 
@@ -79,6 +80,9 @@ class JobsCollector:
     def __init__(self, context: Context) -> None:
         self._store = context.store
         self._jobs = context.settings.jobs
+        self._clock = context.clock
+        self._monotonic = context.monotonic
+        self._boot = context.boot
         self._watchers = [_watcher(self._store, name, job) for name, job in self._jobs.items() if job.heartbeat_file]
 
     def start(self) -> None:
@@ -105,11 +109,13 @@ class JobsCollector:
         """All families of the jobs."""
         for metric in STORED:
             yield stored(self._store, metric)
+        now, monotonic = self._clock(), self._monotonic()
         runs = list(self._store.docs(JOB_RUNS_OPEN).values())
         running = Counter(run.name for run in runs)
         oldest: dict[str, float] = {}
         for run in runs:
-            oldest[run.name] = min(oldest.get(run.name, run.started), run.started)
+            started = now - run.age(now, monotonic, self._boot)
+            oldest[run.name] = min(oldest.get(run.name, started), started)
         names = {labels[0] for labels, _ in self._store.series(JOB_RUNS)} | self._jobs.keys()
         yield gauges(JOB_RUNNING, (((name,), running[name]) for name in sorted(names)))
         yield gauges(JOB_OLDEST_START, (((name,), started) for name, started in sorted(oldest.items())))
@@ -124,7 +130,8 @@ class JobsCollector:
             self._store.value(JOB_LAST_START, (name,)) or 0.0,
             self._store.value(JOB_LAST_SUCCESS, (name,)) or 0.0,
         )
-        return next_due(job.schedule, job.timezone, reference)
+        # What the clock showed before it was set back must not move the next run away.
+        return next_due(job.schedule, job.timezone, min(reference, self._clock()))
 
 
 def note_touch(store: Store, job: str, path: str, mtime_ns: int) -> None:
@@ -139,10 +146,10 @@ def note_touch(store: Store, job: str, path: str, mtime_ns: int) -> None:
         return
     with store.transaction() as tx:
         tx.put(TOUCHED, job, Touched(path, mtime_ns))
-        when = min(mtime_ns / 1e9, tx.now)  # a time to come would hide that the job is missed until then
+        when = admitted(mtime_ns / 1e9, tx.now)  # a time to come would hide that the job is missed until then
         if watched:
             succeeded(tx, job, when)
-        elif mtime_ns:
+        elif mtime_ns >= EARLIEST * 1e9:
             latest(tx, JOB_LAST_SUCCESS, (job,), when)
 
 

@@ -31,7 +31,14 @@ class JournalCollector:
         self._directory = context.settings.journal_dir
         self._monotonic = context.monotonic
         self._reader = Reader(
-            self._directory, context.store, discover(), context.settings, context.clock, context.monotonic
+            self._directory,
+            context.store,
+            discover(),
+            context.settings,
+            context.clock,
+            context.monotonic,
+            context.boottime,
+            context.boot,
         )
 
     def start(self) -> None:

@@ -34,7 +34,7 @@ from vv_exporter.metrics.pipeline import (
     STAGE_RUNNING,
 )
 from vv_exporter.probes import files
-from vv_exporter.runs import STAGE_RUNS, Run, boot_id, lacks_size, limited
+from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.settings import StageSettings
 from vv_exporter.store import Store, StoreError
 
@@ -50,7 +50,7 @@ class PipelineCollector:
         self._store = context.store
         self._clock = context.clock
         self._monotonic = context.monotonic
-        self._boot = boot_id()
+        self._boot = context.boot
         self._sizes = Sizes(context.store, context.settings.stages)
         self._limits = Loop("stage-limits", "limits of stages", self._look, CHECK_INTERVAL)
         context.store.when_changed(STAGE_RUNS, self._limits.wake)
@@ -80,7 +80,8 @@ class PipelineCollector:
         used = dict.fromkeys(stages, 0.0)
         oldest: dict[str, float] = {}
         for run in runs:
-            oldest[run.name] = min(oldest.get(run.name, run.started), run.started)
+            started = self._started(run)
+            oldest[run.name] = min(oldest.get(run.name, started), started)
             used[run.name] = max(used[run.name], self._used(run))
         yield gauges(STAGE_RUNNING, (((stage,), running[stage]) for stage in sorted(stages)))
         yield gauges(STAGE_OVERDUE, (((stage,), overdue[stage]) for stage in sorted(stages)))
@@ -101,9 +102,16 @@ class PipelineCollector:
     def _overdue(self, run: Run) -> bool:
         return self._used(run) > 1
 
+    def _age(self, run: Run) -> float:
+        return run.age(self._clock(), self._monotonic(), self._boot)
+
+    def _started(self, run: Run) -> float:
+        """When it started, by the clock as it is set now: rules measure how long ago that is."""
+        return self._clock() - self._age(run)
+
     def _used(self, run: Run) -> float:
         """The share of its limit that a run has used; 0 if it has none."""
-        return run.age(self._clock(), self._monotonic(), self._boot) / run.limit if run.limit else 0.0
+        return self._age(run) / run.limit if run.limit else 0.0
 
     def _look(self) -> bool:
         note_overruns(self._store, self._overdue)

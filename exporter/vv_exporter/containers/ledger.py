@@ -65,6 +65,7 @@ from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
 from vv_exporter.metrics.self_monitor import SUPERVISED_RESTARTS
 from vv_exporter.store import Kind
+from vv_exporter.times import UnixTime
 
 CAUSES = ("policy", "self_monitor", "manual", "daemon")
 REASONS = ("ok", "error", "signal", "oom")
@@ -126,7 +127,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     unseen_exit: bool = False
     """It had ended when it was first looked at, and that was not counted: its event, if one comes, is."""
     booting: bool = False
-    gone_at: float = 0.0
+    gone_at: UnixTime = 0.0
     """Unix seconds."""
     held: tuple[Held, ...] = ()
 
@@ -143,8 +144,8 @@ class Claim(msgspec.Struct, frozen=True):
     """
 
     container: str
-    at: float
-    noted: float = 0.0
+    at: UnixTime
+    noted: UnixTime = 0.0
 
 
 MAX_CLAIMS = 1000  # they are settled within minutes
@@ -269,7 +270,7 @@ def settle(records: Iterable[ContainerRecord], claims: Mapping[str, Claim], now:
             if key is not None:
                 del unused[key]
                 counts.append(Count(RESTARTS, (record.name, "self_monitor")))
-            elif now >= held.until:
+            elif not 0 < held.until - now <= CLAIM_WAIT:  # it is over, or the clock was set
                 counts.append(Count(RESTARTS, (record.name, "manual")))
             else:
                 waiting.append(held)

@@ -183,10 +183,13 @@ def is_one_off(labels: Mapping[str, str]) -> bool:
 
 
 def nanoseconds(text: str) -> int:
-    """The Engine's RFC 3339 time, to the microsecond; 0 for its zero (year 1) and for none."""
-    if not text or text.startswith("0001-"):
+    """The Engine's RFC 3339 time, to the microsecond; 0 for its zero (year 1) and for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
         return 0
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1) * 1000
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return max((found - _EPOCH) // timedelta(microseconds=1) * 1000, 0)
 
 
 def _own_name(names: tuple[str, ...]) -> str:

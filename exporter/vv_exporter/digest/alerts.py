@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
+from vv_exporter._clock import moment
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Record
+from vv_exporter.times import admitted
 
 MAX_COMPONENTS = 10
 MAX_OPEN = 10
@@ -142,7 +143,4 @@ def _by_severity(found: Iterable[Episode]) -> dict[str, int]:
 
 
 def _time(text: str, otherwise: float) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return otherwise
+    return admitted(moment(text) or 0.0, otherwise)  # what is told has been

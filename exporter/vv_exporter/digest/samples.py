@@ -99,8 +99,13 @@ def read(store: Store, since: float) -> list[Sample]:
             break
         cursor = (chunk[-1][1], chunk[-1][0])
     rows += store.raw_history(HISTORY, 0.0, (since, -1), 1)
-    found = store.decoded(reversed(rows), decoder.decode)
-    return [msgspec.structs.replace(one, time=time) for _, time, one in found]
+    return [_as_filed(one, time) for _, time, one in store.decoded(reversed(rows), decoder.decode)]
+
+
+def _as_filed(sample: Sample, time: float) -> Sample:
+    """The sample at the time under which it is kept: when the clock was set, that of the boot moved as well."""
+    moved = time - sample.time if sample.time else 0.0
+    return msgspec.structs.replace(sample, time=time, boot=sample.boot + moved if sample.boot else 0.0)
 
 
 def increases(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:

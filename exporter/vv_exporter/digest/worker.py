@@ -18,6 +18,7 @@ from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.schedule import next_due
 from vv_exporter.store import Kind, Store
+from vv_exporter.times import UnixTime
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ PLAUSIBLE = 1_700_000_000.0  # a clock that shows less was not set yet
 class Mark(msgspec.Struct, frozen=True):
     """Digests have been sent up to `until`; the last one at `sent`, 0 for none. Unix seconds."""
 
-    until: float
-    sent: float = 0.0
+    until: UnixTime
+    sent: UnixTime = 0.0
 
 
 MARK: Kind[Mark] = Kind("digest", Mark)

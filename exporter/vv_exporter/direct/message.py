@@ -13,6 +13,7 @@ import msgspec
 
 from vv_exporter._clock import isoformat
 from vv_exporter.timeline import shortened
+from vv_exporter.times import UnixTime
 
 MAX_TITLE = 200
 MAX_DETAILS = 2000
@@ -27,7 +28,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     severity: str
     device: str
     component: str
-    time: float
+    time: UnixTime
     alert_id: str
     alertname: str = "VVEvent"
     details: str = ""

@@ -21,6 +21,7 @@ from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
 from vv_exporter.store import ContentError, Store, Transaction
+from vv_exporter.times import admitted
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Batch:
         return False
 
     def _settled(self, entry: files.Entry) -> bool:
-        return self._reader.now() - entry.modified >= SETTLED
+        return abs(self._reader.now() - entry.modified) >= SETTLED  # a time to come is none at which it was changed
 
     def commit(self) -> None:
         """Count everything, then delete what is finished."""
@@ -200,7 +201,7 @@ class Batch:
                 rejected[reason] += 1
                 continue
             counted[TYPES[type(event)]] += 1
-            newest = event.ts if event.ts > newest else newest
+            newest = max(newest, admitted(event.ts, tx.now))
         done = within.done
         if piece.ended and done < len(piece.data):
             rejected["torn"] += 1

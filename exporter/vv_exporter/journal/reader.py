@@ -25,8 +25,10 @@ from typing import Any
 import msgspec
 
 from vv_exporter import threads
+from vv_exporter._clock import isoformat
 from vv_exporter.dvr_agents import AGENTS
 from vv_exporter.journal import files
+from vv_exporter.journal.admission import Admission, is_odd
 from vv_exporter.journal.batch import BATCH_BYTES, BATCH_FILES, Batch
 from vv_exporter.journal.changes import Changes
 from vv_exporter.journal.events import TYPES, AlertRaised, Event, RejectedError
@@ -34,10 +36,12 @@ from vv_exporter.journal.folds import Folds, Source
 from vv_exporter.journal.lookahead import Lookahead
 from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
-from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
+from vv_exporter.metrics.exporter import EVENTS, EVENTS_MISTIMED, EVENTS_REJECTED
 from vv_exporter.runs import OPEN_RUNS, SCRIPTS
 from vv_exporter.settings import Settings
 from vv_exporter.store import ContentError, Kind, Store, StoreError, Transaction
+from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import admitted
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +81,11 @@ class Reader:
         settings: Settings,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        boottime: Callable[[], float] | None = None,
+        boot: str = "",
     ) -> None:
         self.status = Status()
+        self._admission = Admission(monotonic, boottime or monotonic, boot)
         self._directory = directory
         self._store = store
         self._folds = folds
@@ -300,13 +307,20 @@ class Reader:
     def fold(self, tx: Transaction, event: Event, source: Source) -> str:
         """Apply one event: all pass here, in turn or ahead. Gives why it was refused; then nothing changed."""
         try:
-            tx.attempt(self._folds.handlers[type(event)], event, source, self._settings)
+            tx.attempt(self._fold_admitted, event, source)
         except RejectedError as error:
             return error.reason
         except Exception as error:
             self._complain(TYPES[type(event)], error)
             return "fold"
         return ""
+
+    def _fold_admitted(self, tx: Transaction, event: Event, source: Source) -> None:
+        """Fold the event with times that can be true."""
+        believed = self._admission.admit(event, tx.now, source)
+        self._folds.handlers[type(event)](tx, believed, source, self._settings)
+        if believed is not event and is_odd(event, believed):
+            report_odd_time(tx, event, believed, source)
 
     def _complain(self, what: str, error: Exception) -> None:
         """Log a defect once: there may be millions of events that it strikes."""
@@ -316,6 +330,7 @@ class Reader:
 
     def writer_gone(self, tx: Transaction, writer: str, last_seen: float) -> bool:
         """What the writer had open has crashed; gives whether it had anything open."""
+        last_seen = admitted(last_seen, tx.now)
         changed = False
         for handler in self._folds.writer_gone:
             try:
@@ -324,6 +339,15 @@ class Reader:
                 self._complain(handler.__module__, error)
                 tx.inc(EVENTS_REJECTED, ("fold",))
         return changed
+
+
+def report_odd_time(tx: Transaction, event: Event, believed: Event, source: Source) -> None:
+    """Count an event whose time cannot be true, and tell of it."""
+    tx.inc(EVENTS_MISTIMED, ("future" if event.ts > believed.ts else "past",))
+    component = event.component or source.component
+    title = f"{component or 'A script'} reported with a clock that is wrong"
+    counted = f"An event of type {TYPES[type(event)]} counts as of {isoformat(believed.ts)}"
+    tell(tx, tx.now, Entry("clock.odd", title, "warning", component, f"{counted}; its time was {event.ts!r}."))
 
 
 def _unread(entry: files.Entry, progress: Progress | None) -> int:

@@ -21,6 +21,14 @@ EVENTS_DROPPED = counter(
     "Events that a writer could not write, or removed to keep the journal within its bound.",
     "component",
 )
+EVENTS_MISTIMED = counter(
+    "vv_events_mistimed_total",
+    "Journal events whose time cannot be true (reason: future, past); they count as now, or as the device's start.",
+    "reason",
+)
+CLOCK_STEPS = counter(
+    "vv_clock_steps_total", "Times that the device's clock was set (direction: forward, back).", "direction"
+)
 EVENT_LAG = gauge(
     "vv_event_lag_seconds",
     "Age of the oldest event that is not counted yet; else of the one counted last, when it was, for a minute.",

@@ -12,7 +12,7 @@ QUARANTINE_FILES = gauge("vv_quarantine_files", "Files in corrupted/, without th
 QUARANTINE_BYTES = gauge("vv_quarantine_bytes", "Size of the files in corrupted/.")
 BACKLOG_VIDEOS = gauge("vv_backlog_videos", "Files in input/ that wait; without hidden, unfinished and JSON files.")
 BACKLOG_OLDEST = gauge(
-    "vv_backlog_oldest_timestamp_seconds", "When the file in input/ that waits longest was last changed."
+    "vv_backlog_oldest_timestamp_seconds", "When the file in input/ that waits longest was first seen there."
 )
 STALLED_SECONDS = gauge(
     "vv_threshold_pipeline_stalled_seconds", "Alert when videos wait and no stage has succeeded for so long."

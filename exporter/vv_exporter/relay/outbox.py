@@ -19,6 +19,7 @@ from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.times import UnixTime
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Parcel(msgspec.Struct, frozen=True):
 
     key: str
     body: str
-    added: float
+    added: UnixTime
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     severity: str = ""
 

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from vv_exporter import channels
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.times import UnixTime
 
 INTERVAL = 5.0  # seconds between looks
 LONGEST_STEP = 3 * INTERVAL  # what one look may add: more has passed only when the machine slept
@@ -56,7 +57,7 @@ class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     down: float = 0.0
-    since: float = 0.0
+    since: UnixTime = 0.0
     told: bool = False
     started: float = 0.0
     counts: dict[str, Counts] = msgspec.field(default_factory=dict)
@@ -144,10 +145,18 @@ class Watch:
         if sample.started == before.started and sample.counts == before.counts and tx.get(SEEN, "") == before:
             return
         if before.started:  # what it counted before anybody looked is of another time
-            same = sample.started == before.started
+            # The start is reckoned by the clock, and moves when that is set; counts begin at 0 in a new process only.
+            same = sample.started == before.started or _continues(sample.counts, before.counts)
             _tell(tx, sample.counts, before.counts if same else {})
         self._seen = msgspec.structs.replace(before, started=sample.started, counts=sample.counts)
         self._save(tx)
+
+
+def _continues(counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> bool:
+    return all(
+        channel in counts and (counts[channel].attempts, counts[channel].given_up) >= (then.attempts, then.given_up)
+        for channel, then in before.items()
+    )
 
 
 def _tell(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import email.utils
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -17,12 +16,13 @@ import msgspec
 import requests
 
 from vv_exporter import __version__
-from vv_exporter._clock import isoformat
+from vv_exporter._clock import isoformat, moment
 from vv_exporter.notifications import NotifiedAlert
 from vv_exporter.relay.outbox import AwayError, Outbox, Parcel, RefusedError
 from vv_exporter.settings import Secret
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import shortened
+from vv_exporter.times import UnixTime
 
 OUTBOX = Outbox("webhook")
 TIMEOUT = (5.0, 15.0)  # seconds to connect, and to the answer
@@ -52,7 +52,7 @@ class Told(msgspec.Struct, frozen=True):
     status: str
     starts_at: str
     alert_id: str
-    time: float
+    time: UnixTime
     times: int = 1
 
 
@@ -234,8 +234,4 @@ def _utc(time: str) -> str:
 
 def _seconds(time: str) -> float:
     """RFC 3339 as Unix seconds; what is none is the beginning of time."""
-    try:
-        moment = datetime.fromisoformat(time)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
+    return moment(time) or 0.0

@@ -88,6 +88,9 @@ class Past:
     def note(self, families: Iterable[Family], now: float) -> None:
         """Keep what counts now."""
         series = Series(families)
+        if self._kept and self._kept[-1][0] > now:  # the clock was set back: nothing is known of the last hour
+            self._kept.clear()
+            self._worked.clear()
         tallies = dict(list(stages.tallies(series).items())[: self.MAX_STAGES])
         self._kept.append((now, tallies, storage.free(series)))
         self._worked.append((now, containers.worked(series)))
@@ -183,4 +186,4 @@ def _own_troubles(found: Status) -> Iterator[str]:
 
 
 def _stale(found: Status) -> bool:
-    return found.alerts_time is not None and found.time - found.alerts_time > STALE
+    return found.alerts_time is not None and abs(found.time - found.alerts_time) > STALE

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from vv_exporter._clock import moment
 from vv_exporter.openalerts import SEVERITIES
 
 
@@ -36,10 +36,7 @@ class FiringAlert(msgspec.Struct, frozen=True):
     @property
     def started(self) -> float:
         """`since` as Unix seconds."""
-        try:
-            return datetime.fromisoformat(self.since).timestamp()
-        except ValueError:
-            return 0.0
+        return moment(self.since) or 0.0
 
 
 _GENERAL = ("alertname", "severity", "component", "device", "title", "alert_key", "occurrence")

@@ -18,6 +18,7 @@ import msgspec
 from vv_core import _journal
 from vv_core._ids import uuid7_hex
 from vv_core._text import line, lines
+from vv_exporter._clock import boot_id, boottime
 from vv_exporter.containers.engine import EngineError
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.metrics.containers import RESTARTS
@@ -124,6 +125,7 @@ class Supervisor:
 
     def round(self) -> None:
         """Look once at everything. Raises `StoreError`, `OSError`, `EngineError`."""
+        self._store.follow_clock()
         self._take_requests()
         if not self._watch.current:
             return
@@ -382,7 +384,7 @@ class Supervisor:
         late = self._monotonic() >= self._show_at
         seen = dict(sorted(self._seen.items()))
         if late or seen != self._shown:
-            self._room.show(View(self._clock(), tuple(seen.values())))
+            self._room.show(View(self._clock(), tuple(seen.values()), boot_id(), boottime()))
         told = {
             name: {"in_window": one.in_window, "max": one.max, "gave_up": one.gave_up} for name, one in seen.items()
         }

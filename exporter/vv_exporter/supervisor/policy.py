@@ -84,7 +84,7 @@ def condition(record: ContainerRecord, now: float, *, must_run: bool, owed: bool
     if record.state in (GONE, "paused", "created"):
         return Condition()
     if record.state == "running":
-        being_ended = record.killed > 0 and now - record.killed / SECOND < _ENDING
+        being_ended = record.killed > 0 and 0 <= now - record.killed / SECOND < _ENDING
         if being_ended or not (record.wanted or must_run):
             return Condition()
         if record.health == "unhealthy":
@@ -108,7 +108,7 @@ def _ended(record: ContainerRecord) -> str:
 
 def recent(history: Supervised, limits: Limits, now: float) -> tuple[float, ...]:
     """The restarts that count."""
-    return tuple(time for time in history.restarts if now - time < limits.window)
+    return tuple(time for time in history.restarts if 0 <= now - time < limits.window)
 
 
 def decide(
@@ -129,7 +129,7 @@ def decide(
     if now_is.by_docker and not exhausted:
         return Leave()
     # What an operator does looks like a failure for a moment: nothing is decided before the first wait.
-    due = history.failing_since + limits.wait(0 if exhausted else made)
+    due = min(history.failing_since, now) + limits.wait(0 if exhausted else made)
     if now < due:
         return Wait(due)
     return GiveUp() if exhausted else Restart()

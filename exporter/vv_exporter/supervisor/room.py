@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,10 +40,18 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """What the self-monitor saw at `checked` (Unix seconds)."""
+    """What the self-monitor saw at `checked` (Unix seconds): `boottime` seconds after the device's start `boot`."""
 
     checked: float
     containers: tuple[Seen, ...]
+    boot: str = ""
+    boottime: float = 0.0
+
+    def age(self, now: float, boot: str, boottime: float) -> float:
+        """Seconds since it looked, however the clock was set meanwhile; one of a time to come is infinitely old."""
+        if self.boot and self.boot == boot:
+            return max(boottime - self.boottime, 0.0)
+        return now - self.checked if self.checked <= now else math.inf
 
 
 class Request(msgspec.Struct, frozen=True):

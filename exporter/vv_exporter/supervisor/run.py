@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from vv_core._journal import CLOSING, Journal
 from vv_exporter import rights, statefolders, systemd, threads
+from vv_exporter._clock import boot_id, boottime
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
 from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
@@ -17,6 +18,7 @@ from vv_exporter.store import Store, StoreError
 from vv_exporter.supervisor.actions import Actions
 from vv_exporter.supervisor.loop import COMPONENT, Supervisor
 from vv_exporter.supervisor.selection import own_container
+from vv_exporter.timekeeping import Timekeeper
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def run(settings: Settings) -> None:
         recording(settings) as journal,
     ):
         try:
-            store = Store(settings.self_monitor_dir / "state.db", time.time)
+            store = Store(settings.self_monitor_dir / "state.db", time.time, timekeeper=Timekeeper(boottime, boot_id()))
         except StoreError as error:
             raise SettingsError([f"VV_STATE_DIR: {error}"]) from error
         watch = ContainerWatch(settings.docker_host, settings.containers, store, time.time, time.monotonic)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.store import Kind
+from vv_exporter.times import UnixTime
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -15,7 +16,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     id: str
-    at: float
+    at: UnixTime
     before: int
     reason: str = ""
     stops: bool = False
@@ -26,15 +27,15 @@ class Supervised(msgspec.Struct, frozen=True, omit_defaults=True):
     """The history of the container with the id `container`. Times are Unix seconds, 0 for never."""
 
     container: str
-    restarts: tuple[float, ...] = ()
+    restarts: tuple[UnixTime, ...] = ()
     """When it was restarted, by the self-monitor or by Docker's policy; the newest last."""
     policy_seen: int = 0
     """How many restarts by policy are counted in `restarts`."""
-    failing_since: float = 0.0
+    failing_since: UnixTime = 0.0
     attempt: Attempt | None = None
     owed: bool = False
     """It was stopped by the self-monitor, and has not run since."""
-    gave_up: float = 0.0
+    gave_up: UnixTime = 0.0
     reason: str = ""
     """Why it was given up."""
     stop_due: bool = False

@@ -15,6 +15,7 @@ from werkzeug.routing import Map, Rule
 
 from vv_exporter.collectors import Context
 from vv_exporter.guard import Guarded
+from vv_exporter.scrapes import Scrapes
 from vv_exporter.status import Past
 from vv_exporter.web.auth import BasicAuth
 from vv_exporter.web.config import WebConfig
@@ -109,18 +110,20 @@ def create_app(
     web_config: WebConfig | None = None,
     checks: Mapping[str, Callable[[], object]] | None = None,
     past: Past | None = None,
+    scrapes: Scrapes | None = None,
 ) -> App:
     """The exporter's application: all routes of `routes/`.
 
     `checks` are named functions that raise while the exporter cannot do its work; `/-/ready` calls them, each guarded
-    like a collector, after that of the store. `past` tells the status what is recent. Raises `ValueError` when two
-    collectors have one name.
+    like a collector, after that of the store. `past` tells the status what is recent, `scrapes` what Prometheus saw.
+    Raises `ValueError` when two collectors have one name.
     """
     names = [one.name for one in guarded]
     if len(names) != len(set(names)):
         raise ValueError(f"two collectors have one name: {', '.join(sorted(names))}")
     checks = {"store": lambda: context.store.history("", limit=1), **(checks or {})}
-    site = Site(context, guarded, [Guarded(_Check(name, check)) for name, check in checks.items()], past or Past())
+    guarded_checks = [Guarded(_Check(name, check)) for name, check in checks.items()]
+    site = Site(context, guarded, guarded_checks, past or Past(), scrapes)
     return App(discover(site), web_config or WebConfig())
 
 

@@ -82,6 +82,7 @@ def test_the_next_time_is_due_after_the_last_success(device: Device) -> None:
     device.shown('{j: {schedule: "0 * * * *"}}')
     with device.store.transaction() as tx:
         tx.set(JOB_LAST_SUCCESS, ("j",), 1_700_002_800.0)  # 23:00:00Z sharp
+    device.clock.advance(3600)
 
     shown = device.shown('{j: {schedule: "0 * * * *"}}')
 
@@ -109,11 +110,12 @@ def test_runs_in_progress_are_counted_and_the_oldest_is_shown(device: Device) ->
 class TestHeartbeatFiles:
     def test_each_new_time_is_one_success_at_that_time(self, device: Device) -> None:
         note_touch(device.store, "j", "/f", 0)
-        for seconds in (10, 10, 20, 20):
-            note_touch(device.store, "j", "/f", seconds * 10**9)
+        for ago in (20, 20, 10, 10):
+            note_touch(device.store, "j", "/f", int(NOW - ago) * 10**9)
 
         assert device.successes() == 2
-        assert device.store.value(JOB_LAST_SUCCESS, ("j",)) == device.store.value(JOB_LAST_COMPLETION, ("j",)) == 20
+        success, completion = (device.store.value(metric, ("j",)) for metric in (JOB_LAST_SUCCESS, JOB_LAST_COMPLETION))
+        assert success == completion == NOW - 10
 
     def test_each_is_counted_once_across_restarts(self, device: Device) -> None:
         note_touch(device.store, "j", "/f", 0)
@@ -126,11 +128,18 @@ class TestHeartbeatFiles:
         assert device.successes() == 3
 
     def test_what_was_there_before_anyone_watched_is_shown_but_not_counted(self, device: Device) -> None:
-        note_touch(device.store, "j", "/f", 10 * 10**9)
-        note_touch(device.store, "j", "/other", 20 * 10**9)
+        note_touch(device.store, "j", "/f", int(NOW - 20) * 10**9)
+        note_touch(device.store, "j", "/other", int(NOW - 10) * 10**9)
 
         assert device.successes() is None
-        assert device.store.value(JOB_LAST_SUCCESS, ("j",)) == 20
+        assert device.store.value(JOB_LAST_SUCCESS, ("j",)) == NOW - 10
+
+    def test_a_time_that_no_clock_showed_is_none_of_before_and_now_for_a_new_success(self, device: Device) -> None:
+        note_touch(device.store, "j", "/f", 10 * 10**9)
+        assert device.store.value(JOB_LAST_SUCCESS, ("j",)) is None
+
+        note_touch(device.store, "j", "/f", -5 * 10**18)
+        assert device.store.value(JOB_LAST_SUCCESS, ("j",)) == NOW
 
     def test_a_file_that_is_removed_and_comes_back_as_it_was_is_no_success(self, device: Device) -> None:
         for time in (0, 5, 0, 5):
@@ -151,12 +160,12 @@ class TestHeartbeatFiles:
         try:
             wait_until(lambda: device.store.document(TOUCHED, "j"))
             file.touch()
-            os.utime(file, ns=(0, 5 * 10**9))
+            os.utime(file, ns=(0, int(NOW - 5) * 10**9))
             wait_until(lambda: device.successes() == 1)
         finally:
             collector.stop()
 
-        assert device.store.value(JOB_LAST_SUCCESS, ("j",)) == 5
+        assert device.store.value(JOB_LAST_SUCCESS, ("j",)) == NOW - 5
 
     def test_a_job_that_leaves_the_configuration_begins_anew_when_it_returns(self, device: Device) -> None:
         note_touch(device.store, "j", "/f", 10 * 10**9)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.containers.ledgers import Ledger, Observation, histories, recorded, replay, swapped
-from vv_exporter.containers.ledger import CLAIM_WAIT, GONE, Claim
+from tests.unit.containers.ledgers import LATER, Ledger, Observation, histories, recorded, replay, swapped
+from vv_exporter.containers.ledger import CLAIM_WAIT, GONE, Claim, ContainerRecord, Held, settle
 from vv_exporter.containers.observed import SECOND, Event, Inspection
+from vv_exporter.metrics.containers import RESTARTS
 
 RESTARTS_AND_EXITS: dict[str, dict[str, tuple[dict[str, int], dict[str, int]]]] = {
     "policy_crash_loop": {"web": ({"policy": 3}, {"error": 4})},
@@ -527,3 +528,11 @@ class TestAPausedContainer:
         ledger.inspection(self.unhealthy(109, state="paused"))
 
         assert (ledger.records["web"].state, ledger.records["web"].health) == ("paused", "")
+
+
+def test_a_start_is_given_its_cause_also_when_the_clock_was_set_back() -> None:
+    held = ContainerRecord(name="web", id="1", held=(Held("1", 1, until=LATER + 86_400),))
+
+    change, _ = settle([held], {}, LATER)
+
+    assert [(count.metric, count.labels) for count in change.counts] == [(RESTARTS, ("web", "manual"))]

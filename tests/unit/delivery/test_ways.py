@@ -581,7 +581,7 @@ def test_an_alert_that_cannot_be_written_holds_up_no_other_on_the_direct_way(ben
     for key in ("bad", "good"):
         bench.put(key, "critical")
     with bench.store.transaction() as tx:
-        tx.put(ALERTS, "bad", msgspec.structs.replace(bench.store.docs(ALERTS)["bad"], first=1e300, count=2))
+        tx.put(ALERTS, "bad", msgspec.structs.replace(bench.store.docs(ALERTS)["bad"], first="soon", count=2))
     bench.work(AFTER + 60)
     bench.down = False
     bench.work(2 * WINDOW)
@@ -695,6 +695,19 @@ def test_a_restart_of_alertmanager_or_of_the_exporter_counts_nothing_twice(bench
     bench.work(10)
 
     assert bench.store.value(NOTIFICATIONS, ("slack", "ok")) == 7
+
+
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_set_moves_alertmanagers_start_and_counts_nothing_twice(bench: Bench, step: float) -> None:
+    """It reckons its start from the boot, and that from the clock."""
+    bench.work(10)
+    bench.metrics |= {"attempts": 9, "in_vain": 6, "given_up": 2}
+    bench.work(10)
+    bench.metrics["start"] += step
+    bench.work(10)
+
+    assert bench.store.value(NOTIFICATIONS, ("slack", "ok")) == 3
+    assert bench.store.value(NOTIFICATIONS, ("slack", "failed")) == 2
 
 
 def test_what_it_counted_before_anybody_looked_is_not_counted(bench: Bench) -> None:

@@ -150,6 +150,23 @@ def test_a_clock_that_is_set_is_no_restart_of_the_device(store: Store) -> None:
     assert of(store, SINCE, SINCE + 120).uptimes[0] == Uptime("device", "", 120, 0)
 
 
+def test_samples_that_followed_the_clock_know_when_the_device_was_started(store: Store) -> None:
+    """They were taken with a clock that was a day ahead, two hours after the start."""
+    for minute in range(5):
+        time = SINCE + minute * MINUTE
+        written = samples.Sample(time + DAY, boot=SINCE + DAY - 2 * HOUR)
+        with store.transaction() as tx:
+            tx.append(samples.HISTORY, time, msgspec.to_builtins(written))
+
+    assert of(store, SINCE, SINCE + 4 * MINUTE).uptimes[0] == Uptime("device", "", 4 * MINUTE, 0)
+
+
+def test_an_alert_does_not_begin_after_people_were_told_of_it(store: Store) -> None:
+    notify(store, SINCE + HOUR, "A", "error", "c", SINCE + DAY + HOUR)
+
+    assert [one.since for one in of(store).alerts.open] == [SINCE + HOUR]
+
+
 def test_a_device_that_is_switched_on_after_the_time_of_the_digest_was_off(store: Store) -> None:
     states(store, {"boot": SINCE - DAY})
     sampled(store, NOW + 2 * HOUR, boot=NOW + 2 * HOUR - MINUTE)

@@ -34,16 +34,16 @@ def attempt(writer: RawWriter, result: str, ts: float, **fields: str) -> None:
 
 def test_failures_in_a_row_are_counted_until_a_success(journal: Journal) -> None:
     writer = journal.writer()
-    attempt(writer, "refused", 1000.0, error="connection refused")
-    attempt(writer, "timeout", 1010.0)
+    attempt(writer, "refused", 1_699_999_000.0, error="connection refused")
+    attempt(writer, "timeout", 1_699_999_010.0)
     journal.read()
 
     assert shown(journal, "vv_dvr_up") == {("front", "agent"): 0}
     assert shown(journal, "vv_dvr_consecutive_failures") == {("front", "agent"): 2}
-    assert shown(journal, "vv_dvr_down_since_timestamp_seconds") == {("front", "agent"): 1000.0}
+    assert shown(journal, "vv_dvr_down_since_timestamp_seconds") == {("front", "agent"): 1_699_999_000.0}
     assert shown(journal, "vv_dvr_last_result") == {("front", "agent", "timeout"): 1}
 
-    attempt(writer, "ok", 1020.0)
+    attempt(writer, "ok", 1_699_999_020.0)
     journal.read()
 
     assert shown(journal, "vv_dvr_up") == {("front", "agent"): 1}
@@ -57,7 +57,7 @@ def test_failures_in_a_row_are_counted_until_a_success(journal: Journal) -> None
 
 
 def test_all_results_begin_at_0(journal: Journal) -> None:
-    attempt(journal.writer(), "ok", 1000.0)
+    attempt(journal.writer(), "ok", 1_699_999_000.0)
     journal.read()
 
     assert {labels for labels, _ in journal.store.series(DVR_ATTEMPTS)} == {
@@ -66,14 +66,14 @@ def test_all_results_begin_at_0(journal: Journal) -> None:
 
 
 def test_an_unknown_result_is_an_error(journal: Journal) -> None:
-    attempt(journal.writer(), "exploded", 1000.0)
+    attempt(journal.writer(), "exploded", 1_699_999_000.0)
     journal.read()
 
     assert journal.value(DVR_ATTEMPTS, "front", "agent", "error") == 1
 
 
 def test_the_latest_failure_is_remembered(journal: Journal) -> None:
-    attempt(journal.writer(), "auth", 1000.0, error="401\nUnauthorized")
+    attempt(journal.writer(), "auth", 1_699_999_000.0, error="401\nUnauthorized")
     journal.read()
 
     (failure,) = journal.store.docs(FAILURES).values()
@@ -81,9 +81,9 @@ def test_the_latest_failure_is_remembered(journal: Journal) -> None:
 
 
 def test_an_older_attempt_that_is_read_later_is_counted_and_changes_nothing_else(journal: Journal) -> None:
-    writer = journal.writer()
-    attempt(writer, "ok", 1010.0)
-    attempt(writer, "timeout", 1000.0)
+    attempt(journal.writer("new"), "ok", 1_699_999_010.0)
+    journal.read()
+    attempt(journal.writer("old"), "timeout", 1_699_999_000.0)
     journal.read()
 
     assert shown(journal, "vv_dvr_up") == {("front", "agent"): 1}
@@ -92,20 +92,20 @@ def test_an_older_attempt_that_is_read_later_is_counted_and_changes_nothing_else
 
 def test_frames_are_counted_and_say_that_there_is_a_stream(journal: Journal) -> None:
     writer = journal.writer()
-    attempt(writer, "timeout", 1000.0)
-    writer.event("dvr.frames", dvr="front", frames=25, last=1001.0, ts=1001.1)
-    writer.event("dvr.frames", dvr="front", frames=24, last=1002.0, ts=1002.1)
+    attempt(writer, "timeout", 1_699_999_000.0)
+    writer.event("dvr.frames", dvr="front", frames=25, last=1_699_999_001.0, ts=1_699_999_001.1)
+    writer.event("dvr.frames", dvr="front", frames=24, last=1_699_999_002.0, ts=1_699_999_002.1)
     journal.read()
 
     assert journal.value(DVR_FRAMES, "front") == 49
-    assert journal.value(DVR_LAST_FRAME, "front") == 1002.0
+    assert journal.value(DVR_LAST_FRAME, "front") == 1_699_999_002.0
     assert shown(journal, "vv_dvr_up") == {("front", "agent"): 1}
 
 
 def test_frames_of_before_a_failure_do_not_say_that_there_is_a_stream(journal: Journal) -> None:
     writer = journal.writer()
-    attempt(writer, "timeout", 1002.0)
-    writer.event("dvr.frames", dvr="front", frames=25, last=1001.0, ts=1002.0)
+    attempt(writer, "timeout", 1_699_999_002.0)
+    writer.event("dvr.frames", dvr="front", frames=25, last=1_699_999_001.0, ts=1_699_999_002.0)
     journal.read()
 
     assert journal.value(DVR_FRAMES, "front") == 25

@@ -34,16 +34,16 @@ def only_alert(journal: Journal) -> OpenAlert:
 class TestStages:
     def test_a_run_is_open_until_it_ends(self, journal: Journal) -> None:
         writer = journal.writer()
-        writer.event("stage.started", stage="scan", run="r", mono=5.0, video="a.mp4", ts=1000.0)
+        writer.event("stage.started", stage="scan", run="r", mono=5.0, video="a.mp4", ts=1_699_999_000.0)
         journal.read()
         (run,) = journal.store.docs(STAGE_RUNS).values()
-        writer.event("stage.finished", stage="scan", run="r", outcome="success", seconds=2.0, ts=1002.0)
+        writer.event("stage.finished", stage="scan", run="r", outcome="success", seconds=2.0, ts=1_699_999_002.0)
         journal.read()
 
-        assert (run.name, run.video, run.started, run.mono, run.boot) == ("scan", "a.mp4", 1000.0, 5.0, "b")
+        assert (run.name, run.video, run.started, run.mono, run.boot) == ("scan", "a.mp4", 1_699_999_000.0, 5.0, "b")
         assert journal.store.docs(STAGE_RUNS) == {}
         assert journal.count(STAGE_DURATION, "scan", "success") == 1
-        assert journal.value(STAGE_LAST_SUCCESS, "scan") == 1002.0
+        assert journal.value(STAGE_LAST_SUCCESS, "scan") == 1_699_999_002.0
 
     def test_all_outcomes_begin_at_0_when_the_first_run_starts(self, journal: Journal) -> None:
         journal.writer().event("stage.started", stage="scan", run="r")
@@ -76,7 +76,7 @@ class TestStages:
 
     def test_only_the_latest_failure_is_remembered_whatever_order_they_are_read_in(self, journal: Journal) -> None:
         writer = journal.writer()
-        for ts, error in ((3.0, "third"), (1.0, "first")):
+        for ts, error in ((1_699_999_003.0, "third"), (1_699_999_001.0, "first")):
             writer.event("stage.finished", stage="s", run="r", outcome="failure", seconds=1, error=error, ts=ts)
         journal.read()
 
@@ -226,13 +226,15 @@ class TestStages:
 class TestJobs:
     def test_a_run_leaves_its_times_and_its_result(self, journal: Journal) -> None:
         writer = journal.writer()
-        writer.event("job.started", job="nightly", run="r", ts=1000.0)
-        writer.event("job.finished", job="nightly", run="r", result="success", seconds=5.0, exit_code=0, ts=1005.0)
+        writer.event("job.started", job="nightly", run="r", ts=1_699_999_000.0)
+        writer.event(
+            "job.finished", job="nightly", run="r", result="success", seconds=5.0, exit_code=0, ts=1_699_999_005.0
+        )
         journal.read()
 
-        assert journal.value(JOB_LAST_START, "nightly") == 1000.0
-        assert journal.value(JOB_LAST_SUCCESS, "nightly") == 1005.0
-        assert journal.value(JOB_LAST_COMPLETION, "nightly") == 1005.0
+        assert journal.value(JOB_LAST_START, "nightly") == 1_699_999_000.0
+        assert journal.value(JOB_LAST_SUCCESS, "nightly") == 1_699_999_005.0
+        assert journal.value(JOB_LAST_COMPLETION, "nightly") == 1_699_999_005.0
         assert journal.value(JOB_LAST_DURATION, "nightly") == 5.0
         assert journal.value(JOB_LAST_EXIT_CODE, "nightly") == 0
         assert journal.values(JOB_RUNS) == {
@@ -259,15 +261,15 @@ class TestJobs:
         assert (failure.kind, failure.error) == ("job_failure:nightly", "no space left")
 
     def test_a_heartbeat_is_a_success(self, journal: Journal) -> None:
-        journal.writer().event("heartbeat", job="nightly", ts=1000.0)
+        journal.writer().event("heartbeat", job="nightly", ts=1_699_999_000.0)
         journal.read()
 
-        assert journal.value(JOB_LAST_SUCCESS, "nightly") == 1000.0
+        assert journal.value(JOB_LAST_SUCCESS, "nightly") == 1_699_999_000.0
         assert journal.value(JOB_RUNS, "nightly", "success") == 1
 
     def test_times_never_go_back(self, journal: Journal) -> None:
         writer = journal.writer()
-        for ts, exit_code in ((2000.0, 0), (1000.0, 7)):
+        for ts, exit_code in ((1_699_999_900.0, 0), (1_699_999_000.0, 7)):
             result = "success" if exit_code == 0 else "failure"
             writer.event("job.started", job="j", run=f"r{ts}", ts=ts)
             writer.event(
@@ -275,8 +277,8 @@ class TestJobs:
             )
         journal.read()
 
-        assert journal.value(JOB_LAST_START, "j") == 2000.0
-        assert journal.value(JOB_LAST_COMPLETION, "j") == 2001.0
+        assert journal.value(JOB_LAST_START, "j") == 1_699_999_900.0
+        assert journal.value(JOB_LAST_COMPLETION, "j") == 1_699_999_901.0
         assert journal.value(JOB_LAST_EXIT_CODE, "j") == 0
 
     def test_a_run_that_was_skipped_is_counted_and_changes_nothing_else(self, journal: Journal) -> None:

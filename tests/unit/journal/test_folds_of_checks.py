@@ -37,7 +37,7 @@ class TestSchemas:
             excerpt="-1",
             video="a.mp4",
             video_sha256="ab" * 32,
-            ts=1000.0,
+            ts=1_699_999_000.0,
         )
         journal.read()
 
@@ -45,7 +45,7 @@ class TestSchemas:
         assert only_failure(journal) == Failure(
             component="scan_video.py",
             kind="schema:analytic",
-            time=1000.0,
+            time=1_699_999_000.0,
             video="a.mp4",
             video_sha256="ab" * 32,
             error="/boxes/0/x: -1 is less than the minimum of 0; it begins: -1",

@@ -29,11 +29,11 @@ def shown(journal: Journal) -> dict[str, float]:
 
 
 def test_an_announced_restart_becomes_a_claim_that_is_as_young_as_its_word(journal: Journal, writer: RawWriter) -> None:
-    writer.event("container.restarting", name="web", container="full-id", attempt="a1", ts=1000.0)
-    writer.event("container.restarting", name="web", container="full-id", attempt="a1", ts=1001.0)
+    writer.event("container.restarting", name="web", container="full-id", attempt="a1", ts=1_699_999_000.0)
+    writer.event("container.restarting", name="web", container="full-id", attempt="a1", ts=1_699_999_001.0)
     journal.read()
 
-    assert journal.store.docs(CLAIMS) == {"a1": Claim("full-id", at=1001.0, noted=journal.clock())}
+    assert journal.store.docs(CLAIMS) == {"a1": Claim("full-id", at=1_699_999_001.0, noted=journal.clock())}
     assert journal.values(SUPERVISED_RESTARTS) == {("web", "ok"): 0, ("web", "failed"): 0}
 
 
@@ -76,15 +76,15 @@ def test_what_is_taken_up_again_is_not_given_up_any_more(journal: Journal, write
 
 
 def test_a_look_tells_of_all_containers_and_of_no_other(journal: Journal, writer: RawWriter) -> None:
-    writer.event("supervisor.checked", containers=WELL | {"old": {"max": 5}}, ts=1000.0)
+    writer.event("supervisor.checked", containers=WELL | {"old": {"max": 5}}, ts=1_699_999_000.0)
     journal.read()
     assert shown(journal)["vv_self_monitor_max_restarts['old']"] == 5
-    writer.event("supervisor.checked", containers=WELL, ts=1010.0)
-    writer.event("supervisor.checked", containers={}, ts=1005.0)  # of another file, read late
+    writer.event("supervisor.checked", containers=WELL, ts=1_699_999_010.0)
+    writer.event("supervisor.checked", containers={}, ts=1_699_999_005.0)  # of another file, read late
     journal.read()
 
     assert shown(journal) == {
-        "vv_self_monitor_last_check_timestamp_seconds[]": 1010.0,
+        "vv_self_monitor_last_check_timestamp_seconds[]": 1_699_999_010.0,
         "vv_self_monitor_restarts_total['ok', 'web']": 0,
         "vv_self_monitor_restarts_total['failed', 'web']": 0,
         "vv_self_monitor_restarts_in_window['web']": 1,

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tests.support.clock import Clock
+from tests.support.clocks import Clocks
 from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.metrics.containers import RESTARTS
@@ -19,6 +20,7 @@ from vv_exporter.store import Store, Transaction
 from vv_exporter.supervisor.loop import Supervisor
 from vv_exporter.supervisor.room import Room
 from vv_exporter.supervisor.state import SUPERVISED, Supervised
+from vv_exporter.timekeeping import Timekeeper
 
 replace = msgspec.structs.replace
 FAILED = ContainerRecord(name="web", id="1", state="exited", exit_code=3, wanted=True, started=SECOND)
@@ -31,8 +33,8 @@ class KilledError(BaseException):
 class OwnStore(Store):
     """Each transaction is an effect: there is a moment before and one after."""
 
-    def __init__(self, path: Path, clock: Clock, moment: Callable[[], None]) -> None:
-        super().__init__(path, clock)
+    def __init__(self, path: Path, clock: Clock | Clocks, moment: Callable[[], None]) -> None:
+        super().__init__(path, clock, Timekeeper(clock.boottime, clock.boot) if isinstance(clock, Clocks) else None)
         self._connection.execute("PRAGMA synchronous = OFF")  # no power is cut here
         self._moment = moment
 
@@ -51,8 +53,15 @@ class OwnStore(Store):
 class Site:
     """`after_start` says how a container is once it was started."""
 
-    def __init__(self, folder: Path, record: ContainerRecord = FAILED, config: str = "", **environ: str) -> None:
-        self.clock = Clock()
+    def __init__(
+        self,
+        folder: Path,
+        record: ContainerRecord = FAILED,
+        config: str = "",
+        clock: Clock | Clocks | None = None,
+        **environ: str,
+    ) -> None:
+        self.clock = clock or Clock()
         (folder / "vv.yml").write_text(config or "self_monitor: {containers: [web]}")
         self.settings = load(
             {
@@ -82,7 +91,8 @@ class Site:
         self.supervisor = self._supervisor()
 
     def _supervisor(self) -> Supervisor:
-        return Supervisor(self.settings, self.store, self, _Engine(self), self, self.clock, self.clock, self.own_id)
+        monotonic = self.clock.monotonic if isinstance(self.clock, Clocks) else self.clock
+        return Supervisor(self.settings, self.store, self, _Engine(self), self, self.clock, monotonic, self.own_id)
 
     def restart(self) -> None:
         """The self-monitor is killed, or ended, and started again."""

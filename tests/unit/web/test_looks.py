@@ -293,6 +293,43 @@ def test_what_makes_no_sense_is_said(context: Context, serve: Serve, query: str)
     assert answer.text.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["at", "around", "since", "until"])
+@pytest.mark.parametrize(
+    "time", ["999999999999", "1795900000000", "0702-06-15T00:00:00Z", "9999-12-31T23:59:59Z", "1e308"]
+)
+def test_a_time_that_cannot_be_is_refused_by_the_name_of_its_parameter(
+    context: Context, serve: Serve, name: str, time: str
+) -> None:
+    url = serve(create_app(context, empty(context.clock()))).url
+    answer = requests.get(f"{url}/api/v1/timeline?{name}={time}", timeout=10)
+
+    assert (answer.status_code, answer.text.partition(":")[0]) == (400, name)
+    page_ = requests.get(f"{url}/timeline?{name}={time}", timeout=10)
+    assert page_.status_code == 400
+    assert f"{name}: " in page_.text
+
+
+@pytest.mark.parametrize("time", ["100000w", "999999999999999s", "0", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+@pytest.mark.parametrize("name", ["at", "around", "since", "until"])
+def test_any_time_that_a_clock_can_show_gives_a_page(context: Context, serve: Serve, name: str, time: str) -> None:
+    url = serve(create_app(context, empty(context.clock()))).url
+
+    assert requests.get(f"{url}/timeline?{name}={time}", timeout=10).status_code == 200
+    assert requests.get(f"{url}/api/v1/timeline?{name}={time}", timeout=10).status_code == 200
+
+
+def test_what_an_older_version_believed_is_still_shown(context: Context, serve: Serve) -> None:
+    with context.store.transaction() as tx:
+        for time in (-4e10, 1.7959e11, 1.7959e12, 1e308):
+            tx.append("timeline", time, {"kind": "k", "title": f"of {time}", "severity": "error"})
+    url = serve(create_app(context, empty(context.clock()))).url
+
+    text = requests.get(f"{url}/timeline?since=", timeout=10).text
+
+    assert "9999-12-31" in text
+    assert "7660-12-23" in text
+
+
 @pytest.mark.parametrize(
     ("address", "followed"),
     [

@@ -14,6 +14,7 @@ from vv_exporter.journal.events import Event
 from vv_exporter.metrics import Metric
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.times import is_later
 
 
 class Source(NamedTuple):
@@ -53,5 +54,5 @@ def discover() -> Folds:
 
 def latest(tx: Transaction, metric: Metric, labels: tuple[str, ...], timestamp: float) -> None:
     """Move a timestamp forward, never back: files of several writers are not read in the order of their events."""
-    if timestamp > (tx.value(metric, labels) or 0.0):
+    if is_later(timestamp, tx.value(metric, labels) or 0.0, tx.now):
         tx.set(metric, labels, timestamp)

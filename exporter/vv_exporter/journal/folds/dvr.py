@@ -10,6 +10,7 @@ from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.times import is_later
 
 AGENT = "agent"
 
@@ -29,7 +30,7 @@ def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings
     saw_frames(tx, event.dvr, event.frames, last)
     known = link(tx, event.dvr, AGENT)
     same = known is not None and known.writer == source.writer and known.connected
-    if known is None or (last > known.time and not (same and known.frames)):
+    if known is None or (is_later(last, known.time, tx.now) and not (same and known.frames)):
         put(tx, Link(event.dvr, AGENT, "ok", last, writer=source.writer, frames=True))
     elif same and not known.frames:
         put(tx, msgspec.structs.replace(known, frames=True))

@@ -19,6 +19,7 @@ from vv_exporter.runs import JOB_RUNS_OPEN, Run
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import MAX_DETAILS, Entry, shortened, tell
+from vv_exporter.times import is_later
 
 RESULTS = ("success", "failure", "crashed")
 
@@ -47,7 +48,7 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
     job = (event.job,)
     result = "success" if event.result == "success" else "failure"
     tx.inc(JOB_RUNS, (event.job, result))
-    if event.ts >= (tx.value(JOB_LAST_COMPLETION, job) or 0.0):
+    if is_later(event.ts, tx.value(JOB_LAST_COMPLETION, job) or 0.0, tx.now):
         tx.set(JOB_LAST_COMPLETION, job, event.ts)
         tx.set(JOB_LAST_DURATION, job, max(event.seconds, 0.0))
         tx.set(JOB_LAST_EXIT_CODE, job, event.exit_code if event.exit_code is not None else int(result != "success"))

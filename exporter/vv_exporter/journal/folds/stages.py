@@ -17,6 +17,7 @@ from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import admitted_seconds
 
 OUTCOMES = ("success", "failure", "crashed")
 CRASH = "the process ended without a word (killed, out of memory, or power lost)"
@@ -97,7 +98,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         if run.writer != writer:
             continue
         tx.delete(STAGE_RUNS, key)
-        tx.observe(STAGE_DURATION, (run.name, "crashed"), max(last_seen - run.started, 0.0))
+        tx.observe(STAGE_DURATION, (run.name, "crashed"), admitted_seconds(last_seen - run.started))
         ended = max(last_seen, run.started)
         title = f"Stage {run.name} crashed"
         tell(tx, ended, Entry("stage.crashed", title, "error", run.component, CRASH, run.video, run.video_sha256))

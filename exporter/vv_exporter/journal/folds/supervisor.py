@@ -22,6 +22,7 @@ from vv_exporter.metrics.self_monitor import IN_WINDOW, LAST_CHECK, SUPERVISED_R
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import is_later
 
 RESULTS = ("ok", "failed")
 MAX_QUOTE = 600  # characters of the reason and the last log lines that become a label's value
@@ -106,7 +107,7 @@ def forgotten(tx: Transaction, event: ContainerForgotten, source: Source, settin
 
 def checked(tx: Transaction, event: SupervisorChecked, source: Source, settings: Settings) -> None:
     """It looked at its containers; those that it does not name are not its any more."""
-    if event.ts < (tx.value(LAST_CHECK) or 0.0):
+    if not is_later(event.ts, tx.value(LAST_CHECK) or 0.0, tx.now):
         return
     latest(tx, LAST_CHECK, (), event.ts)
     known = tx.docs(SUPERVISED)

@@ -14,6 +14,7 @@ from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import UnixTime
 
 MAX_SEEN = 2000
 MAX_LABEL = 128
@@ -22,7 +23,7 @@ MAX_LABEL = 128
 class Seen(msgspec.Struct, frozen=True):
     """An id that was counted, and when."""
 
-    time: float
+    time: UnixTime
 
 
 SEEN: Kind[Seen] = Kind("video_event", Seen)

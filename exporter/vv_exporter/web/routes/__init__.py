@@ -11,18 +11,20 @@ from werkzeug import Response
 
 from vv_exporter.collectors import Context
 from vv_exporter.guard import Guarded
+from vv_exporter.scrapes import Scrapes
 from vv_exporter.status import Past
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """What pages are made from. `checks` are guarded parts of which each must answer for the exporter to be ready;
-    `past` tells what is recent."""
+    `past` tells what is recent, `scrapes` what Prometheus has seen."""
 
     context: Context
     guarded: Sequence[Guarded]
     checks: Sequence[Guarded]
     past: Past = field(default_factory=Past)
+    scrapes: Scrapes | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ def build(site: Site) -> Iterable[Route]:
         try:
             since = min(moment_of(request.args.get("since", DEFAULT), now), now)
         except ValueError as error:
-            return Response(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
+            return Response(f"since: {error}\n", status=400, content_type="text/plain; charset=utf-8")
         found = digest(history.read(context.store, since, now), context.settings.device_id, since, now)
         return Response(msgspec.json.encode(found), content_type="application/json")
 

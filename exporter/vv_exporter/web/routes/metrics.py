@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from werkzeug import Request, Response
 
 from vv_exporter.guard import DEADLINE, gather
+from vv_exporter.scrapes import with_held
 from vv_exporter.web.routes import Route, Site
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -53,7 +54,13 @@ def build(site: Site) -> Iterable[Route]:
     """The scrape."""
 
     def metrics(request: Request) -> Response:
-        families = gather(site.guarded, deadline(request.headers.get(TIMEOUT_HEADER)))
+        timeout = request.headers.get(TIMEOUT_HEADER)
+        before = None
+        if site.scrapes is not None and timeout:  # it is Prometheus that asks
+            before = site.scrapes.held(request.headers.get("User-Agent", ""))
+        families = gather(site.guarded, deadline(timeout))
+        if before is not None:
+            families = with_held(families, site.context.store, before)
         body, content_type = encode(families, request.headers.get("Accept", ""))
         response = Response(body, content_type=content_type)
         response.vary.add("Accept")

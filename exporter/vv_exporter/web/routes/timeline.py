@@ -101,15 +101,23 @@ def parse(arguments: Any, now: float) -> Asked:
         raise ValueError(f"{severity[:50]!r} is no severity; give one of {', '.join(SEVERITIES)}")
     at, component = get("at"), get("component")
     of, component = (component, "") if at else ("", component)
-    moment = moment_of(at or get("around"), now) if at or get("around") else 0.0
+    moment = _time("at", at, now) or _time("around", get("around"), now)
     since = "" if moment else str(arguments.get("since", DEFAULT)).strip()[:50]
-    begin = moment - AROUND if moment else moment_of(since, now) if since else 0.0
-    end = moment + AROUND if moment else moment_of(get("until"), now) if get("until") else 0.0
+    begin = moment - AROUND if moment else _time("since", since, now)
+    end = moment + AROUND if moment else _time("until", get("until"), now)
     limit = get("limit") or "100"
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LIMIT:
         raise ValueError(f"limit: give a number from 1 to {MAX_LIMIT}")
     wanted = Filter(begin, end, component, severity, get("video"))
     return Asked(since, severity, component, wanted.video, wanted, moment, of, _before(get("before")), int(limit))
+
+
+def _time(name: str, text: str, now: float) -> float:
+    """The time that an argument gives, 0 for none. Raises `ValueError`, which names the argument."""
+    try:
+        return moment_of(text, now) if text else 0.0
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _before(text: str) -> tuple[float, int] | None:
