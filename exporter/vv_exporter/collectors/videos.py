@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from prometheus_client.core import Metric as Family
 
 from vv_core._files import TEMPORARY
@@ -33,6 +35,8 @@ from vv_exporter.metrics.videos import (
     VIDEOS_EXHAUSTED,
     VIDEOS_QUARANTINED,
 )
+from vv_exporter.store import Kind, Store
+from vv_exporter.times import UnixTime
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +48,20 @@ TIMEOUT = 60.0
 """Seconds that a look may take before its answer counts as unknown."""
 MOST = 100_000
 """Files that are looked at in each of the two folders; where there are more, so many are shown."""
+SETTLED_SECONDS = 120.0
+"""How long a video waits before that is written down: most are gone by then."""
+MOST_REMEMBERED = 1000
 
 _UNFINISHED = (".part", ".partial", ".tmp", ".json")
 
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What lies there: files and bytes in `corrupted/`, files in `input/` and when the oldest was changed."""
+    """What lies there: files and bytes in `corrupted/`, and which files wait in `input/`."""
 
     quarantined: int
     quarantined_bytes: int
-    waiting: int
-    oldest: float | None
+    waiting: frozenset[str]
 
 
 def census(root: Path) -> Census | None:
@@ -64,8 +70,13 @@ def census(root: Path) -> Census | None:
     if not waiting.is_dir() and not corrupted.is_dir():
         return None
     sizes = [status.st_size for _, status in _files(corrupted, _is_quarantined)]
-    times = [status.st_mtime for _, status in _files(waiting, _is_waiting)]
-    return Census(len(sizes), sum(sizes), len(times), min(times, default=None))
+    here = frozenset(_identity(path, status) for path, status in _files(waiting, _is_waiting))
+    return Census(len(sizes), sum(sizes), here)
+
+
+def _identity(path: str, status: os.stat_result) -> str:
+    """What tells this file from another that has its name later."""
+    return hashlib.blake2b(b"%d/" % status.st_ino + os.fsencode(path), digest_size=8).hexdigest()
 
 
 def _is_quarantined(name: str) -> bool:
@@ -98,6 +109,52 @@ def _files(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, o
                     continue
 
 
+class WaitingVideo(msgspec.Struct, frozen=True):
+    """When a file in `input/` was first seen there."""
+
+    since: UnixTime
+
+
+WAITING: Kind[WaitingVideo] = Kind("waiting_video", WaitingVideo)
+
+
+class Waiting:
+    """Since when videos wait: since they were seen, not since they were changed, which their writer says.
+
+    What waits for longer than `SETTLED_SECONDS` is written down, so that it goes on waiting across restarts. Where very
+    many wait, those seen first are remembered.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._monotonic = monotonic
+        self._young: dict[str, float] = {}
+
+    def see(self, here: frozenset[str]) -> None:
+        """These wait now. Raises `StoreError`."""
+        now, known = self._monotonic(), self._store.docs(WAITING)
+        self._young = {one: self._young.get(one, now) for one in here if one not in known}
+        gone = known.keys() - here
+        room = max(MOST_REMEMBERED - len(known) + len(gone), 0)
+        settled = [one for one, seen in self._young.items() if now - seen >= SETTLED_SECONDS]
+        settled = sorted(settled, key=self._young.__getitem__)[:room]
+        if not gone and not settled:
+            return
+        with self._store.transaction() as tx:
+            for one in gone:
+                tx.delete(WAITING, one)
+            for one in settled:
+                tx.put(WAITING, one, WaitingVideo(tx.now - (now - self._young[one])))
+
+    def since(self) -> float | None:
+        """When the one that waits for longest was seen first; None if none waits."""
+        seen, now = list(self._young.values()), self._monotonic()
+        times = [one.since for one in self._store.docs(WAITING).values()]
+        times += [self._clock() - (now - min(seen))] if seen else []
+        return min(times, default=None)
+
+
 class VideosCollector:
     """Shows what a thread of its own found last; a scrape never touches the storage."""
 
@@ -109,6 +166,7 @@ class VideosCollector:
         self._stalled_after = context.settings.pipeline_stalled_after
         self._monotonic = context.monotonic
         self._look = look
+        self._waiting = Waiting(context.store, context.clock, context.monotonic)
         self._last: tuple[Census | None, float] = (None, 0.0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="videos", daemon=True)
@@ -132,9 +190,10 @@ class VideosCollector:
             return
         yield gauges(QUARANTINE_FILES, [((), found.quarantined)])
         yield gauges(QUARANTINE_BYTES, [((), found.quarantined_bytes)])
-        yield gauges(BACKLOG_VIDEOS, [((), found.waiting)])
-        if found.oldest is not None:
-            yield gauges(BACKLOG_OLDEST, [((), found.oldest)])
+        yield gauges(BACKLOG_VIDEOS, [((), len(found.waiting))])
+        oldest = self._waiting.since()
+        if oldest is not None:
+            yield gauges(BACKLOG_OLDEST, [((), oldest)])
 
     def _run(self) -> None:
         problem = ""
@@ -143,6 +202,8 @@ class VideosCollector:
             found, before = None, problem
             try:
                 found = self._look(self._root) if self._root is not None else None
+                if found is not None:
+                    self._waiting.see(found.waiting)
                 problem = ""
             except Exception as error:
                 problem = str(error)

@@ -12,7 +12,16 @@ from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import series
 from vv_exporter.collectors import Context, videos
-from vv_exporter.collectors.videos import INTERVAL, TIMEOUT, Census, VideosCollector, census
+from vv_exporter.collectors.videos import (
+    INTERVAL,
+    SETTLED_SECONDS,
+    TIMEOUT,
+    WAITING,
+    Census,
+    VideosCollector,
+    Waiting,
+    census,
+)
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
 from vv_exporter.settings import load
 from vv_exporter.store import Store
@@ -29,9 +38,10 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def context(root: Path) -> Iterator[Context]:
-    store = Store(root / "state.db", Clock())
+    clock = Clock()
+    store = Store(root / "state.db", clock)
     settings = load({"VV_STATE_DIR": str(root), "VIDEO_STORAGE_ROOT": str(root), "PIPELINE_STALLED_AFTER": "2h"})
-    yield Context(settings=settings, store=store, clock=Clock(), monotonic=Clock())
+    yield Context(settings=settings, store=store, clock=clock, monotonic=Clock())
     store.close()
 
 
@@ -40,39 +50,45 @@ def put(path: Path, size: int = 1, changed: float = 1000.0) -> None:
     os.utime(path, (changed, changed))
 
 
+def counts(root: Path) -> tuple[int, int, int]:
+    found = census(root)
+    assert found is not None
+    return found.quarantined, found.quarantined_bytes, len(found.waiting)
+
+
 class TestCensus:
-    def test_files_are_counted_in_folders_too_and_the_oldest_is_found(self, root: Path) -> None:
-        put(root / "input" / "a.mp4", changed=3000.5)
-        put(root / "input" / "cam1" / "b.dav", changed=2000.5)
+    def test_files_are_counted_in_folders_too_and_each_is_told_from_the_others(self, root: Path) -> None:
+        put(root / "input" / "a.mp4")
+        put(root / "input" / "cam1" / "b.dav")
         put(root / "corrupted" / "c.mp4", size=30)
         put(root / "corrupted" / "d.json", size=5)
 
-        assert census(root) == Census(2, 35, 2, 2000.5)
+        assert counts(root) == (2, 35, 2)
 
     @pytest.mark.parametrize("name", [".hidden", "a.mp4.part", "a.TMP", "a.partial", "a.json"])
     def test_what_is_unfinished_does_not_wait(self, root: Path, name: str) -> None:
         put(root / "input" / name)
 
-        assert census(root) == Census(0, 0, 0, None)
+        assert counts(root) == (0, 0, 0)
 
     @pytest.mark.parametrize("name", ["a.mp4.meta.json", ".vv-0197"])
     def test_side_cars_and_unfinished_copies_are_not_quarantined_files(self, root: Path, name: str) -> None:
         put(root / "corrupted" / name)
 
-        assert census(root) == Census(0, 0, 0, None)
+        assert counts(root) == (0, 0, 0)
 
     def test_links_and_pipes_are_left_out(self, root: Path) -> None:
         (root / "input" / "loop").symlink_to(root / "input")
         (root / "input" / "link.mp4").symlink_to("/etc/passwd")
         os.mkfifo(root / "input" / "pipe.mp4")
 
-        assert census(root) == Census(0, 0, 0, None)
+        assert counts(root) == (0, 0, 0)
 
     def test_one_folder_that_is_not_there_is_empty(self, root: Path) -> None:
         (root / "corrupted").rmdir()
         put(root / "input" / "a.mp4")
 
-        assert census(root) == Census(0, 0, 1, 1000.0)
+        assert counts(root) == (0, 0, 1)
 
     def test_without_both_nothing_is_known(self, tmp_path: Path) -> None:
         assert census(tmp_path) is None
@@ -89,7 +105,89 @@ class TestCensus:
     def test_names_that_are_not_utf_8_are_counted(self, root: Path) -> None:
         put(Path(os.fsdecode(os.fsencode(root / "corrupted") + b"/\xff\n.mp4")))
 
-        assert census(root) == Census(1, 1, 0, None)
+        assert counts(root) == (1, 1, 0)
+
+
+class TestWaiting:
+    """Since when videos wait, with one clock for the time of day and the time that passes."""
+
+    @pytest.fixture
+    def clock(self, context: Context) -> Clock:
+        assert isinstance(context.clock, Clock)
+        return context.clock
+
+    def waiting(self, context: Context) -> Waiting:
+        return Waiting(context.store, context.clock, context.clock)
+
+    def see(self, waiting: Waiting, root: Path) -> None:
+        found = census(root)
+        assert found is not None
+        waiting.see(found.waiting)
+
+    @pytest.mark.parametrize("changed", [0.0, 1000.0, 1_699_000_000.0, 1_999_999_999.0])
+    def test_a_video_waits_since_it_was_seen_whatever_its_time_says(
+        self, root: Path, context: Context, clock: Clock, changed: float
+    ) -> None:
+        waiting, seen = self.waiting(context), clock.now
+        put(root / "input" / "a.mp4", changed=changed)
+        for _ in range(20):
+            self.see(waiting, root)
+            clock.advance(60)
+
+        assert waiting.since() == seen
+
+    def test_it_waits_on_across_restarts(self, root: Path, context: Context, clock: Clock) -> None:
+        seen = clock.now
+        put(root / "input" / "a.mp4")
+        for _ in range(20):
+            waiting = self.waiting(context)
+            for _ in range(3):
+                self.see(waiting, root)
+                clock.advance(SETTLED_SECONDS)
+
+        assert waiting.since() == seen
+
+    def test_one_that_is_given_back_begins_anew(self, root: Path, context: Context, clock: Clock) -> None:
+        waiting, video = self.waiting(context), root / "input" / "a.mp4"
+        put(video)
+        for _ in range(3):
+            self.see(waiting, root)
+            clock.advance(SETTLED_SECONDS)
+        video.rename(root / "corrupted" / "a.mp4")
+        self.see(waiting, root)
+        assert waiting.since() is None
+
+        (root / "corrupted" / "a.mp4").rename(video)
+        self.see(waiting, root)
+
+        assert waiting.since() == clock.now
+
+    def test_another_file_of_the_same_name_is_another_video(self, root: Path, context: Context, clock: Clock) -> None:
+        waiting = self.waiting(context)
+        put(root / "input" / "a.mp4")
+        for _ in range(3):
+            self.see(waiting, root)
+            clock.advance(SETTLED_SECONDS)
+        put(root / "input" / "b.mp4")
+        (root / "input" / "b.mp4").replace(root / "input" / "a.mp4")
+        self.see(waiting, root)
+
+        assert waiting.since() == clock.now
+
+    def test_the_first_are_remembered_where_very_many_wait(
+        self, root: Path, context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(videos, "MOST_REMEMBERED", 3)
+        waiting, seen = self.waiting(context), clock.now
+        for number in range(10):
+            put(root / "input" / f"{number}.mp4")
+            self.see(waiting, root)
+            clock.advance(SETTLED_SECONDS)
+        self.see(waiting, root)
+
+        assert sorted(one.since for one in context.store.docs(WAITING).values()) == [
+            seen + number * SETTLED_SECONDS for number in range(3)
+        ]
 
 
 class TestCollector:
@@ -111,7 +209,7 @@ class TestCollector:
             ("vv_quarantine_files",): 1,
             ("vv_quarantine_bytes",): 7,
             ("vv_backlog_videos",): 1,
-            ("vv_backlog_oldest_timestamp_seconds",): 1000.0,
+            ("vv_backlog_oldest_timestamp_seconds",): context.clock(),
         }
 
     def test_without_a_storage_only_counters_are_shown(self, context: Context) -> None:
@@ -130,7 +228,7 @@ class TestCollector:
             if asked.is_set():
                 hang.wait(30)
             asked.set()
-            return Census(4, 4, 0, None)
+            return Census(4, 4, frozenset())
 
         collector = VideosCollector(context, look)
         collector.start()
@@ -157,7 +255,7 @@ class TestCollector:
             looks.append(1)
             if len(looks) < 4:
                 raise OSError("broken")
-            return Census(4, 4, 0, None)
+            return Census(4, 4, frozenset())
 
         collector = VideosCollector(context, look)
         collector.start()
