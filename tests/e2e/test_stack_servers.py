@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.ports import free_port
 from tests.support.servers import Alertmanager, Programs, Prometheus, check
@@ -18,6 +20,7 @@ from vv_exporter.stack.servers import alertmanager_command, ready
 pytestmark = pytest.mark.prometheus
 
 NOBODY = 65534
+ROOT = Path(__file__).parents[2]
 ALERTMANAGER_CONFIG = """
 route: {receiver: nobody}
 receivers: [{name: nobody}]
@@ -57,6 +60,23 @@ def test_an_alert_goes_from_prometheus_to_alertmanager(tmp_path: Path, programs:
             assert [found["state"] for found in prometheus.alerts("ItselfUp")] == ["firing"]
             assert [target["health"] for target in prometheus.targets()] == ["up"]
             assert [rule["health"] for rule in prometheus.rules()] == ["ok"]
+
+
+def test_a_clock_that_was_a_day_ahead_stops_nothing(tmp_path: Path, programs: Programs) -> None:
+    """What Prometheus stored with that clock lies in the future: it must take, and judge, what comes now."""
+    history, ahead = tmp_path / "history.om", time.time() + 86400
+    history.write_text("\n".join(f"past{{}} 1 {ahead + 10 * step:.0f}" for step in range(60)) + "\n# EOF\n")
+    folder = tmp_path / "prometheus"
+    check(programs.promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", history, folder / "data")
+    port = free_port()
+    scraping = tmp_path / "prometheus.yml"
+    product = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+    document = yaml.safe_load(PROMETHEUS_CONFIG.format(alertmanager=free_port(), prometheus=port))
+    scraping.write_text(yaml.safe_dump(document | {"storage": product["storage"]}))
+    (tmp_path / "rules.yml").write_text(RULES)
+    with Prometheus(scraping, folder, programs, port) as prometheus:
+        wait_until(lambda: prometheus.value('up{job="itself"}') == 1, 20, what="a sample of now")
+        wait_until(lambda: prometheus.alerts("ItselfUp"), 20, what="the alert")
 
 
 def test_a_new_configuration_is_read(tmp_path: Path, programs: Programs) -> None:
