@@ -25,7 +25,7 @@ from vv_exporter.metrics.alerts import ALERTS_DROPPED, RELAY_DELIVERIES
 from vv_exporter.metrics.containers import OOM_KILLS, RESTARTS
 from vv_exporter.metrics.dvr import DVR_LOST
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED, SCRIPT_CRASHES
-from vv_exporter.metrics.exporter import EVENTS_DROPPED, EVENTS_REJECTED, STARTS
+from vv_exporter.metrics.exporter import EVENTS_DROPPED, EVENTS_REJECTED, SERIES_LIMITED, STARTS
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION, STAGE_OVERRUNS
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
@@ -55,6 +55,7 @@ HELD: Mapping[Metric, Sequence[str]] = {
     RELAY_DELIVERIES: ("ok",),
     RESTARTS: (),
     SCHEMA_VALIDATIONS: ("valid",),
+    SERIES_LIMITED: (),
     STAGE_DURATION: ("success",),
     STAGE_OVERRUNS: (),
     VIDEOS_EXHAUSTED: (),

@@ -155,6 +155,7 @@ class Transaction:
         self.series: dict[tuple[str, Labels], Series | None] = {}
         self.documents: dict[tuple[str, str], msgspec.Struct | None] = {}
         self.history: list[tuple[str, float, bytes]] = []
+        self.history_moves: list[tuple[float, float, float]] = []
         self.kinds: dict[str, Kind[Any]] = {}
         self.broken: list[_BrokenRow] = []  # to be deleted
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
@@ -175,7 +176,6 @@ class Transaction:
             self._attempting = nested
             if not nested:
                 self._undo.clear()
-        self.history_moves: list[tuple[float, float, float]] = []
 
     def ensure(self, metric: Metric, *all_labels: Labels) -> None:
         """Let series begin at 0 before anything is counted in them, so that Prometheus sees their first event."""

@@ -13,9 +13,7 @@ class RawWriter:
     def __init__(self, directory: Path, writer: str, seq: int = 0, *, lock: bool = True, **header: Any) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / f"{writer}.{seq}.jsonl"
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-        if lock:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self._descriptor = _opened(self.path, lock)
         self.event("writer", **{"component": "test.py", "lock": lock, "boot": "b", **header})
 
     def event(self, type_: str, *, ts: float = 1_700_000_000.0, **fields: Any) -> None:
@@ -27,3 +25,15 @@ class RawWriter:
     def close(self) -> None:
         """Let the lock go, as the end of the process would."""
         os.close(self._descriptor)
+
+
+def _opened(path: Path, lock: bool) -> int:
+    """A new file's descriptor. A reader that works meanwhile may have its lock for a moment, and delete it."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        if not lock:
+            return descriptor
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)

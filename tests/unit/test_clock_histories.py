@@ -54,7 +54,7 @@ class FastStore(Store):
     """No power is cut here that the disk would feel: what is committed is there."""
 
     def __init__(self, path: Path, clocks: Clocks) -> None:
-        super().__init__(path, clocks.wall, Timekeeper(clocks.boottime, clocks.boot))
+        super().__init__(path, clocks.wall, timekeeper=Timekeeper(clocks.boottime, clocks.boot))
         self._connection.execute("PRAGMA synchronous = OFF")
 
 

@@ -29,6 +29,8 @@ Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]
+# Of what was measured (`seconds`, `mono`) whatever comes is taken, and made true on admission: an end that says
+# nonsense of its duration is an end all the same.
 Seconds = Annotated[float, Meta(ge=-MAX_SECONDS, le=MAX_SECONDS)]
 
 
@@ -52,7 +54,7 @@ class WriterStarted(Event, frozen=True, tag="writer"):
 class StageStarted(Event, frozen=True, tag="stage.started", kw_only=True):
     run: Name
     stage: Name
-    mono: Seconds = 0.0
+    mono: float = 0.0
     video: Text = ""
     video_bytes: Bytes = 0
     video_seconds: Seconds = 0.0
@@ -74,7 +76,7 @@ class StageFinished(Event, frozen=True, tag="stage.finished", kw_only=True):
     run: Name
     stage: Name
     outcome: Name
-    seconds: Seconds
+    seconds: float
     video: Text = ""
     video_sha256: Name = ""
     error: Text = ""
@@ -84,14 +86,14 @@ class StageFinished(Event, frozen=True, tag="stage.finished", kw_only=True):
 class JobStarted(Event, frozen=True, tag="job.started", kw_only=True):
     run: Name
     job: Name
-    mono: Seconds = 0.0
+    mono: float = 0.0
 
 
 class JobFinished(Event, frozen=True, tag="job.finished", kw_only=True):
     run: Name
     job: Name
     result: Name
-    seconds: Seconds
+    seconds: float
     exit_code: ExitCode | None = None
     error: Text = ""
     output: Text = ""

@@ -265,8 +265,8 @@ def test_whatever_numbers_a_script_gives_the_door_takes_what_comes_of_them(journ
 
 
 def test_every_field_of_every_event_has_bounds() -> None:
-    """What is not bounded by its type is bounded elsewhere: the times, of which `journal/` says so."""
-    times = {"ts", "last", "v"}
+    """What is not bounded by its type is made true on admission: times and durations."""
+    times = {"ts", "last", "mono", "seconds", "v"}
     unbounded = [
         (tag, field.encode_name)
         for type_, tag in TYPES.items()

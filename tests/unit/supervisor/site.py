@@ -34,7 +34,8 @@ class OwnStore(Store):
     """Each transaction is an effect: there is a moment before and one after."""
 
     def __init__(self, path: Path, clock: Clock | Clocks, moment: Callable[[], None]) -> None:
-        super().__init__(path, clock, Timekeeper(clock.boottime, clock.boot) if isinstance(clock, Clocks) else None)
+        keeper = Timekeeper(clock.boottime, clock.boot) if isinstance(clock, Clocks) else None
+        super().__init__(path, clock, timekeeper=keeper)
         self._connection.execute("PRAGMA synchronous = OFF")  # no power is cut here
         self._moment = moment
 
