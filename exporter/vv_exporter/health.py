@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import time
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vv_exporter._clock import boot_id, boottime, span
+from vv_exporter.supervisor.room import Room
 
 TIMEOUT = 5.0
 LOOKED_WITHIN = 60.0
@@ -41,13 +41,14 @@ def exporter(port: int, host: str = "127.0.0.1") -> None:
 def self_monitor(folder: Path, now: float | None = None) -> None:
     """The self-monitor that keeps its state in `folder` has looked lately. Raises `UnhealthyError`."""
     try:
-        view = json.loads((folder / "view.json").read_bytes())
-        checked, looked = float(view["checked"]), float(view.get("boottime", 0))
-        this_boot = bool(view.get("boot")) and view["boot"] == boot_id()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UnhealthyError(f"{folder / 'view.json'} cannot be read ({error})") from error
+        view = Room(folder).view()
+    except PermissionError as error:
+        raise UnhealthyError(f"{folder / 'view.json'} cannot be read ({error.strerror})") from error
+    if view is None:
+        raise UnhealthyError(f"{folder / 'view.json'} cannot be read")
     # Within one start of the device by a clock that nobody sets.
-    age = boottime() - looked if this_boot else (time.time() if now is None else now) - checked
+    this_boot = bool(view.boot) and view.boot == boot_id()
+    age = boottime() - view.boottime if this_boot else (time.time() if now is None else now) - view.checked
     if not -LOOKED_WITHIN <= age <= LOOKED_WITHIN:
         raise UnhealthyError(f"it last looked {span(age)} ago" if age > 0 else "it last looked with another clock")
 

@@ -12,13 +12,12 @@ import click
 from vv_exporter._clock import boot_id, boottime, span
 from vv_exporter.cli._output import say
 from vv_exporter.settings import Settings, load
-from vv_exporter.supervisor.room import Request, Room, Seen, View
+from vv_exporter.supervisor.room import CONTAINER_NAME, Request, Room, Seen, View
 from vv_exporter.supervisor.run import recording
 
 COMPONENT = "vv containers"
 WAIT = 5.0  # seconds for the self-monitor to do what was asked
 STALE = 60.0  # seconds after which a view is told as old
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
 
 
 @click.group("containers")
@@ -81,7 +80,7 @@ def forget(name: str) -> None:
 
 
 def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not re.match(CONTAINER_NAME, name):
         raise click.UsageError(f"{name!r} is not the name of a container")
     return name
 

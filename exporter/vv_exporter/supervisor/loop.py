@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -41,6 +42,7 @@ STOP_PATIENCE = 90.0  # …where the container has to be stopped first
 SEEN_WITHIN = 60.0  # seconds in which a start that the Engine confirmed is seen
 MAX_WATCHED = 300  # containers; what a line of the journal holds
 _HOUR = 3600.0
+_EXPECTED = (EngineError, StoreError, OSError)
 replace = msgspec.structs.replace
 
 
@@ -93,9 +95,10 @@ class Supervisor:
         self._own_id = own_id
         self._room = Room(settings.self_monitor_dir)
         self._seen: dict[str, Seen] = {}
-        self._shown: dict[str, Seen] = {}
+        self._shown: tuple[Seen, ...] = ()
         self._told: dict[str, dict[str, int]] = {}
         self._show_at = 0.0
+        self._tell_at = 0.0
         self._tidy_at = 0.0
         self._looked_at: dict[str, float] = {}
         """When each container was last looked at by this process (monotonic)."""
@@ -109,44 +112,59 @@ class Supervisor:
         while not stopping.is_set():
             try:
                 self.round()
-                self._complain("")
-            except (EngineError, StoreError, OSError) as error:
-                self._complain(str(error))
+                self._complain(None)
             except Exception as error:  # nobody else would restart what fails next
-                if str(error) != self._complaint:
-                    log.exception("looking at the containers failed")
-                self._complaint = str(error)
+                self._complain(error)
             stopping.wait(INTERVAL)
 
-    def _complain(self, problem: str) -> None:
-        if problem and problem != self._complaint:
-            log.error("cannot look after the containers, will try again: %s", problem)
+    def _complain(self, error: Exception | None) -> None:
+        problem = "" if error is None else str(error) or repr(error)
+        if error is not None and problem != self._complaint:
+            trace = None if isinstance(error, _EXPECTED) else error
+            log.error("cannot look after the containers, will try again: %s", problem, exc_info=trace)
         self._complaint = problem
 
     def round(self) -> None:
-        """Look once at everything. Raises `StoreError`, `OSError`, `EngineError`."""
-        self._store.follow_clock()
-        self._take_requests()
-        if not self._watch.current:
-            return
-        watched = self._watched()
-        self._drop(set(watched))
-        problem = ""
-        for name in watched:
-            record = self._store.document(CONTAINERS, name)  # as it is by now: restarting others takes time
-            if record is None or not self._watch.current:
-                continue
-            try:
-                self._check(record)
-            except EngineError as error:  # one container must not keep the others from being seen to
-                problem = f"container {name}: {error}"
-            self._looked_at[name] = self._monotonic()
-        self._first_round = False
-        self._tidy()
-        if problem:
-            raise EngineError(problem)
+        """Look once at everything. A request, a container or a file that makes trouble costs itself only.
+
+        Raises what was last in the way: `EngineError`, `StoreError`, `OSError`, or what nobody expected.
+        """
+        trouble = [self._tried(self._store.follow_clock)]
+        trouble += [self._tried(self._do, path, request) for path, request in self._room.requests()]
         if self._watch.current:
-            self._show()
+            trouble += self._look()
+        for error in filter(None, reversed(trouble)):
+            raise error
+
+    def _look(self) -> list[Exception | None]:
+        """Look at all containers, and tell how they stand; what went wrong."""
+        watched = self._watched()
+        trouble = [self._tried(self._drop, set(watched)), self._tried(self._tidy)]
+        looks = [self._tried(self._look_at, name) for name in watched]
+        self._first_round = False
+        if self._watch.current and (None in looks or not looks):
+            trouble += [self._tried(self._show), self._tried(self._tell_all)]
+        return trouble + looks
+
+    def _tried(self, act: Callable[..., None], *arguments: object) -> Exception | None:
+        try:
+            act(*arguments)
+        except Exception as error:
+            return error
+        return None
+
+    def _look_at(self, name: str) -> None:
+        record = self._store.document(CONTAINERS, name)  # as it is by now: restarting others takes time
+        if record is None or not self._watch.current:
+            return
+        try:
+            self._check(record)
+        except _EXPECTED as error:
+            raise type(error)(f"container {name}: {error}") from error
+        except Exception as error:
+            raise RuntimeError(f"container {name}: {error!r}") from error
+        finally:
+            self._looked_at[name] = self._monotonic()
 
     def _watched(self) -> list[str]:
         """The names of our containers, also of those that are missing though they should be there."""
@@ -334,12 +352,7 @@ class Supervisor:
             log.error("container %s could not get its restart policy back: %s", record.name, error)
         return self._keep(record, replace(history, policy_before=""))
 
-    def _take_requests(self) -> None:
-        for path, request in self._room.requests():
-            self._do(request)
-            path.unlink(missing_ok=True)
-
-    def _do(self, request: Request) -> None:
+    def _do(self, path: Path, request: Request) -> None:
         name = request.name
         log.info("an operator asked to %s container %s", request.action, line(name, 200))
         with self._store.transaction() as tx:
@@ -352,6 +365,7 @@ class Supervisor:
                 tx.put(SUPERVISED, name, _anew(history))
         if request.action == "resume" and history is not None:
             self._tell("container.resumed", {"name": name, "reason": "an operator asked for it"})
+        self._room.done(path)
 
     def _keep(self, record: ContainerRecord, history: Supervised) -> Supervised:
         """Write down what is remembered, if it has changed."""
@@ -380,19 +394,21 @@ class Supervisor:
         )
 
     def _show(self) -> None:
-        """Tell how everything stands: when it has changed, and from time to time."""
-        late = self._monotonic() >= self._show_at
-        seen = dict(sorted(self._seen.items()))
-        if late or seen != self._shown:
-            self._room.show(View(self._clock(), tuple(seen.values()), boot_id(), boottime()))
+        """Show operators how everything stands: when it has changed, and from time to time."""
+        seen = tuple(one for _, one in sorted(self._seen.items()))
+        if seen != self._shown or self._monotonic() >= self._show_at:
+            self._room.show(View(self._clock(), seen, boot_id(), boottime()))
+            self._shown, self._show_at = seen, self._monotonic() + HEARTBEAT
+
+    def _tell_all(self) -> None:
+        """Tell the journal the same."""
         told = {
-            name: {"in_window": one.in_window, "max": one.max, "gave_up": one.gave_up} for name, one in seen.items()
+            name: {"in_window": one.in_window, "max": one.max, "gave_up": one.gave_up}
+            for name, one in sorted(self._seen.items())
         }
-        if late or told != self._told:
+        if told != self._told or self._monotonic() >= self._tell_at:
             self._tell("supervisor.checked", {"containers": told}, _journal.ROUTINE)
-        if late:
-            self._show_at = self._monotonic() + HEARTBEAT
-        self._shown, self._told = seen, told
+            self._told, self._tell_at = told, self._monotonic() + HEARTBEAT
 
     def _tidy(self) -> None:
         """The timeline is the exporter's; here nobody reads it."""

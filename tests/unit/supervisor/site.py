@@ -127,6 +127,8 @@ class Site:
         assert history is not None
         return history
 
+    container_kind = CONTAINERS
+
     def set(self, record: ContainerRecord) -> None:
         with self.store.engine_changes() as tx:
             tx.put(CONTAINERS, record.name, record)

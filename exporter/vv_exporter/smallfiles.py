@@ -1,0 +1,74 @@
+"""Small files that others may have written, or put something else in the place of: a link, a pipe, a folder.
+
+Whoever reads them gets a few bytes or an `OSError`, and never waits; whoever writes them makes way first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from vv_core import _shared
+from vv_core._files import open_regular
+from vv_core._ids import uuid7_hex
+from vv_core._shared import READABLE_FILE
+from vv_core._text import path as printed_path
+
+log = logging.getLogger(__name__)
+
+MAX_SHOWN_PATH = 500  # bytes of a path in a line of the log
+
+
+def read_small(path: Path, limit: int, *, follow: bool = False) -> bytes:
+    """The content of a regular file of at most `limit` bytes. Raises `OSError`, also for everything else.
+
+    `follow` is for files that whoever runs the program has named: they may be links, as secrets that are mounted are.
+    """
+    try:
+        descriptor = open_regular(os.fsencode(path.resolve() if follow else path))
+    except (ValueError, RuntimeError) as error:  # a name that there cannot be, a link to itself
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    try:
+        content = os.read(descriptor, limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+    return content
+
+
+def write_small(path: Path, content: bytes, mode: int = READABLE_FILE) -> None:
+    """Have a file with this content, whole or not at all, whatever lies there. Raises `OSError`.
+
+    A power cut may take it back: it is for what is written anew again and again.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = _shared.open_file(str(temporary), os.O_WRONLY | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        make_way(path)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def make_way(path: Path) -> None:
+    """Set aside what lies at `path` unless it is a regular file, or nothing. Raises `OSError`."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            set_aside(path, "is no regular file")
+
+
+def set_aside(path: Path, reason: str) -> None:
+    """Rename what lies at `path` within its folder, and say so. Raises `OSError`."""
+    aside = path.with_name(f"{path.name}.set-aside-{uuid7_hex()}")
+    path.rename(aside)
+    log.error("%s %s and was set aside as %s", printed_path(path, MAX_SHOWN_PATH), reason, aside.name)
