@@ -97,6 +97,12 @@ def sync_folder(path: bytes) -> None:
         os.close(fd)
 
 
+def set_aside_unless_folder(path: bytes) -> None:
+    """Rename what lies where a folder is to be made, and is none: members of the group may have put it there."""
+    if os.path.lexists(path) and not os.path.isdir(path):
+        os.rename(path, path + os.fsencode(f".set-aside-{uuid7_hex()}"))
+
+
 def lock(fd: int) -> bool:
     """Take the lock of an open file; False if another process holds it. The kernel drops it when its holder ends.
 

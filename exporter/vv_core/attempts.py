@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ from vv_core._ids import uuid7, uuid7_hex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
     from types import TracebackType
     from typing import Any
@@ -39,6 +41,9 @@ MOST = 10_000
 
 _MAX_ERROR, _MAX_PATH = 1_000, 4096
 _MAX_FILE = 1 << 16
+_MAX_READ = 1_000  # of a stage's attempts: the newest
+_UUID = 36  # characters
+UNREADABLE = "its record cannot be read"
 _DAY = 86_400.0
 _ATTEMPT, _TOLD = ".attempt", ".exhausted"
 _KNOWN = ".known"
@@ -112,7 +117,7 @@ class Attempts:
         """The attempts that failed since the last success, oldest first: `time` (UTC), `component`, `error`."""
         try:
             folder, prefix = self._folder(), os.fsencode(_name(stage))
-            found = [_failure(os.path.join(folder, name)) for name in _attempts(folder, prefix)]
+            found = [_failure(os.path.join(folder, name)) for name in _attempts(folder, prefix)[-_MAX_READ:]]
         except Exception as error:
             _complain(error)
             return []
@@ -123,8 +128,10 @@ class Attempts:
         try:
             folder, prefix = self._folder(), os.fsencode(_name(stage))
             for name in [*_attempts(folder, prefix), prefix + os.fsencode(_TOLD)]:
-                with suppress(FileNotFoundError):
-                    os.unlink(os.path.join(folder, name))
+                try:
+                    _remove(os.path.join(folder, name))
+                except OSError as error:
+                    _complain(error)
             with suppress(OSError):  # others have attempts there
                 os.rmdir(folder)
         except Exception as error:
@@ -146,10 +153,13 @@ class Attempts:
 
     def _tell(self, told: bytes, stage: str, history: History) -> None:
         """Report it under an id that is kept first: whoever is killed in between reports the same once more."""
+        content = _read(told)
+        if content and not _id_in(content):  # others wrote it
+            _remove(told)
         with suppress(FileExistsError):
             _files.write_new(told, os.fsencode(uuid7() + "\n"), mode=_shared.COMMON_FILE)
         fields: dict[str, object] = {
-            "id": _read(told).split(b"\n")[0].decode("ascii", "replace"),
+            "id": _id_in(_read(told)),
             "stage": _text.name(stage) or "unnamed",
             "attempts": len(history),
             "video": _text.path(self.video, _MAX_PATH),
@@ -204,6 +214,7 @@ class Attempt:
     def _begin(self) -> None:
         folder = self._attempts._folder()
         home = os.path.dirname(folder)
+        _files.set_aside_unless_folder(home)
         _shared.make_folder(home)
         with suppress(OSError):  # what is too much may wait for somebody who may delete it; the attempt may not
             _prune(home)
@@ -247,8 +258,6 @@ def forget(sha256: str) -> None:
     try:
         if sha256.isalnum():
             _remove(os.path.join(_home(), os.fsencode(sha256)))
-    except FileNotFoundError:
-        return
     except Exception as error:
         _complain(error)
 
@@ -273,12 +282,15 @@ def _attempts(folder: bytes, stage: bytes) -> list[bytes]:
 
 
 def _failure(path: bytes) -> dict[str, str] | None:
-    """What an attempt's file tells of its failure; None if it lasts, or if the file is gone by now."""
-    import json
+    """What an attempt's file tells of its failure; None if it lasts, or if the file is gone by now or is none.
 
+    One that may not be read counts: there was an attempt, and a video must not be tried for ever.
+    """
     try:
         fd = _files.open_regular(path)
-    except FileNotFoundError:
+    except PermissionError:
+        return {"time": "", "component": "", "error": UNREADABLE}
+    except OSError:
         return None
     try:
         content = os.read(fd, _MAX_FILE)
@@ -288,11 +300,23 @@ def _failure(path: bytes) -> dict[str, str] | None:
         content = content if ended else os.pread(fd, _MAX_FILE, 0)  # it may have ended just now
         failure = {"time": _stamp(os.fstat(fd).st_mtime), "component": "", "error": CRASH}
         for line in content.splitlines():
-            with suppress(ValueError, AttributeError, RecursionError):
-                failure.update({key: str(value) for key, value in json.loads(line).items() if key in failure})
+            failure.update(_told_in(line, failure))
         return failure
     finally:
         os.close(fd)
+
+
+def _told_in(line: bytes, keys: Collection[str]) -> dict[str, str]:
+    """What a line of an attempt's file says of these; nothing if it is no JSON object."""
+    import json
+
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {key: _text.line(value, _MAX_ERROR) for key, value in content.items() if key in keys}
 
 
 def _is_left(fd: int) -> bool:
@@ -307,6 +331,7 @@ def _is_left(fd: int) -> bool:
 def _create(path: bytes) -> int:
     """A new attempt's file, locked. Raises `OSError`."""
     for _ in range(_TRIES):
+        _files.set_aside_unless_folder(os.path.dirname(path))
         with suppress(FileNotFoundError):  # another process, whose attempt succeeded, removed the folder just now
             _shared.make_folder(os.path.dirname(path))
             fd = _shared.open_file(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND)
@@ -325,7 +350,8 @@ def _content_of(video: bytes) -> str:
         identity = _files.identity(os.fstat(fd))
         known = os.path.join(_home(), os.fsencode(_KNOWN), b"-".join(b"%d" % number for number in identity))
         with suppress(OSError):
-            return os.fsdecode(os.readlink(known))
+            if _is_digest(target := os.readlink(known)):  # others may have put it there
+                return os.fsdecode(target)
         digest = _files.sha256(fd)
         if _files.identity(os.fstat(fd)) == identity:
             _know(known, digest)
@@ -337,9 +363,14 @@ def _content_of(video: bytes) -> str:
         os.close(fd)
 
 
+def _is_digest(text: bytes) -> bool:
+    return len(text) == 64 and text.isalnum()
+
+
 def _know(path: bytes, digest: str) -> None:
     """Keep it as the target of a link, which is there as a whole or not at all."""
     with suppress(OSError):
+        _files.set_aside_unless_folder(os.path.dirname(path))
         _shared.make_folder(os.path.dirname(os.path.dirname(path)))
         _shared.make_folder(os.path.dirname(path))
         os.symlink(digest, path)
@@ -349,17 +380,29 @@ def _prune(home: bytes) -> None:
     """Once a day: forget what is old, and what is too much."""
     stamp = os.path.join(home, b".pruned")
     with suppress(FileNotFoundError):
-        if 0 <= time.time() - os.stat(stamp).st_mtime < _DAY:  # a time to come is of a clock that was wrong
+        # A time to come is of a clock that was wrong.
+        if 0 <= time.time() - os.stat(stamp, follow_symlinks=False).st_mtime < _DAY:
             return
-    os.close(_shared.open_file(stamp, os.O_WRONLY))
-    os.utime(stamp)
+    _touch(stamp)
     for folder in (home, os.path.join(home, os.fsencode(_KNOWN))):
         with suppress(FileNotFoundError), os.scandir(folder) as found:
             entries = [(entry.stat(follow_symlinks=False).st_mtime, entry.path) for entry in found if _is_kept(entry)]
             entries.sort(reverse=True)
             for age, (changed, path) in enumerate(entries):
                 if age >= MOST or time.time() - changed > KEEP:
-                    _remove(path)
+                    with suppress(OSError):
+                        _remove(path)
+
+
+def _touch(path: bytes) -> None:
+    """Have a file that was changed just now, whatever others put in its place."""
+    try:
+        os.close(_shared.open_file(path, os.O_WRONLY))
+    except OSError:
+        with suppress(OSError):
+            _remove(path)
+    with suppress(OSError):
+        os.utime(path, follow_symlinks=False)
 
 
 def _is_kept(entry: os.DirEntry[bytes]) -> bool:
@@ -367,13 +410,15 @@ def _is_kept(entry: os.DirEntry[bytes]) -> bool:
 
 
 def _remove(path: bytes) -> None:
-    if os.path.islink(path):
-        os.unlink(path)
-        return
-    for name in os.listdir(path):
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(path, name))
-    os.rmdir(path)
+    """Delete a file, or a folder and the files in it. Raises `OSError` for what stays."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            return
+        for name in os.listdir(path):
+            with suppress(OSError):
+                os.unlink(os.path.join(path, name))
+        os.rmdir(path)
 
 
 def _read(path: bytes) -> bytes:
@@ -381,14 +426,25 @@ def _read(path: bytes) -> bytes:
         fd = _files.open_regular(path)
     except FileNotFoundError:
         return b""
+    except PermissionError:
+        raise
+    except OSError:  # no file: others put it there
+        _remove(path)
+        return b""
     try:
         return os.read(fd, _MAX_FILE)
     finally:
         os.close(fd)
 
 
+def _id_in(content: bytes) -> str:
+    """The id in the first line; nothing if that is no UUID's form."""
+    first = content.partition(b"\n")[0].decode("ascii", "replace")
+    return first if len(first) == _UUID and first.replace("-", "").isalnum() and first.isascii() else ""
+
+
 def _append(path: bytes, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         _files.write_all(fd, data)
     finally:

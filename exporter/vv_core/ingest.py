@@ -7,6 +7,7 @@ if not ingest_allowed():
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from vv_core import _environment
@@ -43,11 +44,18 @@ def ingest_allowed() -> bool:
     return _allowed
 
 
-def _look(flag: str) -> bool:
+def is_flag(path: str | os.PathLike[str]) -> bool:
+    """Whether the flag is there: a regular file. Members of the group may put other things in its place."""
     try:
-        age = time.time() - os.stat(flag).st_mtime
+        return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
+        return False
+
+
+def _look(flag: str) -> bool:
+    if not is_flag(flag):
         return True
+    age = time.time() - os.lstat(flag).st_mtime
     return _has_room(flag) if abs(age) > STALE else False
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
+import stat
 import sys
 import time
 
@@ -184,4 +186,8 @@ def _open(path: str) -> int:
     # One that an operator named may be anybody's, /var/log for instance: it stays as it is.
     own = os.path.dirname(path) == os.path.join(_environment.state_dir(), "logs")
     _shared.make_folder(os.path.dirname(path), _shared.COMMON_FOLDER, mend=own)
-    return _shared.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    fd = _shared.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return fd

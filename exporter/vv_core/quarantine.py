@@ -182,6 +182,7 @@ def _move(original: bytes, folder: bytes, about: dict[str, Any]) -> bytes:
     try:
         _own(fd, original)
         about["original_hash_sha256"] = _files.sha256(fd)
+        _files.set_aside_unless_folder(folder)
         _shared.make_folder(folder, mend=False)  # found, it is as its owner wants it
         _files.sweep(folder)
         for number in range(_NAMES):
@@ -319,9 +320,13 @@ def _origin(entry: bytes, about: dict[str, Any]) -> bytes:
     original = about.get("original_path")
     if not isinstance(original, str) or not os.path.isabs(original):
         raise QuarantineError("its side-car does not say where it came from; say where it belongs")
-    target = os.path.normpath(os.fsencode(original))
     storage = os.path.realpath(os.path.dirname(os.path.dirname(entry)))
-    if os.path.commonpath((os.path.realpath(os.path.dirname(target)), storage)) != storage:
+    try:
+        target = os.path.normpath(os.fsencode(original))
+        inside = os.path.commonpath((os.path.realpath(os.path.dirname(target)), storage)) == storage
+    except ValueError:
+        raise QuarantineError("its side-car names a place that there cannot be; say where it belongs") from None
+    if not inside:
         where = _text.path(target, _MAX_PATH)
         raise QuarantineError(f"it came from {where}, outside {_text.path(storage, _MAX_PATH)}; say where it belongs")
     return target

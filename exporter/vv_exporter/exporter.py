@@ -74,7 +74,8 @@ def running(
         collectors = [build(context) for build in discover()]
         guarded, past = [Guarded(collector) for collector in collectors], Past()
         scrapes = Scrapes(store, time.time)
-        app = create_app(context, guarded, web_config, past=past, scrapes=scrapes)
+        with _explained("VV_STATE_DIR"):
+            app = create_app(context, guarded, web_config, past=past, scrapes=scrapes)
         stack.enter_context(counted(store))
         # The port first: with another exporter on it nothing must begin to work.
         with _explained(""):
@@ -156,7 +157,7 @@ def _explained(key: str) -> Iterator[None]:
     """Turn what can be wrong at the start into one line that names the key."""
     try:
         yield
-    except (WebConfigError, ListenError, StoreError) as error:
+    except (WebConfigError, ListenError, StoreError, OSError) as error:
         raise SettingsError([f"{key}: {error}" if key else str(error)]) from error
 
 

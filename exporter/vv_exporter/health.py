@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
+from math import isinf
 from pathlib import Path
 
 from vv_exporter._clock import boot_id, boottime, span
@@ -46,11 +47,9 @@ def self_monitor(folder: Path, now: float | None = None) -> None:
         raise UnhealthyError(f"{folder / 'view.json'} cannot be read ({error.strerror})") from error
     if view is None:
         raise UnhealthyError(f"{folder / 'view.json'} cannot be read")
-    # Within one start of the device by a clock that nobody sets.
-    this_boot = bool(view.boot) and view.boot == boot_id()
-    age = boottime() - view.boottime if this_boot else (time.time() if now is None else now) - view.checked
-    if not -LOOKED_WITHIN <= age <= LOOKED_WITHIN:
-        raise UnhealthyError(f"it last looked {span(age)} ago" if age > 0 else "it last looked with another clock")
+    age = view.age(time.time() if now is None else now, boot_id(), boottime())
+    if age > LOOKED_WITHIN:
+        raise UnhealthyError("it last looked with another clock" if isinf(age) else f"it last looked {span(age)} ago")
 
 
 def docker_proxy(path: Path) -> None:

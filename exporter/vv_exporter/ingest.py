@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vv_core import _files, _shared
+from vv_core.ingest import is_flag
 from vv_exporter import threads
 from vv_exporter.probes.filesystem import Status, Usage
 from vv_exporter.settings import FreeSpace
+from vv_exporter.smallfiles import make_way
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class IngestPause:
     """Keeps the flag as `status`, the last answer of the storage's probe, demands. Without one it stays as it is."""
 
     def __init__(self, flag: Path, root: Path, critical: FreeSpace, status: Callable[[], Status | None]) -> None:
-        self.paused = flag.exists()
+        self.paused = is_flag(flag)
         """Whether the flag is there; after a restart, as it was left."""
         self._flag = flag
         self._root = root
@@ -76,6 +78,7 @@ class IngestPause:
         before = self.paused
         wanted = before if usage is None else is_paused(before, usage, self._critical)
         try:
+            make_way(self._flag)
             if wanted:
                 self._keep(usage)
             else:
@@ -83,7 +86,7 @@ class IngestPause:
             self._note("")
         except OSError as error:
             self._note(str(error))
-            wanted = self._flag.exists()
+            wanted = is_flag(self._flag)
         self.paused = wanted
         if wanted != before:
             log.warning("storing video is %s: %s", "paused" if wanted else "allowed again", _said(usage))

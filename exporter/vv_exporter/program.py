@@ -15,6 +15,7 @@ from vv_core import _shared, _text
 from vv_core.logs import AppLogHandler
 from vv_exporter import rights, statefolders
 from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.smallfiles import make_way
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def only_one(folder: Path, program: str) -> Iterator[None]:
     try:
         with contextlib.suppress(FileExistsError):  # a file is in the way: the next line says so
             _shared.make_folder(str(folder), rights.PRIVATE_FOLDER)
+        make_way(folder / "lock")
         descriptor = statefolders.open_own_file(folder / "lock")
     except OSError as error:
         raise _unusable(folder, error) from error

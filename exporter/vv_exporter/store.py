@@ -36,6 +36,7 @@ from vv_exporter import statefolders
 from vv_exporter.metrics import Labels, Metric, all_metrics, label_values
 from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.rights import PRIVATE_FOLDER
+from vv_exporter.smallfiles import set_aside
 
 log = logging.getLogger(__name__)
 
@@ -664,6 +665,7 @@ class _Opened(NamedTuple):
 def _open(path: Path, clock: Callable[[], float]) -> _Opened:
     try:
         _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
+        _make_way(path)
         try:
             return _Opened(_connect(path))
         except sqlite3.DatabaseError as error:
@@ -674,6 +676,13 @@ def _open(path: Path, clock: Callable[[], float]) -> _Opened:
             return _Opened(_connect(path))
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path} cannot be used: {error}") from error
+
+
+def _make_way(path: Path) -> None:
+    """Set aside what cannot be used in the database's place: it must not end each start. Raises `OSError`."""
+    for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if part.exists() and not (part.is_file() and os.access(part, os.R_OK | os.W_OK)):
+            set_aside(part, "cannot be used as the database")
 
 
 def _open_without_room(path: Path, error: sqlite3.OperationalError) -> _Opened:

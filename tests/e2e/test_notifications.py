@@ -33,7 +33,7 @@ from tests.support.world import (
     told,
     webhook_text,
 )
-from vv_exporter.render.token import ensure_token
+from vv_exporter.render.token import read_token
 
 pytestmark = pytest.mark.prometheus
 
@@ -105,7 +105,7 @@ def test_the_exporter_is_told_with_its_token(world: World) -> None:
     request = world.log.wait_for(lambda request: alert.device in webhook_text(request))
 
     assert request.path == "/api/v1/alertmanager"
-    assert request.headers["Authorization"] == f"Bearer {ensure_token(world.settings).read_text().strip()}"
+    assert request.headers["Authorization"] == f"Bearer {read_token(world.settings)}"
 
 
 def test_secrets_reach_their_provider(world: World) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -170,3 +171,31 @@ def test_the_exporter_and_the_sdk_agree(tmp_path: Path, monkeypatch: pytest.Monk
         store.close()
 
     assert (before, shown) == (True, 1.0)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/")])
+def test_what_is_no_file_is_no_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+    monkeypatch.setenv("VV_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(sdk, "_looked", float("-inf"))
+    make(tmp_path / FLAG)
+
+    assert ingest_allowed()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/")])
+def test_a_pause_begins_and_ends_whatever_lies_in_the_flags_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    monkeypatch.setenv("VV_STATE_DIR", str(tmp_path))
+    flag = tmp_path / FLAG
+    make(flag)
+    answers = [disk(100 * GB, 50 * GB), disk(100 * GB, GB), disk(100 * GB, 50 * GB)]
+    pause = IngestPause(flag, tmp_path, DEFAULT, lambda: Status(True, answers[0], 0.0))
+    seen = []
+    for _ in range(3):
+        pause.decide()
+        monkeypatch.setattr(sdk, "_looked", float("-inf"))
+        seen.append((pause.paused, flag.exists(), ingest_allowed()))
+        del answers[0]
+
+    assert seen == [(False, False, True), (True, True, False), (False, False, True)]

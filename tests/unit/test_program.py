@@ -1,7 +1,9 @@
 """What the long-running programs share."""
 
 import logging
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,16 @@ def test_a_folder_is_held_by_one_program_at_a_time(tmp_path: Path) -> None:
 
     with only_one(folder, "self-monitor"):
         pass
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/nowhere/lock")])
+def test_a_folder_is_held_whatever_lies_in_the_locks_place(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "lock")
+
+    with only_one(tmp_path, "exporter"):
+        with pytest.raises(SettingsError, match="another exporter"), only_one(tmp_path, "exporter"):
+            pass
+        assert (tmp_path / "lock").is_file()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -21,6 +22,7 @@ import msgspec
 from prometheus_client.core import Metric as Family
 
 from vv_core._files import TEMPORARY
+from vv_core._text import path as printed_path
 from vv_core.quarantine import FOLDER, SIDECAR
 from vv_exporter import threads
 from vv_exporter.collectors import Context
@@ -52,6 +54,7 @@ SETTLED_SECONDS = 120.0
 """How long a video waits before that is written down: most are gone by then."""
 MOST_REMEMBERED = 1000
 
+_OWN_FAULT = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)  # of one folder, not of the disk
 _UNFINISHED = (".part", ".partial", ".tmp", ".json")
 
 
@@ -62,6 +65,8 @@ class Census:
     quarantined: int
     quarantined_bytes: int
     waiting: frozenset[str]
+    unread: str = ""
+    """The first folder whose files are missing here, and why; "" if there is none."""
 
 
 def census(root: Path) -> Census | None:
@@ -69,9 +74,10 @@ def census(root: Path) -> Census | None:
     waiting, corrupted = root / "input", root / FOLDER
     if not waiting.is_dir() and not corrupted.is_dir():
         return None
-    sizes = [status.st_size for _, status in _files(corrupted, _is_quarantined)]
-    here = frozenset(_identity(path, status) for path, status in _files(waiting, _is_waiting))
-    return Census(len(sizes), sum(sizes), here)
+    unread: list[str] = []
+    sizes = [status.st_size for _, status in _files(corrupted, _is_quarantined, unread)]
+    here = frozenset(_identity(path, status) for path, status in _files(waiting, _is_waiting, unread))
+    return Census(len(sizes), sum(sizes), here, next(iter(unread), ""))
 
 
 def _identity(path: str, status: os.stat_result) -> str:
@@ -87,13 +93,22 @@ def _is_waiting(name: str) -> bool:
     return not name.startswith(".") and not name.lower().endswith(_UNFINISHED)
 
 
-def _files(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
-    """Regular files in the folder and those below it; what vanishes meanwhile is left out."""
+def _files(folder: Path, wanted: Callable[[str], bool], unread: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Regular files in the folder and those below it; what vanishes meanwhile is left out.
+
+    A folder below it that may not be read, or whose path is too long, costs its own files only; `unread` names it.
+    """
     folders, looked = [str(folder)], 0
     while folders:
+        path = folders.pop()
         try:
-            found = os.scandir(folders.pop())
+            found = os.scandir(path)
         except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if path == str(folder) or error.errno not in _OWN_FAULT:
+                raise
+            unread.append(f"{printed_path(path, 500)} ({error.strerror})")
             continue
         with found:
             for entry in found:
@@ -204,7 +219,7 @@ class VideosCollector:
                 found = self._look(self._root) if self._root is not None else None
                 if found is not None:
                     self._waiting.see(found.waiting)
-                problem = ""
+                problem = f"those in {found.unread} are left out" if found is not None and found.unread else ""
             except Exception as error:
                 problem = str(error)
             if problem and problem != before:

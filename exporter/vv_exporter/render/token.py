@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import secrets
 from pathlib import Path
 
 from vv_core import _shared
 from vv_exporter.rights import PRIVATE_FILE, PRIVATE_FOLDER
 from vv_exporter.settings import Settings
+from vv_exporter.smallfiles import make_way, read_small, set_aside
 
 NAME = "alertmanager-token"
+MAX_BYTES = 4096
+_TOKEN = re.compile(r"[!-~]+")
+
+
+def read_token(settings: Settings) -> str:
+    """The token: `render` and the exporter find the same, whoever is first. Raises `OSError` as `ensure_token` does."""
+    return _token_in(ensure_token(settings))
 
 
 def ensure_token(settings: Settings) -> Path:
-    """The file (mode 0600) that holds the token, made once: `render` and the exporter find the same, whoever is first.
+    """The file (mode 0600) that holds the token, made once.
 
-    Raises `OSError` where it can be neither read nor made.
+    What is no token (an empty file would let in everybody) is set aside and made anew; Alertmanager knows the new one
+    when its configuration was rendered again. Raises `OSError` where it can be neither read nor made.
     """
     path = settings.exporter_dir / NAME
-    if path.exists() and not path.stat().st_size:  # a full disk, or a power cut: it would let everybody in
-        path.unlink()
-    if not path.exists():
-        _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
-        _create(path, secrets.token_urlsafe(32))
-    return path
+    _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
+    for _ in range(2):
+        make_way(path)
+        if not path.exists():
+            _create(path, secrets.token_urlsafe(32))
+        if _token_in(path):
+            return path
+        set_aside(path, "holds no token")
+    raise OSError(f"{path} holds no token")
+
+
+def _token_in(path: Path) -> str:
+    """Nothing if that is no token. Raises `OSError` if the file cannot be read."""
+    try:
+        text = read_small(path, MAX_BYTES).decode("ascii", "replace").strip()
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return ""
+        raise
+    return text if _TOKEN.fullmatch(text) else ""
 
 
 def _create(path: Path, token: str) -> None:

@@ -1,10 +1,12 @@
 """What lies in input/ and corrupted/, counted beside the scrape."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +103,56 @@ class TestCensus:
         found = census(root)
         assert found is not None
         assert found.quarantined == 5
+
+    def test_a_folder_that_is_too_deep_costs_its_own_files_only(self, root: Path) -> None:
+        (root / "input" / "here.mp4").touch()
+        os.utime(root / "input" / "here.mp4", (1000, 1000))
+        folder = os.open(root / "input", os.O_RDONLY)
+        for _ in range(20):
+            os.mkdir("d" * 250, dir_fd=folder)
+            below = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        os.close(folder)
+
+        found = census(root)
+
+        assert found is not None
+        assert (found.waiting, found.oldest) == (1, 1000.0)
+        assert "too long" in found.unread
+
+    def test_a_folder_that_may_not_be_read_costs_its_own_files_only(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (root / "input" / "closed").mkdir()
+        (root / "input" / "here.mp4").touch()
+        scandir = os.scandir
+
+        def refuse(path: str) -> Any:
+            if path.endswith("closed"):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        found = census(root)
+
+        assert found is not None
+        assert found.waiting == 1
+        assert found.unread == f"{root}/input/closed (Permission denied)"
+
+    def test_a_disk_that_fails_makes_all_unknown(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (root / "input" / "below").mkdir()
+        scandir = os.scandir
+
+        def fail(path: str) -> Any:
+            if path.endswith("below"):
+                raise OSError(errno.EIO, "Input/output error")
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", fail)
+
+        with pytest.raises(OSError, match="Input/output error"):
+            census(root)
 
     def test_names_that_are_not_utf_8_are_counted(self, root: Path) -> None:
         put(Path(os.fsdecode(os.fsencode(root / "corrupted") + b"/\xff\n.mp4")))

@@ -400,3 +400,95 @@ class TestKills:
             forget(SHA256)
             video.write_bytes(CONTENT)
             fail(video, times=2)
+
+
+def make_full_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "inside").touch()
+
+
+PLANTED = {
+    "a folder": make_full_folder,
+    "a pipe": os.mkfifo,
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a link to a device": lambda path: path.symlink_to("/dev/full"),
+    "text": lambda path: path.write_bytes(b"\xff\0[{" * 100_000),
+    "something deep": lambda path: path.write_bytes(b"[" * 60_000 + b"\n" + b"{" * 5),
+    "many digits": lambda path: path.write_bytes(b'{"error": ' + b"9" * 10_000 + b"}\n"),
+    "other types": lambda path: path.write_bytes(
+        b'{"error": [1e999], "time": null}\n{"component": "\\ud800\\u0000"}\n'
+    ),
+}
+
+
+class TestWhatOthersPutThere:
+    """The folder is the group's: what is put there costs no video its count, and nobody waits for it."""
+
+    @pytest.mark.parametrize("what", PLANTED)
+    @pytest.mark.parametrize("name", ["scan.0.attempt", "scan.exhausted", "scan.z.attempt", "other"])
+    def test_in_a_videos_folder(self, state: State, video: Path, what: str, name: str) -> None:
+        fail(video, times=1)
+        PLANTED[what](state.folder / "attempts" / SHA256 / name)
+        made = fail(video, times=2)
+
+        assert made.exhausted("scan")
+        assert not video.exists()
+        assert made.moved_to is not None
+        (told,) = state.events("video.exhausted")
+        assert len(told["error"]) <= 1000
+
+    @pytest.mark.parametrize("what", PLANTED)
+    def test_a_success_forgets_it_as_well(self, state: State, video: Path, what: str) -> None:
+        made = fail(video, times=2)
+        PLANTED[what](state.folder / "attempts" / SHA256 / "scan.0.attempt")
+        with made.attempt("scan"):
+            pass
+
+        assert made.count("scan") == 0
+
+    @pytest.mark.parametrize("what", PLANTED)
+    @pytest.mark.parametrize("name", ["", SHA256, ".known", ".pruned", "stranger", "0" * 64])
+    def test_in_their_place(self, state: State, video: Path, what: str, name: str) -> None:
+        home = state.folder / "attempts"
+        if name:
+            home.mkdir(parents=True)
+        else:
+            state.folder.mkdir()
+        PLANTED[what](home / name if name else home)
+        os.utime(home / name, (0, 0), follow_symlinks=False)
+
+        assert fail(video, times=2).count("scan") == 2
+
+    def test_a_digest_that_others_made_up_is_none(self, state: State, video: Path, tmp_path: Path) -> None:
+        status = video.stat()
+        known = state.folder / "attempts" / ".known"
+        known.mkdir(parents=True)
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        (known / "-".join(map(str, identity))).symlink_to("../../../elsewhere")
+
+        assert fail(video).sha256 == SHA256
+        assert not (tmp_path / "elsewhere").exists()
+
+    def test_a_record_that_may_not_be_read_counts(self, state: State, video: Path, monkeypatch: Any) -> None:
+        made = fail(video, times=2)
+        record = min((state.folder / "attempts" / SHA256).iterdir())
+        opened = _files.open_regular
+
+        def refuse(path: bytes) -> int:
+            if os.fsdecode(path) == str(record):
+                raise PermissionError(13, "Permission denied")
+            return opened(path)
+
+        monkeypatch.setattr(_files, "open_regular", refuse)
+
+        assert [failure["error"] for failure in made.history("scan")] == ["its record cannot be read", "bad"]
+
+    def test_a_hundred_thousand_records_are_read_in_part(self, state: State, video: Path) -> None:
+        made = fail(video, times=1)
+        folder = state.folder / "attempts" / SHA256
+        for number in range(20_000):
+            os.mknod(folder / f"scan.{number:08}.attempt")
+
+        began = time.monotonic()
+        assert 900 <= made.count("scan") <= 1000
+        assert time.monotonic() - began < 5

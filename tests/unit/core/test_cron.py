@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,15 @@ class TestOverlap:
         os.kill(int(first.stdout), signal.SIGKILL)
 
         assert results(state) == ["failure", "success"]
+
+    @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/nowhere")])
+    def test_what_lies_in_the_locks_place_holds_up_no_job(self, state: State, make: Any) -> None:
+        (state.folder / "jobs").mkdir(parents=True)
+        make(state.folder / "jobs" / "j.lock")
+
+        result = vv("cron", "--job", "j", "--overlap", "wait", "--", "true")
+
+        assert result.returncode == 0
 
     def test_where_there_can_be_no_lock_the_job_runs_and_that_is_told(self, state: State) -> None:
         state.folder.mkdir()

@@ -257,19 +257,24 @@ def test_the_largest_size_comes_from_the_environment(given: str | None, expected
     assert _environment.log_max({} if given is None else {"VV_LOG_MAX": given}) == expected
 
 
-@pytest.mark.parametrize("trap", ["link", "pipe"])
+@pytest.mark.parametrize("trap", ["link", "pipe", "pipe that is read", "folder"])
 def test_what_is_no_file_is_not_written_to(state: State, capsys: pytest.CaptureFixture[str], trap: str) -> None:
     state.log.parent.mkdir(parents=True)
     target = state.folder / "target"
     target.touch()
     if trap == "link":
         state.log.symlink_to(target)
+    elif trap == "folder":
+        state.log.mkdir()
     else:
         os.mkfifo(state.log)
+    reader = os.open(state.log, os.O_RDONLY | os.O_NONBLOCK) if "read" in trap else -1
 
     setup_logging("c").info("x")
 
     assert target.read_text() == ""
+    if reader >= 0:
+        os.close(reader)
     assert "cannot be written" in capsys.readouterr().err
 
 

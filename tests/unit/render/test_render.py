@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import yaml
 from tests.support.servers import Programs, check
 from tests.unit.render.conftest import EVERY_CHANNEL, SECRETS, Load
 from vv_exporter.render import files, render
-from vv_exporter.render.token import ensure_token
+from vv_exporter.render.token import read_token
 from vv_exporter.settings import SettingsError
 
 
@@ -189,13 +191,13 @@ def test_what_a_channel_cannot_use_is_refused_before_anything_is_written(setting
 def test_the_token_is_made_once_and_private(settings_of: Load) -> None:
     settings = settings_of()
 
-    path = ensure_token(settings)
-    token = path.read_text()
+    token = read_token(settings)
+    path = settings.exporter_dir / "alertmanager-token"
 
-    assert path == settings.exporter_dir / "alertmanager-token"
+    assert path.read_text() == f"{token}\n"
     assert mode(path) == 0o600
-    assert len(token.strip()) >= 32
-    assert ensure_token(settings).read_text() == token
+    assert len(token) >= 32
+    assert read_token(settings) == token
     assert [item.name for item in path.parent.iterdir()] == ["alertmanager-token"]
 
 
@@ -213,7 +215,35 @@ def test_who_comes_second_takes_the_token_that_is_there(settings_of: Load, monke
 
     monkeypatch.setattr(Path, "exists", a_moment_too_early)
 
-    assert ensure_token(settings).read_text() == "theirs\n"
+    assert read_token(settings) == "theirs"
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"two words", b"\xff\xfe", b"a\nb", b"a" * 5000])
+def test_what_is_no_token_lets_nobody_in_and_is_made_anew(settings_of: Load, content: bytes) -> None:
+    settings = settings_of()
+    path = settings.exporter_dir / "alertmanager-token"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+
+    token = read_token(settings)
+
+    assert len(token) >= 32
+    assert read_token(settings) == token
+    (aside,) = set(path.parent.iterdir()) - {path}
+    assert aside.read_bytes() == content
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_token_is_made_whatever_lies_in_its_place(settings_of: Load, make: Callable[[Path], None]) -> None:
+    settings = settings_of()
+    path = settings.exporter_dir / "alertmanager-token"
+    path.parent.mkdir(parents=True)
+    make(path)
+
+    token = read_token(settings)
+
+    assert read_token(settings) == token
+    assert mode(path) == 0o600
 
 
 STORE = {"VV_REMOTE_WRITE_URL": "https://store.example.org/api/v1/push"}

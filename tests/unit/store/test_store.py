@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -523,6 +524,21 @@ def test_a_damaged_database_is_set_aside(path: Path) -> None:
 
     assert store.value(EVENTS, ("alert",)) == 1
     assert path.with_name(f"state.db.damaged-{clock.now:.0f}").read_bytes().startswith(b"this is not")
+
+
+@pytest.mark.parametrize("part", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_set_aside_and_counting_begins(path: Path, part: str, make: Callable[[Path], None]) -> None:
+    path.parent.mkdir()
+    make(path.with_name(f"state.db{part}"))
+
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        tx.inc(EVENTS, ("alert",))
+    store.close()
+
+    assert Store(path, Clock()).value(EVENTS, ("alert",)) == 1
+    assert len(list(path.parent.glob("*.set-aside-*"))) == 1
 
 
 def test_a_database_of_a_newer_version_is_left_alone(path: Path) -> None:

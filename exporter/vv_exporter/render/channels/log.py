@@ -1,7 +1,7 @@
 """The exporter itself, which writes every notification to app.log. Always on."""
 
 from vv_exporter.render.channels import Channel, Entry
-from vv_exporter.render.token import ensure_token
+from vv_exporter.render.token import read_token
 from vv_exporter.settings import Secret, Settings
 
 
@@ -11,7 +11,7 @@ def _adapt(entry: Entry, settings: Settings) -> Entry:
 
 CHANNEL = Channel(
     title="app.log",
-    secrets={"exporter-token": lambda settings: Secret(ensure_token(settings).read_text(encoding="ascii").strip())},
+    secrets={"exporter-token": lambda settings: Secret(read_token(settings))},
     configured=lambda _: True,
     adapt=_adapt,
 )

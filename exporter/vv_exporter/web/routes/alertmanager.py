@@ -16,7 +16,7 @@ from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 from vv_exporter import notificationevents
 from vv_exporter.notifications import log_line, parse, record
 from vv_exporter.relay import webhook
-from vv_exporter.render.token import ensure_token
+from vv_exporter.render.token import read_token
 from vv_exporter.settings import Settings
 from vv_exporter.store import StoreError
 from vv_exporter.web.routes import Route, Site
@@ -79,8 +79,8 @@ class _Token:
     def prepare(self) -> None:
         """Make or read it, if that can be done now."""
         try:
-            self._text = ensure_token(self._settings).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            self._text = read_token(self._settings)
+        except OSError as error:
             log.error("Alertmanager's notifications are refused, trying again: there is no token: %s", error)
 
     def bytes(self) -> bytes:
