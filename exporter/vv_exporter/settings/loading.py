@@ -23,9 +23,12 @@ from vv_exporter.settings.sections import (
     StageSettings,
 )
 from vv_exporter.settings.values import Duration, Dvr
+from vv_exporter.smallfiles import read_small
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+MAX_CONFIG_BYTES = 1 << 20
+MAX_SECRET_BYTES = 64 << 10
 DEFAULT_CONFIG = Path("/etc/vv/vv.yml")
 
 
@@ -50,15 +53,15 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> S
     names = {variable.name for variable in known.values()} | OTHER_VARIABLES
     names |= {f"{variable.name}_FILE" for variable in known.values() if variable.secret}
     problems += checks.misspelt(environ, file.settings, names)
-    given = {name: _scalar(value) for name, value in file.settings.items()} | {
-        name: environ[name] for name in names if environ.get(name)
-    }
+    given = _texts(file.settings, problems) | {name: environ[name] for name in names if environ.get(name)}
     values: dict[str, Any] = {}
     for attribute, variable in known.items():
         try:
             values[attribute] = _value(variable, given if secrets or not variable.secret else {})
         except (ValueError, OSError) as error:
             problems.append(f"{variable.name}: {error}")
+        except Exception as error:  # its text may quote a secret
+            problems.append(f"{variable.name}: cannot be understood ({type(error).__name__})")
     sections = _sections(file, values, problems, secrets)
     problems += checks.contradictions(values)
     if problems:
@@ -71,14 +74,25 @@ def secret_files(environ: Mapping[str, str] | None = None) -> dict[str, Path]:
     environ = os.environ if environ is None else environ
     secrets = [variable.name for variable in variables().values() if variable.secret]
     file = _read_file(environ, [])
-    settings = file.settings
+    settings = _texts(file.settings, [])
     given = {f"{name}_FILE": environ.get(f"{name}_FILE") or settings.get(f"{name}_FILE") for name in secrets}
-    files = {name: Path(_scalar(path)) for name, path in given.items() if path}
+    files = {name: Path(path) for name, path in given.items() if path}
     dvrs = _items("dvrs", file.dvrs, DvrSettings, [])
     files |= {f"dvrs.{name}.password_file": Path(dvr.password_file) for name, dvr in dvrs.items() if dvr.password_file}
     if any(name in settings for name in secrets):
         files["VV_CONFIG"] = Path(environ.get("VV_CONFIG") or DEFAULT_CONFIG)
     return files
+
+
+def _texts(settings: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
+    """The section `settings` as an environment."""
+    texts = {}
+    for name, value in settings.items():
+        try:
+            texts[name] = _scalar(value)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    return texts
 
 
 def _value(variable: Variable, given: Mapping[str, str]) -> Any:
@@ -94,7 +108,7 @@ def _value(variable: Variable, given: Mapping[str, str]) -> Any:
 
 def _read_secret(key: str, path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8").strip()
+        text = read_small(Path(path), MAX_SECRET_BYTES, follow=True).decode().strip()
     except UnicodeDecodeError:
         raise ValueError(f"{key}: {path} is not text; it must hold the secret alone") from None
     except OSError as error:
@@ -110,16 +124,26 @@ def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
     if not named and not path.exists():
         return ConfigFile()
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
+        content = _parsed(read_small(path, MAX_CONFIG_BYTES, follow=True))
         return msgspec.convert(content if content is not None else {}, ConfigFile)
     except OSError as error:
         problems.append(f"VV_CONFIG: {path} cannot be read ({error.strerror}); name a file that can, or unset it")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         problems.append(f"VV_CONFIG: {path} is not valid YAML: {' '.join(str(error).split())}")
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         sections = ", ".join(ConfigFile.__struct_fields__)
         problems.append(f"VV_CONFIG: {path}: {_plain(error)}; its sections are {sections}")
     return ConfigFile()
+
+
+def _parsed(text: bytes) -> Any:
+    """Raises `yaml.YAMLError`, and nothing else: PyYAML lets through what is wrong with a date, a number, a depth."""
+    try:
+        return yaml.load(text.decode(), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError:
+        raise
+    except Exception as error:
+        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -136,9 +160,15 @@ class UniqueKeys(yaml.SafeLoader):
 
 
 def _scalar(value: Any) -> str:
+    """A single value as it would stand in the environment. Raises `ValueError` for others."""
     if isinstance(value, bool):
         return str(value).lower()
-    return "" if value is None else str(value)
+    if isinstance(value, list | dict | set | tuple | bytes):
+        raise ValueError("must be a single value")  # noqa: TRY004 - it is what stands in the file that is wrong
+    text = "" if value is None else str(value)
+    if not text.isascii():
+        text.encode()  # what cannot be written cannot be meant
+    return text
 
 
 def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str], secrets: bool) -> dict[str, Any]:
@@ -196,7 +226,7 @@ def _items(section: str, items: Mapping[str, Any], type_: type[S], problems: lis
 def _convert(key: str, item: Any, type_: type[S], problems: list[str]) -> S | None:
     try:
         return msgspec.convert(item, type_, dec_hook=_decode_custom)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         problems.append(f"{key}: {_plain(error)}; known keys: {', '.join(type_.__struct_fields__)}")
         return None
 
@@ -207,5 +237,5 @@ def _decode_custom(type_: type, value: Any) -> Any:
     raise NotImplementedError(f"no decoder for {type_}")
 
 
-def _plain(error: msgspec.ValidationError) -> str:
+def _plain(error: Exception) -> str:
     return str(error).replace("Object contains unknown field", "unknown key").replace("Object missing", "missing")

@@ -31,7 +31,10 @@ def peers(value: str) -> str:
 
 
 def path(value: str) -> Path:
-    named = Path(value).expanduser()
+    try:
+        named = Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{value!r} names the folder of a user whom this machine does not know") from None
     if not named.is_absolute():
         raise ValueError(f"{value!r} is not an absolute path; begin it with /")
     return named

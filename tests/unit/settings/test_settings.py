@@ -1,5 +1,6 @@
 """The configuration is read strictly, and every complaint names its key and the cure."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,75 @@ def test_temperatures_that_are_none_are_refused(value: str) -> None:
 )
 def test_there_is_a_digest_only_with_a_mail_server_and_unless_it_is_off(environ: dict[str, str], schedule: str) -> None:
     assert load(environ).digest_schedule == schedule
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "!!int ''",
+        "!!bool maybe",
+        "2026-13-45",
+        "2026-01-31 99:99:99",
+        "!!timestamp x",
+        "[" * 2_000,
+        "!!binary a",
+        "1" * 5_000,
+    ],
+)
+def test_whatever_the_yaml_holds_is_told_in_a_line(config: Path, value: str) -> None:
+    told = problems(with_file(config, f"settings:\n  VV_DEVICE_ID: {value}\n"))
+
+    assert all(line.startswith(("VV_CONFIG: ", "VV_DEVICE_ID: ")) for line in told)
+
+
+@pytest.mark.parametrize(
+    "text", ['self_monitor: "\\uD800"', 'stages: {x: "\\uD800"}', 'settings: {VV_DEVICE_ID: "\\uD800"}']
+)
+def test_half_a_character_is_told_in_a_line(config: Path, text: str) -> None:
+    assert len(problems(with_file(config, text))) == 1
+
+
+@pytest.mark.parametrize("value", ["[a, b]", "{a: b}", "!!set {a}"])
+def test_a_setting_is_a_single_value(config: Path, value: str) -> None:
+    said = problem(with_file(config, f"settings: {{VV_DEVICE_ID: {value}}}"))
+
+    assert said == "VV_DEVICE_ID: must be a single value"
+
+
+def test_aliases_do_not_multiply(config: Path) -> None:
+    layers = "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    text = f"a: &a [x, x]\n{layers}settings:\n  VV_DEVICE_ID: *i\n"
+
+    assert any("VV_CONFIG" in line or "VV_DEVICE_ID" in line for line in problems(with_file(config, text)))
+
+
+@pytest.mark.parametrize("make", ["device", "pipe", "huge"])
+@pytest.mark.parametrize("key", ["VV_CONFIG", "SLACK_WEBHOOK_URL_FILE"])
+def test_a_file_is_read_within_bounds(tmp_path: Path, key: str, make: str) -> None:
+    file = tmp_path / "file"
+    if make == "device":
+        file.symlink_to("/dev/zero")
+    elif make == "pipe":
+        os.mkfifo(file)
+    else:
+        file.touch()
+        os.truncate(file, 1 << 40)
+
+    assert key in problem({key: str(file)})
+
+
+def test_a_secret_may_be_a_link_as_those_that_are_mounted_are(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("https://hooks.example.org/x\n")
+    (tmp_path / "secret").symlink_to("data")
+
+    assert (
+        load({"SLACK_WEBHOOK_URL_FILE": str(tmp_path / "secret")}).slack_webhook_url.value
+        == "https://hooks.example.org/x"
+    )
+
+
+@pytest.mark.parametrize("name", ["VV_STATE_DIR", "VV_LOG_DIR", "VIDEO_STORAGE_ROOT"])
+def test_the_home_of_nobody_is_told(name: str) -> None:
+    assert problem({name: "~nosuchuser/x"}).startswith(f"{name}: ")
