@@ -75,6 +75,7 @@ class DvrProbe:
         self._resolver = Resolver(dvr.host, dvr.port)
         self._refusals = 0
         self._last = "ok"
+        self._moved_to = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"dvr-{name}", daemon=True)
 
@@ -118,6 +119,11 @@ class DvrProbe:
         if answer.result != self._last:
             self._tell(answer)
         self._last = answer.result
+        if answer.moved_to and answer.moved_to != self._moved_to:
+            log.warning(
+                "DVR %s sends its viewers elsewhere on %s: give that address instead", self.name, answer.moved_to
+            )
+        self._moved_to = answer.moved_to
         self._refusals = self._refusals + 1 if answer.result == "auth" else 0
         locked = self._refusals >= self._refusals_allowed
         interval = max(self._dvr.interval, REFUSED_INTERVAL) if locked else self._dvr.interval
@@ -186,7 +192,7 @@ class Dvrs:
             try:
                 with self._store.transaction() as tx:
                     forget_ended_agents(tx, tx.now)
-            except StoreError as failure:
+            except Exception as failure:  # the thread must outlive its own defects
                 log.error("DVRs that are gone could not be forgotten, will try again: %s", failure)
 
 

@@ -1,8 +1,10 @@
 """Whether a DVR gives a stream: asked as a viewer would, through the description to frames that follow each other.
 
 OPTIONS, DESCRIBE (with Basic or Digest authentication), SETUP of RTP within the connection, PLAY, the first packet and
-one of the next frame, TEARDOWN: RTSP 1.0, RFC 2326. No picture is decoded. A DVR may send what it likes, as slowly or
-as much as it likes: a probe takes its time and a second for the farewell, and a few megabytes.
+one of the next frame, TEARDOWN: RTSP 1.0, RFC 2326. No picture is decoded. Where the DVR sends a viewer to another of
+its own addresses, that is followed; where it closes the connection after a 401, another one brings the credentials. A
+DVR may send what it likes, as slowly or as much as it likes: a probe takes its time and a second for the farewell, and
+a few megabytes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from vv_exporter.probes.rtsp_messages import (
     Authorization,
@@ -42,11 +45,17 @@ FAREWELL = 1.0
 _CHUNK = 64 * 1024
 _ADDRESSES = 4  # of a name that are tried
 _RENEWALS = 2  # of a nonce for one request
+_MOVED = {301, 302, 303, 305, 307, 308}  # RFC 2326, section 11.3, and what HTTP has besides
+_MAX_MOVES = 3
+_CLOSING = 0.05  # seconds after a 401, or a move, in which the DVR closes the connection if it means to
 # There is no such stream, or none to be had now: RFC 2326, section 7.1.1. 503 is what GStreamer's server answers when
 # the camera is not there.
 _NO_STREAM = {404, 410, 415, 453, 454, 455, 457, 459, 460, 461, 462, 503}
 _AUTH = {401, 403, 407}
 _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT}
+
+_HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,253}", re.ASCII)
+_TARGET = re.compile(r"[!-~]{0,1900}", re.ASCII)
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -55,13 +64,15 @@ Address = tuple[socket.AddressFamily, Any]
 class Answer:
     """What a probe found: `result` as `vv_dvr_attempts_total` has it, with `durations` of the phases that ended.
 
-    `frames` were seen, 0 when only an answer was asked for. `error` holds no address and no password.
+    `frames` were seen, 0 when only an answer was asked for. `error` holds no address and no password, and neither does
+    `moved_to`: where on the DVR the stream is by now, "" if it is where it was asked for.
     """
 
     result: str
     error: str = ""
     durations: Mapping[str, float] = field(default_factory=dict)
     frames: int = 0
+    moved_to: str = ""
 
 
 class _FailedError(Exception):
@@ -155,8 +166,9 @@ class _Progress:
 def probe(dvr: Dvr, resolver: Resolver) -> Answer:
     """Ask for frames once. Raises nothing that a DVR could bring about."""
     progress = _Progress(dvr.timeout)
+    moved_to: list[str] = []
     try:
-        frames = _watch(dvr, resolver, progress)
+        frames = _watch(dvr, resolver, progress, moved_to)
     except _FailedError as failure:
         result, error = failure.result, str(failure)
     except ProtocolError as failure:
@@ -164,22 +176,21 @@ def probe(dvr: Dvr, resolver: Resolver) -> Answer:
     except OSError as failure:
         result, error = _reason(failure, progress.phase, dvr.timeout)
     else:
-        return Answer("ok", "", progress.durations, frames)
+        return Answer("ok", "", progress.durations, frames, "".join(moved_to[-1:]))
     return Answer(result, error, progress.durations)
 
 
-def _watch(dvr: Dvr, resolver: Resolver, progress: _Progress) -> int:
+def _watch(dvr: Dvr, resolver: Resolver, progress: _Progress, moved_to: list[str]) -> int:
     """Go through all phases; how many frames came."""
     with progress.timed("dns"):
         addresses = resolver.addresses(progress.left())
     with progress.timed("connect"):
-        connection = _connect(addresses, progress)
-    with connection:
-        viewer = _Viewer(connection, dvr, progress)
-        try:
-            return viewer.watch()
-        finally:
-            viewer.leave()
+        viewer = _Viewer(dvr, progress, addresses)
+    try:
+        return viewer.watch()
+    finally:
+        viewer.leave()
+        moved_to += viewer.moved_to
 
 
 def _connect(addresses: list[Address], progress: _Progress) -> socket.socket:
@@ -210,13 +221,18 @@ def _reason(error: OSError, phase: str, timeout: float) -> tuple[str, str]:
 
 
 class _Viewer:
-    """Requests and answers on one connection."""
+    """Requests and answers; on one connection, unless the DVR closes it where that means no harm."""
 
-    def __init__(self, connection: socket.socket, dvr: Dvr, progress: _Progress) -> None:
-        self._connection = connection
+    def __init__(self, dvr: Dvr, progress: _Progress, addresses: list[Address]) -> None:
         self._dvr = dvr
         self._progress = progress
+        self._addresses = addresses
+        self._address = dvr.url
+        self._port = dvr.port
+        self._connection = _connect(addresses, progress)
         self._parser = Parser()
+        self.moved_to: list[str] = []
+        """Where the DVR has sent the viewer to, fit to be shown."""
         self._authorization = Authorization(dvr.username, dvr.password.value)
         self._accepted = False
         self._sequence = 0
@@ -228,7 +244,7 @@ class _Viewer:
     def watch(self) -> int:
         """Go through the phases after the connection; how many frames came, 0 if no stream is named."""
         with self._progress.timed("describe"):
-            self._exchange("OPTIONS", self._dvr.url)  # whatever the answer, it speaks RTSP
+            self._exchange("OPTIONS", self._address)  # whatever the answer, it speaks RTSP
             if not self._dvr.target:
                 return 0
             description = self._describe()
@@ -242,20 +258,59 @@ class _Viewer:
         return len(self._frames)
 
     def leave(self) -> None:
-        """End the session, so that the DVR has its place back."""
-        if not self._session:
-            return
-        self._progress.grant(FAREWELL)
-        with contextlib.suppress(OSError, ProtocolError, _FailedError):
-            self._exchange("TEARDOWN", self._dvr.url)
+        """End the session, so that the DVR has its place back, and the connection."""
+        with self._connection, contextlib.suppress(OSError, ProtocolError, _FailedError):
+            if self._session:
+                self._progress.grant(FAREWELL)
+                self._exchange("TEARDOWN", self._address)
 
     def _describe(self) -> Description:
-        answer = self._ask("DESCRIBE", self._dvr.url, {"Accept": "application/sdp"})
-        base = answer.first("content-base") or answer.first("content-location") or self._dvr.url
+        answer = self._ask("DESCRIBE", self._address, {"Accept": "application/sdp"})
+        while answer.status in _MOVED:
+            self._follow(answer)
+            answer = self._ask("DESCRIBE", self._address, {"Accept": "application/sdp"})
+        base = answer.first("content-base") or answer.first("content-location") or self._address
         description = described(answer.body, base)
         if description is None:
             raise _FailedError("no_stream", "describes no stream")
         return description
+
+    def _follow(self, answer: Response) -> None:
+        """Go where the DVR sends its viewers, if that is the DVR itself: the password is for nobody else."""
+        said = f"answered DESCRIBE with {answer.status}"
+        host, port, target = _place(answer.first("location"))
+        if not host:
+            raise _FailedError("error", f"{said}, and does not say where the stream is")
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        known = {self._dvr.host.lower(), *(str(address[0]).lower() for _, address in self._addresses)}
+        if host not in known:
+            raise _FailedError("error", f"{said}: its stream is at {shown}, which is another host and not followed")
+        if len(self.moved_to) >= _MAX_MOVES:
+            raise _FailedError("error", f"{said} again and again")
+        self.moved_to.append(shown)
+        self._address = f"rtsp://{shown}{target}"
+        if port != self._port or self._is_closed(answer):
+            self._port = port
+            self._reconnect()
+
+    def _is_closed(self, answer: Response) -> bool:
+        """Whether the DVR has closed the connection after this answer, or is about to."""
+        if "close" in answer.first("connection").lower():
+            return True
+        try:
+            self._connection.settimeout(min(self._progress.left(), _CLOSING))
+            return not self._connection.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+
+    def _reconnect(self) -> None:
+        self._connection.close()
+        self._parser = Parser()
+        self._connection = _connect(
+            [(family, _with_port(at, self._port)) for family, at in self._addresses], self._progress
+        )
 
     def _set_up(self, track: str) -> None:
         answer = self._ask("SETUP", track, {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"})
@@ -282,8 +337,11 @@ class _Viewer:
             if answer.status != 401:
                 break
             self._authorize(challenges(answer.all("www-authenticate")), bool(authorization), last=renewal == _RENEWALS)
+            if not self._session and self._is_closed(answer):
+                self._reconnect()
         self._accepted = bool(authorization)
-        _check(answer.status, method)
+        if method != "DESCRIBE" or answer.status not in _MOVED:
+            _check(answer.status, method)
         return answer
 
     def _authorize(self, offered: list[Challenge], answered: bool, *, last: bool) -> None:
@@ -331,6 +389,22 @@ class _Viewer:
         timestamp = rtp_timestamp(packet.data)
         if packet.channel == self._channel and timestamp is not None and len(self._frames) < 2:
             self._frames.add(timestamp)
+
+
+def _place(location: str) -> tuple[str, int, str]:
+    """Host, port and target of an address that a DVR names; no host where it is none that can be asked."""
+    try:
+        parts = urlsplit(location)
+        host, port = (parts.hostname or "").lower(), parts.port or 554
+    except ValueError:
+        return "", 0, ""
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    understood = parts.scheme.lower() == "rtsp" and _HOST.fullmatch(host) and _TARGET.fullmatch(target)
+    return (host, port, target) if understood else ("", 0, "")
+
+
+def _with_port(address: Any, port: int) -> Any:
+    return (address[0], port, *address[2:])
 
 
 def _check(status: int, method: str) -> None:

@@ -255,6 +255,124 @@ class TestStreams:
         assert told(script).result == "ok"
 
 
+def closing(answer: Callable[[Peer], None]) -> Script:
+    """A camera that closes the connection after its 401, and answers another one that brings the credentials."""
+
+    def script(peer: Peer) -> None:
+        while True:
+            request = peer.request()
+            if request.startswith("DESCRIBE") and "Authorization" not in request:
+                answer(peer)
+                return
+            if request.startswith("PLAY"):
+                peer.answer()
+                peer.frame(1)
+                peer.frame(2)
+                continue
+            peer.answer("200 OK", "Transport: RTP/AVP/TCP;interleaved=0-1", "Session: abc", body=SDP)
+
+    return script
+
+
+class TestCamerasInTheField:
+    @pytest.mark.parametrize("headers", [("Connection: close",), ()])
+    @pytest.mark.parametrize("challenge", ['Basic realm="cam"', 'Digest realm="cam", nonce="abc", qop="auth"'])
+    def test_one_that_closes_after_its_401(self, challenge: str, headers: tuple[str, ...]) -> None:
+        script = closing(lambda peer: peer.answer("401 Unauthorized", f"WWW-Authenticate: {challenge}", *headers))
+        with Peer(script) as peer:
+            answer = ask(peer.port)
+
+        assert (answer.result, answer.error) == ("ok", "")
+        assert sum("Authorization" in request for request in peer.asked if request.startswith("DESCRIBE")) == 1
+
+    def test_one_that_closes_after_each_401_is_sent_a_wrong_password_once(self) -> None:
+        def script(peer: Peer) -> None:
+            while True:
+                if peer.request().startswith("DESCRIBE"):
+                    peer.answer("401 Unauthorized", 'WWW-Authenticate: Basic realm="cam"')
+                    return
+                peer.answer()
+
+        with Peer(script) as peer:
+            answer = ask(peer.port)
+
+        assert (answer.result, answer.error) == ("auth", "refused user or password")
+        assert sum("Authorization" in request for request in peer.asked) == 1
+
+    @pytest.mark.parametrize("closes", [True, False])
+    def test_a_stream_that_has_moved(self, closes: bool) -> None:
+        def script(peer: Peer) -> None:
+            while True:
+                request = peer.request()
+                if request.startswith("DESCRIBE") and "/real" not in request:
+                    peer.answer("302 Moved Temporarily", f"Location: rtsp://127.0.0.1:{peer.port}/real?channel=1")
+                    if closes:
+                        return
+                    continue
+                if request.startswith("DESCRIBE"):
+                    peer.answer(body=SDP)
+                    plays(1, 2)(peer)
+                    return
+                peer.answer()
+
+        with Peer(script) as peer:
+            answer = ask(peer.port)
+
+        assert (answer.result, answer.moved_to) == ("ok", f"127.0.0.1:{peer.port}")
+        assert any(f"SETUP rtsp://127.0.0.1:{peer.port}/real?channel=1/1 " in request for request in peer.asked)
+
+    def test_a_stream_that_has_moved_to_another_port(self) -> None:
+        with Peer(plays(1, 2)) as real:
+
+            def script(peer: Peer) -> None:
+                peer.until("DESCRIBE")
+                peer.answer("301 Moved Permanently", f"Location: rtsp://127.0.0.1:{real.port}/real")
+                peer.hold()
+
+            with Peer(script) as peer:
+                answer = ask(peer.port)
+
+        assert (answer.result, answer.moved_to) == ("ok", f"127.0.0.1:{real.port}")
+
+    @pytest.mark.parametrize(
+        ("location", "error"),
+        [
+            (
+                "rtsp://192.0.2.9:8554/x",
+                "answered DESCRIBE with 302: its stream is at 192.0.2.9:8554, which is another host",
+            ),
+            ("rtsp://viewer:secret@192.0.2.9/x", "answered DESCRIBE with 302: its stream is at 192.0.2.9:554, which"),
+            ("http://127.0.0.1/x", "answered DESCRIBE with 302, and does not say where"),
+            ("rtsp://[::1/x", "answered DESCRIBE with 302, and does not say where"),
+            ("rtsp://127.0.0.1:99999/x", "answered DESCRIBE with 302, and does not say where"),
+            ("", "answered DESCRIBE with 302, and does not say where"),
+        ],
+    )
+    def test_where_it_leads_is_told_and_no_other_host_gets_the_password(self, location: str, error: str) -> None:
+        def script(peer: Peer) -> None:
+            peer.until("DESCRIBE")
+            peer.answer("302 Moved Temporarily", *([f"Location: {location}"] if location else []))
+            peer.hold()
+
+        answer = told(script)
+
+        assert answer.result == "error"
+        assert answer.error.startswith(error)
+        assert "secret" not in answer.error
+
+    def test_one_that_sends_its_viewers_round_in_a_ring(self) -> None:
+        def script(peer: Peer) -> None:
+            while True:
+                if peer.request().startswith("DESCRIBE"):
+                    peer.answer("302 Moved Temporarily", f"Location: rtsp://127.0.0.1:{peer.port}/live")
+                else:
+                    peer.answer()
+
+        answer = told(script)
+
+        assert (answer.result, answer.error) == ("error", "answered DESCRIBE with 302 again and again")
+
+
 class TestFailures:
     @pytest.mark.parametrize(
         ("method", "status", "result"),
@@ -262,7 +380,6 @@ class TestFailures:
             ("DESCRIBE", "404 Not Found", "no_stream"),
             ("DESCRIBE", "503 Service Unavailable", "no_stream"),
             ("DESCRIBE", "403 Forbidden", "auth"),
-            ("DESCRIBE", "302 Moved Temporarily", "error"),
             ("DESCRIBE", "500 Internal Server Error", "error"),
             ("SETUP", "454 Session Not Found", "no_stream"),
             ("SETUP", "461 Unsupported Transport", "no_stream"),
