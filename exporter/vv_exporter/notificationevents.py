@@ -18,6 +18,7 @@ from vv_exporter.openalerts import ALERTS, ENDED
 from vv_exporter.relay.watch import channel_of
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.times import UnixTime, admitted
+from vv_exporter.untrusted import decode_untrusted
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +112,8 @@ _alert_decoder = msgspec.json.Decoder(Grouped)
 def parse(body: bytes) -> Event:
     """Read a body. Raises `ValueError` when it is none."""
     try:
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_untrusted(_decoder, body)
+    except msgspec.MsgspecError as error:
         raise ValueError(f"not an event of Alertmanager: {error}") from error
 
 

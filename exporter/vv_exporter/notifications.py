@@ -18,6 +18,7 @@ from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, shortened, tell
 from vv_exporter.times import UnixTime
+from vv_exporter.untrusted import decode_untrusted
 
 HISTORY = "notification"
 LEVELS = {
@@ -102,24 +103,24 @@ def parse(body: bytes) -> Notification:
     An odd alert costs no other: of one that is not as it should be there is what can be read of it.
     """
     try:
-        posted = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        posted = decode_untrusted(_decoder, body)
+    except msgspec.MsgspecError as error:
         raise ValueError(f"not a notification of Alertmanager: {error}") from error
     return Notification(tuple(map(_parse_alert, posted.alerts)), posted.group_key, posted.receiver, posted.external_url)
 
 
 def _parse_alert(raw: msgspec.Raw) -> NotifiedAlert:
     try:
-        return _alert_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_untrusted(_alert_decoder, raw)
+    except msgspec.MsgspecError as error:
         return _salvage_alert(raw, str(error))
 
 
 def _salvage_alert(raw: msgspec.Raw, why: str) -> NotifiedAlert:
     """What can be read of an alert of another shape; at the least that there was one."""
     try:
-        given = _lenient_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        given = decode_untrusted(_lenient_decoder, raw)
+    except msgspec.MsgspecError:
         given = {}
     labels, annotations = _texts(given.get("labels")), _texts(given.get("annotations"))
     labels.setdefault("alertname", "UnreadableAlert")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from vv_exporter import threads
-from vv_exporter.containers.engine import EngineError
+from vv_exporter.containers.engine import EngineError, NotUnderstoodError
 from vv_exporter.containers.resources import Running, Usage
 
 log = logging.getLogger(__name__)
@@ -76,12 +76,17 @@ class Asker:
             try:
                 engine = engine or self._connect()
                 usage = engine.usage(container)
+            except NotUnderstoodError:  # of this one; others are asked for on the same connection
+                continue
             except EngineError as error:
                 self._complain(str(error))
                 if engine is not None:
                     engine.close()
                 engine = None
                 self._stopping.wait(_REST)
+                continue
+            except Exception:  # the thread must outlive its own defects
+                log.exception("what container %.100s uses could not be asked for", container.name)
                 continue
             self._complain("")
             if usage is not None:

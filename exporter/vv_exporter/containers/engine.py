@@ -24,13 +24,14 @@ from vv_exporter.containers.observed import (
     SECOND,
     Event,
     Inspection,
-    Listed,
+    Listing,
     decode_event,
     decode_inspection,
     decode_list,
     nanoseconds,
 )
 from vv_exporter.containers.resources import Running, Usage, decode_stats
+from vv_exporter.untrusted import decode_untrusted
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ _FILTERS = {"type": ["container"], "event": list(ACTIONS)}
 
 class EngineError(Exception):
     """The Engine does not answer, or not as expected."""
+
+
+class NotUnderstoodError(EngineError):
+    """What it said of one container; of others it may say what can be understood."""
 
 
 class Engine:
@@ -60,23 +65,24 @@ class Engine:
 
     def time(self) -> int:
         """Its clock, in nanoseconds since 1970."""
-        return nanoseconds(msgspec.json.decode(self._get("/info"), type=_Info).system_time)
+        with translated():
+            return nanoseconds(decode_untrusted(_INFO, self._get("/info")).system_time)
 
-    def containers(self) -> list[Listed]:
+    def containers(self) -> Listing:
         """All containers, also those that do not run."""
         with translated():
             return decode_list(self._get("/containers/json", all="1"))
 
     def inspect(self, container: str) -> Inspection | None:
         """One container, None if there is none of that id."""
-        with translated():
-            body = self._find(f"/containers/{container}/json")
+        body = self._find(f"/containers/{container}/json")
+        with _one_container():
             return None if body is None else decode_inspection(body)
 
     def usage(self, container: Running) -> Usage | None:
         """What a container uses, which takes the Engine a second or two; None if it does not run."""
-        with translated():
-            body = self._find(f"/containers/{container.id}/stats?stream=false&one-shot=true", STATS_TIMEOUT)
+        body = self._find(f"/containers/{container.id}/stats?stream=false&one-shot=true", STATS_TIMEOUT)
+        with _one_container():
             return None if body is None else decode_stats(body, container)
 
     def kept_events(self, until: int) -> int:
@@ -87,7 +93,7 @@ class Engine:
         """When it made its default bridge, which it does at each start; "" where it has none or does not tell."""
         try:
             body = self._find("/networks/bridge")
-            return msgspec.json.decode(body, type=_Network).created if body else ""
+            return decode_untrusted(_NETWORK, body).created if body else ""
         except (EngineError, msgspec.MsgspecError):
             return ""
 
@@ -194,6 +200,18 @@ class _Info(msgspec.Struct, rename="pascal"):
 
 class _Network(msgspec.Struct, rename="pascal"):
     created: str = ""
+
+
+_INFO: msgspec.json.Decoder[_Info] = msgspec.json.Decoder(_Info)
+_NETWORK: msgspec.json.Decoder[_Network] = msgspec.json.Decoder(_Network)
+
+
+@contextlib.contextmanager
+def _one_container() -> Iterator[None]:
+    try:
+        yield
+    except msgspec.MsgspecError as error:
+        raise NotUnderstoodError(str(error)[:300]) from error
 
 
 def _seconds(time: int) -> str:

@@ -77,7 +77,9 @@ _OOM_REACH = 10 * SECOND  # between the oom event and the death
 _KILL_REACH = 60 * SECOND  # between an operator's signal and the death that it caused
 _SHUTDOWN_REACH = 60 * SECOND  # an Engine's way down: 15 s, or the longest grace of a container
 _SHUTDOWN_SPREAD = 2 * SECOND  # it signals all containers at once
-_HARMLESS_SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCONT})
+_HARMLESS_SIGNALS = frozenset(
+    str(number.value) for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCONT)
+)
 _LATE_OOM = 2 * SECOND
 _LAST_SIGNAL = 64
 replace = msgspec.structs.replace
@@ -474,7 +476,7 @@ def _stopped_by_operator(record: ContainerRecord) -> ContainerRecord:
 
 
 def _ends(number: str) -> bool:
-    return not (number.isdigit() and int(number) in _HARMLESS_SIGNALS)
+    return number not in _HARMLESS_SIGNALS
 
 
 def _with_health(record: ContainerRecord, event: Event, inspection: Inspection | None) -> ContainerRecord:

@@ -2,16 +2,21 @@
 
 Fields are those of the Engine's API 1.24 and later. Only what is used is decoded: the environment that an inspection
 shows, which may hold secrets, never becomes part of an object. Times are nanoseconds since 1970 of the Engine's clock,
-0 for never.
+0 for never. Whatever cannot be read, or is beyond every measure, is a `msgspec.MsgspecError`; where one entry of a list
+is, the others are there.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+
+from vv_exporter.untrusted import decode_untrusted
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -36,6 +41,10 @@ ACTIONS = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CPU_PERIOD = 100_000  # microseconds: the kernel's default (Documentation/scheduler/sched-bwc.rst)
 _MAX_TEXT = 200  # characters of a label's value
+_EXIT_CODE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What the store can hold."""
 
 
 class Event(NamedTuple):
@@ -56,6 +65,13 @@ class Listed(NamedTuple):
     state: str
     health: str
     one_off: bool
+
+
+class Listing(NamedTuple):
+    """The list of containers. `complete`: every entry was understood; else a container that is missing may be there."""
+
+    containers: tuple[Listed, ...]
+    complete: bool
 
 
 class Inspection(NamedTuple):
@@ -124,27 +140,35 @@ RUNNING_STATES = frozenset({"running", "paused"})
 
 def decode_event(line: bytes) -> Event | None:
     """One line of the event stream; None for what does not concern a container. Raises `msgspec.MsgspecError`."""
-    raw = _EVENT.decode(line)
+    raw = decode_untrusted(_EVENT, line)
     if raw.type != "container" or not raw.actor.id:
         return None
     attributes = raw.actor.attributes or {}
+    if not _EXIT_CODE.fullmatch(attributes.get("exitCode", "0")):
+        raise msgspec.ValidationError("an exit code that is no number")
     action, _, detail = raw.action.partition(": ")
     if detail:
         attributes = {**attributes, "detail": detail}
     return Event(raw.actor.id, attributes.get("name", ""), action, raw.time_nano, attributes)
 
 
-def decode_list(body: bytes) -> list[Listed]:
-    """The answer of `/containers/json?all=1`. Raises `msgspec.MsgspecError`."""
-    return [
-        Listed(raw.id, _own_name(raw.names or ()), raw.state, _health_in(raw.status), is_one_off(raw.labels or {}))
-        for raw in _LIST.decode(body)
-    ]
+def decode_list(body: bytes) -> Listing:
+    """The answer of `/containers/json?all=1`. Raises `msgspec.MsgspecError` if it is no list."""
+    entries = decode_untrusted(_LIST, body)
+    containers = []
+    for entry in entries:
+        with contextlib.suppress(msgspec.MsgspecError):
+            containers.append(_listed(decode_untrusted(_LISTED, entry)))
+    return Listing(tuple(containers), len(containers) == len(entries))
+
+
+def _listed(raw: _RawListed) -> Listed:
+    return Listed(raw.id, _own_name(raw.names or ()), raw.state, _health_in(raw.status), is_one_off(raw.labels or {}))
 
 
 def decode_inspection(body: bytes) -> Inspection:
     """The answer of `/containers/<id>/json`. Raises `msgspec.MsgspecError`."""
-    raw = _INSPECTION.decode(body)
+    raw = decode_untrusted(_INSPECTION, body)
     labels = raw.config.labels or {}
     policy, state, health = raw.host_config.restart_policy, raw.state, raw.state.health
     has_health = health is not None and health.status not in ("", "none")
@@ -183,13 +207,13 @@ def is_one_off(labels: Mapping[str, str]) -> bool:
 
 
 def nanoseconds(text: str) -> int:
-    """The Engine's RFC 3339 time, to the microsecond; 0 for its zero (year 1) and for what is none."""
+    """The Engine's RFC 3339 time, to the microsecond, within 64 bits; 0 for its zero (year 1) and for what is none."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         return 0
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return max((found - _EPOCH) // timedelta(microseconds=1) * 1000, 0)
+    return min(max((found - _EPOCH) // timedelta(microseconds=1) * 1000, 0), 2**63 - 1)
 
 
 def _own_name(names: tuple[str, ...]) -> str:
@@ -229,7 +253,7 @@ class _RawEvent(
     type: str
     action: str
     actor: _RawActor
-    time_nano: int
+    time_nano: Whole
 
 
 class _RawListed(_Raw, frozen=True, rename="pascal"):
@@ -246,16 +270,16 @@ class _RawProbe(_Raw, frozen=True, rename="pascal"):
 
 class _RawHealth(_Raw, frozen=True, rename="pascal"):
     status: str = ""
-    failing_streak: int = 0
+    failing_streak: Whole = 0
     log: tuple[_RawProbe, ...] | None = None
 
 
 class _RawState(_Raw, frozen=True, rename="pascal"):
     status: str
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
-    exit_code: int = 0
+    exit_code: Whole = 0
     error: str = ""
-    pid: int = 0
+    pid: Whole = 0
     started_at: str = ""
     finished_at: str = ""
     health: _RawHealth | None = None
@@ -263,17 +287,17 @@ class _RawState(_Raw, frozen=True, rename="pascal"):
 
 class _RawPolicy(_Raw, frozen=True, rename="pascal"):
     name: str = ""
-    maximum_retry_count: int = 0
+    maximum_retry_count: Whole = 0
 
 
 class _RawHostConfig(_Raw, frozen=True, rename="pascal"):
     restart_policy: _RawPolicy = _RawPolicy()
     auto_remove: bool = False
     network_mode: str = ""
-    nano_cpus: int = 0
-    cpu_quota: int = 0
-    cpu_period: int = 0
-    memory: int = 0
+    nano_cpus: Whole = 0
+    cpu_quota: Whole = 0
+    cpu_period: Whole = 0
+    memory: Whole = 0
 
 
 class _RawConfig(_Raw, frozen=True, rename="pascal"):
@@ -288,9 +312,10 @@ class _RawInspection(_Raw, frozen=True, rename="pascal"):
     config: _RawConfig = _RawConfig()
     host_config: _RawHostConfig = _RawHostConfig()
     created: str = ""
-    restart_count: int = 0
+    restart_count: Whole = 0
 
 
 _EVENT: msgspec.json.Decoder[_RawEvent] = msgspec.json.Decoder(_RawEvent)
-_LIST: msgspec.json.Decoder[list[_RawListed]] = msgspec.json.Decoder(list[_RawListed])
+_LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+_LISTED: msgspec.json.Decoder[_RawListed] = msgspec.json.Decoder(_RawListed)
 _INSPECTION: msgspec.json.Decoder[_RawInspection] = msgspec.json.Decoder(_RawInspection)

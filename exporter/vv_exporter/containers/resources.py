@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from vv_exporter.containers.observed import Whole
+from vv_exporter.untrusted import decode_untrusted
+
 
 class Running(NamedTuple):
     """A container to be looked at. `pid` is its main process as the Engine knows it, 0 for unknown.
@@ -47,7 +50,7 @@ def working_set(usage: int, inactive_file: int) -> int:
 
 def decode_stats(body: bytes, container: Running) -> Usage | None:
     """The answer of `/containers/<id>/stats`; None if the container does not run. Raises `msgspec.MsgspecError`."""
-    raw = _STATS.decode(body)
+    raw = decode_untrusted(_STATS, body)
     if not raw.cpu_stats.cpu_usage.total_usage and not raw.memory_stats.usage:
         return None
     inactive = raw.memory_stats.stats.get("total_inactive_file", raw.memory_stats.stats.get("inactive_file", 0))
@@ -67,7 +70,7 @@ def decode_stats(body: bytes, container: Running) -> Usage | None:
 
 
 class _CpuUsage(msgspec.Struct, frozen=True):
-    total_usage: int = 0
+    total_usage: Whole = 0
 
 
 class _Cpu(msgspec.Struct, frozen=True):
@@ -75,18 +78,18 @@ class _Cpu(msgspec.Struct, frozen=True):
 
 
 class _Memory(msgspec.Struct, frozen=True):
-    usage: int = 0
-    stats: dict[str, int] = msgspec.field(default_factory=dict)
+    usage: Whole = 0
+    stats: dict[str, Whole] = msgspec.field(default_factory=dict)
 
 
 class _Network(msgspec.Struct, frozen=True):
-    rx_bytes: int = 0
-    tx_bytes: int = 0
+    rx_bytes: Whole = 0
+    tx_bytes: Whole = 0
 
 
 class _Disk(msgspec.Struct, frozen=True):
     op: str = ""
-    value: int = 0
+    value: Whole = 0
 
 
 class _Disks(msgspec.Struct, frozen=True):
@@ -94,7 +97,7 @@ class _Disks(msgspec.Struct, frozen=True):
 
 
 class _Pids(msgspec.Struct, frozen=True):
-    current: int | None = None
+    current: Whole | None = None
 
 
 class _Stats(msgspec.Struct, frozen=True):

@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from vv_exporter import threads
-from vv_exporter.containers.engine import REPLAY_LIMIT, Engine, EngineError, Follower
+from vv_exporter.containers.engine import REPLAY_LIMIT, Engine, EngineError, Follower, NotUnderstoodError
 from vv_exporter.containers.expectation import forgettable, ignored
 from vv_exporter.containers.ledger import (
     CLAIMS,
@@ -102,6 +102,7 @@ class ContainerWatch:
         self._reconcile_at = 0.0
         self._inspected: dict[str, float] = {}
         self._seen: dict[str, Inspection] = {}
+        self._not_understood: set[str] = set()
         self.settled = False
         """Whether the containers were listed once, or the Engine was found absent."""
 
@@ -150,23 +151,28 @@ class ContainerWatch:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            try:
-                try:
-                    if self._worth_a_try():
-                        self._step()
-                        continue
-                    self.settled = True
-                except EngineError as error:
-                    self._failed(error)
-            except StoreError as error:
-                log.error("containers cannot be counted now, will be counted later: %s", error)
-            except Exception:
-                if not self._stopping.is_set():
-                    log.exception("following the Docker Engine failed; beginning anew")
-            self._drop()
-            self._stopping.wait(self._retry)
-            self._retry = min(2 * self._retry, _RETRY_MAX)
+            if not self.follow_once():
+                self._stopping.wait(self._retry)
+                self._retry = min(2 * self._retry, _RETRY_MAX)
         self._drop()
+
+    def follow_once(self) -> bool:
+        """Take one step; False if that failed, and the next one begins anew. Raises nothing."""
+        try:
+            try:
+                if self._worth_a_try():
+                    self._step()
+                    return True
+                self.settled = True
+            except EngineError as error:
+                self._failed(error)
+        except StoreError as error:
+            log.error("containers cannot be counted now, will be counted later: %s", error)
+        except Exception:
+            if not self._stopping.is_set():
+                log.exception("following the Docker Engine failed; beginning anew")
+        self._drop()
+        return False
 
     def _worth_a_try(self) -> bool:
         return self.present or Path(self._host.removeprefix("unix://")).exists()
@@ -273,8 +279,9 @@ class ContainerWatch:
         with self._store.transaction() as tx:
             records = tx.docs(CONTAINERS)
             for event in relevant:
-                change = fold_event(records, event, inspections.get(event.id), self._clock())
-                _apply(tx, change, records)
+                with _costs_itself_only(event.name):
+                    change = fold_event(records, event, inspections.get(event.id), self._clock())
+                    _apply(tx, change, records)
             self._put_engine(tx, cursor=relevant[-1].time)
 
     def _inspections(self, engine: Engine, events: Iterable[Event]) -> dict[str, Inspection]:
@@ -290,7 +297,11 @@ class ContainerWatch:
     def _inspect(self, engine: Engine, container: str) -> Inspection | None:
         if self._stopping.is_set():
             raise EngineError("stopping")
-        inspection = engine.inspect(container)
+        try:
+            inspection = engine.inspect(container)
+        except NotUnderstoodError as error:
+            inspection = None
+            self._complain(container, str(error))
         self._answer()
         self._inspected[container] = self._monotonic()
         if inspection is not None:
@@ -300,7 +311,8 @@ class ContainerWatch:
     def _reconcile(self, engine: Engine, follower: Follower, *, complete: bool) -> None:
         """Compare with the Engine's list; inspect what differs or was not looked at for long, or everything."""
         before = self._store.docs(CONTAINERS)
-        listed = [one for one in engine.containers() if not ignored(one.name, one.one_off, self._settings)]
+        listing = engine.containers()
+        listed = [one for one in listing.containers if not ignored(one.name, one.one_off, self._settings)]
         self._answer()
         wanted = [one.id for one in listed if complete or self._differs(one, before)]
         inspections = [inspection for one in wanted if (inspection := self._inspect(engine, one)) is not None]
@@ -311,8 +323,9 @@ class ContainerWatch:
             records = tx.docs(CONTAINERS)
             cursor = self._cursor()
             for inspection in inspections:
-                _apply(tx, fold_inspection(records, inspection, cursor, self._clock()), records)
-            for record in before.values():
+                with _costs_itself_only(inspection.name):
+                    _apply(tx, fold_inspection(records, inspection, cursor, self._clock()), records)
+            for record in before.values() if listing.complete else ():
                 known = records.get(record.name)
                 if known and known.id == record.id and known.state != GONE and known.id not in here:
                     _apply(tx, fold_missing(known, self._clock()), records)
@@ -321,8 +334,15 @@ class ContainerWatch:
             self._forget(tx, records)
         self._inspected = {one: at for one, at in self._inspected.items() if one in here}
         self._seen = {one: seen for one, seen in self._seen.items() if one in here}
+        self._not_understood &= here
         self._reconcile_at = self._monotonic() + RECONCILE_INTERVAL
         self.settled = True
+
+    def _complain(self, container: str, problem: str) -> None:
+        """Once for each container that cannot be understood; what is known of it stays as it is."""
+        if container not in self._not_understood:
+            self._not_understood.add(container)
+            log.error("what the Docker Engine says of container %.12s is not understood: %s", container, problem)
 
     def _differs(self, one: Listed, records: Mapping[str, ContainerRecord]) -> bool:
         record = records.get(one.name)
@@ -368,6 +388,17 @@ def _answers(engine: Engine) -> bool:
     except EngineError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def _costs_itself_only(name: str) -> Iterator[None]:
+    """One container that cannot be counted must not keep the others from being counted."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception:
+        log.exception("container %.100s could not be counted", name)
 
 
 def _running(record: ContainerRecord, seen: Inspection | None) -> Running:

@@ -12,6 +12,7 @@ from typing import Any
 
 from vv_exporter.containers.observed import ONE_OFF_LABEL, PROJECT_LABEL, SELF_MONITOR_LABEL, SERVICE_LABEL
 
+_NOT_UNDERSTOOD = b'{"Type": "unknown", "Action": "", "Actor": {}, "timeNano": 0}\n'
 Kept = Mapping[str, Any]
 """The names that are kept of an object; what stands for a name: True for its whole value, or what is kept of it."""
 
@@ -61,18 +62,34 @@ def only(document: Any, kept: Kept) -> Any:
 
 
 def body(kept: Kept) -> Callable[[bytes], bytes]:
-    """A filter for a whole answer. Raises `ValueError` if it is no JSON."""
-    return lambda answer: json.dumps(only(json.loads(answer), kept)).encode()
+    """A filter for a whole answer. Raises `ValueError` if it is no JSON, or too deep."""
+
+    def filtered(answer: bytes) -> bytes:
+        try:
+            return json.dumps(only(json.loads(answer), kept)).encode()
+        except RecursionError:
+            raise ValueError("too deep") from None
+
+    return filtered
 
 
 def event(line: bytes) -> bytes:
     """A line of the event stream. None is left out: their number tells how far the Engine remembers.
 
-    What follows an action's colon is the command that was run in a container, or the state of its health.
+    What follows an action's colon is the command that was run in a container, or the state of its health. Of a line
+    that is not understood nothing is shown but that there was one.
     """
-    raw = json.loads(line)
+    try:
+        return json.dumps(_event(json.loads(line))).encode() + b"\n"
+    except (ValueError, RecursionError):
+        return _NOT_UNDERSTOOD
+
+
+def _event(raw: Any) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - what it says is wrong, not what was passed
     action = str(raw.get("Action", ""))
     shown = action if action.startswith("health_status") else action.partition(":")[0]
     if raw.get("Type") != "container":
         raw.pop("Actor", None)
-    return json.dumps(only(raw, EVENT) | {"Action": shown}).encode() + b"\n"
+    return {**only(raw, EVENT), "Action": shown}

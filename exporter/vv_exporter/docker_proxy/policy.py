@@ -103,7 +103,7 @@ def policy_only(body: bytes) -> bool:
     """Whether this changes the restart policy and nothing else."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if not isinstance(document, dict) or document.keys() != {"RestartPolicy"}:
         return False

@@ -134,6 +134,14 @@ class _HeaderReader(HeaderReader):
 class _Request(HTTPRequest):
     header_reader = _HeaderReader()
 
+    def read_request_line(self) -> bool:
+        """Read it; cheroot takes the target apart as an address, and lets through what is wrong with one."""
+        try:
+            return bool(super().read_request_line())  # type: ignore[no-untyped-call]
+        except ValueError:
+            self.simple_response("400 Bad Request", "The target is no path.\n")
+            return False
+
     def read_request_headers(self) -> bool:
         """Read them; a body must say its length in digits, so that no two readings of it are possible."""
         if not super().read_request_headers():  # type: ignore[no-untyped-call]

@@ -47,7 +47,8 @@ def test_a_listed_container_has_its_own_name_and_its_health() -> None:
         {"Id": "2", "Names": None, "State": "exited", "Status": "Exited (0) 1 second ago", "Labels": None},
         {"Id": "3", "Names": ["/x"], "State": "running", "Status": "", "Labels": {"com.docker.compose.oneoff": "True"}},
     ]
-    web, nameless, one_off = decode_list(json.dumps(raw).encode())
+    (web, nameless, one_off), complete = decode_list(json.dumps(raw).encode())
+    assert complete
 
     assert (web.name, web.health, web.one_off) == ("web", "unhealthy", False)
     assert (nameless.name, nameless.health) == ("", "")
@@ -117,3 +118,44 @@ def test_no_health_check_is_no_health() -> None:
     assert decode_inspection(_inspected(Health={"Status": "none", "FailingStreak": 0})).health == ""
     assert decode_inspection(_inspected(Health=None)).health == ""
     assert decode_inspection(_inspected(Health={"Status": "healthy", "FailingStreak": 0})).health == "healthy"
+
+
+@pytest.mark.parametrize(
+    "time", ["x", "2026-01-31", "2026-13-01T00:00:00Z", "9999-12-31T23:59:59Z", "99999-01-01T00:00:00Z"]
+)
+def test_a_time_that_is_none_or_too_far_away_is_not_understood(time: str) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        nanoseconds(time)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        _inspected(ExitCode=2**70),
+        _inspected(StartedAt="yesterday"),
+        _inspected(Status=["running"]),
+        _inspected()[:-1],
+        b"[" * 100_000,
+        b'{"Id":' * 100_000,
+    ],
+)
+def test_an_inspection_that_is_none_is_not_understood(document: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        decode_inspection(document)
+
+
+@pytest.mark.parametrize("code", ["", "x", "\u00b2", "9" * 5_000])
+def test_an_event_with_a_code_that_is_no_number_is_not_understood(code: str) -> None:
+    raw = {"Type": "container", "Action": "die", "timeNano": 1, "Actor": {"ID": "1", "Attributes": {"exitCode": code}}}
+
+    with pytest.raises(msgspec.MsgspecError):
+        decode_event(json.dumps(raw).encode())
+
+
+def test_one_entry_of_the_list_that_is_not_understood_costs_itself_only() -> None:
+    raw = [{"Id": "1", "Names": ["/web"], "State": "running", "Status": "Up"}, {"Id": 7}, None, [[]]]
+
+    containers, complete = decode_list(json.dumps(raw).encode())
+
+    assert [one.name for one in containers] == ["web"]
+    assert not complete

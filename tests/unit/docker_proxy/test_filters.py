@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from vv_exporter.docker_proxy import filters
 
 SECRET = "hunter2"
@@ -104,3 +106,19 @@ def test_events_of_other_kinds_are_counted_and_not_shown() -> None:
     line = {"Type": "image", "Action": "tag", "Actor": {"ID": "x", "Attributes": {"name": SECRET}}, "timeNano": 5}
 
     assert json.loads(filters.event(json.dumps(line).encode())) == {"Type": "image", "Action": "tag", "timeNano": 5}
+
+
+@pytest.mark.parametrize(
+    "line", [b"[]\n", b"7\n", b"{\n", b"\xff\n", b"[" * 100_000 + b"\n", b'{"Action": NaN, "Actor": 1}\n']
+)
+def test_an_event_that_is_not_understood_is_counted_and_breaks_nothing_off(line: bytes) -> None:
+    shown = filters.event(line)
+
+    assert shown.count(b"\n") == 1
+    assert b"container" not in shown
+
+
+@pytest.mark.parametrize("answer", [b"[" * 100_000, b'{"Id":' * 100_000, b"[" * 900 + b"]" * 900])
+def test_an_answer_that_is_too_deep_is_not_understood(answer: bytes) -> None:
+    with pytest.raises(ValueError, match=r"deep|Expecting"):
+        filters.body(filters.LISTED)(answer)

@@ -418,3 +418,10 @@ def test_a_connection_that_cannot_be_kept_does_not_end_the_server(
     monkeypatch.undo()
 
     assert requests.get(server.url, timeout=10).text == "here\n"
+
+
+@pytest.mark.parametrize("target", [b"//]", b"p://]", b"http://[::1/x", b"//[x]/"])
+def test_a_target_that_is_no_path_is_refused_in_a_line(connect: Connect, target: bytes) -> None:
+    sock = connect(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert sock.recv(200).startswith((b"HTTP/1.1 400", b"HTTP/1.1 404"))
