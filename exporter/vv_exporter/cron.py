@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vv_core import _shared
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -226,10 +228,8 @@ def turn(folder: str, job: str, *, wait: bool) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _opened(folder: str, name: str) -> Iterator[int]:
-    with contextlib.suppress(FileExistsError):
-        os.makedirs(folder, mode=0o2770)  # noqa: PTH103
-    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(os.path.join(folder, name), flags, 0o660)  # noqa: PTH118
+    _shared.make_folder(folder, _shared.STICKY_FOLDER)
+    descriptor = _shared.open_file(os.path.join(folder, name), os.O_RDONLY)  # noqa: PTH118
     try:
         yield descriptor
     finally:

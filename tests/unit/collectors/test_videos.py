@@ -118,7 +118,7 @@ class TestCensus:
         found = census(root)
 
         assert found is not None
-        assert (found.waiting, found.oldest) == (1, 1000.0)
+        assert len(found.waiting) == 1
         assert "too long" in found.unread
 
     def test_a_folder_that_may_not_be_read_costs_its_own_files_only(
@@ -137,7 +137,7 @@ class TestCensus:
         found = census(root)
 
         assert found is not None
-        assert found.waiting == 1
+        assert len(found.waiting) == 1
         assert found.unread == f"{root}/input/closed (Permission denied)"
 
     def test_a_disk_that_fails_makes_all_unknown(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
