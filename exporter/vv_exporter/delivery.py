@@ -1,4 +1,4 @@
-"""How alerts get to people, wired: relay, watch, direct way, accounts."""
+"""How alerts get to people, wired: relay, watch, direct way, accounts, and the proof that the path is whole."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from vv_exporter.accounts import ACCOUNTS, reconcile
+from vv_exporter.alert_path.loop import AlertPath
+from vv_exporter.alert_path.questions import Questions
 from vv_exporter.collectors import Context, Service
 from vv_exporter.direct.outbox import Sender, drop_others
 from vv_exporter.direct.providers import CHATS, PAGERS, configured
@@ -62,7 +64,7 @@ class Delivery:
             settings.alert_window,
             context.clock,
             context.monotonic,
-            HandOver(context.store, self.watch, by_severity, settings, context.clock),
+            HandOver(context.store, self.watch, by_severity, settings),
             repeated,
         )
         self._missed = Missed(
@@ -72,6 +74,8 @@ class Delivery:
             context.clock,
             context.monotonic,
         )
+        questions = Questions(settings, context.beats, context.clock, context.monotonic)
+        path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock)
         senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
         missed = Loop("missed", "missed alerts", self._missed.round)
@@ -80,6 +84,7 @@ class Delivery:
             Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
             missed,
             Loop("reconcile", "accounts", self._reconcile, RECONCILED),
+            Loop("alert-path", "the alert path", path.round, path.interval),
             *senders,
             self.relay,
         ]

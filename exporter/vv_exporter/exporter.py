@@ -20,6 +20,7 @@ from vv_exporter.guard import Guarded, gather
 from vv_exporter.horizon import Horizon
 from vv_exporter.journal.files import reading
 from vv_exporter.program import logging_to, on_hangup, only_one, own_folder, until_signalled
+from vv_exporter.render.channels import deadman
 from vv_exporter.scrapes import SAVE_INTERVAL_SECONDS, Scrapes
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.starts import counted
@@ -94,6 +95,8 @@ def running(
         stack.enter_context(_repeatedly("clock", store.follow_clock, CLOCK_INTERVAL))
         stack.enter_context(_repeatedly("scrapes", scrapes.save, SAVE_INTERVAL_SECONDS))
         stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
+        if not settings.deadman_url:
+            log.warning("%s", deadman.UNSET)
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
 

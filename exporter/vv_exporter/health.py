@@ -13,6 +13,7 @@ from vv_exporter._clock import boot_id, boottime, span
 from vv_exporter.supervisor.room import Room
 
 TIMEOUT = 5.0
+MAX_ANSWER = 4096  # bytes that are read
 LOOKED_WITHIN = 60.0
 """Seconds within which a self-monitor at work has looked; it says so every 10."""
 _REQUEST = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -22,21 +23,25 @@ class UnhealthyError(Exception):
     """It does not; the message says why."""
 
 
-def exporter(port: int, host: str = "127.0.0.1") -> None:
-    """The exporter at this address answers, with or without TLS and users. Raises `UnhealthyError`."""
+def exporter(port: int, host: str = "127.0.0.1") -> str:
+    """The exporter at this address answers, with or without TLS and users; gives what it says of an alert path that
+    is not known to work. Raises `UnhealthyError`."""
     address = (host, port)
     try:
         answer = b""
         with socket.create_connection(address, TIMEOUT) as plain, suppress(ConnectionError):
             answer = _ask(plain, b"/-/healthy")
+            answer = _whole(plain, answer)
         if not answer.startswith(b"HTTP/"):
             with socket.create_connection(address, TIMEOUT) as plain, _any_certificate().wrap_socket(plain) as secure:
-                answer = _ask(secure, b"/-/healthy")
+                answer = _whole(secure, _ask(secure, b"/-/healthy"))
     except ssl.SSLError:
-        return  # it wants a certificate of ours: it is at work
+        return ""  # it wants a certificate of ours: it is at work
     except OSError as error:
         raise UnhealthyError(f"port {port} does not answer ({error})") from error
     _judge(answer)
+    said = answer.partition(b"\r\n\r\n")[2].decode(errors="replace").splitlines()
+    return said[0] if said and said[0].startswith("alert path: ") else ""
 
 
 def self_monitor(folder: Path, now: float | None = None) -> None:
@@ -67,6 +72,15 @@ def docker_proxy(path: Path) -> None:
 def _ask(sock: socket.socket, path: bytes) -> bytes:
     sock.sendall(_REQUEST % path)
     return sock.recv(1024)
+
+
+def _whole(sock: socket.socket, beginning: bytes) -> bytes:
+    """The answer that begins so, as far as it comes."""
+    answer = beginning
+    with suppress(OSError):
+        while answer.startswith(b"HTTP/") and len(answer) < MAX_ANSWER and (part := sock.recv(1024)):
+            answer += part
+    return answer
 
 
 def _judge(answer: bytes) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from vv_exporter import accounts
 from vv_exporter.openalerts import ALERTS, ENDED
-from vv_exporter.relay.watch import channel_of
+from vv_exporter.relay.watch import OWN, channel_of
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.times import UnixTime, admitted
 from vv_exporter.untrusted import decode_untrusted
@@ -119,7 +119,9 @@ def parse(body: bytes) -> Event:
 
 def concerns(event: Event) -> bool:
     """Whether anything is to be kept of it."""
-    return any((event.data.notification, event.data.silence_muted_alert, event.data.inhibition_muted_alert))
+    data = event.data
+    beat = data.notification is not None and data.notification.group_info.receiver_name in OWN
+    return not beat and any((data.notification, data.silence_muted_alert, data.inhibition_muted_alert))
 
 
 def record(tx: Transaction, event: Event) -> None:
@@ -131,7 +133,7 @@ def record(tx: Transaction, event: Event) -> None:
     if data.notification is None:
         return
     channel = channel_of(data.notification.integration.name, data.notification.group_info.receiver_name)
-    if channel in ("log", "deadman"):
+    if channel in OWN or channel == "deadman":
         return
     tx.put(LAST, "", LastEvent(tx.now))
     when = admitted(accounts.moment(event.timestamp), tx.now)

@@ -15,7 +15,7 @@ def hasten(config: Path, *, group_wait: str = "1s", group_interval: str = "1s", 
     """Give every route of a rendered alertmanager.yml these times. The Watchdog beats with each interval."""
     document = yaml.safe_load(config.read_text(encoding="utf-8"))
     for route in routes(document["route"]):
-        beats = route.get("receiver") in ("nobody", "deadman")
+        beats = route.get("receiver") in ("nobody", "deadman", "alert-path")
         route |= {
             "group_wait": group_wait,
             "group_interval": group_interval,

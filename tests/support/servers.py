@@ -23,8 +23,15 @@ from typing import Any, Self
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
+from vv_exporter.alert_path.hops import resend_delay
 from vv_exporter.stack.processes import Child
-from vv_exporter.stack.servers import LOOPBACK, alertmanager_command, prometheus_command, ready
+from vv_exporter.stack.servers import (
+    DEFAULT_AFTER_SECONDS,
+    LOOPBACK,
+    alertmanager_command,
+    prometheus_command,
+    ready,
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,14 @@ class Server:
             error.add_note(self._child.tail(20))
             raise
 
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP), until `thaw`."""
+        self._child.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._child.signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop it as an operator would."""
         self._child.stop()
@@ -130,16 +145,25 @@ class Server:
 
 
 class Prometheus(Server):
-    """A Prometheus that runs `config`, a file, with its data in `folder`; `arguments` come last."""
+    """A Prometheus that runs `config`, a file, with its data in `folder`; `arguments` come last.
+
+    `after`: VV_ALERT_PATH_AFTER, in seconds.
+    """
 
     reloaded_metric = "prometheus_config_last_reload"
 
     def __init__(
-        self, config: Path, folder: Path, programs: Programs, port: int | None = None, *arguments: str
+        self,
+        config: Path,
+        folder: Path,
+        programs: Programs,
+        port: int | None = None,
+        *arguments: str,
+        after: float = DEFAULT_AFTER_SECONDS,
     ) -> None:
         port = port or free_port()
         folder.mkdir(parents=True, exist_ok=True)
-        command = prometheus_command(programs.prometheus, config, folder / "data", port)
+        command = prometheus_command(programs.prometheus, config, folder / "data", port, resend_delay(after))
         super().__init__("prometheus", [*command, *arguments], folder, port)
 
     def query(self, promql: str) -> list[Sample]:

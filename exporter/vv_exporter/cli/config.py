@@ -88,7 +88,7 @@ def _environment_in(file: Path) -> dict[str, str]:
 
 
 def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[str]:
-    from vv_exporter.render.channels import all_channels
+    from vv_exporter.render.channels import all_channels, deadman
     from vv_exporter.settings import secret_files
 
     for name, path in secret_files(environ).items():
@@ -99,4 +99,4 @@ def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator
     if settings.quiet_hours and not settings.smtp_smarthost:
         yield "VV_QUIET_HOURS: no e-mail is configured; a warning that ends within them is told in app.log only"
     if not settings.deadman_url:
-        yield "DEADMAN_URL: is not set; nobody notices when this device falls silent"
+        yield deadman.UNSET

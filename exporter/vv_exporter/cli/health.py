@@ -28,9 +28,10 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
     """
     from vv_exporter import health
 
+    said = ""
     try:
         if part == "exporter":
-            health.exporter(port or _port())
+            said = health.exporter(port or _port())
         elif part == "self-monitor":
             health.self_monitor(Path(state_dir()) / "self-monitor")
         elif socket is None:
@@ -39,6 +40,8 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
             health.docker_proxy(socket)
     except health.UnhealthyError as error:
         raise click.ClickException(f"{part}: {error}") from error
+    if said:
+        click.echo(said)
     click.echo("healthy")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from prometheus_client.core import Metric as Family
 
 from vv_exporter._clock import boot_id, boottime
+from vv_exporter.alert_path.beats import Beats
 
 if TYPE_CHECKING:
     from vv_exporter.settings import Settings
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class Context:
     """What collectors and services are built from. `clock` gives Unix seconds, `monotonic` CLOCK_MONOTONIC.
 
-    `boottime` gives seconds since the start of the device, whose id is `boot`.
+    `boottime` gives seconds since the start of the device, whose id is `boot`. `beats` are those of the alert path, which
+    scrapes give away and the webhook brings back.
     """
 
     settings: Settings
@@ -34,6 +36,7 @@ class Context:
     monotonic: Callable[[], float]
     boottime: Callable[[], float] = boottime
     boot: str = field(default_factory=boot_id)
+    beats: Beats = field(default_factory=Beats)
 
 
 class Collector(Protocol):

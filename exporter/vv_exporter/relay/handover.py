@@ -1,6 +1,7 @@
-"""While Alertmanager does not answer, alerts of scripts are handed to the direct way, and so is the outage itself.
+"""While Alertmanager does not answer, alerts of scripts are handed to the direct way.
 
-So are alerts that it refuses for what they say, while it answers.
+So are alerts that it refuses for what they say, while it answers. That it does not answer is told by the alert path
+(`alert_path/loop.py`), as every other reason for silence is.
 
 What is handed over goes to Alertmanager all the same when it is back, for its pages and silences, but with the label
 `told="direct"`, which is routed to the log only: nobody is told twice. The mark and the message are one transaction.
@@ -30,7 +31,6 @@ from vv_exporter.store import Store, Transaction
 log = logging.getLogger(__name__)
 
 UNSURE = 60.0  # seconds before an outage in which Alertmanager may have taken an alert without telling anybody
-ALERTMANAGER_DOWN = "AlertmanagerDown"
 
 
 class HandOver:
@@ -55,15 +55,6 @@ class HandOver:
         seen = self._watch.seen
         if not (self._channels("critical") or self._settings.webhook_url):
             return
-        if self._watch.outage():
-            if not seen.told:
-                with self._store.transaction() as tx:
-                    self._tell(tx, self._outage(seen.since))
-                    self._watch.told(tx, known=True)
-        elif seen.told and not seen.down:
-            with self._store.transaction() as tx:
-                self._tell(tx, self._back())
-                self._watch.told(tx, known=False)
         self._alerts(seen.since if self._watch.outage() else None)
 
     @property
@@ -88,11 +79,6 @@ class HandOver:
             put(tx, msgspec.structs.replace(self._message(alert, ""), resolved=True), pagers)
         if alert.direct and not alert.delivered:  # else Alertmanager tells its end
             self._put_event(tx, self._event(alert, "resolved"))
-
-    def _tell(self, tx: Transaction, message: Message) -> None:
-        """Have the outage told, or its end."""
-        put(tx, message, self._channels("critical"))
-        self._put_event(tx, _event_of_outage(tx, message))
 
     def _put_event(self, tx: Transaction, event: NotifiedAlert) -> None:
         """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels."""
@@ -167,81 +153,9 @@ class HandOver:
             status_url=f"{settings.public_url}/",
         )
 
-    def _outage(self, since: float) -> Message:
-        return self._of_alertmanager(
-            title="Alertmanager does not answer",
-            time=since,
-            details=(
-                f"Alertmanager at {self._settings.alertmanager} has not taken alerts since {isoformat(since)}. "
-                "Alerts of scripts are sent directly, as this one. What Prometheus finds waits until it is back: "
-                "see the status page."
-            ),
-            suggested_actions=(
-                f"1. Ask it: `curl -sS -i {self._settings.alertmanager}/-/ready`\n"
-                "2. See whether it runs: `pgrep -af alertmanager; docker ps --all --filter name=alertmanager`\n"
-                "3. Check its configuration: `vv config check`\n"
-                "4. See the device's state meanwhile: `vv status`"
-            ),
-        )
-
-    def _back(self) -> Message:
-        return self._of_alertmanager(
-            title="Alertmanager answers again",
-            time=self._clock(),
-            details="Alerts go through Alertmanager again. What was sent directly is not told a second time.",
-            resolved=True,
-        )
-
-    def _of_alertmanager(
-        self, title: str, time: float, details: str, suggested_actions: str = "", resolved: bool = False
-    ) -> Message:
-        settings = self._settings
-        return Message(
-            key=f"{settings.device_id}-{ALERTMANAGER_DOWN}",
-            title=title,
-            severity="critical",
-            device=settings.device_id,
-            component="alertmanager",
-            time=time,
-            alert_id=f"{ALERTMANAGER_DOWN}-{time:.0f}",
-            alertname=ALERTMANAGER_DOWN,
-            details=details,
-            suggested_actions=suggested_actions,
-            resolved=resolved,
-            runbook_url=settings.runbook(ALERTMANAGER_DOWN),
-            silence_url=silence_url(settings.alertmanager_public_url, ALERTMANAGER_DOWN, settings.device_id),
-            status_url=f"{settings.public_url}/",
-        )
-
 
 def _why(alert: OpenAlert, since: float | None) -> str:
     """Why it comes directly."""
     if alert.rejected or since is None:
         return "Alertmanager refuses it as it is: sent directly."
     return f"Alertmanager does not answer since {isoformat(since)}: sent directly."
-
-
-def _event_of_outage(tx: Transaction, message: Message) -> NotifiedAlert:
-    """For the webhook: its end has the identity and the beginning of its beginning."""
-    labels = {
-        "alertname": message.alertname,
-        "component": message.component,
-        "device": message.device,
-        "severity": message.severity,
-    }
-    fingerprint = webhook.fingerprint(labels | {"told": "direct"})  # Prometheus' alert of that name is another
-    known = tx.get(webhook.TOLD, fingerprint) if message.resolved else None
-    return NotifiedAlert(
-        status="resolved" if message.resolved else "firing",
-        labels=labels,
-        annotations={
-            "summary": message.title,
-            "description": message.details,
-            "suggested_actions": message.suggested_actions,
-            "alert_id": message.alert_id,
-            "runbook_url": message.runbook_url,
-        },
-        starts_at=known.starts_at if known is not None else isoformat(message.time),
-        ends_at=isoformat(message.time),
-        fingerprint=fingerprint,
-    )

@@ -27,6 +27,8 @@ SAVED = 15.0  # seconds of an outage between writes to the disk
 _OF_INTEREST = re.compile(
     r"^(?:process_start_time_seconds|alertmanager_notification(?:s_failed|_requests|_requests_failed)_total)\b"
 )
+OWN = ("log", "alert-path")
+"""Receivers that are the exporter itself: no channels."""
 WEBHOOKS = {"webhook": "alertmanager-webhook"}
 """Channels of receivers that have another name; `webhook` is the exporter's own."""
 # https://github.com/prometheus/alertmanager/blob/main/notify/util.go, the reasons of a failure.
@@ -53,12 +55,11 @@ class Counts(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of Alertmanager: seconds without an answer, since when (Unix seconds), and its counts.
 
-    `started` is the start of the process that the counts are of; `told` says that people know of the outage.
+    `started` is the start of the process that the counts are of.
     """
 
     down: float = 0.0
     since: UnixTime = 0.0
-    told: bool = False
     started: float = 0.0
     counts: dict[str, Counts] = msgspec.field(default_factory=dict)
 
@@ -120,11 +121,6 @@ class Watch:
         self._looked = self._monotonic()
         with self._store.transaction() as tx:
             self._count(tx, sample)
-
-    def told(self, tx: Transaction, known: bool) -> None:
-        """People know of the outage, or of its end."""
-        self._seen = msgspec.structs.replace(self._seen, told=known)
-        self._save(tx)
 
     def _add_up(self) -> None:
         now = self._monotonic()
@@ -198,7 +194,7 @@ def _counts(
     found: Mapping[str, Mapping[str, float]], reasons: Mapping[str, Mapping[str, float]]
 ) -> Iterable[tuple[str, Counts]]:
     for channel, values in found.items():
-        if channel not in ("", "log"):
+        if channel and channel not in OWN:
             yield (
                 channel,
                 Counts(

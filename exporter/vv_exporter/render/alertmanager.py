@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vv_exporter.alert_path.hops import delivery_interval
+from vv_exporter.alert_path.questions import RECEIVER
 from vv_exporter.render import base, channels
 from vv_exporter.settings import Settings
 
@@ -32,7 +34,7 @@ def document(committed: dict[str, Any], settings: Settings, out: Path) -> dict[s
     return committed | {
         "event_recorder": _recorder(committed["event_recorder"], settings, out),
         "templates": [str(out / pattern) for pattern in committed["templates"]],
-        "route": _without(committed["route"], emptied),
+        "route": _paced(_without(committed["route"], emptied), settings),
         "time_intervals": [_times(interval, settings) for interval in committed["time_intervals"]],
         "receivers": [receiver for receiver in receivers if receiver["name"] not in emptied],
     }
@@ -98,6 +100,21 @@ def _absolute(value: Any, out: Path) -> Any:
     if isinstance(value, str) and value.startswith("secrets/"):
         return str(out / value)
     return value
+
+
+def _paced(route: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The route with the Watchdog brought back to the exporter as often as `VV_ALERT_PATH_AFTER` needs."""
+    if route.get("receiver") == RECEIVER:
+        interval = delivery_interval(settings.alert_path_after)
+        # Shorter than group_interval, or every other beat would be skipped.
+        route = route | {"group_interval": _duration(interval), "repeat_interval": _duration(interval / 2)}
+    if "routes" in route:
+        route = route | {"routes": [_paced(child, settings) for child in route["routes"]]}
+    return route
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds * 1000:.0f}ms"
 
 
 def _without(route: dict[str, Any], receivers: set[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from vv_exporter.alert_path.message import ALERT_PATH_BROKEN
 from vv_exporter.render import ruleset
 from vv_exporter.render.ruleset import Rule, RuleFile
 
@@ -20,6 +21,14 @@ Each alert's name leads to its runbook. While an alert fires, what it silences i
 it. The worse of two severities of one alert silences the other. Scripts raise alerts,
 too: [VVEvent](runbooks/VVEvent.md).
 """
+_DIRECT = """
+## alert path
+
+Told by the exporter itself, past Prometheus and Alertmanager ([delivery](delivery.md)).
+
+| alert | severity | when | silences |
+|---|---|---|---|
+"""
 
 
 def page(source: Path) -> str:
@@ -27,7 +36,9 @@ def page(source: Path) -> str:
     files = ruleset.read(source)
     names = {rule["alert"] for file in files for rule in file.rules if "alert" in rule}
     silenced = ruleset.silenced(source, names)
-    return _HEAD + "".join(_chapter(file, silenced, source / "docs" / "runbooks") for file in files)
+    runbooks = source / "docs" / "runbooks"
+    direct = _line(ALERT_PATH_BROKEN, "critical", runbooks, "")
+    return _HEAD + "".join(_chapter(file, silenced, runbooks) for file in files) + _DIRECT + direct + "\n"
 
 
 def _chapter(file: RuleFile, silenced: Mapping[str, Sequence[str]], runbooks: Path) -> str:
@@ -35,17 +46,18 @@ def _chapter(file: RuleFile, silenced: Mapping[str, Sequence[str]], runbooks: Pa
     for rule in file.rules:
         if "alert" in rule:
             alerts.setdefault(rule["alert"], []).append(rule)
-    rows = "\n".join(
-        _row(name, rules, silenced.get(name, ()), (runbooks / f"{name}.md").read_text(encoding="utf-8"))
-        for name, rules in alerts.items()
-    )
+    rows = "\n".join(_row(name, rules, silenced.get(name, ()), runbooks) for name, rules in alerts.items())
     return f"\n## {file.domain}\n\n| alert | severity | when | silences |\n|---|---|---|---|\n{rows}\n"
 
 
-def _row(name: str, rules: Iterable[Rule], silenced: Iterable[str], runbook: str) -> str:
+def _row(name: str, rules: Iterable[Rule], silenced: Iterable[str], runbooks: Path) -> str:
     severities = ", ".join(dict.fromkeys(rule["labels"]["severity"] for rule in rules))
-    hidden = ", ".join(silenced)
-    return f"| [{name}](runbooks/{name}.md) | {severities} | {when(runbook)} | {hidden} |"
+    return _line(name, severities, runbooks, ", ".join(silenced))
+
+
+def _line(name: str, severities: str, runbooks: Path, silenced: str) -> str:
+    described = when((runbooks / f"{name}.md").read_text(encoding="utf-8"))
+    return f"| [{name}](runbooks/{name}.md) | {severities} | {described} | {silenced} |"
 
 
 def when(runbook: str) -> str:

@@ -84,6 +84,12 @@ class Settings:
         parse.duration,
         "2m",
     )
+    alert_path_after: float = _variable(
+        "VV_ALERT_PATH_AFTER",
+        "When no beat has come back through Prometheus and Alertmanager for so long, people are told directly.",
+        parse.duration,
+        "3m",
+    )
     delivery_settle: float = _variable(
         "VV_DELIVERY_SETTLE",
         "How long after its end an alert that nobody was told of may still be told; then it is in the summary.",
@@ -95,6 +101,11 @@ class Settings:
     alertmanager_port: int = _variable("VV_ALERTMANAGER_PORT", "Port of Alertmanager.", parse.port, "9093")
     alertmanager_url: str = _variable(
         "VV_ALERTMANAGER_URL", "Where alerts are sent; default: VV_ALERTMANAGER_PORT on 127.0.0.1.", parse.url
+    )
+    prometheus_url: str = _variable(
+        "VV_PROMETHEUS_URL",
+        "Where the exporter asks Prometheus why no beat comes round; default: VV_PROMETHEUS_PORT on 127.0.0.1.",
+        parse.url,
     )
     own_url: str = _variable(
         "VV_EXPORTER_URL",
@@ -353,6 +364,11 @@ class Settings:
     def alertmanager(self) -> str:
         """Alertmanager's address without a slash at the end."""
         return self.alertmanager_url or f"http://127.0.0.1:{self.alertmanager_port}"
+
+    @property
+    def prometheus(self) -> str:
+        """Prometheus' address without a slash at the end."""
+        return self.prometheus_url or f"http://127.0.0.1:{self.prometheus_port}"
 
 
 # Read by other parts of the product; known here so that a misspelt name can be told from them.

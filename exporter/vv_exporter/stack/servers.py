@@ -10,6 +10,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from vv_exporter.alert_path.hops import resend_delay
+
+DEFAULT_AFTER_SECONDS = 180.0  # VV_ALERT_PATH_AFTER
 LOOPBACK = "127.0.0.1"
 RETENTION_TIME = "30d"
 RETENTION_SIZE = "1GB"
@@ -17,8 +20,10 @@ ALERTMANAGER_FEATURES = ("event-recorder", "receiver-name-in-metrics")
 """What the exporter accounts for notifications with: events tell what was taken, metrics what failed."""
 
 
-def prometheus_command(program: Path, config: Path, data: Path, port: int) -> list[str | Path]:
-    """Prometheus on the loopback interface, bounded in time and size.
+def prometheus_command(
+    program: Path, config: Path, data: Path, port: int, resend_seconds: float = resend_delay(DEFAULT_AFTER_SECONDS)
+) -> list[str | Path]:
+    """Prometheus on the loopback interface, bounded in time and size; it sends what fires every `resend_seconds`.
 
     `created-timestamp-zero-ingestion` makes `increase()` see the first event of a new series:
     https://prometheus.io/docs/prometheus/3.5/feature_flags/
@@ -31,6 +36,7 @@ def prometheus_command(program: Path, config: Path, data: Path, port: int) -> li
         f"--storage.tsdb.retention.size={RETENTION_SIZE}",
         f"--web.listen-address={LOOPBACK}:{port}",
         f"--web.external-url=http://{LOOPBACK}:{port}/",
+        f"--rules.alert.resend-delay={resend_seconds * 1000:.0f}ms",
         "--enable-feature=created-timestamp-zero-ingestion",
     ]
 

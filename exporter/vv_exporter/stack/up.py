@@ -16,7 +16,9 @@ from pathlib import Path
 from threading import Event
 
 from vv_exporter import statefolders
+from vv_exporter.alert_path.hops import resend_delay
 from vv_exporter.render import render
+from vv_exporter.render.channels import deadman
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.stack import fetch, tools
 from vv_exporter.stack.processes import Child
@@ -153,9 +155,15 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
         settings.alertmanager_public_url,
     )
     prometheus = prometheus_command(
-        _program(tools.PROMETHEUS), config / "prometheus.yml", folder / "prometheus", settings.prometheus_port
+        _program(tools.PROMETHEUS),
+        config / "prometheus.yml",
+        folder / "prometheus",
+        settings.prometheus_port,
+        resend_delay(settings.alert_path_after),
     )
     exporter = [sys.executable, "-m", "vv_exporter", "exporter"]
+    # Told, not left to its default: there is a Prometheus, and people are to be told when it never answers.
+    environment = {**environment, "VV_PROMETHEUS_URL": settings.prometheus}
     return [
         Part("exporter", Child("the exporter", exporter, logs / "exporter.log", environment), settings.exporter_port),
         Part(
@@ -246,6 +254,8 @@ def summary(settings: Settings) -> str:
     }
     if settings.video_storage_root is None:
         lines["not watched"] = "the videos' disk (set VIDEO_STORAGE_ROOT)"
+    if not settings.deadman_url:
+        lines["when it is off"] = deadman.UNSET
     width = max(map(len, lines))
     listed = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines.items())
     return f"\nDevice {settings.device_id} is watched.\n{listed}\nCtrl-C stops everything.\n"

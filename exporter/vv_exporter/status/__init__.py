@@ -14,8 +14,10 @@ import msgspec
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.accounts import Account
+from vv_exporter.alert_path.state import PathState
+from vv_exporter.status import alert_path, checks, containers, delivery, dvrs, failures, itself, jobs, stages, storage
 from vv_exporter.status import alerts as _alerts
-from vv_exporter.status import checks, containers, delivery, dvrs, failures, itself, jobs, stages, storage
+from vv_exporter.status.alert_path import AlertPath
 from vv_exporter.status.alerts import FiringAlert
 from vv_exporter.status.checks import Check
 from vv_exporter.status.containers import Container
@@ -30,8 +32,8 @@ from vv_exporter.status.storage import Disk, Videos
 from vv_exporter.status.table import Table, ago
 
 __all__ = [
-    "Check", "Container", "Delivery", "Disk", "Dvr", "FiringAlert", "Itself", "Job", "Known", "LastFailure", "Past",
-    "Series", "Stage", "Status", "Table", "Videos", "sections", "status",
+    "AlertPath", "Check", "Container", "Delivery", "Disk", "Dvr", "FiringAlert", "Itself", "Job", "Known",
+    "LastFailure", "Past", "Series", "Stage", "Status", "Table", "Videos", "sections", "status",
 ]  # fmt: skip
 
 STALE = 30.0  # seconds after which what Alertmanager said last counts as old
@@ -61,17 +63,21 @@ class Status(msgspec.Struct, frozen=True):
     videos: Videos | None = None
     delivery: Delivery | None = None
     exporter: Itself | None = None
+    alert_path: AlertPath | None = None
 
 
 class Known(NamedTuple):
     """What is known besides the series: what Alertmanager's API said of alerts and when, the configured channels,
-    when the last notification came, and the accounts of alerts."""
+    when the last notification came, the accounts of alerts, what was found of the alert path, and whether there is a
+    dead man's switch."""
 
     alerts: Iterable[Mapping[str, Any]] | None = None
     alerts_time: float | None = None
     channels: Sequence[str] = ()
     last_notification: float | None = None
     accounts: Iterable[Account] = ()
+    alert_path: PathState | None = None
+    deadman: bool = True
 
 
 class Past:
@@ -131,6 +137,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         videos=storage.read_videos(series),
         delivery=delivery.read(series, known.channels, known.last_notification, known.accounts),
         exporter=itself.read(series),
+        alert_path=alert_path.read(series, known.alert_path, known.deadman),
     )
     troubles = tuple(_troubles(found))
     return msgspec.structs.replace(found, ok=not troubles, troubles=troubles)
@@ -152,6 +159,10 @@ def sections(found: Status) -> list[Table]:
         every.append(delivery.table(found.delivery, found.time))
     if found.exporter is not None:
         every.append(itself.table(found.exporter, found.failing_collectors, found.time))
+    if found.alert_path is not None:
+        # First while it is not known to be whole: all the rest may be told to nobody.
+        place = len(every) if found.alert_path.state == "works" else 0
+        every.insert(place, alert_path.table(found.alert_path, found.time))
     return [table for table in every if table.rows]
 
 
@@ -162,6 +173,8 @@ def own_troubles(found: Status) -> list[str]:
 
 def _troubles(found: Status) -> Iterator[str]:
     own = list(_own_troubles(found))
+    if any(alert_path.troubles(found.alert_path, found.time)):
+        yield own.pop(0)
     if found.alerts is None or _stale(found):
         yield own.pop(0)
     for alert in found.alerts or ():
@@ -171,6 +184,7 @@ def _troubles(found: Status) -> Iterator[str]:
 
 
 def _own_troubles(found: Status) -> Iterator[str]:
+    yield from alert_path.troubles(found.alert_path, found.time)
     if found.alerts is None:
         yield "Alertmanager does not answer: what fires is not known"
     elif _stale(found):

@@ -36,7 +36,15 @@ class Report:
             firing = self._firing.get(patience)
             last = context.store.document(LAST, "")
             accounts = context.store.docs(ACCOUNTS).values()
-            known = Known(firing.alerts, firing.time, self._channels, last.time if last else None, accounts)
+            known = Known(
+                firing.alerts,
+                firing.time,
+                self._channels,
+                last.time if last else None,
+                accounts,
+                context.beats.verdict,
+                bool(context.settings.deadman_url),
+            )
             families = gather(self._site.guarded)
             made = status(families, known, context.settings.device_id, context.clock(), self._site.past)
             self._made = context.monotonic(), made

@@ -61,12 +61,13 @@ def _now() -> Row:
                 steps=colours.bad_from(0.5),
             ),
             stat(
-                "Watchdog",
-                """An alert that always fires: it shows that scraping, rules and Alertmanager work. MISSING: alerts do
-                not come out of Prometheus at all.""",
-                'count(ALERTS{device="$device",alertname="Watchdog",alertstate="firing"}) or vector(0)',
+                "Alert path",
+                """Whether the exporter's beat comes back through rules and Alertmanager. BROKEN: alerts get to nobody;
+                the status page says at which hop.""",
+                'min(vv_alert_path_up{device="$device"})',
                 unit="none",
-                words={1: ("fires", colours.GOOD), 0: ("MISSING", colours.BAD)},
+                words={1: ("works", colours.GOOD), 0: ("BROKEN", colours.BAD)},
+                alerts=("AlertPathBroken",),
             ),
         ),
     )

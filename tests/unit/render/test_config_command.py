@@ -98,6 +98,7 @@ def test_check_warns_when_nobody_would_be_told(environ: dict[str, str]) -> None:
 
     assert result.exit_code == 0
     assert [line.split(":")[2].strip() for line in result.stderr.splitlines()] == ["SLACK_WEBHOOK_URL", "DEADMAN_URL"]
+    assert "when this device is off nobody learns of it; set it to" in result.stderr.splitlines()[1]
 
 
 def test_render_writes_the_folder(environ: dict[str, str], tmp_path: Path) -> None:

@@ -66,13 +66,26 @@ def test_with_every_channel_the_receivers_are_those_committed(settings_of: Load)
     assert document["inhibit_rules"] == COMMITTED["inhibit_rules"]
 
 
+@pytest.mark.parametrize(
+    ("after", "interval", "repeat"), [("3m", "30s", "15s"), ("1h", "30s", "15s"), ("20s", "3333ms", "1667ms")]
+)
+def test_the_beat_comes_back_several_times_in_the_time_that_is_waited(
+    settings_of: Load, after: str, interval: str, repeat: str
+) -> None:
+    document = alertmanager.document(COMMITTED, settings_of(VV_ALERT_PATH_AFTER=after), Path("/etc/vv/run"))
+
+    (route,) = [route for route in routes(document["route"]) if route.get("receiver") == "alert-path"]
+    assert (route["group_interval"], route["repeat_interval"]) == (interval, repeat)
+
+
 def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(settings_of: Load) -> None:
     document = alertmanager.document(COMMITTED, settings_of(), Path("/etc/vv/run"))
 
-    assert kinds(document) == {"nobody": [], "log": ["webhook"]}
+    assert kinds(document) == {"nobody": [], "log": ["webhook"], "alert-path": ["webhook"]}
     assert [(route["receiver"], route.get("matchers")) for route in routes(document["route"])] == [
         ("log", None),
         ("nobody", ['alertname="Watchdog"']),
+        ("alert-path", None),
         ("nobody", ['alertname="VVEvent"', 'repeats!=""']),
         ("log", None),
         ("nobody", ['told="direct"']),
@@ -103,10 +116,10 @@ def test_one_channel_alone(settings_of: Load, environ: list[str], expected: dict
 
     document = alertmanager.document(COMMITTED, settings, Path("/etc/vv/run"))
 
-    assert kinds(document) == {"nobody": [], "log": ["webhook"]} | expected
-    assert {route["receiver"] for route in routes(document["route"]) if "receiver" in route} == {"nobody", "log"} | set(
-        expected
-    )
+    assert kinds(document) == {"nobody": [], "log": ["webhook"], "alert-path": ["webhook"]} | expected
+    assert {route["receiver"] for route in routes(document["route"]) if "receiver" in route} == {
+        "nobody", "log", "alert-path", *expected,
+    }  # fmt: skip
 
 
 def test_mail_without_a_login_has_none(settings_of: Load) -> None:
@@ -145,7 +158,7 @@ def test_urgent_alerts_are_at_the_receiver_quickly() -> None:
 
 
 ROUTED = [
-    ("alertname=Watchdog severity=none", "deadman"),
+    ("alertname=Watchdog severity=none", "alert-path,deadman"),
     ("alertname=ContainerDown severity=critical", "log,webhook,pager,chat"),
     ("alertname=StageFailing severity=error", "log,webhook,chat"),
     ("alertname=DiskSpaceLow severity=warning", "log,webhook,mail,chat"),
@@ -192,7 +205,7 @@ REPEATED = [
     ("alertname=DvrUnreachableProlonged severity=critical", "log=1d,webhook=4h,pager=1h,chat=30m"),
     ("alertname=VVEvent severity=critical", "log=1d,webhook=4h,pager=1h,chat-events=1d"),
     ("alertname=HostRebooted severity=info", "log=1d,webhook=4h"),
-    ("alertname=Watchdog severity=none", "deadman=30s"),
+    ("alertname=Watchdog severity=none", "alert-path=15s,deadman=30s"),
 ]
 
 
@@ -273,7 +286,7 @@ def test_without_channels_everything_is_recorded(settings_of: Load, tmp_path: Pa
     command = (programs.amtool, "config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}")
 
     check(*command, "--verify.receivers=log", "alertname=ContainerDown", "severity=critical")
-    check(*command, "--verify.receivers=nobody", "alertname=Watchdog", "severity=none")
+    check(*command, "--verify.receivers=alert-path", "alertname=Watchdog", "severity=none")
 
 
 @pytest.mark.parametrize(

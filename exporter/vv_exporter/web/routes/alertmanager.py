@@ -9,12 +9,15 @@ import hmac
 import logging
 from collections.abc import Iterable
 
+import msgspec
 from werkzeug import Request, Response
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 
 from vv_exporter import notificationevents
-from vv_exporter.notifications import log_line, parse, record
+from vv_exporter.alert_path.beats import Beats
+from vv_exporter.alert_path.questions import RULE, beat_of
+from vv_exporter.notifications import Notification, log_line, parse, record
 from vv_exporter.relay import webhook
 from vv_exporter.render.token import read_token
 from vv_exporter.settings import Settings
@@ -36,6 +39,9 @@ def build(site: Site) -> Iterable[Route]:
             notification = parse(request.get_data())
         except ValueError as error:
             return _plain(400, str(error))
+        notification = without_beats(notification, site.context.beats)
+        if not notification.alerts:
+            return _plain(200, "ok")
         try:
             with store.transaction() as tx:
                 record(tx, notification)
@@ -67,6 +73,16 @@ def build(site: Site) -> Iterable[Route]:
 
     yield Route("/api/v1/alertmanager", receive, methods=("POST",), at_once=2, own_auth=True)
     yield Route("/api/v1/alertmanager/events", receive_event, methods=("POST",), at_once=2, own_auth=True)
+
+
+def without_beats(notification: Notification, beats: Beats) -> Notification:
+    """What is to be recorded; the beats that the Watchdog brings back are only counted."""
+    others = tuple(alert for alert in notification.alerts if alert.labels.get("alertname") != RULE)
+    for alert in notification.alerts:
+        beat = beat_of(alert.annotations) if alert.labels.get("alertname") == RULE else None
+        if beat is not None:
+            beats.arrived(beat)
+    return msgspec.structs.replace(notification, alerts=others)
 
 
 class _Token:

@@ -16,7 +16,7 @@ from vv_exporter.scrapes import with_held
 from vv_exporter.web.routes import Route, Site
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
-"""How long Prometheus waits for the answer; it sends this with every scrape."""
+"""How long Prometheus waits for the answer; it sends this with every scrape, and nobody else does."""
 _MARGIN = 0.5
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -56,8 +56,9 @@ def build(site: Site) -> Iterable[Route]:
     def metrics(request: Request) -> Response:
         timeout = request.headers.get(TIMEOUT_HEADER)
         before = None
-        if site.scrapes is not None and timeout:  # it is Prometheus that asks
-            before = site.scrapes.held(request.headers.get("User-Agent", ""))
+        if timeout:  # it is Prometheus that asks
+            site.context.beats.scraped()
+            before = site.scrapes.held(request.headers.get("User-Agent", "")) if site.scrapes is not None else None
         families = gather(site.guarded, deadline(timeout))
         if before is not None:
             families = with_held(families, site.context.store, before)

@@ -52,6 +52,7 @@ def _values(found: Status) -> dict[str, Any]:
         "more_alerts": max(len(alerts) - MAX_ALERTS, 0),
         "troubles": troubles[:MAX_TROUBLES],
         "more_troubles": max(len(troubles) - MAX_TROUBLES, 0),
+        "broken_path": found.alert_path.hop if found.alert_path else "",
         "nothing_yet": not (found.containers or found.stages or found.jobs),
         "tables": [table.cut(MAX_ROWS) for table in sections(found)],
     }

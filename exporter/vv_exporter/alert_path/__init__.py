@@ -1,0 +1,8 @@
+"""The loop that proves that alerting works, and what is done while it is broken.
+
+1. `beats`: each scrape shows a beat, the time of the scrape, as the value of a gauge.
+2. The rule Watchdog quotes it, and Alertmanager delivers the Watchdog to the exporter's webhook.
+3. `loop`: when no new beat has come back for `VV_ALERT_PATH_AFTER`, `questions` asks each server how far the beat gets,
+   and `hops` (pure) says from the answers which hop is broken.
+4. `message`: people are told directly, once, and once when the loop is closed again.
+"""

@@ -1,0 +1,186 @@
+"""Notices that no beat comes round, has the broken hop found, and tells: once that it broke, once that it is mended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from vv_exporter.alert_path import message
+from vv_exporter.alert_path.beats import Beats
+from vv_exporter.alert_path.hops import Finding, Observation, find_broken_hop
+from vv_exporter.alert_path.state import PATH, PathState
+from vv_exporter.direct.message import Message
+from vv_exporter.direct.outbox import put
+from vv_exporter.settings import Settings
+from vv_exporter.store import Store, Transaction
+from vv_exporter.timeline import Entry, tell
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 5.0  # between rounds, at most
+SAVED_EVERY_SECONDS = 15.0  # of silence, so that restarts of the exporter do not make it begin anew
+LONGEST_STEADY_SECONDS = 30.0
+
+
+class AlertPath:
+    """Call `round` every `interval` seconds. `ask` has the servers asked; `channels` are told directly.
+
+    After `VV_ALERT_PATH_AFTER` without a new beat it is found which hop is broken; what is not certain is looked at
+    again for as long as the finding says, and then told all the same. The path is mended when beats that were given
+    after that have come for a while (half of that time, at most 30 s): a server that ends again and again is told once.
+
+    A device on which no Prometheus was ever seen, nor is configured (`VV_PROMETHEUS_URL`), has no path that could
+    break: whether alerts get out is not known there.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        beats: Beats,
+        ask: Callable[[], Observation],
+        channels: Sequence[str],
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._beats = beats
+        self._ask = ask
+        self._channels = channels
+        self._settings = settings
+        self._clock = clock
+        self._after = settings.alert_path_after
+        self._know(store.document(PATH, "") or PathState())
+        # A start needs time of its own; restarts that follow each other must not hide a path that is broken.
+        self._carried = min(self._state.unheard, self._after / 2)
+        self._saved = self._carried
+        self._broken_at = beats.now()
+        self._returning: float | None = None
+
+    @property
+    def interval(self) -> float:
+        """Seconds between rounds."""
+        return min(INTERVAL_SECONDS, self._after / 4)
+
+    def unheard(self) -> float:
+        """Seconds since a new beat came, as far as somebody listened."""
+        newest = self._beats.newest
+        return self._beats.now() - newest.arrived if newest else self._carried + self._beats.now()
+
+    def round(self) -> None:
+        """Look once."""
+        self._beats.tick()
+        if self.unheard() < self._after:
+            self._note_beats()
+        else:
+            self._returning = None
+            self._search()
+        self._save_silence()
+
+    def _note_beats(self) -> None:
+        newest = self._beats.newest
+        if newest is None:
+            return
+        if not self._state.is_broken:
+            if not self._state.closed:
+                self._keep(PathState(closed=True))
+        elif newest.given > self._broken_at:
+            self._returning = newest.given if self._returning is None else self._returning
+            if newest.given - self._returning >= min(self._after / 2, LONGEST_STEADY_SECONDS):
+                self._mended()
+
+    def _search(self) -> None:
+        observation = self._ask()
+        if not self._is_expected(observation):
+            return
+        finding = find_broken_hop(observation)
+        if self._state.is_broken:
+            if finding.certain and finding.hop != self._state.hop:
+                self._keep(self._found(finding), _moved)
+            self._announce()
+        elif finding.certain or self.unheard() >= self._after + finding.patience:
+            self._broken_at = self._beats.now()
+            self._keep(self._found(finding), _broke)
+            self._announce()
+
+    def _is_expected(self, observation: Observation) -> bool:
+        """Whether there is a path at all."""
+        seen = self._beats.scraped_age() is not None or not isinstance(observation.prometheus, str)
+        return seen or self._state.closed or self._state.is_broken or bool(self._settings.prometheus_url)
+
+    def _found(self, finding: Finding) -> PathState:
+        since = self._state.since or self._since()
+        return msgspec.structs.replace(self._state, since=since, hop=finding.hop.value, reason=finding.reason)
+
+    def _since(self) -> float:
+        """When a beat last came, in Unix seconds."""
+        newest = self._beats.newest
+        return newest.time if newest else self._clock() - self.unheard()
+
+    def _announce(self) -> None:
+        if self._state.announced:
+            return
+        state = msgspec.structs.replace(self._state, announced=True)
+        with self._store.transaction() as tx:
+            if not self._put(tx, message.broken(state, self._settings)):
+                return
+            tx.put(PATH, "", state)
+        self._know(state)
+
+    def _mended(self) -> None:
+        was, state = self._state, PathState(closed=True)
+        with self._store.transaction() as tx:
+            if was.announced:
+                self._put(tx, message.mended(was, self._settings, tx.now))
+            tell(tx, tx.now, Entry("alert_path.mended", "The alert path works again", component="alert-path"))
+            tx.put(PATH, "", state)
+        self._know(state)
+        self._carried, self._saved, self._returning = 0.0, 0.0, None
+        log.info("the alert path works again")
+
+    def _put(self, tx: Transaction, told: Message) -> bool:
+        """Have people told. False when too many messages wait; without channels there is nobody to be told."""
+        return not self._channels or put(tx, told, self._channels)
+
+    def _know(self, state: PathState) -> None:
+        self._state = self._beats.verdict = state
+
+    def _keep(self, state: PathState, entry: Callable[[PathState], Entry] | None = None) -> None:
+        self._know(state)  # before it is written: on a disk that is full it is shown all the same
+        if entry is not None:
+            log.error("the alert path is broken: %s. %s", state.hop, message.explained(state))
+        with self._store.transaction() as tx:
+            tx.put(PATH, "", state)
+            if entry is not None:
+                tell(tx, tx.now, entry(state))
+
+    def _save_silence(self) -> None:
+        """In health nothing is written."""
+        unheard = self.unheard() if self.unheard() > self._after / 2 else 0.0
+        if abs(unheard - self._saved) < SAVED_EVERY_SECONDS and (unheard or not self._saved):
+            return
+        if self._saved >= self._after:  # it begins at the half anyway
+            return
+        self._saved = unheard
+        self._keep(msgspec.structs.replace(self._state, unheard=unheard))
+
+
+def _broke(state: PathState) -> Entry:
+    return Entry(
+        "alert_path.broken",
+        f"The alert path is broken: {state.hop}",
+        "critical",
+        message.component_of(state.hop),
+        details=message.explained(state),
+    )
+
+
+def _moved(state: PathState) -> Entry:
+    return Entry(
+        "alert_path.moved",
+        f"The alert path is now broken elsewhere: {state.hop}",
+        "error",
+        message.component_of(state.hop),
+        details=message.explained(state),
+    )

@@ -1,0 +1,124 @@
+"""The words of AlertPathBroken, which no rule can tell: it is told by the direct way."""
+
+from __future__ import annotations
+
+from vv_exporter._clock import isoformat
+from vv_exporter.alert_path.hops import Hop
+from vv_exporter.alert_path.state import PathState
+from vv_exporter.direct.message import Message, silence_url
+from vv_exporter.settings import Settings
+
+ALERT_PATH_BROKEN = "AlertPathBroken"
+EXPLAINED = {
+    Hop.SCRAPE: "Prometheus does not scrape the exporter",
+    Hop.STORE: "Prometheus does not store what it scrapes",
+    Hop.EVALUATE: "Prometheus does not evaluate its rules",
+    Hop.SEND: "Prometheus does not get its alerts to Alertmanager",
+    Hop.DELIVER: "Alertmanager does not get its notifications to the exporter",
+}
+_COMPONENTS = {Hop.SEND: "alertmanager", Hop.DELIVER: "alertmanager"}
+_PROMETHEUS_RUNS = "See whether it runs: `pgrep -af prometheus; docker ps --all --filter name=prometheus`"
+_ALERTMANAGER_RUNS = "See whether it runs: `pgrep -af alertmanager; docker ps --all --filter name=alertmanager`"
+
+
+def component_of(hop: str) -> str:
+    """The server that is to be looked at first."""
+    return next((name for known, name in _COMPONENTS.items() if known == hop), "prometheus")
+
+
+def explained(state: PathState) -> str:
+    """The hop and the reason, as a sentence without its full stop."""
+    what = next((text for hop, text in EXPLAINED.items() if hop == state.hop), "no beat comes round")
+    return f"{what}: {state.reason}" if state.reason else what
+
+
+def broken(state: PathState, settings: Settings) -> Message:
+    """The path is broken."""
+    return _message(
+        state,
+        settings,
+        title=f"The alert path is broken: {state.hop}",
+        time=state.since,
+        details=(
+            f"No beat has come round since {isoformat(state.since)}. {explained(state)}. Until it is mended no alert "
+            "of a rule gets to anybody: only alerts of scripts and the worst of what the exporter itself sees are "
+            "told, directly, as this is."
+        ),
+        suggested_actions=_actions(state.hop, settings),
+    )
+
+
+def mended(state: PathState, settings: Settings, now: float) -> Message:
+    """The path is whole again; `state` is that of the time when it was broken."""
+    return _message(
+        state,
+        settings,
+        title="The alert path works again",
+        time=now,
+        details=(
+            f"Beats come round again: alerts get out. It was broken ({state.hop}) since {isoformat(state.since)}. "
+            "What was told directly is not told a second time."
+        ),
+        resolved=True,
+    )
+
+
+def _actions(hop: str, settings: Settings) -> str:
+    prometheus, alertmanager, exporter = settings.prometheus, settings.alertmanager, settings.exporter_url
+    lines = {
+        Hop.SCRAPE: [
+            f"Ask Prometheus: `curl -sS -i {prometheus}/-/ready`",
+            _PROMETHEUS_RUNS,
+            f"Read why it does not scrape: `curl -sS '{prometheus}/api/v1/targets?state=active'`",
+        ],
+        Hop.STORE: [
+            "See whether the disk of Prometheus is full: `df -h; df -i`",
+            f"Read what it says of the scrape: `curl -sS '{prometheus}/api/v1/targets?state=active'`",
+            _PROMETHEUS_RUNS,
+        ],
+        Hop.EVALUATE: [
+            f"See which rule fails, and why: `curl -sS '{prometheus}/api/v1/rules'`",
+            "Write the rules anew and check them: `vv config render --out DIR && promtool check rules DIR/rules/*.yml`",
+            "See whether Prometheus is short of memory or disk: `df -h; free -h`",
+        ],
+        Hop.SEND: [
+            f"Ask Alertmanager: `curl -sS -i {alertmanager}/-/ready`",
+            _ALERTMANAGER_RUNS,
+            f"See which Alertmanager Prometheus sends to: `curl -sS {prometheus}/api/v1/alertmanagers`",
+        ],
+        Hop.DELIVER: [
+            f"Where Alertmanager runs, see whether it reaches the exporter: `curl -sS -i {exporter}/-/healthy`",
+            f"Read what fails: `curl -sS {alertmanager}/metrics | grep notifications_failed`",
+            "Write its configuration and token anew, and have it read: `vv config render --out DIR`",
+        ],
+    }
+    chosen = next((found for known, found in lines.items() if known == hop), lines[Hop.SCRAPE])
+    chosen = [*chosen, "See the device's state meanwhile: `vv status`"]
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(chosen, 1))
+
+
+def _message(
+    state: PathState,
+    settings: Settings,
+    title: str,
+    time: float,
+    details: str,
+    suggested_actions: str = "",
+    resolved: bool = False,
+) -> Message:
+    return Message(
+        key=f"{settings.device_id}-{ALERT_PATH_BROKEN}",
+        title=title,
+        severity="critical",
+        device=settings.device_id,
+        component=component_of(state.hop),
+        time=time,
+        alert_id=f"{ALERT_PATH_BROKEN}-{state.since:.0f}",
+        alertname=ALERT_PATH_BROKEN,
+        details=details,
+        suggested_actions=suggested_actions,
+        resolved=resolved,
+        runbook_url=settings.runbook(ALERT_PATH_BROKEN),
+        silence_url=silence_url(settings.alertmanager_public_url, ALERT_PATH_BROKEN, settings.device_id),
+        status_url=f"{settings.public_url}/",
+    )

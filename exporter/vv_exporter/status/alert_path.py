@@ -1,0 +1,80 @@
+"""The way of alerts to people: whether it is whole, which nothing else here can be trusted without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from vv_exporter._clock import span
+from vv_exporter.alert_path.message import explained
+from vv_exporter.alert_path.state import PathState
+from vv_exporter.metrics.alert_path import LAST_BEAT, LATENCY
+from vv_exporter.render.channels import deadman
+from vv_exporter.status.series import Series
+from vv_exporter.status.table import Cell, Table, ago, when
+
+
+class AlertPath(msgspec.Struct, frozen=True):
+    """`state`: `works`, `broken` or `unknown`. While it is broken, `hop` and `reason` say where a beat stops, since
+    `since`. `last_beat` is when one last came back (Unix seconds), `latency` how old it was then (seconds).
+
+    `deadman_set`: whether a dead man's switch is configured, by which people outside learn that the device is off.
+    """
+
+    state: str
+    hop: str = ""
+    reason: str = ""
+    since: float | None = None
+    last_beat: float | None = None
+    latency: float | None = None
+    deadman_set: bool = True
+
+
+def read(series: Series, verdict: PathState | None, deadman_set: bool) -> AlertPath | None:
+    """Its state; None where nobody watches it."""
+    if verdict is None:
+        return None
+    return AlertPath(
+        state="broken" if verdict.is_broken else "works" if verdict.closed else "unknown",
+        hop=verdict.hop,
+        reason=explained(verdict) if verdict.is_broken else "",
+        since=verdict.since or None,
+        last_beat=series.one(LAST_BEAT) or None,
+        latency=series.one(LATENCY),
+        deadman_set=deadman_set,
+    )
+
+
+def troubles(path: AlertPath | None, now: float) -> Iterator[str]:
+    """What makes all the rest doubtful."""
+    if path is None:
+        return
+    if path.state == "broken":
+        since = span(now - (path.since or now))
+        yield f"critical: the alert path is broken since {since}: {path.hop} ({path.reason}); alerts do not get out"
+    elif path.state == "unknown":
+        yield "whether alerts get out is not known: no beat has come back through Prometheus and Alertmanager yet"
+
+
+def table(path: AlertPath, now: float) -> Table:
+    """For people."""
+    beat = when(path.last_beat, now) if path.last_beat else Cell("none since the exporter started", "muted")
+    took = Cell("–" if path.latency is None else span(path.latency))
+    verdict = {
+        "works": Cell("works", "good"),
+        "broken": Cell(f"broken: {path.hop}", "bad", path.reason),
+        "unknown": Cell("not known", "warning", "no beat has come back yet"),
+    }[path.state]
+    off = (
+        Cell("told by the dead man's switch") if path.deadman_set else Cell("told to nobody", "warning", deadman.UNSET)
+    )
+    rows = [
+        (Cell("alerts of rules get out"), verdict),
+        (Cell("last beat that came back"), beat),
+        (Cell("it took"), took),
+        (Cell("that the device is off"), off),
+    ]
+    if path.since:
+        rows.insert(1, (Cell("broken since"), Cell(ago(path.since, now), "bad")))
+    return Table("alert-path", "The alert path", ("Alert path", "Now"), rows)

@@ -1,0 +1,241 @@
+"""The alert path proves itself: whichever hop breaks, people are told directly, once, and once when it is mended."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.support.device import about
+from tests.support.exporter import QUIET, Exporter
+from tests.support.links import Link
+from tests.support.ports import free_port
+from tests.support.receivers import Slack
+from tests.support.servers import Alertmanager, Programs, Prometheus
+from tests.support.waiting import wait_until
+from vv_exporter.render import render
+from vv_exporter.settings import load
+
+pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(600)]
+
+AFTER_SECONDS = 20
+TOLD_WITHIN_SECONDS = 60.0
+MENDED_WITHIN_SECONDS = 90.0
+SCRAPE_INTERVAL = os.environ.get("VV_TEST_SCRAPE_INTERVAL", "2s")
+MANY_TO_MANY = "up * on (nothing) up"  # an error at each evaluation
+
+
+@dataclass
+class Site:
+    """An exporter, a Prometheus and an Alertmanager, with a wire that can be cut between each two of them."""
+
+    folder: Path
+    exporter: Exporter
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    slack: Slack
+    scrapes: Link
+    sends: Link
+    deliveries: Link
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def state(self) -> str:
+        """What the status says of the path."""
+        found: str = self.document()["alert_path"]["state"]
+        return found
+
+    def document(self) -> dict[str, Any]:
+        answer = requests.get(f"{self.exporter.url}/api/v1/status", timeout=20)
+        document: dict[str, Any] = answer.json()
+        return document
+
+    def vv(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "vv_exporter", *words],
+            env={**os.environ, **self.exporter.environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def rewrite(self, file: str, change: Callable[[Any], None]) -> None:
+        """Change a file of Prometheus' configuration, and have it read."""
+        path = self.folder / "config" / file
+        self.texts.setdefault(file, path.read_text())
+        document = yaml.safe_load(path.read_text())
+        change(document)
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        self.prometheus.reload()
+
+    def restore(self) -> None:
+        for file, text in self.texts.items():
+            (self.folder / "config" / file).write_text(text)
+        self.prometheus.reload()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that breaks the path, and the hop that people are told of."""
+
+    name: str
+    hop: str
+    inflict: Callable[[Site], None]
+    end: Callable[[Site], None]
+
+
+def refuse_samples(site: Site) -> None:
+    def change(document: Any) -> None:
+        for job in document["scrape_configs"]:
+            if job["job_name"] == "vv-exporter":
+                job["sample_limit"] = 1
+
+    site.rewrite("prometheus.yml", change)
+
+
+def break_rule(site: Site) -> None:
+    def change(document: Any) -> None:
+        for rule in document["groups"][0]["rules"]:
+            if rule.get("alert") == "Watchdog":
+                rule["expr"] = MANY_TO_MANY
+
+    site.rewrite("rules/meta.yml", change)
+
+
+FAULTS = (
+    (
+        Fault("Prometheus frozen", "not scraped", lambda s: s.prometheus.freeze(), lambda s: s.prometheus.thaw()),
+        Fault("Prometheus cannot store", "not stored", refuse_samples, Site.restore),
+        Fault("Alertmanager killed", "not sent on", lambda s: s.alertmanager.kill(), lambda s: s.alertmanager.start()),
+    ),
+    (
+        Fault("Prometheus killed", "not scraped", lambda s: s.prometheus.kill(), lambda s: s.prometheus.start()),
+        Fault("rules fail", "not evaluated", break_rule, Site.restore),
+        Fault("no way to the exporter", "not delivered", lambda s: s.deliveries.cut(), lambda s: s.deliveries.mend()),
+    ),
+    (
+        Fault("exporter not reached", "not scraped", lambda s: s.scrapes.cut(), lambda s: s.scrapes.mend()),
+        Fault("Alertmanager not reached", "not sent on", lambda s: s.sends.cut(), lambda s: s.sends.mend()),
+        Fault("Alertmanager frozen", "not sent on", lambda s: s.alertmanager.freeze(), lambda s: s.alertmanager.thaw()),
+    ),
+)
+
+
+@contextmanager
+def running_site(folder: Path, programs: Programs, **environ: str) -> Iterator[Site]:
+    """All of it at work, and the loop closed."""
+    prometheus_port, alertmanager_port = free_port(), free_port()
+    with ExitStack() as stack:
+        slack = stack.enter_context(Slack())
+        exporter = Exporter(
+            folder / "state",
+            VV_DEVICE_ID="edge-7",
+            VV_PROMETHEUS_PORT=str(prometheus_port),
+            VV_ALERTMANAGER_PORT=str(alertmanager_port),
+            VV_SCRAPE_INTERVAL=SCRAPE_INTERVAL,
+            VV_ALERT_PATH_AFTER=f"{AFTER_SECONDS}s",
+            SLACK_WEBHOOK_URL=slack.url,
+            **{**QUIET, **environ},
+        )
+        scrapes = stack.enter_context(Link(exporter.port))
+        deliveries = stack.enter_context(Link(exporter.port))
+        sends = stack.enter_context(Link(alertmanager_port))
+        config = folder / "config"
+        render(load(exporter.environ), config)
+        _by_way_of(config / "prometheus.yml", {exporter.port: scrapes.port})
+        _by_way_of(config / "alertmanager.yml", {exporter.port: deliveries.port})
+        text = yaml.safe_load((config / "prometheus.yml").read_text())
+        text["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{sends.port}"]
+        (config / "prometheus.yml").write_text(yaml.safe_dump(text, sort_keys=False))
+        prometheus = Prometheus(
+            config / "prometheus.yml", folder / "prometheus", programs, prometheus_port, after=AFTER_SECONDS
+        )
+        alertmanager = Alertmanager(config / "alertmanager.yml", folder / "alertmanager", programs, alertmanager_port)
+        for part in (exporter, alertmanager, prometheus):
+            stack.enter_context(part)  # type: ignore[arg-type]
+        site = Site(folder, exporter, prometheus, alertmanager, slack, scrapes, sends, deliveries)
+        wait_until(lambda: site.state() == "works", 60, what="a beat that comes back")
+        yield site
+        assert slack.violations == []
+
+
+def _by_way_of(file: Path, ports: dict[int, int]) -> None:
+    text = file.read_text()
+    for port, link in ports.items():
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{link}")
+    file.write_text(text)
+
+
+def break_and_mend(site: Site, fault: Fault) -> None:
+    """One fault: told in time with its hop, once; seen everywhere; told once when it is over."""
+    site.slack.clear()
+    began = time.monotonic()
+    fault.inflict(site)
+    broken = site.slack.wait_for(about("The alert path is broken"), TOLD_WITHIN_SECONDS)
+    took = broken.time - began
+    assert f"The alert path is broken: {fault.hop}" in broken.body.decode(), (fault.name, broken.body)
+    assert "AlertPathBroken" in broken.body.decode()
+    assert "What to do" in broken.body.decode()
+    found = site.document()
+    assert (found["ok"], found["alert_path"]["state"], found["alert_path"]["hop"]) == (False, "broken", fault.hop)
+    assert "alert path" in found["troubles"][0]
+    status = site.vv("status")
+    assert status.returncode == 1
+    assert "alert path is broken" in status.stdout.splitlines()[1]
+    assert site.vv("health", "exporter").stdout.startswith(f"alert path: broken, {fault.hop}")
+    assert site.exporter.metrics()["vv_alert_path_up"] == 0
+    # A restart of the exporter tells nobody again.
+    if fault.name in ("Prometheus killed", "Alertmanager frozen"):
+        site.exporter.kill()
+        site.exporter.start()
+        wait_until(lambda: site.document()["alert_path"]["state"] == "broken", 20)
+    fault.end(site)
+    site.slack.wait_for(about("The alert path works again", "RESOLVED"), MENDED_WITHIN_SECONDS)
+    wait_until(lambda: site.state() == "works", 20)
+    assert [fault.name, len(site.slack.matching(about("The alert path")))] == [fault.name, 2]
+    print(f"{fault.name}: told after {took:.0f} s: {fault.hop}")
+
+
+def through(folder: Path, programs: Programs, faults: Sequence[Fault]) -> None:
+    with running_site(folder, programs) as site:
+        for fault in faults:
+            break_and_mend(site, fault)
+
+
+def test_each_broken_hop_is_told_once_within_a_minute_and_once_when_it_is_mended(
+    tmp_path: Path, programs: Programs
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(through, tmp_path / str(number), programs, faults) for number, faults in enumerate(FAULTS)]
+    for run in runs:
+        run.result()
+
+
+def test_restarts_of_each_server_and_a_frozen_exporter_bring_no_word(tmp_path: Path, programs: Programs) -> None:
+    with running_site(tmp_path, programs) as site:
+        for server in (site.prometheus, site.alertmanager, site.exporter):
+            server.stop()
+            server.start()
+            arrived = site.exporter.metrics()["vv_alert_path_last_beat_timestamp_seconds"]
+            wait_until(
+                lambda before=arrived: site.exporter.metrics()["vv_alert_path_last_beat_timestamp_seconds"] > before,
+                60,
+                what="a beat after the restart",
+            )
+        assert site.slack.matching(about("alert path")) == []
+        assert (
+            json.loads(requests.get(f"{site.exporter.url}/api/v1/status", timeout=20).text)["alert_path"]["latency"]
+            < 20
+        )

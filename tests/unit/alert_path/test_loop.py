@@ -1,0 +1,364 @@
+"""When people are told that the alert path is broken, and when not: an hour of a simulated path at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import Clock
+from vv_exporter.alert_path.beats import LONGEST_STEP_SECONDS, Beats
+from vv_exporter.alert_path.hops import (
+    AlertmanagerState,
+    Observation,
+    PrometheusState,
+    delivery_interval,
+    resend_delay,
+)
+from vv_exporter.alert_path.loop import AlertPath
+from vv_exporter.direct.message import Message
+from vv_exporter.direct.outbox import OUTGOING
+from vv_exporter.settings import load
+from vv_exporter.store import Store, StoreError, Transaction
+from vv_exporter.timeline import HISTORY
+
+HOUR = 3600
+WORKS = "works"
+
+
+class Simulation:
+    """Exporter, Prometheus and Alertmanager, second by second. `resend` is Prometheus' flag."""
+
+    def __init__(self, path: Path, after: str = "3m", interval: float = 10.0, resend: float | None = None) -> None:
+        self.wall, self.monotonic = Clock(), Clock(1000.0)
+        self.settings = load(
+            {
+                "VV_STATE_DIR": "/nonexistent",
+                "VV_DEVICE_ID": "edge-7",
+                "VV_ALERT_PATH_AFTER": after,
+                "VV_SCRAPE_INTERVAL": f"{interval:.0f}s",
+                "VV_PROMETHEUS_URL": "http://p:9090",
+            }
+        )
+        self.interval = interval
+        self.resend = resend_delay(self.settings.alert_path_after) if resend is None else resend
+        self.deliveries = delivery_interval(self.settings.alert_path_after)
+        self.path = path
+        self.prometheus_up = self.alertmanager_up = self.exporter_up = True
+        self.delivers = True
+        self.prometheus_started = self.alertmanager_started = self.monotonic.now - 86_400
+        self.stored: float | None = None
+        self.fired: float | None = None
+        self.held: float | None = None
+        self.sent = self.delivered = float("-inf")
+        self.writes = 0
+        self.asked = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self.store = Store(self.path, self.wall)
+        self.beats = Beats(self.wall, self.monotonic)
+        self.loop = AlertPath(self.store, self.beats, self.ask, ["slack"], self.settings, self.wall)
+        self.looked = float("-inf")
+
+    def restart_exporter(self) -> None:
+        self.store.close()
+        self.begin()
+
+    def restart_prometheus(self) -> None:
+        self.prometheus_started, self.fired, self.sent = self.monotonic.now, None, float("-inf")
+
+    def restart_alertmanager(self) -> None:
+        self.alertmanager_started, self.held = self.monotonic.now, None
+
+    def ask(self) -> Observation:
+        self.asked += 1
+        scraped = self.beats.scraped_age()
+        age: Callable[[float | None], float | None] = lambda beat: None if beat is None else self.beats.age(beat)  # noqa: E731
+        prometheus: PrometheusState | str = "Prometheus does not answer"
+        if self.prometheus_up:
+            prometheus = PrometheusState(
+                uptime=self.monotonic.now - self.prometheus_started,
+                scrape_interval=self.interval,
+                evaluation_interval=self.interval,
+                resend_delay=self.resend,
+                is_target=True,
+                scrape_error="",
+                stored_age=age(self.stored),
+                stored_error="",
+                has_rule=True,
+                rule_error="",
+                fired_age=age(self.fired),
+                alertmanagers=1,
+                sending_fails=False,
+            )
+        alertmanager: AlertmanagerState | str = "Alertmanager does not answer"
+        if self.alertmanager_up:
+            alertmanager = AlertmanagerState(self.monotonic.now - self.alertmanager_started, age(self.held), False)
+        return Observation(
+            self.settings.alert_path_after,
+            self.interval,
+            self.beats.now(),
+            scraped,
+            prometheus,
+            alertmanager,
+        )
+
+    def run(self, seconds: float) -> None:
+        for _ in range(int(seconds)):
+            self._second(self.monotonic.now)
+            self.wall.advance(1)
+            self.monotonic.advance(1)
+
+    def _second(self, now: float) -> None:
+        if self.prometheus_up and self.exporter_up and now % self.interval == 3 % self.interval:
+            self.stored = self.beats.show()
+            self.beats.scraped()
+        if self.prometheus_up and now % self.interval == 7 % self.interval:
+            self.fired = self.stored
+            if now - self.sent > self.resend and self.alertmanager_up:
+                self.held, self.sent = self.fired, now
+        if self.alertmanager_up and self.held is not None and now - self.delivered >= self.deliveries:
+            self.delivered = now
+            if self.delivers and self.exporter_up:
+                self.beats.arrived(self.held)
+        if self.exporter_up and now - self.looked >= self.loop.interval:
+            self.looked = now
+            self.loop.round()
+
+    def told(self) -> list[Message]:
+        return [one.message for one in sorted(self.store.docs(OUTGOING).values(), key=lambda one: one.id)]
+
+    def titles(self) -> list[str]:
+        return [message.title for message in self.told()]
+
+    @property
+    def up(self) -> bool | None:
+        verdict = self.beats.verdict
+        assert verdict is not None
+        return verdict.up
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Simulation]]:
+    made: list[Simulation] = []
+
+    def begin(**options: object) -> Simulation:
+        made.append(Simulation(tmp_path / f"{len(made)}.db", **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.store.close()
+
+
+Make = Callable[..., Simulation]
+
+
+@pytest.mark.parametrize("after", ["20s", "3m"])
+@pytest.mark.parametrize("interval", [1.0, 10.0, 60.0])
+@pytest.mark.parametrize("resend", [None, 60.0])
+def test_an_hour_of_health_brings_no_word(make: Make, after: str, interval: float, resend: float | None) -> None:
+    path = make(after=after, interval=interval, resend=resend)
+    path.run(HOUR)
+
+    assert path.titles() == []
+    assert path.up
+
+
+def test_in_health_nobody_is_asked_and_nothing_written(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make()
+    path.run(600)
+
+    def write(changes: Transaction) -> None:
+        raise AssertionError("something was written")
+
+    monkeypatch.setattr(path.store, "_write", write)
+    path.run(HOUR)
+    assert path.asked == 0
+
+
+@pytest.mark.parametrize("interval", [1.0, 10.0, 60.0])
+def test_restarts_bring_no_word(make: Make, interval: float) -> None:
+    path = make(interval=interval)
+    path.run(600)
+    for restart in (path.restart_prometheus, path.restart_alertmanager, path.restart_exporter) * 3:
+        restart()
+        path.run(400)
+
+    assert path.titles() == []
+    assert path.up
+
+
+def test_a_server_that_is_away_for_less_than_the_limit_is_no_word(make: Make) -> None:
+    path = make()
+    path.run(600)
+    path.prometheus_up = False
+    path.run(70)
+    path.prometheus_up = True
+    path.restart_prometheus()
+    path.run(600)
+
+    assert path.titles() == []
+
+
+@pytest.mark.parametrize("after", ["20s", "3m"])
+@pytest.mark.parametrize(
+    ("part", "hop"),
+    [("prometheus_up", "not scraped"), ("alertmanager_up", "not sent on"), ("delivers", "not delivered")],
+)
+def test_what_is_away_is_told_in_time_once_and_once_when_it_is_back(
+    make: Make, part: str, hop: str, after: str
+) -> None:
+    path = make(after=after)
+    path.run(600)
+    began = path.wall.now
+    setattr(path, part, False)
+    path.run(60 if after == "20s" else 240)
+
+    (broken,) = path.told()
+    assert broken.title == f"The alert path is broken: {hop}"
+    assert (broken.severity, broken.alertname, broken.resolved) == ("critical", "AlertPathBroken", False)
+    assert began - 100 < broken.time <= began + 30  # since when: the last beat
+    assert broken.runbook_url.endswith("AlertPathBroken.md")
+    assert broken.suggested_actions.startswith("1. ")
+    assert path.up is False
+    path.run(HOUR)
+    path.restart_exporter()
+    path.run(HOUR)
+    assert len(path.told()) == 1
+
+    setattr(path, part, True)
+    path.run(300)
+    assert path.titles()[1:] == ["The alert path works again"]
+    assert (path.told()[1].resolved, path.told()[1].key) == (True, broken.key)
+    assert path.up
+
+
+def test_a_server_that_ends_again_and_again_is_told_of_once(make: Make) -> None:
+    path = make(after="20s", interval=1.0)
+    path.run(600)
+    for _ in range(20):
+        path.prometheus_up = False
+        path.run(60)
+        path.prometheus_up = True
+        path.restart_prometheus()
+        path.run(6)  # a beat gets round in it
+
+    assert path.titles() == ["The alert path is broken: not scraped"]
+
+
+def test_restarts_of_the_exporter_do_not_hide_a_path_that_is_broken(make: Make) -> None:
+    path = make()
+    path.run(600)
+    path.alertmanager_up = False
+    for _ in range(4):
+        path.run(100)
+        path.restart_exporter()
+    path.run(60)
+
+    assert path.titles() == ["The alert path is broken: not sent on"]
+
+
+def test_a_machine_that_slept_and_a_clock_that_is_set_bring_no_word(make: Make) -> None:
+    path = make()
+    path.run(600)
+    path.wall.advance(8 * HOUR)  # suspended: CLOCK_MONOTONIC stood still
+    path.run(300)
+    path.wall.advance(-3 * HOUR)
+    path.run(300)
+    path.monotonic.advance(8 * HOUR)  # a virtual machine that was halted, or an exporter: it went on
+    path.wall.advance(8 * HOUR)
+    path.run(600)
+
+    assert path.titles() == []
+    assert path.up
+
+
+def test_beats_that_were_under_way_when_it_broke_do_not_mend_it(make: Make) -> None:
+    path = make(after="20s", interval=1.0)
+    path.run(600)
+    path.delivers = False
+    path.run(60)
+    assert len(path.told()) == 1
+    assert path.held is not None
+    path.beats.arrived(path.held)
+    path.run(10)
+
+    assert len(path.told()) == 1
+
+
+def test_without_any_prometheus_it_is_not_known_and_nobody_is_told(make: Make) -> None:
+    path = make()
+    path.settings = load({"VV_STATE_DIR": "/nonexistent"})
+    path.restart_exporter()
+    path.prometheus_up = path.alertmanager_up = False
+    path.run(HOUR)
+
+    assert path.up is None
+    assert path.told() == []
+
+
+def test_one_that_is_configured_and_never_comes_is_told(make: Make) -> None:
+    path = make()
+    path.prometheus_up = False
+    path.run(300)
+
+    assert path.titles() == ["The alert path is broken: not scraped"]
+
+
+def test_on_a_full_disk_it_is_shown_at_once_and_told_when_there_is_room(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make()
+    path.run(600)
+    path.prometheus_up = False
+
+    def no_space(changes: Transaction) -> None:
+        raise StoreError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(path.store, "_write", no_space)
+        for _ in range(240):
+            try:
+                path.run(1)
+            except StoreError:
+                path.wall.advance(1)
+                path.monotonic.advance(1)
+        assert path.up is False
+    path.run(10)
+
+    assert path.titles() == ["The alert path is broken: not scraped"]
+
+
+def test_the_timeline_tells_of_it(make: Make) -> None:
+    path = make()
+    path.run(600)
+    path.delivers = False
+    path.run(300)
+    path.delivers = True
+    path.run(300)
+
+    kinds = [record.body["kind"] for record in path.store.history(HISTORY)]
+    assert kinds == ["alert_path.mended", "alert_path.broken"]
+
+
+def test_a_beat_is_known_again_once_and_its_age_follows_no_clock() -> None:
+    wall, monotonic = Clock(), Clock(5.0)
+    beats = Beats(wall, monotonic)
+    first = beats.show()
+    monotonic.advance(2)
+    wall.advance(-10_000)
+    second = beats.show()
+    monotonic.advance(3)
+
+    assert first == 1_700_000_000.0
+    assert beats.arrived(second)
+    assert beats.newest is not None
+    assert beats.newest.latency == 3
+    assert not beats.arrived(second)
+    assert not beats.arrived(first)  # older than what came
+    assert not beats.arrived(123.0)  # of another life
+    monotonic.advance(10 * LONGEST_STEP_SECONDS)
+    assert beats.now() == LONGEST_STEP_SECONDS
