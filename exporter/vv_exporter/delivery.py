@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from vv_exporter.accounts import ACCOUNTS, reconcile
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.questions import Questions
+from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
+from vv_exporter.alert_path.unseen import GAPS, UnseenAlerts
 from vv_exporter.collectors import Context, Service
 from vv_exporter.direct.outbox import Sender, drop_others
 from vv_exporter.direct.providers import CHATS, PAGERS, configured
@@ -20,8 +22,10 @@ from vv_exporter.relay.missed import Missed
 from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
 from vv_exporter.relay.worker import Relay
+from vv_exporter.settings import Settings
 from vv_exporter.store import StoreError
 
+UNSEEN_ASKED = 10.0  # seconds between questions to Prometheus of what ended before it could be sent
 RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds
 SETTLED_IN = 180.0  # seconds after Alertmanager's start when everything that fires has been sent to it
 
@@ -36,10 +40,7 @@ class Delivery:
         providers = configured(settings)
         self.channels = tuple(name for name in providers if name != "webhook")
         """All that are configured and accounted for here; the webhook has an outbox of its own."""
-        chats = [name for name in CHATS if name in providers]
-        pagers = [name for name in PAGERS if name in providers]
-        usual = chats or [name for name in ("email",) if name in providers] or pagers
-        urgent = [*usual, *(name for name in pagers if name not in usual)]
+        usual, urgent = _usual(providers), _urgent(providers)
         self.direct = tuple(urgent)
         """Those that messages are sent by directly."""
         self.watch = Watch(
@@ -64,7 +65,7 @@ class Delivery:
             settings.alert_window,
             context.clock,
             context.monotonic,
-            HandOver(context.store, self.watch, by_severity, settings),
+            HandOver(context.store, self.watch, by_severity, settings, context.clock),
             repeated,
         )
         self._missed = Missed(
@@ -76,6 +77,13 @@ class Delivery:
         )
         questions = Questions(settings, context.beats, context.clock, context.monotonic)
         path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock)
+        unseen = Loop(
+            "unseen", "unseen alerts", UnseenAlerts(context.store, settings, context.clock).round, UNSEEN_ASKED
+        )
+        context.store.when_changed(GAPS, unseen.wake)
+        told_alerts = ToldAlerts(context.store, self._alertmanager, settings, context.clock, context.monotonic)
+        told = Loop("told-directly", "alerts told directly", told_alerts.round, RETRIED_EVERY_SECONDS)
+        context.store.when_changed(TOLD, told.wake)
         senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
         missed = Loop("missed", "missed alerts", self._missed.round)
@@ -84,6 +92,8 @@ class Delivery:
             Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
             missed,
             Loop("reconcile", "accounts", self._reconcile, RECONCILED),
+            unseen,
+            told,
             Loop("alert-path", "the alert path", path.round, path.interval),
             *senders,
             self.relay,
@@ -117,3 +127,20 @@ class Delivery:
             return
         with self._context.store.transaction() as tx:
             reconcile(tx, firing, SETTLED_IN)
+
+
+def channels_told_directly(settings: Settings) -> list[str]:
+    """The channels that what is critical is sent by directly."""
+    return _urgent(configured(settings))
+
+
+def _usual(providers: Container[str]) -> list[str]:
+    """The chats; without any, mail; without that, the pagers."""
+    chats, pagers = ([name for name in names if name in providers] for names in (CHATS, PAGERS))
+    return chats or [name for name in ("email",) if name in providers] or pagers
+
+
+def _urgent(providers: Container[str]) -> list[str]:
+    """These and the pagers."""
+    usual = _usual(providers)
+    return [*usual, *(name for name in PAGERS if name in providers and name not in usual)]

@@ -13,12 +13,16 @@ from urllib.parse import urlsplit
 from vv_core._text import label
 from vv_exporter import health, notifications, statefolders, systemd, threads, timeline
 from vv_exporter._clock import boot_id, boottime
+from vv_exporter.alert_path.last_line import INTERVAL_SECONDS as LAST_LINE_SECONDS
+from vv_exporter.alert_path.last_line import LastLine
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.containers.expectation import listed
+from vv_exporter.delivery import channels_told_directly
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
 from vv_exporter.horizon import Horizon
 from vv_exporter.journal.files import reading
+from vv_exporter.loop import Loop
 from vv_exporter.program import logging_to, on_hangup, only_one, own_folder, until_signalled
 from vv_exporter.render.channels import deadman
 from vv_exporter.scrapes import SAVE_INTERVAL_SECONDS, Scrapes
@@ -83,11 +87,21 @@ def running(
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
             server.start()
         stack.callback(server.stop)
+        last_line = LastLine(
+            store,
+            context.beats,
+            lambda: gather(guarded),
+            channels_told_directly(settings),
+            settings,
+            time.time,
+        )
         try:
             stack.enter_context(reading(settings.journal_dir))
         except OSError as error:
             log.warning("%s cannot be held, `vv alert` will say that nobody reads it: %s", settings.journal_dir, error)
-        stack.enter_context(_at_work(_services(collectors)))
+        stack.enter_context(
+            _at_work([*_services(collectors), Loop("last-line", "the last line", last_line.round, LAST_LINE_SECONDS)])
+        )
         stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
         stack.enter_context(
             _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)

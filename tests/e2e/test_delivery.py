@@ -114,7 +114,6 @@ def test_without_alertmanager_an_alert_goes_straight_to_people_and_is_not_repeat
     for receiver in (site.slack, site.telegram):
         receiver.wait_for(about("Key gone", "Alertmanager does not answer since", "sent directly"), 60)
         receiver.wait_for(about("Lens dirty", "sent directly"), 60)
-        receiver.wait_for(about("CRITICAL: Alertmanager does not answer"), 60)
     site.pagerduty.wait_for(about("Key gone", "trigger"), 60)
     # Nothing of the secrets stands in the process's arguments or metrics either.
     arguments = Path(f"/proc/{site.exporter.pid}/cmdline").read_text()
@@ -124,8 +123,6 @@ def test_without_alertmanager_an_alert_goes_straight_to_people_and_is_not_repeat
     site.exporter.kill()
     site.exporter.start()
     site.alertmanager.start()
-    for receiver in (site.slack, site.telegram):
-        receiver.wait_for(about("RESOLVED: Alertmanager answers again"), 60)
     wait_until(lambda: len(site.alertmanager.alerts("VVEvent")) == 3, 60, what="the alerts at Alertmanager")
     told = [alert["labels"].get("told") for alert in site.alertmanager.alerts("VVEvent")]
     assert sorted(map(str, told)) == ["None", "direct", "direct"]
@@ -138,8 +135,8 @@ def test_without_alertmanager_an_alert_goes_straight_to_people_and_is_not_repeat
     for receiver in (site.slack, site.telegram):
         assert len(receiver.matching(about("Key gone"))) == 1
         assert len(receiver.matching(about("Lens dirty"))) == 1
-        assert len(receiver.matching(about("CRITICAL: Alertmanager does not answer"))) == 1
-        assert len(receiver.matching(about("Alertmanager answers again"))) == 1
+        # That it does not answer is for the alert path to tell, which nobody expects here: there is no Prometheus.
+        assert receiver.matching(about("AlertPathBroken")) == []
         assert receiver.matching(about("A note")) == []
         assert receiver.matching(about("Later one", "sent directly")) == []
     assert len(site.pagerduty.matching(about("Key gone"))) == 1

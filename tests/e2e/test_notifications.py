@@ -140,12 +140,13 @@ def test_a_severity_goes_to_its_channels_once(world: World, severity: str) -> No
     assert {name: count for name, count in counts.items() if count} == dict.fromkeys(channels, 1)
 
 
-def test_the_watchdog_beats_at_the_dead_mans_switch_only(world: World) -> None:
-    watchdog = Alert("Watchdog", severity="none", component="prometheus")
+def test_the_watchdog_beats_at_the_dead_mans_switch_and_comes_back_to_the_exporter_only(world: World) -> None:
+    watchdog = Alert("Watchdog", severity="none", component="prometheus", annotations={"beat": "1700000000.125"})
     before = len(world.deadman.received)
 
     world.raise_alerts(watchdog)
     wait_until(lambda: len(world.deadman.received) >= before + 3, 20, what="three beats")
+    wait_until(lambda: world.log.beats.count("1700000000.125") >= 3, 20, what="three that came back")
 
     elsewhere = [
         type(receiver).__name__

@@ -288,10 +288,20 @@ class AlertmanagerWebhook(HttpReceiver):
 
 
 class Log(AlertmanagerWebhook):
-    """The exporter in the place of a log: what the event recorder tells is taken, and recorded nowhere."""
+    """The exporter in the place of a log: what the event recorder tells, and beats, are taken and recorded nowhere."""
+
+    def __init__(self, certificates: Certificates | None = None) -> None:
+        super().__init__(certificates)
+        self.beats: list[str] = []
+        """What the Watchdog quoted, time and again."""
 
     def handle(self, request: Request) -> Answer:
-        return self.accepted if request.path.endswith("/events") else super().handle(request)
+        if request.path.endswith("/events"):
+            return self.accepted
+        if isinstance(request.json, dict) and request.json.get("receiver") == "alert-path":
+            self.beats += [alert["annotations"].get("beat", "") for alert in request.json["alerts"]]
+            return self.accepted
+        return super().handle(request)
 
 
 class DeadMan(HttpReceiver):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
 from vv_exporter.alert_path import message
 from vv_exporter.alert_path.beats import Beats
-from vv_exporter.alert_path.hops import Finding, Observation, find_broken_hop
+from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_hop
 from vv_exporter.alert_path.state import PATH, PathState
+from vv_exporter.alert_path.told import TOLD, Told, put_event
+from vv_exporter.alert_path.unseen import GAPS, Gap
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import put
 from vv_exporter.settings import Settings
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 5.0  # between rounds, at most
 SAVED_EVERY_SECONDS = 15.0  # of silence, so that restarts of the exporter do not make it begin anew
 LONGEST_STEADY_SECONDS = 30.0
+ALERTMANAGER_DOWN = "AlertmanagerDown"
 
 
 class AlertPath:
@@ -57,6 +61,7 @@ class AlertPath:
         self._saved = self._carried
         self._broken_at = beats.now()
         self._returning: float | None = None
+        self._returned = 0.0
 
     @property
     def interval(self) -> float:
@@ -86,7 +91,8 @@ class AlertPath:
             if not self._state.closed:
                 self._keep(PathState(closed=True))
         elif newest.given > self._broken_at:
-            self._returning = newest.given if self._returning is None else self._returning
+            if self._returning is None:
+                self._returning, self._returned = newest.given, newest.time
             if newest.given - self._returning >= min(self._after / 2, LONGEST_STEADY_SECONDS):
                 self._mended()
 
@@ -123,8 +129,12 @@ class AlertPath:
             return
         state = msgspec.structs.replace(self._state, announced=True)
         with self._store.transaction() as tx:
-            if not self._put(tx, message.broken(state, self._settings)):
+            told = message.broken(state, self._settings)
+            if not self._put(tx, told):
                 return
+            if state.hop == Hop.SEND:  # the rule would tell of it, too, when Alertmanager is back
+                one = Told(ALERTMANAGER_DOWN, "", told, _labels_of_alertmanager_down(self._settings))
+                tx.put(TOLD, one.key, one)
             tx.put(PATH, "", state)
         self._know(state)
 
@@ -134,6 +144,11 @@ class AlertPath:
             if was.announced:
                 self._put(tx, message.mended(was, self._settings, tx.now))
             tell(tx, tx.now, Entry("alert_path.mended", "The alert path works again", component="alert-path"))
+            if was.hop == Hop.SEND:
+                tx.put(GAPS, f"{was.since:.3f}", Gap(was.since, self._returned))
+            for one in tx.docs(TOLD).values():
+                if one.alertname == ALERTMANAGER_DOWN and not one.ended:
+                    tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
             tx.put(PATH, "", state)
         self._know(state)
         self._carried, self._saved, self._returning = 0.0, 0.0, None
@@ -141,7 +156,13 @@ class AlertPath:
 
     def _put(self, tx: Transaction, told: Message) -> bool:
         """Have people told. False when too many messages wait; without channels there is nobody to be told."""
-        return not self._channels or put(tx, told, self._channels)
+        if self._channels and not put(tx, told, self._channels):
+            return False
+        labels = {
+            "alertname": told.alertname, "component": told.component, "device": told.device, "severity": told.severity,
+        }  # fmt: skip
+        put_event(tx, told, labels, self._settings)
+        return True
 
     def _know(self, state: PathState) -> None:
         self._state = self._beats.verdict = state
@@ -184,3 +205,14 @@ def _moved(state: PathState) -> Entry:
         message.component_of(state.hop),
         details=message.explained(state),
     )
+
+
+def _labels_of_alertmanager_down(settings: Settings) -> dict[str, str]:
+    """As the rule has them."""
+    return {
+        "alertname": ALERTMANAGER_DOWN,
+        "severity": "critical",
+        "component": "alertmanager",
+        "device": settings.device_id,
+        "instance": urlsplit(settings.alertmanager).netloc,
+    }

@@ -59,12 +59,13 @@ def _store(settings: Settings, secrets: Path) -> dict[str, Any]:
 def rules(source: Path, settings: Settings) -> dict[str, str]:
     """The rule files by name, with this device's runbooks and folder of logs in what they say."""
     return {
-        path.name: _here(path.read_text(encoding="utf-8"), settings)
+        path.name: here(path.read_text(encoding="utf-8"), settings)
         for path in sorted((source / "prometheus" / "rules").glob("*.yml"))
     }
 
 
-def _here(text: str, settings: Settings) -> str:
+def here(text: str, settings: Settings) -> str:
+    """What a rule says, with this device's runbooks and folder of logs."""
     return text.replace(RUNBOOK_BASE_URL, settings.runbook_base_url).replace(LOGS, str(settings.logs))
 
 

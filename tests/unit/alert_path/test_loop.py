@@ -17,6 +17,8 @@ from vv_exporter.alert_path.hops import (
     resend_delay,
 )
 from vv_exporter.alert_path.loop import AlertPath
+from vv_exporter.alert_path.told import TOLD
+from vv_exporter.alert_path.unseen import GAPS
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
 from vv_exporter.settings import load
@@ -330,6 +332,24 @@ def test_on_a_full_disk_it_is_shown_at_once_and_told_when_there_is_room(
     path.run(10)
 
     assert path.titles() == ["The alert path is broken: not scraped"]
+
+
+def test_that_alertmanager_was_away_is_for_the_record_when_it_is_back(make: Make) -> None:
+    path = make()
+    path.run(600)
+    began = path.wall.now
+    path.alertmanager_up = False
+    path.run(300)
+    (one,) = path.store.docs(TOLD).values()
+    assert (one.alertname, one.subject, one.ended) == ("AlertmanagerDown", "", 0.0)
+
+    path.alertmanager_up = True
+    path.run(300)
+    (one,) = path.store.docs(TOLD).values()
+    assert one.ended > 0
+    (gap,) = path.store.docs(GAPS).values()
+    assert began - 100 < gap.since <= began + 30
+    assert began + 300 <= gap.until <= began + 500
 
 
 def test_the_timeline_tells_of_it(make: Make) -> None:

@@ -93,6 +93,7 @@ class Bench:
             self.watch,
             lambda severity: self.channels.get(severity, self.channels.get("error", [])),
             self.settings,
+            self.clock,
         )
         present = lambda alert: payload(alert, "edge-7", "r", "g")  # noqa: E731
         told = lambda alert, now: repeats(alert, "edge-7", "r", "g", now)  # noqa: E731
@@ -841,7 +842,7 @@ def test_what_ended_while_channels_failed_is_told_once_when_one_works_across_res
     bench.restart()
     bench.work(300)
 
-    assert bench.slack.titles == bench.telegram.titles == ["1 alert was not told: no channel could be reached"]
+    assert bench.slack.titles == bench.telegram.titles == ["1 alert was not told: notifications could not get out"]
     assert "StageFailing it is" in bench.slack.took[0].details
     assert bench.store.value(ALERTS_MISSED, ("error",)) == 1
     assert bench.accounts() == []

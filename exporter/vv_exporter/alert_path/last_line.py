@@ -1,0 +1,215 @@
+"""The last line: while the alert path is broken the worst that the exporter itself sees is told directly.
+
+1. While the path is broken, or was never whole, the conditions are judged each few seconds (`conditions`).
+2. One that holds for as long as its rule wants (half a minute at most) is told in the rule's own words, once, unless
+   people know of it already; message and mark are one transaction.
+3. When it has ended that is told, once, whether the path is whole again by then or not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.accounts import ACCOUNTS
+from vv_exporter.alert_path.beats import Beats
+from vv_exporter.alert_path.conditions import HMAC_WINDOW_SECONDS, Fired, Now, Observed, fire, judge, rule_of
+from vv_exporter.alert_path.told import TOLD, Told, put_event
+from vv_exporter.alert_path.words import WordsError
+from vv_exporter.direct.message import Message, silence_url
+from vv_exporter.direct.outbox import put
+from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
+from vv_exporter.metrics.pipeline import LAST_FAILURE
+from vv_exporter.metrics.security import HMAC_OPERATIONS
+from vv_exporter.render.prometheus import here
+from vv_exporter.settings import Settings
+from vv_exporter.store import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 5.0  # between rounds
+LONGEST_HOLD_SECONDS = 30.0
+MAX_TOLD = 200
+NOTE = "The alert path is broken: sent directly."
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Key = tuple[str, str]
+
+
+class LastLine:
+    """Call `round` every `INTERVAL_SECONDS`. `gather` gives the exporter's series, `channels` are told directly."""
+
+    def __init__(
+        self,
+        store: Store,
+        beats: Beats,
+        gather: Callable[[], Iterable[Family]],
+        channels: Sequence[str],
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._beats = beats
+        self._gather = gather
+        self._channels = channels
+        self._settings = settings
+        self._clock = clock
+        self._holding: dict[Key, float] = {}
+        self._ending: dict[Key, float] = {}
+        self._failures: deque[tuple[float, dict[tuple[str, str], float]]] = deque()
+
+    def round(self) -> bool:
+        """Judge, and tell. Gives whether there is anything to see to."""
+        told = self._store.docs(TOLD)
+        if not self._is_open() and not told:
+            self._holding.clear()
+            return False
+        families = list(self._gather())
+        now = Now(families, self._settings.device_id, self._clock(), self._new_failures(families))
+        found = {(alert, observed.subject): (alert, observed) for alert, observed in judge(now)}
+        if self._is_open():
+            self._tell(found, now, told)
+        self._end(found, told, _judged(families))
+        return True
+
+    def _is_open(self) -> bool:
+        verdict = self._beats.verdict
+        if verdict is None or not (self._channels or self._settings.webhook_url):
+            return False
+        return verdict.is_broken or (not verdict.closed and self._beats.now() > self._settings.alert_path_after)
+
+    def _tell(self, found: dict[Key, tuple[str, Observed]], now: Now, told: dict[str, Told]) -> None:
+        awake = self._beats.now()
+        self._holding = {key: self._holding.get(key, awake) for key in found}
+        known = {one.key for one in told.values() if not one.ended}
+        for key, since in self._holding.items():
+            alert, observed = found[key]
+            if "\n".join(key) in known or awake - since < min(_seconds(alert, "for"), LONGEST_HOLD_SECONDS):
+                continue
+            try:
+                fired = fire(alert, observed, now)
+            except (WordsError, LookupError, TypeError, ValueError) as error:
+                log.error("%s cannot be told in the words of its rule: %s", alert, error)
+                continue
+            if not self._is_known(fired):
+                self._put(key, fired, now.time)
+
+    def _is_known(self, fired: Fired) -> bool:
+        """Whether Alertmanager has told people of it before."""
+        of = (fired.alert, fired.labels.get("component", ""), fired.annotations.get("summary", ""))
+        return any(
+            account.told and not account.ended and (account.alertname, account.component, account.title) == of
+            for account in self._store.docs(ACCOUNTS).values()
+        )
+
+    def _put(self, key: Key, fired: Fired, time: float) -> None:
+        one = Told(*key, message_of(fired, self._settings, time), dict(fired.labels))
+        with self._store.transaction() as tx:
+            if tx.count(TOLD) < MAX_TOLD and self._send(tx, one.message, one):
+                tx.put(TOLD, one.key, one)
+
+    def _send(self, tx: Transaction, message: Message, one: Told) -> bool:
+        """Have people told, and the webhook. False when too many messages wait."""
+        if self._channels and not put(tx, message, self._channels):
+            return False
+        put_event(tx, message, one.labels, self._settings)
+        return True
+
+    def _end(self, found: dict[Key, tuple[str, Observed]], told: dict[str, Told], judged: set[str]) -> None:
+        """Tell of those that hold no more."""
+        awake = self._beats.now()
+        for one in told.values():
+            key = (one.alertname, one.subject)
+            if one.ended or one.alertname not in _COLLECTORS:
+                continue  # what is no condition of the last line is ended by whoever told of it
+            if key in found or not _COLLECTORS[one.alertname] <= judged:
+                self._ending.pop(key, None)  # it lasts, or nobody knows
+            elif awake - self._ending.setdefault(key, awake) >= _seconds(one.alertname, "keep_firing_for"):
+                self._ending.pop(key)
+                with self._store.transaction() as tx:
+                    self._tell_end(tx, one)
+
+    def _tell_end(self, tx: Transaction, one: Told) -> None:
+        ended = msgspec.structs.replace(one.message, resolved=True, note="")
+        if self._send(tx, ended, one):
+            tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
+
+    def _new_failures(self, families: Iterable[Family]) -> dict[tuple[str, str], float]:
+        """Failed signatures of the last 15 minutes, as far as they were seen, by operation and component."""
+        awake = self._beats.now()
+        samples = [sample for family in families for sample in family.samples]
+        counts = {
+            (sample.labels["operation"], sample.labels["component"]): float(sample.value)
+            for sample in samples
+            if sample.name == HMAC_OPERATIONS.name and sample.labels["result"] == "failed"
+        }
+        while self._failures and awake - self._failures[0][0] > HMAC_WINDOW_SECONDS:
+            self._failures.popleft()
+        before = self._failures[0][1] if self._failures else counts
+        if not self._failures or awake - self._failures[-1][0] >= HMAC_WINDOW_SECONDS / 15:
+            self._failures.append((awake, counts))
+        found = {of: count - before.get(of, 0.0) for of, count in counts.items()}
+        for sample in samples:  # those before anybody looked: that there was one is known, not how many
+            if sample.name == LAST_FAILURE.name and self._clock() - sample.value < HMAC_WINDOW_SECONDS:
+                kind, _, operation = sample.labels["kind"].partition(":")
+                if kind == "hmac":
+                    of = (operation, sample.labels["component"])
+                    found[of] = max(found.get(of, 0.0), 1.0)
+        return found
+
+
+_COLLECTORS = {
+    "StorageUnavailable": {"storage"},
+    "FilesystemReadOnly": {"storage"},
+    "DiskSpaceCritical": {"storage"},
+    "ContainerFailedPersistently": {"self_monitor"},
+    "DvrUnreachableProlonged": {"dvr"},
+    "HmacSigningFailed": {"security"},
+    "HmacVerificationFailed": {"security"},
+    "PipelineStalled": {"pipeline", "videos"},
+    "DockerUnreachable": {"containers"},
+}
+"""The collectors that must have answered before what they no longer show counts as ended."""
+
+
+def _judged(families: Iterable[Family]) -> set[str]:
+    """The collectors that answered."""
+    return {
+        sample.labels["collector"]
+        for family in families
+        for sample in family.samples
+        if sample.name == COLLECTOR_SUCCESS.name and sample.value == 1
+    }
+
+
+def _seconds(alert: str, key: str) -> float:
+    """A duration of its rule."""
+    return sum(float(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([smh])", rule_of(alert).get(key, "")))
+
+
+def message_of(fired: Fired, settings: Settings, time: float) -> Message:
+    """What is sent, in the words and fields of the rule."""
+    texts = {name: here(text, settings).strip() for name, text in fired.annotations.items()}
+    description, error = texts.get("description", ""), texts.get("error", "")
+    return Message(
+        key=f"{settings.device_id}-{fired.alert}-{fired.subject}",
+        title=texts.get("summary", fired.alert),
+        severity=fired.labels["severity"],
+        device=settings.device_id,
+        component=fired.labels.get("component", ""),
+        time=time,
+        alert_id=texts.get("alert_id") or f"{fired.alert}-{time:.0f}",
+        alertname=fired.alert,
+        details=description if error in description else f"{description}\nError: {error}",
+        suggested_actions=texts.get("suggested_actions", ""),
+        note=NOTE,
+        video=texts.get("video", ""),
+        video_sha256=texts.get("video_sha256", ""),
+        runbook_url=texts.get("runbook_url", ""),
+        silence_url=silence_url(settings.alertmanager_public_url, fired.alert, settings.device_id),
+        status_url=f"{settings.public_url}/",
+    )

@@ -1,0 +1,140 @@
+"""What people were told directly, and so must not be told again by Alertmanager.
+
+Alertmanager gets each such alert from the exporter, with the rule's own labels and `told="direct"` beside them. It is
+routed to the record only, and inhibits the rule's. It is sent again and again, at short intervals: an Alertmanager that
+comes back must have it before it has the rule's. It stays for a while after the end, as the rules' alerts do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from vv_exporter._clock import isoformat
+from vv_exporter.direct.message import Message
+from vv_exporter.notifications import NotifiedAlert
+from vv_exporter.relay import webhook
+from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.settings import Settings
+from vv_exporter.store import Kind, Store, Transaction
+
+KEPT_SECONDS = 420.0  # after the end: more than the longest `keep_firing_for` of these rules
+SENT_EVERY_SECONDS = 5.0  # while Alertmanager takes them
+RETRIED_EVERY_SECONDS = 0.25  # while it does not
+LASTS_SECONDS = 300.0  # for which it holds one that is not sent again
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An alert that was told, as the message of it, its labels, and when it ended (Unix seconds; 0: it lasts)."""
+
+    alertname: str
+    subject: str
+    message: Message
+    labels: dict[str, str]
+    ended: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return f"{self.alertname}\n{self.subject}"
+
+
+TOLD: Kind[Told] = Kind("told_directly", Told)
+
+
+class Destination(Protocol):
+    """Alertmanager."""
+
+    def send(self, alerts: Sequence[dict[str, Any]]) -> None:
+        """Send alerts. Raises `DeliveryError` when they were not taken."""
+        ...
+
+
+class ToldAlerts:
+    """Call `round` every `RETRIED_EVERY_SECONDS`."""
+
+    def __init__(
+        self,
+        store: Store,
+        destination: Destination,
+        settings: Settings,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._destination = destination
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sent = float("-inf")
+        self._known: dict[str, Told] = {}
+
+    def round(self) -> bool:
+        """Send what there is. Gives whether there is any."""
+        told = self._store.docs(TOLD)
+        if told and (told != self._known or self._monotonic() - self._sent >= SENT_EVERY_SECONDS):
+            try:
+                self._destination.send([self._alert(one) for one in told.values()])
+            except DeliveryError:
+                return True
+            self._sent, self._known = self._monotonic(), told
+        self._forget(told)
+        return bool(told)
+
+    def _forget(self, told: dict[str, Told]) -> None:
+        gone = [one.key for one in told.values() if one.ended and self._over(one)]
+        if gone:
+            with self._store.transaction() as tx:
+                for key in gone:
+                    tx.delete(TOLD, key)
+
+    def _over(self, one: Told) -> bool:
+        """Whether nothing of it can come any more; a clock that was set back ends it, too."""
+        return not 0 <= self._clock() - one.ended < KEPT_SECONDS
+
+    def _alert(self, one: Told) -> dict[str, Any]:
+        now, message = self._clock(), one.message
+        return {
+            "labels": {**one.labels, "told": "direct"},
+            "annotations": annotations_of(message),
+            "startsAt": isoformat(message.time),
+            "endsAt": isoformat(now if one.ended and self._over(one) else now + LASTS_SECONDS),
+            "generatorURL": self._settings.public_url,
+        }
+
+
+def put_event(tx: Transaction, message: Message, labels: Mapping[str, str], settings: Settings) -> None:
+    """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels.
+
+    An end has the identity and the beginning of its beginning.
+    """
+    if not settings.webhook_url:
+        return
+    labels = {**labels, "told": "direct"}
+    fingerprint = webhook.fingerprint(labels)
+    known = tx.get(webhook.TOLD, fingerprint) if message.resolved else None
+    event = NotifiedAlert(
+        status="resolved" if message.resolved else "firing",
+        labels=labels,
+        annotations=annotations_of(message),
+        starts_at=known.starts_at if known is not None else isoformat(message.time),
+        ends_at=isoformat(tx.now),
+        fingerprint=fingerprint,
+    )
+    webhook.tell(tx, event, webhook.Links(settings.public_url, settings.alertmanager_public_url))
+
+
+def annotations_of(message: Message) -> dict[str, str]:
+    """What a message says, as an alert says it."""
+    annotations = {
+        "summary": message.title,
+        "description": message.details,
+        "suggested_actions": message.suggested_actions,
+        "runbook_url": message.runbook_url,
+        "video": message.video,
+        "video_sha256": message.video_sha256,
+        "alert_id": message.alert_id,
+    }
+    return {name: text for name, text in annotations.items() if text}
