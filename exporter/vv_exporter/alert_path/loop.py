@@ -158,10 +158,8 @@ class AlertPath:
         """Have people told. False when too many messages wait; without channels there is nobody to be told."""
         if self._channels and not put(tx, told, self._channels):
             return False
-        labels = {
-            "alertname": told.alertname, "component": told.component, "device": told.device, "severity": told.severity,
-        }  # fmt: skip
-        put_event(tx, told, labels, self._settings)
+        labels = {"alertname": told.alertname, "severity": told.severity, "device": told.device}
+        put_event(tx, told, {**labels, "component": "alert-path"}, self._settings)
         return True
 
     def _know(self, state: PathState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from vv_exporter.alert_path.told import TOLD
 from vv_exporter.alert_path.unseen import GAPS
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
+from vv_exporter.relay import webhook
 from vv_exporter.settings import load
 from vv_exporter.store import Store, StoreError, Transaction
 from vv_exporter.timeline import HISTORY
@@ -43,6 +45,7 @@ class Simulation:
                 "VV_PROMETHEUS_URL": "http://p:9090",
             }
         )
+        self.channels = ["slack"]
         self.interval = interval
         self.resend = resend_delay(self.settings.alert_path_after) if resend is None else resend
         self.deliveries = delivery_interval(self.settings.alert_path_after)
@@ -61,7 +64,7 @@ class Simulation:
     def begin(self) -> None:
         self.store = Store(self.path, self.wall)
         self.beats = Beats(self.wall, self.monotonic)
-        self.loop = AlertPath(self.store, self.beats, self.ask, ["slack"], self.settings, self.wall)
+        self.loop = AlertPath(self.store, self.beats, self.ask, self.channels, self.settings, self.wall)
         self.looked = float("-inf")
 
     def restart_exporter(self) -> None:
@@ -350,6 +353,31 @@ def test_that_alertmanager_was_away_is_for_the_record_when_it_is_back(make: Make
     (gap,) = path.store.docs(GAPS).values()
     assert began - 100 < gap.since <= began + 30
     assert began + 300 <= gap.until <= began + 500
+
+
+def test_a_device_with_a_webhook_only_hears_of_it(make: Make) -> None:
+    path = make()
+    environ = {
+        "VV_STATE_DIR": "/nonexistent",
+        "VV_PROMETHEUS_URL": "http://p",
+        "WEBHOOK_URL": "http://127.0.0.1:9/hook",
+    }
+    path.settings = load(environ)
+    path.channels = []
+    path.restart_exporter()
+    path.run(600)
+    path.prometheus_up = False
+    path.run(300)
+    path.prometheus_up = True
+    path.restart_prometheus()
+    path.run(300)
+
+    parcels = webhook.OUTBOX.waiting(path.store).values()
+    broken, mended = [(one.headers["VV-Alert-Status"], json.loads(one.body)) for one in parcels]
+    assert (broken[0], broken[1]["title"]) == ("firing", "The alert path is broken: not scraped")
+    assert (mended[0], mended[1]["title"]) == ("resolved", "Resolved: The alert path works again")
+    assert broken[1]["alert_id"] == mended[1]["alert_id"]
+    assert path.told() == []
 
 
 def test_the_timeline_tells_of_it(make: Make) -> None:
