@@ -10,10 +10,11 @@ from vv_exporter.accounts import ACCOUNTS, reconcile
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.questions import Questions
 from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
+from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, UnseenAlerts
 from vv_exporter.collectors import Context, Service
 from vv_exporter.direct.outbox import Sender, drop_others
-from vv_exporter.direct.providers import CHATS, PAGERS, configured
+from vv_exporter.direct.providers import CHATS, PAGERS, Provider, configured
 from vv_exporter.loop import Loop
 from vv_exporter.openalerts import OpenAlert
 from vv_exporter.relay.alertmanager import Alertmanager, DeliveryError
@@ -76,7 +77,10 @@ class Delivery:
             context.monotonic,
         )
         questions = Questions(settings, context.beats, context.clock, context.monotonic)
-        path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock)
+        unsaved = UnsavedMessages([providers[name] for name in urgent], context.monotonic)
+        path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock, unsaved.hold)
+        unsaved_loop = Loop("unsaved", "messages that could not be written down", unsaved.round)
+        unsaved.when_held(unsaved_loop.wake)
         unseen = Loop(
             "unseen", "unseen alerts", UnseenAlerts(context.store, settings, context.clock).round, UNSEEN_ASKED
         )
@@ -92,6 +96,7 @@ class Delivery:
             Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
             missed,
             Loop("reconcile", "accounts", self._reconcile, RECONCILED),
+            unsaved_loop,
             unseen,
             told,
             Loop("alert-path", "the alert path", path.round, path.interval),
@@ -129,9 +134,10 @@ class Delivery:
             reconcile(tx, firing, SETTLED_IN)
 
 
-def channels_told_directly(settings: Settings) -> list[str]:
+def channels_told_directly(settings: Settings) -> list[Provider]:
     """The channels that what is critical is sent by directly."""
-    return _urgent(configured(settings))
+    providers = configured(settings)
+    return [providers[name] for name in _urgent(providers)]
 
 
 def _usual(providers: Container[str]) -> list[str]:

@@ -15,6 +15,7 @@ from vv_exporter import health, notifications, statefolders, systemd, threads, t
 from vv_exporter._clock import boot_id, boottime
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS as LAST_LINE_SECONDS
 from vv_exporter.alert_path.last_line import LastLine
+from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.containers.expectation import listed
 from vv_exporter.delivery import channels_told_directly
@@ -87,21 +88,25 @@ def running(
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
             server.start()
         stack.callback(server.stop)
+        channels = channels_told_directly(settings)
+        unsaved = UnsavedMessages(channels, time.monotonic)
         last_line = LastLine(
             store,
             context.beats,
             lambda: gather(guarded),
-            channels_told_directly(settings),
+            [channel.name for channel in channels],
             settings,
             time.time,
+            unsaved.hold,
         )
+        unsaved_loop = Loop("unsaved-last", "messages that could not be written down", unsaved.round)
+        unsaved.when_held(unsaved_loop.wake)
+        last_line_loop = Loop("last-line", "the last line", last_line.round, LAST_LINE_SECONDS)
         try:
             stack.enter_context(reading(settings.journal_dir))
         except OSError as error:
             log.warning("%s cannot be held, `vv alert` will say that nobody reads it: %s", settings.journal_dir, error)
-        stack.enter_context(
-            _at_work([*_services(collectors), Loop("last-line", "the last line", last_line.round, LAST_LINE_SECONDS)])
-        )
+        stack.enter_context(_at_work([*_services(collectors), unsaved_loop, last_line_loop]))
         stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
         stack.enter_context(
             _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections import deque
@@ -28,7 +29,7 @@ from vv_exporter.metrics.pipeline import LAST_FAILURE
 from vv_exporter.metrics.security import HMAC_OPERATIONS
 from vv_exporter.render.prometheus import here
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store, Transaction
+from vv_exporter.store import Store, StoreError, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,10 @@ Key = tuple[str, str]
 
 
 class LastLine:
-    """Call `round` every `INTERVAL_SECONDS`. `gather` gives the exporter's series, `channels` are told directly."""
+    """Call `round` every `INTERVAL_SECONDS`. `gather` gives the exporter's series, `channels` are told directly.
+
+    `hold` gets what cannot be written down, to be sent all the same: it is a full disk, perhaps, that is to be told.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class LastLine:
         channels: Sequence[str],
         settings: Settings,
         clock: Callable[[], float],
+        hold: Callable[[Message], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._beats = beats
@@ -58,13 +63,16 @@ class LastLine:
         self._channels = channels
         self._settings = settings
         self._clock = clock
+        self._hold = hold
+        self._unsaved: dict[str, Told] = {}
         self._holding: dict[Key, float] = {}
         self._ending: dict[Key, float] = {}
         self._failures: deque[tuple[float, dict[tuple[str, str], float]]] = deque()
 
     def round(self) -> bool:
         """Judge, and tell. Gives whether there is anything to see to."""
-        told = self._store.docs(TOLD)
+        self._save()
+        told = {**self._store.docs(TOLD), **self._unsaved}
         if not self._is_open() and not told:
             self._holding.clear()
             return False
@@ -108,9 +116,23 @@ class LastLine:
 
     def _put(self, key: Key, fired: Fired, time: float) -> None:
         one = Told(*key, message_of(fired, self._settings, time), dict(fired.labels))
-        with self._store.transaction() as tx:
-            if tx.count(TOLD) < MAX_TOLD and self._send(tx, one.message, one):
-                tx.put(TOLD, one.key, one)
+        try:
+            with self._store.transaction() as tx:
+                if tx.count(TOLD) < MAX_TOLD and self._send(tx, one.message, one):
+                    tx.put(TOLD, one.key, one)
+        except StoreError as error:
+            log.error("%s is told, and cannot be written down yet: %s", one.alertname, error)
+            self._unsaved[one.key] = one
+            self._hold(one.message)
+
+    def _save(self) -> None:
+        """Write down what could not be when it was told."""
+        if self._unsaved:
+            with contextlib.suppress(StoreError), self._store.transaction() as tx:
+                for one in self._unsaved.values():
+                    tx.put(TOLD, one.key, one)
+            if self._unsaved.keys() <= self._store.docs(TOLD).keys():
+                self._unsaved.clear()
 
     def _send(self, tx: Transaction, message: Message, one: Told) -> bool:
         """Have people told, and the webhook. False when too many messages wait."""

@@ -17,7 +17,7 @@ from vv_exporter.alert_path.unseen import GAPS, Gap
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import put
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store, Transaction
+from vv_exporter.store import Store, StoreError, Transaction
 from vv_exporter.timeline import Entry, tell
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class AlertPath:
     after that have come for a while (half of that time, at most 30 s): a server that ends again and again is told once.
 
     A device on which no Prometheus was ever seen, nor is configured (`VV_PROMETHEUS_URL`), has no path that could
-    break: whether alerts get out is not known there.
+    break: whether alerts get out is not known there. `hold` gets what cannot be written down, to be sent all the same.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class AlertPath:
         channels: Sequence[str],
         settings: Settings,
         clock: Callable[[], float],
+        hold: Callable[[Message], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._beats = beats
@@ -54,6 +55,7 @@ class AlertPath:
         self._channels = channels
         self._settings = settings
         self._clock = clock
+        self._hold = hold
         self._after = settings.alert_path_after
         self._know(store.document(PATH, "") or PathState())
         # A start needs time of its own; restarts that follow each other must not hide a path that is broken.
@@ -128,8 +130,16 @@ class AlertPath:
         if self._state.announced:
             return
         state = msgspec.structs.replace(self._state, announced=True)
+        told = message.broken(state, self._settings)
+        try:
+            self._write_down(told, state)
+        except StoreError:
+            self._know(state)
+            self._hold(told)
+            raise
+
+    def _write_down(self, told: Message, state: PathState) -> None:
         with self._store.transaction() as tx:
-            told = message.broken(state, self._settings)
             if not self._put(tx, told):
                 return
             if state.hop == Hop.SEND:  # the rule would tell of it, too, when Alertmanager is back

@@ -15,8 +15,11 @@ from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS, LastLine
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.alert_path.told import KEPT_SECONDS, SENT_EVERY_SECONDS, ToldAlerts
+from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, Gap, Unseen, UnseenAlerts, find_unseen
+from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
+from vv_exporter.direct.providers import Answer, ProviderError
 from vv_exporter.metrics import (
     containers,
     counters,
@@ -33,7 +36,7 @@ from vv_exporter.metrics import (
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.store import Store, StoreError, Transaction
 
 BROKEN = PathState(closed=True, since=1_700_000_000.0, hop="not scraped")
 WORKS = PathState(closed=True)
@@ -50,13 +53,16 @@ class Bench:
         self.changes: list[Family] = []
         self.silent: set[str] = set()
         self.refuses = False
+        self.held: list[Message] = []
         self.sent: list[dict[str, Any]] = []
         self.begin()
 
     def begin(self) -> None:
         self.store = Store(self.path, self.clock)
         self.beats = Beats(self.clock, self.clock)
-        self.line = LastLine(self.store, self.beats, self.gather, ["slack"], self.settings, self.clock)
+        self.line = LastLine(
+            self.store, self.beats, self.gather, ["slack"], self.settings, self.clock, self.held.append
+        )
         self.told = ToldAlerts(self.store, self, self.settings, self.clock, self.clock)
         self.verdict(BROKEN)
 
@@ -235,6 +241,59 @@ def test_an_alertmanager_that_comes_back_has_it_at_once(bench: Bench) -> None:
     bench.told.round()
 
     assert [alert["labels"]["told"] for alert in bench.sent] == ["direct"]
+
+
+def test_on_a_full_disk_it_is_told_all_the_same_once_and_its_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(changes: Transaction) -> None:
+        raise StoreError("database or disk is full")
+
+    bench.changes = FAULTS[2][1]
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "_write", no_space)
+        bench.work(300)
+    bench.work(300)
+    assert [message.title for message in bench.held] == ["Disk space critical on /srv/video"]
+    assert bench.titles() == []
+
+    bench.changes = []
+    bench.work(120)
+    assert bench.titles() == ["RESOLVED Disk space critical on /srv/video"]
+
+
+class Channel:
+    """Takes what it is sent, or refuses it while it is told to."""
+
+    title = name = "slack"
+
+    def __init__(self) -> None:
+        self.error: ProviderError | None = None
+        self.took: list[str] = []
+
+    def send(self, message: Message) -> Answer:
+        if self.error is not None:
+            raise self.error
+        self.took.append(message.title)
+        return Answer(200, "ok")
+
+    test = send
+
+
+def test_what_is_held_in_memory_is_sent_once_to_each_channel() -> None:
+    clock, first, second = Clock(), Channel(), Channel()
+    second.name = "telegram"
+    second.error = ProviderError("no connection")
+    unsaved = UnsavedMessages([first, second], clock)
+    woken: list[bool] = []
+    unsaved.when_held(lambda: woken.append(True))
+    unsaved.hold(Message("k", "T", "critical", "d", "c", 0.0, "i"))
+    assert woken == [True]
+
+    assert unsaved.round()
+    assert unsaved.round()
+    second.error = None
+    clock.advance(60)
+    assert unsaved.round() is False
+    assert (first.took, second.took) == (["T"], ["T"])
 
 
 def test_what_people_know_of_already_is_not_told_again(bench: Bench) -> None:

@@ -46,6 +46,7 @@ class Simulation:
             }
         )
         self.channels = ["slack"]
+        self.held_back: list[Message] = []
         self.interval = interval
         self.resend = resend_delay(self.settings.alert_path_after) if resend is None else resend
         self.deliveries = delivery_interval(self.settings.alert_path_after)
@@ -64,7 +65,9 @@ class Simulation:
     def begin(self) -> None:
         self.store = Store(self.path, self.wall)
         self.beats = Beats(self.wall, self.monotonic)
-        self.loop = AlertPath(self.store, self.beats, self.ask, self.channels, self.settings, self.wall)
+        self.loop = AlertPath(
+            self.store, self.beats, self.ask, self.channels, self.settings, self.wall, self.held_back.append
+        )
         self.looked = float("-inf")
 
     def restart_exporter(self) -> None:
@@ -313,9 +316,7 @@ def test_one_that_is_configured_and_never_comes_is_told(make: Make) -> None:
     assert path.titles() == ["The alert path is broken: not scraped"]
 
 
-def test_on_a_full_disk_it_is_shown_at_once_and_told_when_there_is_room(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_full_disk_it_is_shown_and_told_all_the_same_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make()
     path.run(600)
     path.prometheus_up = False
@@ -332,9 +333,14 @@ def test_on_a_full_disk_it_is_shown_at_once_and_told_when_there_is_room(
                 path.wall.advance(1)
                 path.monotonic.advance(1)
         assert path.up is False
-    path.run(10)
+    path.run(100)
 
-    assert path.titles() == ["The alert path is broken: not scraped"]
+    assert [message.title for message in path.held_back] == ["The alert path is broken: not scraped"]
+    assert path.titles() == []
+    path.prometheus_up = True
+    path.restart_prometheus()
+    path.run(300)
+    assert path.titles() == ["The alert path works again"]
 
 
 def test_that_alertmanager_was_away_is_for_the_record_when_it_is_back(make: Make) -> None:
