@@ -189,7 +189,7 @@ class AlertPath:
         unheard = self.unheard() if self.unheard() > self._after / 2 else 0.0
         if abs(unheard - self._saved) < SAVED_EVERY_SECONDS and (unheard or not self._saved):
             return
-        if self._saved >= self._after:  # it begins at the half anyway
+        if unheard and self._saved >= self._after:  # a start begins at the half anyway
             return
         self._saved = unheard
         self._keep(msgspec.structs.replace(self._state, unheard=unheard))

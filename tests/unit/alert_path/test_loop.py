@@ -18,6 +18,7 @@ from vv_exporter.alert_path.hops import (
     resend_delay,
 )
 from vv_exporter.alert_path.loop import AlertPath
+from vv_exporter.alert_path.state import PATH
 from vv_exporter.alert_path.told import TOLD
 from vv_exporter.alert_path.unseen import GAPS
 from vv_exporter.direct.message import Message
@@ -267,6 +268,22 @@ def test_restarts_of_the_exporter_do_not_hide_a_path_that_is_broken(make: Make) 
     path.run(60)
 
     assert path.titles() == ["The alert path is broken: not sent on"]
+
+
+def test_a_silence_that_ended_is_not_carried_over_a_restart(make: Make) -> None:
+    path = make()
+    path.run(600)
+    path.delivers = False  # not certain: it is given half a minute more
+    while path.loop.unheard() < 190:
+        path.run(1)
+    assert path.asked > 0
+    path.delivers = True
+    path.run(600)
+
+    assert path.titles() == []
+    state = path.store.document(PATH, "")
+    assert state is not None
+    assert state.unheard == 0
 
 
 def test_a_machine_that_slept_and_a_clock_that_is_set_bring_no_word(make: Make) -> None:
