@@ -5,4 +5,9 @@
 3. `loop`: when no new beat has come back for `VV_ALERT_PATH_AFTER`, `questions` asks each server how far the beat gets,
    and `hops` (pure) says from the answers which hop is broken.
 4. `message`: people are told directly, once, and once when the loop is closed again.
+5. `last_line`: meanwhile the worst is judged by `conditions` from the exporter's own series, and told in the `words` of
+   its rule; `told` keeps Alertmanager from telling it again.
+6. `unseen`: what rules found and what had ended before it could be sent on is in the summary afterwards.
+
+`unsaved` sends what cannot be written down.
 """
