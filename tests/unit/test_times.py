@@ -11,7 +11,7 @@ from msgspec import inspect
 
 import vv_exporter
 from vv_core import _text
-from vv_exporter import collectors, digest, direct, relay, supervisor
+from vv_exporter import alert_path, collectors, digest, direct, relay, supervisor
 from vv_exporter._clock import isoformat, moment, span, utc
 from vv_exporter.journal import folds
 from vv_exporter.openalerts import OpenAlert
@@ -125,13 +125,13 @@ NO_TIMES = {
     "ContainerRecord.started", "Rate.left", "Seen.down", "Seen.started", "Counts.attempts", "Counts.in_vain",
     "Counts.given_up", "Counts.reasons",
     "Run.mono", "Run.video_seconds", "Run.given", "Run.limit", "Held.until", "ClockOffset.started",
-    "LastScrape.time", "OpenAlert.occurrence", "Scraped.value", "Kept.since",
+    "LastScrape.time", "PathState.unheard", "OpenAlert.occurrence", "Scraped.value", "Kept.since",
 }  # fmt: skip
 """Numbers of stored documents that are no times, or times that must not follow the clock (said where they stand)."""
 
 
 def test_every_time_that_is_stored_is_declared_as_one() -> None:
-    for room in (vv_exporter, collectors, folds, relay, supervisor, direct, digest):
+    for room in (vv_exporter, alert_path, collectors, folds, relay, supervisor, direct, digest):
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)  # it declares its kinds

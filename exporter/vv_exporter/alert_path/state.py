@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.store import Kind
+from vv_exporter.times import UnixTime
 
 
 class PathState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -15,7 +16,7 @@ class PathState(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     closed: bool = False
-    since: float = 0.0
+    since: UnixTime = 0.0
     hop: str = ""
     reason: str = ""
     announced: bool = False

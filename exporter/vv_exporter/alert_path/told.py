@@ -19,6 +19,7 @@ from vv_exporter.relay import webhook
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.times import UnixTime
 
 KEPT_SECONDS = 420.0  # after the end: more than the longest `keep_firing_for` of these rules
 SENT_EVERY_SECONDS = 5.0  # while Alertmanager takes them
@@ -33,7 +34,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     subject: str
     message: Message
     labels: dict[str, str]
-    ended: float = 0.0
+    ended: UnixTime = 0.0
 
     @property
     def key(self) -> str:

@@ -17,6 +17,7 @@ from vv_exporter.alert_path.questions import QuestionError, Server
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.times import UnixTime
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ _GENERAL = ("__name__", "alertname", "alertstate", "severity", "component", "dev
 class Gap(msgspec.Struct, frozen=True):
     """A time in which alerts were not sent on, in Unix seconds."""
 
-    since: float
-    until: float
+    since: UnixTime
+    until: UnixTime
 
 
 GAPS: Kind[Gap] = Kind("alert_path_gap", Gap)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Context:
     """What collectors and services are built from. `clock` gives Unix seconds, `monotonic` CLOCK_MONOTONIC.
 
-    `boottime` gives seconds since the start of the device, whose id is `boot`. `beats` are those of the alert path, which
-    scrapes give away and the webhook brings back.
+    `boottime` gives seconds since the start of the device, whose id is `boot`. `beats` are those of the alert path,
+    which scrapes give away and the webhook brings back.
     """
 
     settings: Settings
