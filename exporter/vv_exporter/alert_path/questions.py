@@ -5,17 +5,18 @@ APIs: https://prometheus.io/docs/prometheus/latest/querying/api/ and Alertmanage
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
-
-import requests
 
 from vv_exporter.accounts import moment
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import AlertmanagerState, Observation, PrometheusState
 from vv_exporter.metrics.alert_path import BEAT
+from vv_exporter.server_client import ServerAnswer, ServerClient, ServerError
 from vv_exporter.settings import Settings
+from vv_exporter.timeline import shortened
 
 TIMEOUT_SECONDS = (2.0, 3.0)  # to connect, and between bytes of the answer
 RULE = "Watchdog"
@@ -42,10 +43,8 @@ class Server:
     """Asks the server `name` at `url` (without a slash at the end)."""
 
     def __init__(self, name: str, url: str) -> None:
-        self._name = name
-        self._url = url
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy for the outside world must not get between the two
+        self._where = f"{name} at {url}"
+        self._client = ServerClient(url, TIMEOUT_SECONDS)
 
     def text(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
         """The answer's text. Raises `QuestionError`."""
@@ -56,18 +55,15 @@ class Server:
         try:
             return self._answer(path, parameters).json()
         except ValueError as error:
-            raise QuestionError(f"{self._name} at {self._url} does not answer with JSON") from error
+            raise QuestionError(f"{self._where} does not answer with JSON") from error
 
-    def _answer(self, path: str, parameters: Mapping[str, str] | None) -> requests.Response:
+    def _answer(self, path: str, parameters: Mapping[str, str] | None) -> ServerAnswer:
         try:
-            answer = self._session.get(
-                self._url + path, params=parameters, timeout=TIMEOUT_SECONDS, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise QuestionError(f"{self._name} at {self._url} does not answer") from error
-        if answer.status_code != 200:
-            said = " ".join(answer.text.split())[:MAX_REASON]
-            raise QuestionError(f"{self._name} at {self._url} answers {answer.status_code}: {said}")
+            answer = self._client.get(path, parameters)
+        except ServerError as error:
+            raise QuestionError(f"{self._where} does not answer") from error
+        if answer.status != 200:
+            raise QuestionError(f"{self._where} answers {answer.status}: {_said(answer.text)}")
         return answer
 
 
@@ -89,7 +85,7 @@ class Questions:
     def __call__(self) -> Observation:
         """What there is to know now."""
         scraped, settings = self._beats.scraped_age(), self._settings
-        prometheus = _or_reason(self.prometheus)
+        prometheus = _or_reason("Prometheus", self.prometheus)
         now = self._monotonic()
         if not isinstance(prometheus, str) or self._answered is None:
             self._answered = now
@@ -99,7 +95,7 @@ class Questions:
             uptime=self._beats.now(),
             scraped_age=scraped,
             prometheus=prometheus,
-            alertmanager=_or_reason(self.alertmanager),
+            alertmanager=_or_reason("Alertmanager", self.alertmanager),
             unanswered=now - self._answered,
         )
 
@@ -122,11 +118,11 @@ class Questions:
             evaluation_interval=float(group.get("interval", interval)),
             resend_delay=seconds(flags.get("rules.alert.resend-delay", ""), DEFAULT_RESEND_SECONDS),
             is_target=bool(target),
-            scrape_error=target.get("lastError", "")[:MAX_REASON],
+            scrape_error=_said(target.get("lastError", "")),
             stored_age=stored,
             stored_error=stored_error,
             has_rule=bool(rule),
-            rule_error=rule.get("lastError", "")[:MAX_REASON] if rule.get("health") == "err" else "",
+            rule_error=_said(rule.get("lastError", "")) if rule.get("health") == "err" else "",
             fired_age=self._newest(firing),
             alertmanagers=len(ask("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]),
             sending_fails=self._grew("sending", _FAILED_SENDING, self._prometheus.text("/metrics")),
@@ -170,9 +166,10 @@ class Questions:
 def beat_of(annotations: Mapping[str, str]) -> float | None:
     """The beat that the Watchdog quotes; None where it quotes none."""
     try:
-        return float(annotations.get(ANNOTATION, ""))
+        beat = float(annotations.get(ANNOTATION, ""))
     except ValueError:
         return None
+    return beat if math.isfinite(beat) else None
 
 
 def seconds(duration: str, default: float) -> float:
@@ -181,10 +178,15 @@ def seconds(duration: str, default: float) -> float:
     return sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else default
 
 
-def _or_reason(ask: Callable[[], T]) -> T | str:
+def _said(text: str) -> str:
+    """The words of a server, in one short line."""
+    return shortened(" ".join(text.split()), MAX_REASON)
+
+
+def _or_reason(name: str, ask: Callable[[], T]) -> T | str:
     try:
         return ask()
     except QuestionError as error:
         return str(error)
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
-        return f"an answer is not understood ({type(error).__name__})"
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError, OverflowError) as error:
+        return f"an answer of {name} is not understood ({type(error).__name__})"

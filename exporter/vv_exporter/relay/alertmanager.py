@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import requests
+from vv_exporter.server_client import ServerAnswer, ServerClient, ServerError
 
+PATH = "/api/v2/alerts"
 TIMEOUT = (2.0, 5.0)  # seconds to connect, and between bytes of the answer
-
-
 REJECTIONS = (400, 413, 422)  # what Alertmanager, or a proxy before it, answers to what the request holds
 
 
@@ -25,31 +24,30 @@ class Alertmanager:
     """Sends alerts to one Alertmanager at `url` (without a slash at the end)."""
 
     def __init__(self, url: str) -> None:
-        self._url = f"{url}/api/v2/alerts"
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy for the outside world must not get between the two
+        self._url = f"{url}{PATH}"
+        self._client = ServerClient(url, TIMEOUT)
 
     def send(self, alerts: Sequence[dict[str, Any]]) -> None:
         """Send alerts. Raises `DeliveryError` unless the answer is 200; `RejectedError` if it is what they say."""
         try:
-            answer = self._session.post(self._url, json=list(alerts), timeout=TIMEOUT, allow_redirects=False)
-        except requests.RequestException as error:
-            raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
+            answer = self._client.post(PATH, list(alerts))
+        except ServerError as error:
+            raise DeliveryError(f"{self._url}: {error}") from error
         self._accepted(answer)
 
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts that fire now. Raises `DeliveryError` when there is no good answer."""
         try:
-            answer = self._session.get(self._url, timeout=TIMEOUT, allow_redirects=False)
+            answer = self._client.get(PATH)
             self._accepted(answer)
             found = answer.json()
-        except requests.RequestException as error:
-            raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
+        except (ServerError, ValueError) as error:
+            raise DeliveryError(f"{self._url}: {error}") from error
         if not isinstance(found, list):
             raise DeliveryError(f"{self._url} answered with no list of alerts")
         return [alert for alert in found if isinstance(alert, dict)]
 
-    def _accepted(self, answer: requests.Response) -> None:
-        if answer.status_code != 200:
-            error = RejectedError if answer.status_code in REJECTIONS else DeliveryError
-            raise error(f"{self._url} answered {answer.status_code}: {answer.text[:200]!r}")
+    def _accepted(self, answer: ServerAnswer) -> None:
+        if answer.status != 200:
+            error = RejectedError if answer.status in REJECTIONS else DeliveryError
+            raise error(f"{self._url} answered {answer.status}: {answer.text[:200]!r}")

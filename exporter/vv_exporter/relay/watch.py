@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
-import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from vv_exporter import channels
 from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.server_client import ServerClient, ServerError
 from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.times import UnixTime
 
@@ -216,15 +216,14 @@ class Metrics:
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/metrics"
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._client = ServerClient(url, TIMEOUT)
 
     def __call__(self) -> str:
         """Their text. Raises `DeliveryError`."""
         try:
-            answer = self._session.get(self._url, timeout=TIMEOUT, allow_redirects=False)
-        except requests.RequestException as error:
-            raise DeliveryError(f"{self._url}: {type(error).__name__}") from error
-        if answer.status_code != 200:
-            raise DeliveryError(f"{self._url} answered {answer.status_code}")
+            answer = self._client.get("/metrics")
+        except ServerError as error:
+            raise DeliveryError(f"{self._url}: {error}") from error
+        if answer.status != 200:
+            raise DeliveryError(f"{self._url} answered {answer.status}")
         return answer.text
