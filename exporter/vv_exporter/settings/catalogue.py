@@ -100,27 +100,27 @@ class Settings:
     prometheus_port: int = _variable("VV_PROMETHEUS_PORT", "Port of Prometheus.", parse.port, "9090")
     alertmanager_port: int = _variable("VV_ALERTMANAGER_PORT", "Port of Alertmanager.", parse.port, "9093")
     alertmanager_url: str = _variable(
-        "VV_ALERTMANAGER_URL", "Where alerts are sent; default: VV_ALERTMANAGER_PORT on 127.0.0.1.", parse.url
+        "VV_ALERTMANAGER_URL", "Where alerts are sent; default: VV_ALERTMANAGER_PORT on 127.0.0.1.", parse.shown_url
     )
     prometheus_url: str = _variable(
         "VV_PROMETHEUS_URL",
         "Where the exporter asks Prometheus why no beat comes round; default: VV_PROMETHEUS_PORT on 127.0.0.1.",
-        parse.url,
+        parse.shown_url,
     )
     own_url: str = _variable(
         "VV_EXPORTER_URL",
         "Where Prometheus, Alertmanager and `vv status` reach the exporter; default: VV_EXPORTER_PORT on 127.0.0.1.",
-        parse.url,
+        parse.shown_url,
     )
     status_page_url: str = _variable(
         "VV_PUBLIC_URL",
         "Where people reach the status page, for links in messages; default: VV_EXPORTER_PORT on 127.0.0.1.",
-        parse.url,
+        parse.shown_url,
     )
     silences_url: str = _variable(
         "VV_ALERTMANAGER_PUBLIC_URL",
         "Where people reach Alertmanager, for links in messages; default: VV_ALERTMANAGER_PORT on 127.0.0.1.",
-        parse.url,
+        parse.shown_url,
     )
     scrape_interval: float = _variable(
         "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", parse.whole_seconds, "10s"
@@ -133,7 +133,9 @@ class Settings:
     remote_write_username: str = _variable("VV_REMOTE_WRITE_USERNAME", "User at that store, with a password.")
     remote_write_password: Secret = _secret("VV_REMOTE_WRITE_PASSWORD", "Password at that store.")
     remote_write_token: Secret = _secret("VV_REMOTE_WRITE_TOKEN", "Bearer token at that store, instead of these.")
-    runbook_base_url: str = _variable("VV_RUNBOOK_BASE_URL", "Where the runbooks are.", parse.url, RUNBOOK_BASE_URL)
+    runbook_base_url: str = _variable(
+        "VV_RUNBOOK_BASE_URL", "Where the runbooks are.", parse.shown_url, RUNBOOK_BASE_URL
+    )
     docker_host: str = _variable(
         "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
     )

@@ -58,6 +58,13 @@ def open_url(value: str) -> str:
     return url(value)
 
 
+def shown_url(value: str) -> str:
+    """A URL that messages, alerts and rendered files show."""
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("must not hold a user or password: messages and configuration show it")
+    return url(value)
+
+
 def secret_url(value: str) -> Secret:
     url(value)
     return Secret(value)  # as it stands: to some servers a slash at its end makes a difference

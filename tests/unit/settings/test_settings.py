@@ -101,6 +101,24 @@ def test_a_wrong_secret_is_not_quoted() -> None:
 
 
 @pytest.mark.parametrize(
+    "key",
+    [
+        "VV_ALERTMANAGER_PUBLIC_URL",
+        "VV_ALERTMANAGER_URL",
+        "VV_EXPORTER_URL",
+        "VV_PROMETHEUS_URL",
+        "VV_PUBLIC_URL",
+        "VV_RUNBOOK_BASE_URL",
+    ],
+)
+def test_an_address_that_messages_show_holds_no_password(key: str) -> None:
+    said = problem({key: "http://me:hidden@server:9090"})
+
+    assert said.startswith(f"{key}: must not hold a user or password")
+    assert "hidden" not in said
+
+
+@pytest.mark.parametrize(
     ("environ", "said"),
     [
         ({"VV_SCRAPE_INTERVAL": "soon"}, "VV_SCRAPE_INTERVAL: "),
