@@ -174,7 +174,9 @@ def _sending(seen: Observation, prometheus: PrometheusState) -> Finding | None:
     if isinstance(seen.alertmanager, str):
         return Finding(Hop.SEND, seen.alertmanager, certain=True)
     if prometheus.alertmanagers == 0:
-        return Finding(Hop.SEND, "Prometheus is configured with no Alertmanager", certain=True)
+        # One that was just started has found none yet.
+        why = "Prometheus is configured with no Alertmanager"
+        return Finding(Hop.SEND, why, certain=not _is_young(seen, prometheus))
     alertmanager = seen.alertmanager
     resend = max(prometheus.resend_delay, prometheus.evaluation_interval)
     limit = 2 * prometheus.scrape_interval + 2 * prometheus.evaluation_interval + resend + SLACK_SECONDS

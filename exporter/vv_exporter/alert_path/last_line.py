@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 5.0  # between rounds
 LONGEST_HOLD_SECONDS = 30.0
 MAX_TOLD = 200
-NOTE = "The alert path is broken: sent directly."
+BROKEN_NOTE = "The alert path is broken: sent directly."
+UNPROVEN_NOTE = "No beat has come back through Prometheus and Alertmanager yet: sent directly."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Key = tuple[str, str]
 
@@ -90,6 +91,11 @@ class LastLine:
             return False
         return verdict.is_broken or (not verdict.closed and self._beats.now() > self._settings.alert_path_after)
 
+    def _note(self) -> str:
+        """Why it is not Alertmanager that tells of it; nothing is broken where there never was a path."""
+        verdict = self._beats.verdict
+        return BROKEN_NOTE if verdict is not None and verdict.is_broken else UNPROVEN_NOTE
+
     def _tell(self, found: dict[Key, tuple[str, Observed]], now: Now, told: dict[str, Told]) -> None:
         awake = self._beats.now()
         self._holding = {key: self._holding.get(key, awake) for key in found}
@@ -115,7 +121,7 @@ class LastLine:
         )
 
     def _put(self, key: Key, fired: Fired, time: float) -> None:
-        one = Told(*key, message_of(fired, self._settings, time), dict(fired.labels))
+        one = Told(*key, message_of(fired, self._settings, time, self._note()), dict(fired.labels))
         try:
             with self._store.transaction() as tx:
                 if tx.count(TOLD) < MAX_TOLD and self._send(tx, one.message, one):
@@ -213,7 +219,7 @@ def _seconds(alert: str, key: str) -> float:
     return sum(float(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([smh])", rule_of(alert).get(key, "")))
 
 
-def message_of(fired: Fired, settings: Settings, time: float) -> Message:
+def message_of(fired: Fired, settings: Settings, time: float, note: str) -> Message:
     """What is sent, in the words and fields of the rule."""
     texts = {name: here(text, settings).strip() for name, text in fired.annotations.items()}
     description, error = texts.get("description", ""), texts.get("error", "")
@@ -228,7 +234,7 @@ def message_of(fired: Fired, settings: Settings, time: float) -> Message:
         alertname=fired.alert,
         details=description if error in description else f"{description}\nError: {error}",
         suggested_actions=texts.get("suggested_actions", ""),
-        note=NOTE,
+        note=note,
         video=texts.get("video", ""),
         video_sha256=texts.get("video_sha256", ""),
         runbook_url=texts.get("runbook_url", ""),

@@ -79,6 +79,8 @@ FOUND = [
      seen(WELL._replace(stored_age=None, stored_error="answers 422", fired_age=None)), Hop.EVALUATE, "422", True),
     ("Alertmanager does not run", seen(alertmanager=GONE), Hop.SEND, GONE, True),
     ("no Alertmanager is configured", seen(WELL._replace(alertmanagers=0), OLD), Hop.SEND, "no Alertmanager", True),
+    ("it has just started, and found none yet",
+     seen(WELL._replace(alertmanagers=0, uptime=20.0), OLD), Hop.SEND, "no Alertmanager", False),
     ("sending fails", seen(WELL._replace(sending_fails=True), HOLDS), Hop.SEND, "fails to send", True),
     ("nothing gets there", seen(WELL, HOLDS._replace(held_age=None)), Hop.SEND, "does not get the Watchdog", True),
     ("Alertmanager has just started",

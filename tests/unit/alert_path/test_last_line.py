@@ -330,6 +330,8 @@ def test_a_path_that_was_never_whole_has_a_last_line_too(bench: Bench) -> None:
     bench.work(60)
 
     assert bench.titles() == ["The Docker Engine does not answer"]
+    (one,) = bench.store.docs(OUTGOING).values()
+    assert one.message.note == "No beat has come back through Prometheus and Alertmanager yet: sent directly."
 
 
 def test_failures_that_go_on_are_counted_as_the_rule_does(bench: Bench) -> None:

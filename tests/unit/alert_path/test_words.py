@@ -55,7 +55,7 @@ def test_it_is_the_rules_alert_with_its_labels_and_words(proof: Proof) -> None:
 @pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.alert)
 def test_the_message_has_all_fields(proof: Proof) -> None:
     settings = load({"VV_STATE_DIR": "/nonexistent", "VV_RUNBOOK_BASE_URL": "https://example.org/r"})
-    message = message_of(next(fired_by(proof)), settings, 1_700_000_000.0)
+    message = message_of(next(fired_by(proof)), settings, 1_700_000_000.0, "")
 
     assert message.title == proof.annotations["summary"]
     assert message.details.startswith(proof.annotations["description"].replace("/var/lib/vv/logs", "/nonexistent/logs"))
