@@ -124,7 +124,8 @@ class LastLine:
         one = Told(*key, message_of(fired, self._settings, time, self._note()), dict(fired.labels))
         try:
             with self._store.transaction() as tx:
-                if tx.count(TOLD) < MAX_TOLD and self._send(tx, one.message, one):
+                if tx.count(TOLD) < MAX_TOLD:
+                    self._send(tx, one.message, one)
                     tx.put(TOLD, one.key, one)
         except StoreError as error:
             log.error("%s is told, and cannot be written down yet: %s", one.alertname, error)
@@ -140,12 +141,10 @@ class LastLine:
             if self._unsaved.keys() <= self._store.docs(TOLD).keys():
                 self._unsaved.clear()
 
-    def _send(self, tx: Transaction, message: Message, one: Told) -> bool:
-        """Have people told, and the webhook. False when too many messages wait."""
-        if self._channels and not put(tx, message, self._channels):
-            return False
+    def _send(self, tx: Transaction, message: Message, one: Told) -> None:
+        """Have people told, and the webhook."""
+        put(tx, message, self._channels)
         put_event(tx, message, one.labels, self._settings)
-        return True
 
     def _end(self, found: dict[Key, tuple[str, Observed]], told: dict[str, Told], judged: set[str]) -> None:
         """Tell of those that hold no more."""
@@ -163,8 +162,8 @@ class LastLine:
 
     def _tell_end(self, tx: Transaction, one: Told) -> None:
         ended = msgspec.structs.replace(one.message, resolved=True, note="")
-        if self._send(tx, ended, one):
-            tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
+        self._send(tx, ended, one)
+        tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
 
     def _new_failures(self, families: Iterable[Family]) -> dict[tuple[str, str], float]:
         """Failed signatures of the last 15 minutes, as far as they were seen, by operation and component."""

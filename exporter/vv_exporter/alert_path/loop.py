@@ -140,8 +140,7 @@ class AlertPath:
 
     def _write_down(self, told: Message, state: PathState) -> None:
         with self._store.transaction() as tx:
-            if not self._put(tx, told):
-                return
+            self._put(tx, told)
             if state.hop == Hop.SEND:  # the rule would tell of it, too, when Alertmanager is back
                 one = Told(ALERTMANAGER_DOWN, "", told, _labels_of_alertmanager_down(self._settings))
                 tx.put(TOLD, one.key, one)
@@ -164,13 +163,11 @@ class AlertPath:
         self._carried, self._saved, self._returning = 0.0, 0.0, None
         log.info("the alert path works again")
 
-    def _put(self, tx: Transaction, told: Message) -> bool:
-        """Have people told. False when too many messages wait; without channels there is nobody to be told."""
-        if self._channels and not put(tx, told, self._channels):
-            return False
+    def _put(self, tx: Transaction, told: Message) -> None:
+        """Have people told, and the webhook; without channels there is nobody to be told."""
+        put(tx, told, self._channels)
         labels = {"alertname": told.alertname, "severity": told.severity, "device": told.device}
         put_event(tx, told, {**labels, "component": "alert-path"}, self._settings)
-        return True
 
     def _know(self, state: PathState) -> None:
         self._state = self._beats.verdict = state

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from vv_exporter.direct.message import Message, line
-from vv_exporter.direct.providers import Provider, ProviderError
+from vv_exporter.direct.providers import Answer, Provider, ProviderError, defect
 from vv_exporter.loop import Backoff
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,12 @@ class UnsavedMessages:
 
     def hold(self, message: Message) -> None:
         """Have it sent."""
-        for waiting in self._waiting.values():
+        for channel, waiting in self._waiting.items():
             if len(waiting) < MAX_HELD:
                 waiting.append(message)
+            else:  # it cannot be counted either
+                said = f"more messages wait for {channel} than are kept: {line(message.title, 200)}"
+                log.critical("ALERT DROPPED %s: %s", message.severity.upper(), said)
         for wake in self._wakes:
             wake()
 
@@ -45,7 +48,7 @@ class UnsavedMessages:
             waiting, backoff = self._waiting[channel.name], self._backoffs[channel.name]
             while waiting and backoff.ready():
                 try:
-                    answer = channel.send(waiting[0])
+                    answer = _send(channel, waiting[0])
                 except ProviderError as error:
                     backoff.failed(error.retry_after)
                     if not error.refused:
@@ -56,3 +59,13 @@ class UnsavedMessages:
                     log.info("sent by %s (%d), not noted: %s", channel.name, answer.status, line(waiting[0].title, 200))
                 waiting.pop(0)
         return any(self._waiting.values())
+
+
+def _send(channel: Provider, message: Message) -> Answer:
+    """Raises `ProviderError`, whatever goes wrong: the others must not wait behind this message."""
+    try:
+        return channel.send(message)
+    except ProviderError:
+        raise
+    except Exception as error:
+        raise defect(error) from None

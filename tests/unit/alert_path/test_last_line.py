@@ -15,7 +15,7 @@ from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS, LastLine
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.alert_path.told import KEPT_SECONDS, SENT_EVERY_SECONDS, ToldAlerts
-from vv_exporter.alert_path.unsaved import UnsavedMessages
+from vv_exporter.alert_path.unsaved import MAX_HELD, UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, Gap, Unseen, UnseenAlerts, find_unseen
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
@@ -307,6 +307,36 @@ def test_what_people_know_of_already_is_not_told_again(bench: Bench) -> None:
     bench.work(120)
 
     assert bench.titles() == ["The Docker Engine does not answer"]
+
+
+def test_one_message_that_no_channel_can_send_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    class Defective(Channel):
+        def send(self, message: Message) -> Answer:
+            if message.title == "odd":
+                raise ValueError("a defect that names https://hooks.example.org/s3cret")
+            return super().send(message)
+
+    clock, first, second = Clock(), Defective(), Channel()
+    second.name = "telegram"
+    unsaved = UnsavedMessages([first, second], clock)
+    for title in ("odd", "good"):
+        unsaved.hold(Message("k", title, "critical", "d", "c", 0.0, "i"))
+    for _ in range(5):
+        unsaved.round()
+        clock.advance(5)
+
+    assert (first.took, second.took) == (["good"], ["odd", "good"])
+    assert "slack does not take this message, given up (it cannot be sent (ValueError)): odd" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_what_is_more_than_can_be_held_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    unsaved = UnsavedMessages([Channel()], Clock())
+    for number in range(MAX_HELD + 1):
+        unsaved.hold(Message("k", f"T{number}", "critical", "d", "c", 0.0, "i"))
+
+    assert f"ALERT DROPPED CRITICAL: more messages wait for slack than are kept: T{MAX_HELD}" in caplog.text
+    assert caplog.text.count("ALERT DROPPED") == 1
 
 
 def test_a_collector_that_is_silent_ends_nothing(bench: Bench) -> None:
