@@ -46,6 +46,7 @@ HIDES: dict[str, set[str]] = {
     "DvrUnreachableProlonged": {"DvrUnreachable", "DvrAuthenticationFailed", "DvrStreamFrozen", "DvrFlapping"},
     "DvrAuthenticationFailed": {"DvrUnreachable", "DvrStreamFrozen"},
     "DvrUnreachable": {"DvrStreamFrozen", "DvrFlapping"},
+    "DvrAgentGone": {"DvrFlapping"},
     "SchemaValidationFailed": {"StageFailing"},
     "HmacSigningFailed": {"StageFailing"},
     "HmacVerificationFailed": {"StageFailing"},
