@@ -60,7 +60,7 @@ class UnseenAlerts:
         for key, gap in gaps.items():
             try:
                 found = list(find_unseen(self._ask(gap), gap, self._step(gap)))
-            except (QuestionError, KeyError, TypeError, ValueError) as error:
+            except (QuestionError, AttributeError, LookupError, TypeError, ValueError) as error:
                 if self._clock() - gap.until < GIVE_UP_SECONDS:
                     continue
                 log.error("what fired and ended while the alert path was broken is not known: %s", error)

@@ -16,7 +16,7 @@ from vv_exporter.alert_path.last_line import INTERVAL_SECONDS, LastLine
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.alert_path.told import KEPT_SECONDS, SENT_EVERY_SECONDS, ToldAlerts
 from vv_exporter.alert_path.unsaved import MAX_HELD, UnsavedMessages
-from vv_exporter.alert_path.unseen import GAPS, Gap, Unseen, UnseenAlerts, find_unseen
+from vv_exporter.alert_path.unseen import GAPS, GIVE_UP_SECONDS, Gap, Unseen, UnseenAlerts, find_unseen
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
 from vv_exporter.direct.providers import Answer, ProviderError
@@ -420,3 +420,20 @@ def test_it_becomes_an_account_of_an_alert_that_was_missed(bench: Bench, monkeyp
     assert (account.alertname, account.missed, account.fired, account.ended) == ("DiskSpaceLow", True, 1200, 1500)
     assert account.title == "path /srv, role video_storage"
     assert bench.store.value(ALERTS_MISSED, ("error",)) == 1
+
+
+@pytest.mark.parametrize("result", [["odd"], [{"metric": []}], [{"metric": {}, "values": [[]]}], {"a": 1}, 7])
+def test_what_is_not_understood_of_it_is_given_up_in_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, result: Any
+) -> None:
+    unseen = UnseenAlerts(bench.store, bench.settings, bench.clock)
+    answers: Callable[..., Any] = lambda path, parameters: {"data": {"result": result}}  # noqa: E731
+    monkeypatch.setattr(unseen._prometheus, "json", answers)
+    with bench.store.transaction() as tx:
+        tx.put(GAPS, "1", Gap(bench.clock() - 60, bench.clock()))
+    assert unseen.round()
+    assert bench.store.docs(GAPS)
+
+    bench.clock.advance(GIVE_UP_SECONDS)
+    assert unseen.round()
+    assert bench.store.docs(GAPS) == {}
