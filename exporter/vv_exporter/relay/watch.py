@@ -110,7 +110,7 @@ class Watch:
         """Ask it, and keep what it said."""
         try:
             sample = parse(self._ask())
-        except DeliveryError:
+        except (DeliveryError, ValueError):  # an answer that is none of its own is none
             self._add_up()
             return
         if not self._taking():
@@ -171,7 +171,7 @@ def _tell(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Co
 
 
 def parse(text: str) -> Sample:
-    """What its metrics say by channel."""
+    """What its metrics say by channel. Raises `ValueError` for what are none."""
     lines = "\n".join(line for line in text.splitlines() if _OF_INTEREST.match(line))
     started = 0.0
     found: dict[str, dict[str, float]] = {}

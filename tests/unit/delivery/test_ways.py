@@ -78,6 +78,7 @@ class Bench:
         self.clock = Clock()
         self.path = path
         self.down = False
+        self.says = ""
         self.metrics = {"start": 1000.0, "attempts": 0, "in_vain": 0, "given_up": 0}
         self.sent: list[dict[str, Any]] = []
         self.slack, self.telegram, self.pagerduty = Provider("slack"), Provider("telegram"), Provider("pagerduty")
@@ -108,7 +109,7 @@ class Bench:
     def ask(self) -> str:
         if self.down:
             raise DeliveryError("nobody there")
-        return METRICS.format(**self.metrics)
+        return self.says or METRICS.format(**self.metrics)
 
     def send(self, alerts: list[dict[str, Any]]) -> None:
         if self.down:
@@ -227,6 +228,17 @@ def test_the_outage_adds_up_across_restarts_and_alerts_of_it_are_told_once(bench
     bench.restart()
     bench.work(300)
     assert bench.slack.titles == ["T k"]
+
+
+def test_one_whose_metrics_cannot_be_read_is_away(bench: Bench) -> None:
+    bench.work(10)
+    bench.says = "process_start_time_seconds soon"
+    bench.work(AFTER + 3 * INTERVAL)
+    assert bench.watch.outage()
+
+    bench.says = ""
+    bench.work(3 * INTERVAL)
+    assert not bench.watch.outage()
 
 
 def test_neither_a_device_that_was_off_nor_a_clock_that_jumps_is_an_outage(bench: Bench) -> None:
