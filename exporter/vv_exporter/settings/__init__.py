@@ -9,7 +9,7 @@ Everything is read and checked once, by `load`; each complaint names its key and
 
 from vv_exporter.settings.catalogue import RUNBOOK_BASE_URL, Settings, Variable, variables
 from vv_exporter.settings.checks import back_off
-from vv_exporter.settings.loading import SettingsError, UniqueKeys, load, secret_files
+from vv_exporter.settings.loading import SettingsError, load, load_yaml, secret_files
 from vv_exporter.settings.sections import (
     ContainersSettings,
     DvrSettings,
@@ -33,10 +33,10 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StageSettings",
-    "UniqueKeys",
     "Variable",
     "back_off",
     "load",
+    "load_yaml",
     "secret_files",
     "variables",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +31,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 MAX_CONFIG_BYTES = 1 << 20
 MAX_SECRET_BYTES = 64 << 10
 DEFAULT_CONFIG = Path("/etc/vv/vv.yml")
+
+_QUOTED = re.compile(r"'(?!\\t')[^']*'|\"[^\"]*\"")
+"""What PyYAML quotes in a message; a tab, which nobody sees, is left."""
 
 
 class SettingsError(Exception):
@@ -97,13 +101,13 @@ def _texts(settings: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
 
 def _value(variable: Variable, given: Mapping[str, str]) -> Any:
     default = variable.default if isinstance(variable.default, str) else variable.default()
-    text = given.get(variable.name, "")
+    text = given.get(variable.name, "").strip()
     path = given.get(f"{variable.name}_FILE", "") if variable.secret else ""
     if text and path:
         raise ValueError(f"{variable.name} and {variable.name}_FILE are both set; keep one")
     if path:
         text = _read_secret(f"{variable.name}_FILE", path)
-    return variable.parse((text or default).strip())
+    return variable.parse(text or default)
 
 
 def _read_secret(key: str, path: str) -> str:
@@ -124,29 +128,35 @@ def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
     if not named and not path.exists():
         return ConfigFile()
     try:
-        content = _parsed(read_small(path, MAX_CONFIG_BYTES, follow=True))
+        content = load_yaml(read_small(path, MAX_CONFIG_BYTES, follow=True))
         return msgspec.convert(content if content is not None else {}, ConfigFile)
     except OSError as error:
         problems.append(f"VV_CONFIG: {path} cannot be read ({error.strerror}); name a file that can, or unset it")
     except yaml.YAMLError as error:
-        problems.append(f"VV_CONFIG: {path} is not valid YAML: {' '.join(str(error).split())}")
+        problems.append(f"VV_CONFIG: {path} is not valid YAML: {error}")
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         sections = ", ".join(ConfigFile.__struct_fields__)
         problems.append(f"VV_CONFIG: {path}: {_plain(error)}; its sections are {sections}")
     return ConfigFile()
 
 
-def _parsed(text: bytes) -> Any:
-    """Raises `yaml.YAMLError`, and nothing else: PyYAML lets through what is wrong with a date, a number, a depth."""
+def load_yaml(text: bytes) -> Any:
+    """What a YAML document says. Raises `yaml.YAMLError`, a line with the place, which quotes nothing.
+
+    For any of it may be a secret. PyYAML quotes the line, and names that stand for others; and it lets through what is
+    wrong with a date, a number, a depth.
+    """
     try:
-        return yaml.load(text.decode(), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError:
-        raise
+        return yaml.load(text.decode(), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark, problem = error.problem_mark, _QUOTED.sub("…", error.problem or "")
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        raise yaml.YAMLError(f"{place}{problem}") from None
     except Exception as error:
-        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error
+        raise yaml.YAMLError(f"something in it cannot be read ({type(error).__name__})") from None
 
 
-class UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.SafeLoader):
     """YAML 1.2 forbids a key that stands twice; PyYAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

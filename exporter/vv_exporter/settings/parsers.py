@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from vv_core._environment import LEAST_LOG
@@ -24,10 +24,18 @@ def label(value: str) -> str:
 
 
 def peers(value: str) -> str:
-    for item in filter(None, (part.strip() for part in value.split(","))):
+    for item in names(value):
         if not re.fullmatch(r"@?[A-Za-z0-9_][A-Za-z0-9_.-]*", item):
             raise ValueError(f"{item!r} is no user; name users and @groups, e.g. vv,@vv-docker-read")
     return value
+
+
+def names(value: str) -> list[str]:
+    """What stands between the commas. Raises `ValueError` for commas alone: nobody must not come to mean everybody."""
+    found = [part for part in map(str.strip, value.split(",")) if part]
+    if value and not found:
+        raise ValueError(f"{value!r} names nobody; leave it empty for everybody whom the socket's mode lets")
+    return found
 
 
 def path(value: str) -> Path:
@@ -45,15 +53,22 @@ def optional_path(value: str) -> Path | None:
 
 
 def url(value: str) -> str:
-    parts = urlsplit(value)
+    parts = _split(value)
     if value and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError("must be a URL that begins with http:// or https://")
     return value.rstrip("/")
 
 
+def _split(value: str) -> SplitResult:
+    try:
+        return urlsplit(value)
+    except ValueError:  # which quotes user and password
+        raise ValueError("must be a URL such as https://example.org/path; its host is not understood") from None
+
+
 def open_url(value: str) -> str:
     """A URL that is written where anybody may read it."""
-    if "@" in urlsplit(value).netloc:
+    if "@" in _split(value).netloc:
         raise ValueError("must not hold a user or password; there are variables for them")
     return url(value)
 
@@ -105,7 +120,7 @@ def dvr(url: str, username: str = "", password: str = "", **times: float) -> Dvr
 
 
 def port(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+    if not _is_whole(value) or not 1 <= int(value) <= 65535:
         raise ValueError(f"{value!r} is not a port; give a number from 1 to 65535")
     return int(value)
 
@@ -128,15 +143,19 @@ def factor(value: str) -> float:
 
 
 def positive(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or int(value) == 0:
+    if not _is_whole(value) or int(value) == 0:
         raise ValueError(f"{value!r} is not a whole number above 0")
     return int(value)
 
 
 def whole(value: str) -> int:
-    if not value.isascii() or not value.isdigit():
+    if not _is_whole(value):
         raise ValueError(f"{value!r} is not a whole number")
     return int(value)
+
+
+def _is_whole(value: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{1,9}", value))  # more could not even be reckoned with
 
 
 def duration(value: str) -> float:

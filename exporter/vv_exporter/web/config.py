@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from vv_exporter.settings import UniqueKeys
+from vv_exporter.settings import load_yaml
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
@@ -135,7 +135,7 @@ class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and all that it names. Raises `WebConfigError`."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
+        content = load_yaml(path.read_bytes())
         config = _convert(content if content is not None else {})
         if config.tls_server_config is None:
             return config
@@ -147,10 +147,8 @@ def load_web_config(path: Path) -> WebConfig:
         return msgspec.structs.replace(config, tls_server_config=tls)
     except OSError as error:
         problem = f"cannot be read ({error.strerror}); name a file that can"
-    except UnicodeDecodeError:
-        problem = "is not UTF-8 text"
     except yaml.YAMLError as error:
-        problem = f"is not valid YAML: {' '.join(str(getattr(error, 'problem', error)).split())}"
+        problem = f"is not valid YAML: {error}"
     except ValueError as error:
         problem = str(error)
     raise WebConfigError(f"{path}: {problem}")

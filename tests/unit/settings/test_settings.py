@@ -96,8 +96,55 @@ def test_a_secret_is_never_shown() -> None:
     assert "s3cret" not in shown
 
 
-def test_a_wrong_secret_is_not_quoted() -> None:
-    assert "s3cret" not in problem({"SLACK_WEBHOOK_URL": "ftp://host/s3cret"})
+@pytest.mark.parametrize("name", ["SLACK_WEBHOOK_URL", "WEBHOOK_URL", "DEADMAN_URL", "VV_REMOTE_WRITE_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/s3cret",
+        "https://u:[s3cret]@host/",
+        "https://[s3cret]/",
+        "https://u:s3cret\u2100@h/",
+        "http://[s3cret",
+    ],
+)
+def test_a_wrong_url_is_not_quoted(name: str, url: str) -> None:
+    said = problem({name: url})
+
+    assert said.startswith(f"{name}: must ")
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'s3cret",
+        '"s3cret\\q"',
+        "s3cret: x",
+        "[s3cret",
+        "*s3cret",
+        "!s3cret x",
+        "!x s3cret",
+        "!!int s3cret",
+        "!!binary s3cret\u00e9",
+        "%s3cret",
+        "@s3cret",
+        "&s3cret &s3cret x",
+        "|s3cret",
+        "{s3cret: [}",
+    ],
+)
+def test_yaml_that_is_wrong_is_not_quoted_for_it_may_be_a_secret(config: Path, value: str) -> None:
+    told = problems(with_file(config, f"settings:\n  SMTP_PASSWORD: {value}\n"))
+
+    assert told[0].startswith(("VV_CONFIG: ", "SMTP_PASSWORD: "))
+    assert "s3cret" not in " ".join(told)
+    assert "s3" not in " ".join(told)
+
+
+def test_yaml_that_is_wrong_is_told_with_its_place(config: Path) -> None:
+    assert "line 2, column 16: mapping values are not allowed here" in problem(
+        with_file(config, "a: {}\nVV_DEVICE_ID: b: c")
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,6 +198,8 @@ def test_an_address_that_messages_show_holds_no_password(key: str) -> None:
         ({"VV_STATEDIR": "/x"}, "VV_STATEDIR: unknown key; did you mean VV_STATE_DIR?"),
         ({"DISK_WARNING_FRE": "5%"}, "DISK_WARNING_FRE: unknown key; did you mean DISK_WARNING_FREE?"),
         ({"VV_HISTORY_DAYS": "0"}, "VV_HISTORY_DAYS: '0' is not a whole number above 0"),
+        ({"VV_HISTORY_DAYS": "9" * 400}, "VV_HISTORY_DAYS: '999"),
+        ({"VV_EXPORTER_PORT": "9" * 5_000}, "VV_EXPORTER_PORT: '999"),
         (
             {"VV_REMOTE_WRITE_URL": "https://me:hidden@store.example.org"},
             "VV_REMOTE_WRITE_URL: must not hold a user or password; there are variables for them",

@@ -111,6 +111,21 @@ def test_what_cannot_be_honoured_is_refused_in_one_line_that_names_the_key(
     assert HASH not in message
 
 
+@pytest.mark.parametrize(
+    "value", ["*hunter2", "!hunter2 x", "!!int hunter2", "'hunter2", "[hunter2", "\xff", "[" * 2_000]
+)
+def test_what_is_no_yaml_is_told_in_a_line_without_what_stands_there(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "web.yml"
+    path.write_bytes(f"basic_auth_users:\n  alice: {value}\n".encode("latin-1"))
+
+    with pytest.raises(WebConfigError) as caught:
+        load_web_config(path)
+
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WebConfigError, match=r"none\.yml: cannot be read"):
         load_web_config(tmp_path / "none.yml")
