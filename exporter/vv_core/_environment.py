@@ -18,6 +18,8 @@ JOURNAL_MAX = 256_000_000
 MAX_ATTEMPTS = 3
 """Default of ``VV_MAX_ATTEMPTS``."""
 
+_MOST_DIGITS = 9  # of a number that is counted to
+
 SYSTEM_STATE = "/var/lib/vv"
 INSTALLED = (SYSTEM_STATE, "/etc/vv")
 """Folders that a device has where the exporter is installed for all its users."""
@@ -37,8 +39,8 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> str:
     Elsewhere it is the user's, that of the XDG Base Directory Specification: ``$XDG_STATE_HOME/vv``,
     ``~/.local/state/vv``. Scripts and exporter follow the same rule, so that they meet.
     """
-    if chosen := environ.get("VV_STATE_DIR"):
-        return os.path.abspath(chosen)
+    if chosen := _folder("VV_STATE_DIR", environ):
+        return chosen
     if os.geteuid() == 0 or any(os.path.isdir(folder) for folder in INSTALLED):
         return SYSTEM_STATE
     own = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
@@ -54,8 +56,13 @@ def journal_dir(environ: Mapping[str, str] = os.environ) -> str:
 
 def log_dir(environ: Mapping[str, str] = os.environ) -> str:
     """``VV_LOG_DIR``, the folder of ``app.log``; by default ``$VV_STATE_DIR/logs``."""
-    chosen = environ.get("VV_LOG_DIR")
-    return os.path.abspath(chosen) if chosen else os.path.join(state_dir(environ), "logs")
+    return _folder("VV_LOG_DIR", environ) or os.path.join(state_dir(environ), "logs")
+
+
+def _folder(name: str, environ: Mapping[str, str]) -> str:
+    """As the exporter reads it: blanks around it are none of it, and ``~`` is the user's home."""
+    chosen = environ.get(name, "").strip()
+    return os.path.abspath(os.path.expanduser(chosen)) if chosen else ""
 
 
 def device_id(environ: Mapping[str, str] = os.environ) -> str:
@@ -82,9 +89,9 @@ def max_attempts(environ: Mapping[str, str] = os.environ) -> int:
     text = environ.get("VV_MAX_ATTEMPTS")
     if not text:
         return MAX_ATTEMPTS
-    if text.isascii() and text.isdigit() and int(text):
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text):
         return int(text)
-    _tell_once("VV_MAX_ATTEMPTS", f"{text!r} is not a whole number above 0")
+    _tell_once("VV_MAX_ATTEMPTS", f"{text[:40]!r} is not a whole number above 0")
     return MAX_ATTEMPTS
 
 

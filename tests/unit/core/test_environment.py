@@ -81,3 +81,18 @@ def test_the_more_particular_limit_counts() -> None:
 def test_a_wrong_value_is_told_and_its_default_used(caplog: pytest.LogCaptureFixture) -> None:
     assert _environment.journal_max({"VV_JOURNAL_MAX": "lots"}) == _environment.JOURNAL_MAX
     assert "VV_JOURNAL_MAX: 'lots' is not a size" in caplog.text
+
+
+@pytest.mark.parametrize("value", ["9" * 5_000, "9" * 400, "0", "-1", "three"])
+def test_a_number_of_attempts_that_there_cannot_be_raises_nothing(value: str) -> None:
+    assert _environment.max_attempts({"VV_MAX_ATTEMPTS": value}) == _environment.MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("value", [" /srv/vv ", "/srv/vv\r", "~/vv", "/srv/vv/", "  "])
+@pytest.mark.parametrize("name", ["VV_STATE_DIR", "VV_LOG_DIR"])
+def test_a_folder_is_read_from_the_environment_as_the_exporter_reads_it(name: str, value: str) -> None:
+    environ = {"VV_STATE_DIR": "/srv/other"} | {name: value}
+    settings = load(environ)
+
+    assert _environment.state_dir(environ) == str(settings.state_dir)
+    assert _environment.log_dir(environ) == str(settings.logs)
