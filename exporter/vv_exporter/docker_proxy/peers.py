@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from vv_exporter.settings.parsers import names
+
 _SO_PEERGROUPS = 59  # <asm-generic/socket.h>; Linux 4.13
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7)
 _MOST_GROUPS = 256  # as much as Python reads of an option
@@ -69,7 +71,7 @@ class Peers:
 def parse_peers(text: str, setting: str = "") -> Peers:
     """Users, and groups after an `@`, by name or number, with commas between. Raises `ValueError`."""
     uids, gids = set(), set()
-    for item in filter(None, (part.strip() for part in text.split(","))):
+    for item in names(text):
         if item.startswith("@"):
             gids.add(_number(item[1:], "group", lambda name: grp.getgrnam(name).gr_gid))
         else:

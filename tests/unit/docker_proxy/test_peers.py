@@ -126,3 +126,11 @@ def test_a_user_who_is_not_there_is_named_with_the_key(text: str, tmp_path: Path
 
     (problem,) = caught.value.problems
     assert problem.startswith("VV_DOCKER_ACT_USERS: ")
+
+
+@pytest.mark.parametrize("text", [",", " , ", ",,"])
+def test_a_list_that_names_nobody_is_refused_and_opens_the_socket_to_nobody(text: str) -> None:
+    with pytest.raises(ValueError, match="names nobody"):
+        parse_peers(text)
+    with pytest.raises(SettingsError, match="VV_DOCKER_ACT_USERS: "):
+        load({"VV_DOCKER_ACT_USERS": text})
