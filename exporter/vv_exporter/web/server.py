@@ -122,6 +122,8 @@ class _HeaderReader(HeaderReader):
             found = _HEADER.fullmatch(line)
             if not found:
                 raise ValueError("A header is not understood, is folded, or does not end.")
+            if b"_" in found[1]:  # to an application it would be the same name as one with a dash
+                continue
             name, value = found[1].title(), found[2].strip(b" \t")
             if name in headers and name in _SINGLE:
                 raise ValueError(f"The header {name.decode()} stands twice.")

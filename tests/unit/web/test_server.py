@@ -36,7 +36,19 @@ def big(_: Request) -> Response:
     return Response(b"x" * (64 << 20))
 
 
-APP = App([Route("/", here), Route("/echo", echo, methods=("POST",)), Route("/big", big)], WebConfig())
+def length(request: Request) -> Response:
+    return Response(str(request.content_length))
+
+
+APP = App(
+    [
+        Route("/", here),
+        Route("/echo", echo, methods=("POST",)),
+        Route("/length", length, methods=("POST",)),
+        Route("/big", big),
+    ],
+    WebConfig(),
+)
 
 
 @pytest.fixture
@@ -192,6 +204,16 @@ def test_headers_that_are_lists_may_stand_several_times(connect: Connect) -> Non
     sock = connect(b"POST /echo HTTP/1.1\r\nHost: a\r\nAccept: a/b\r\nAccept: c/d\r\nContent-Length: 2\r\n\r\nhi")
 
     assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("header", [b"Content_Length: 1", b"content_length: 9", b"CONTENT_LENGTH: x"])
+def test_a_name_with_an_underscore_is_not_taken_for_one_with_a_dash(connect: Connect, header: bytes) -> None:
+    sock = connect(b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n" + header + b"\r\n\r\nhi")
+    sock.shutdown(socket.SHUT_WR)
+    answer = b"".join(iter(lambda: sock.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n2")
 
 
 def test_a_head_that_is_too_large_is_refused(server: Server) -> None:
