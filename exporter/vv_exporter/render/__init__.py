@@ -35,6 +35,8 @@ def render(settings: Settings, out: Path, prometheus_out: Path | None = None) ->
     if problems:
         raise SettingsError(problems)
     out, source = out.absolute(), base.folder()
+    if prometheus_out is not None:
+        files.check_apart(out, prometheus_out)
     for folder in (out, prometheus_out):
         if folder is not None:
             files.claim(folder.absolute(), FOLDERS, _is_written_by_an_older_version)

@@ -16,7 +16,7 @@ _MADE_BY_FILESYSTEMS = frozenset({"lost+found"})
 
 
 class FolderNotOursError(OSError):
-    """The folder has files that we did not write, and would replace or remove. The message is for people."""
+    """The folder has files that we did not write there, and would replace or remove. The message is for people."""
 
 
 def claim(out: Path, folders: Iterable[str], is_ours: Callable[[Path], bool]) -> None:
@@ -38,6 +38,13 @@ def claim(out: Path, folders: Iterable[str], is_ours: Callable[[Path], bool]) ->
             f"{out} has files that `vv config render` did not write, and might remove; name a new or an empty folder"
         )
     write(marker, _MARKER_TEXT)
+
+
+def check_apart(one: Path, other: Path) -> None:
+    """Neither folder is or lies in the other: each removes what it does not know. Raises `FolderNotOursError`."""
+    first, second = one.resolve(), other.resolve()
+    if first.is_relative_to(second) or second.is_relative_to(first):
+        raise FolderNotOursError(f"{other} is not apart from {one}; name a folder of its own")
 
 
 def add(folder: Path, contents: Mapping[str, str], *, private: bool = False) -> None:

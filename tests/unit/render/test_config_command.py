@@ -183,3 +183,18 @@ def test_nothing_is_removed_where_a_link_leads(environ: dict[str, str], tmp_path
     assert result.exit_code == 2
     assert "is a link" in result.stderr
     assert all_files(tmp_path / "etc") == {"mine.yml": b"mine"}
+
+
+@pytest.mark.parametrize("there", ["out", "out/", "out/rules", "out/../out", "."])
+def test_prometheus_folder_is_apart_from_the_one_with_the_channels_secrets(
+    environ: dict[str, str], tmp_path: Path, there: str
+) -> None:
+    out = tmp_path / "out"
+    assert run(environ, "render", "--out", str(out)).exit_code == 0
+    before = all_files(tmp_path)
+
+    result = run(environ, "render", "--out", str(out), "--prometheus-out", f"{tmp_path}/{there}")
+
+    assert result.exit_code == 2
+    assert "apart" in result.stderr
+    assert all_files(tmp_path) == before
