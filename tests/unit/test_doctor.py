@@ -286,3 +286,14 @@ def test_its_help_teaches() -> None:
 
     for word in ("wrong:", "unknown:", "as root", "docker compose exec", "Exit codes", "--root"):
         assert word in said
+
+
+def test_names_that_others_chose_do_not_steer_the_terminal(root: Path) -> None:
+    with (root / "etc/group").open("a") as group:
+        group.write("vv-docker-act:x:99:eve\x1b[2J\u202e\n")
+    drop_in(root, "vv-exporter.service", "User=eve\x9b31m")
+
+    printed = CliRunner().invoke(vv, ["doctor", "--root", str(root)]).output
+
+    assert "eve" in printed
+    assert not {"\x1b", "\x9b", "\u202e"} & set(printed)

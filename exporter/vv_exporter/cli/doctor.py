@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from vv_exporter.cli._output import say
+
 
 @click.command("doctor")
 @click.option(
@@ -39,7 +41,7 @@ def command(context: click.Context, root: Path) -> None:
 
     findings = list(examine(root, os.environ))
     for finding in findings:
-        click.echo(str(finding))
+        say(str(finding))
     if findings:
         unknown = sum(finding.unknown for finding in findings)
         click.echo(f"{len(findings) - unknown} wrong, {unknown} unknown", err=True)
