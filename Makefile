@@ -46,10 +46,10 @@ screenshots: ## Take the pictures of docs/images anew, from a demo that runs
 lock: setup ## Write exporter/requirements/*.txt from pyproject.toml (ARGS=--upgrade takes the newest versions)
 	@$(VENV)/bin/python exporter/requirements/lock.py $(ARGS)
 
-# Elsewhere: make install DESTDIR=/tmp/package PREFIX=/opt/vv
 pin: ## Print lines for .env that hold the images of others to the digests that they have now (needs Docker)
 	@deploy/pin-images.sh
 
+# Elsewhere: make install DESTDIR=/tmp/package PREFIX=/opt/vv
 install: setup ## Install the services of systemd for a device without compose (as root; docs/deployment.md)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" deploy/install.sh $(PYTHON) $(VENV)/bin/python
 
