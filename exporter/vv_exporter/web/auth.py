@@ -11,6 +11,7 @@ from threading import Condition
 
 import bcrypt
 from werkzeug import Request
+from werkzeug.datastructures import Authorization
 from werkzeug.exceptions import ServiceUnavailable
 
 _REMEMBERED = 100
@@ -19,6 +20,14 @@ _LONGEST = 72
 TURN_SECONDS = 2.0
 """How long a client waits for the comparison of another one's password."""
 RETRY_AFTER_SECONDS = 1
+
+
+def credentials_of(request: Request) -> Authorization | None:
+    """What the request shows of who asks; None for what makes no sense, of which werkzeug raises some."""
+    try:
+        return request.authorization
+    except ValueError:
+        return None
 
 
 class BasicAuth:
@@ -46,7 +55,7 @@ class BasicAuth:
 
     def allows(self, request: Request) -> bool:
         """Whether the request carries the name and password of a user. Raises `ServiceUnavailable` when others do."""
-        given = request.authorization
+        given = credentials_of(request)
         if given is None or given.type != "basic" or given.username is None or given.password is None:
             return False
         user, password = given.username, given.password.encode()

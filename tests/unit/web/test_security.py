@@ -77,7 +77,17 @@ def test_only_the_right_name_and_password_open(serve: Serve, user: str, password
 
 
 @pytest.mark.parametrize(
-    "header", ["Basic", "Basic ###", "Basic YWxpY2U=", "Bearer secret", "Digest username=alice", ""]
+    "header",
+    [
+        "Basic",
+        "Basic ###",
+        "Basic YWxpY2U=",
+        "Bearer secret",
+        "Digest username=alice",
+        "",
+        "Basic \xff\xfe",
+        "Bearer \xe9",
+    ],
 )
 def test_a_header_that_makes_no_sense_does_not_open(serve: Serve, header: str) -> None:
     url = serve(App(ROUTES, SECURED)).url

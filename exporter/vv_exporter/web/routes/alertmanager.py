@@ -22,6 +22,7 @@ from vv_exporter.relay import webhook
 from vv_exporter.render.token import read_token
 from vv_exporter.settings import Settings
 from vv_exporter.store import StoreError
+from vv_exporter.web.auth import credentials_of
 from vv_exporter.web.routes import Route, Site
 
 log = logging.getLogger("alerts")
@@ -109,7 +110,7 @@ class _Token:
 
 
 def _authorize(request: Request, token: _Token) -> None:
-    given = request.authorization
+    given = credentials_of(request)
     if given is None or given.type != "bearer":
         raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
     if not hmac.compare_digest((given.token or "").encode(), token.bytes()):
