@@ -42,6 +42,8 @@ class Rule:
     path: str
     filter: Callable[[bytes], bytes] = _as_it_is
     query: Mapping[str, Allowed] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    """The parameters that must be there."""
     body: Callable[[bytes], bool] = _no_body
     """Whether a body is allowed."""
     given: bool = False
@@ -53,7 +55,7 @@ class Rule:
 
     def allows(self, request: Request) -> re.Match[str] | None:
         """The match of the path, None if the request is another, or its query has what is not allowed."""
-        if request.method != self.method:
+        if request.method != self.method or not self.required <= request.query.keys():
             return None
         if not all(_may_be(self.query.get(name, "(?!)"), value) for name, value in request.query.items()):
             return None
@@ -153,6 +155,7 @@ READ = (
         f"/containers/{ID}/stats",
         filters.body(filters.STATS),
         {"stream": "false", "one-shot": "true"},
+        frozenset({"stream"}),  # without it the answer has no end
         timeout=SLOW,
     ),
     Rule("GET", "/networks/bridge", filters.body(filters.NETWORK)),

@@ -73,6 +73,8 @@ def test_only_the_self_monitor_may_act(line: str) -> None:
         f"GET /v1.41/containers/{ID}/top?ps_args=e",
         f"GET /v1.41/containers/{ID}/logs?stdout=1&follow=1",
         f"GET /v1.41/containers/{ID}/json?size=1",
+        f"GET /v1.41/containers/{ID}/stats",  # without an end
+        f"GET /v1.41/containers/{ID}/stats?one-shot=true",
         "GET /v1.41/containers/json?all=1&size=1",
         "GET /v1.41/events?until=x",
         "GET /v1.41/images/json",
