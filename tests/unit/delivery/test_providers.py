@@ -221,6 +221,35 @@ def test_telegram_says_how_long_to_wait(
     assert raised.value.retry_after == 35
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[" * 4_000,
+        '{"a":' * 800,
+        '{"parameters":{"retry_after":NaN}}',
+        '{"parameters":{"retry_after":-Infinity}}',
+        '{"parameters":{"retry_after":1' + "0" * 400 + "}}",
+        '{"parameters":{"retry_after":[]}}',
+        '{"parameters":5}',
+        "[1]",
+        "\xff\x00",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 429])
+def test_whatever_a_provider_answers_is_an_answer(
+    receivers: Receivers, providers: dict[str, Provider], said: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers.telegram, "handle", lambda request: Answer(status, said))
+
+    if status == 200:
+        providers["telegram"].send(MESSAGE)
+        return
+    with pytest.raises(ProviderError) as raised:
+        providers["telegram"].send(MESSAGE)
+    assert raised.value.status == status
+    assert raised.value.retry_after == 0
+
+
 @pytest.mark.parametrize("channel", ["slack", "telegram", "pagerduty", "opsgenie", "email", "deadman"])
 def test_nobody_there_is_told_in_words_and_logged_without_secrets(
     receivers: Receivers, channel: str, caplog: pytest.LogCaptureFixture

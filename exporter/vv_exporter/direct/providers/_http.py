@@ -75,10 +75,7 @@ def _reason(error: Exception) -> str:
 
 def _said(body: str) -> str:
     """What the provider says in words: the field that they use for it, or all."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return body
+    document = _document(body)
     if not isinstance(document, dict):
         return body
     words = [str(document[key]) for key in ("description", "message", "result") if isinstance(document.get(key), str)]
@@ -90,7 +87,15 @@ def _said(body: str) -> str:
 def _pause(retry_after: str, body: str) -> float:
     """What the provider asks to wait: the header, or Telegram's parameter, in seconds."""
     try:
-        seconds = float(retry_after or json.loads(body)["parameters"]["retry_after"])
-    except (ValueError, KeyError, TypeError):
+        seconds = float(retry_after or _document(body)["parameters"]["retry_after"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return 0.0
-    return min(max(seconds, 0.0), LONGEST_PAUSE)
+    return min(seconds, LONGEST_PAUSE) if seconds > 0 else 0.0  # NaN is neither
+
+
+def _document(body: str) -> Any:
+    """The answer as JSON, None if it is none, or too deep."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
