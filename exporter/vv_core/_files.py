@@ -31,6 +31,15 @@ def open_regular(path: bytes) -> int:
     raise OSError(errno.EINVAL, "not a regular file", os.fsdecode(path))
 
 
+def read_regular(path: bytes, most: int) -> bytes:
+    """The content of the file, of a larger one its first `most` bytes. Raises `OSError` as `open_regular` does."""
+    fd = open_regular(path)
+    try:
+        return os.read(fd, most)
+    finally:
+        os.close(fd)
+
+
 def sha256(fd: int) -> str:
     """SHA-256 of a file's content from its beginning, in hexadecimal; takes 1 MiB of memory."""
     import hashlib

@@ -423,7 +423,7 @@ def _remove(path: bytes) -> None:
 
 def _read(path: bytes) -> bytes:
     try:
-        fd = _files.open_regular(path)
+        return _files.read_regular(path, _MAX_FILE)
     except FileNotFoundError:
         return b""
     except PermissionError:
@@ -431,10 +431,6 @@ def _read(path: bytes) -> bytes:
     except OSError:  # no file: others put it there
         _remove(path)
         return b""
-    try:
-        return os.read(fd, _MAX_FILE)
-    finally:
-        os.close(fd)
 
 
 def _id_in(content: bytes) -> str:

@@ -91,9 +91,7 @@ def _told(flag: str) -> tuple[str, int]:
     """Which file system the pause is for, and from how many free bytes on it ends."""
     import json
 
-    fd = os.open(flag, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        content = json.loads(os.read(fd, _MAX_FLAG))
-        return str(content["path"]), int(content["resume_bytes"])
-    finally:
-        os.close(fd)
+    from vv_core import _files
+
+    content = json.loads(_files.read_regular(os.fsencode(flag), _MAX_FLAG))
+    return str(content["path"]), int(content["resume_bytes"])

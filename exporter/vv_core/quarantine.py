@@ -350,13 +350,10 @@ def _content(sidecar: bytes) -> dict[str, Any]:
     """Raises `OSError`, or `ValueError` if it is none."""
     import json
 
-    fd = _files.open_regular(sidecar)
     try:
-        content = json.loads(os.read(fd, _MAX_SIDECAR))
+        content = json.loads(_files.read_regular(sidecar, _MAX_SIDECAR))
     except RecursionError:
         raise ValueError("too deep") from None
-    finally:
-        os.close(fd)
     if not isinstance(content, dict):
         raise ValueError("not an object")  # noqa: TRY004 - what it says is wrong, not what was passed
     return content

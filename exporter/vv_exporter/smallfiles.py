@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from vv_core import _shared
-from vv_core._files import open_regular
+from vv_core._files import read_regular
 from vv_core._ids import uuid7_hex
 from vv_core._shared import READABLE_FILE
 from vv_core._text import path as printed_path
@@ -30,13 +30,9 @@ def read_small(path: Path, limit: int, *, follow: bool = False) -> bytes:
     `follow` is for files that whoever runs the program has named: they may be links, as secrets that are mounted are.
     """
     try:
-        descriptor = open_regular(os.fsencode(path.resolve() if follow else path))
+        content = read_regular(os.fsencode(path.resolve() if follow else path), limit + 1)
     except (ValueError, RuntimeError) as error:  # a name that there cannot be, a link to itself
         raise OSError(errno.EINVAL, str(error), str(path)) from None
-    try:
-        content = os.read(descriptor, limit + 1)
-    finally:
-        os.close(descriptor)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
     return content
