@@ -10,12 +10,14 @@ from click.testing import CliRunner
 from prometheus_client.core import Metric as Family
 
 from vv_core._text import UNSAFE
+from vv_exporter.cli import vv
 from vv_exporter.cli.quarantine import command as quarantine
 from vv_exporter.guard import Guarded, gather
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.pipeline import STAGE_RUNNING
 from vv_exporter.openalerts import OpenAlert
 from vv_exporter.relay.payload import payload
+from vv_exporter.stack.reports import say
 from vv_exporter.timeline import clean
 from vv_exporter.web.pages import _environment
 
@@ -70,4 +72,26 @@ def test_the_quarantine_is_listed_without_it(tmp_path: Path, arguments: tuple[st
 
     result = CliRunner().invoke(quarantine, ["--root", str(tmp_path), *arguments])
 
+    assert unsafe(result.output) == []
+
+
+def test_what_a_program_of_the_stack_said_last_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"Prometheus ended. It said last:\n{HOSTILE}\nthe end")
+
+    printed = capsys.readouterr().out
+    assert unsafe(printed) == []
+    assert len(printed.splitlines()) == 3
+
+
+def test_what_the_configuration_gets_wrong_is_printed_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = HOSTILE.encode("unicode_escape").decode()
+    (tmp_path / "vv.yml").write_text(f'settings: {{"{name}": 1, VV_EXPORTER_PORT: "{name}"}}\njobs: {{"{name}": {{}}}}')
+    monkeypatch.setenv("VV_CONFIG", str(tmp_path / "vv.yml"))
+
+    result = CliRunner().invoke(vv, ["config", "check"])
+
+    assert result.exit_code == 2
+    assert len(result.output.splitlines()) == 3
     assert unsafe(result.output) == []

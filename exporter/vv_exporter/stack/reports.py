@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 
+from vv_core import _text
 from vv_core.alerter import send_alert
 from vv_exporter.stack.supervision import AGAIN_AND_AGAIN, LONGEST_PAUSE_SECONDS, WINDOW_SECONDS, End
 
@@ -51,6 +52,6 @@ def _capitalized(name: str) -> str:
 
 
 def say(line: str) -> None:
-    """Print a line, if the terminal is still there."""
+    """Print a line without what terminals obey, if the terminal is still there."""
     with contextlib.suppress(OSError):
-        print(line, flush=True)
+        print(_text.escaped(line), flush=True)
