@@ -61,9 +61,11 @@ def url(value: str) -> str:
 
 def _split(value: str) -> SplitResult:
     try:
-        return urlsplit(value)
+        parts = urlsplit(value)
+        _ = parts.port  # which is not looked at before
     except ValueError:  # which quotes user and password
-        raise ValueError("must be a URL such as https://example.org/path; its host is not understood") from None
+        raise ValueError("must be a URL such as https://example.org/path; its host or port is not understood") from None
+    return parts
 
 
 def open_url(value: str) -> str:

@@ -105,6 +105,8 @@ def test_a_secret_is_never_shown() -> None:
         "https://[s3cret]/",
         "https://u:s3cret\u2100@h/",
         "http://[s3cret",
+        "https://h:s3cret/",
+        "https://u:s3cret@h:99999/",
     ],
 )
 def test_a_wrong_url_is_not_quoted(name: str, url: str) -> None:
