@@ -76,8 +76,4 @@ def _is_written_by_an_older_version(out: Path) -> bool:
     servers = names & _SERVERS.keys()
     if not servers or not names <= {*_SERVERS, *FOLDERS}:
         return False
-    try:
-        texts = [(out / name).read_text(encoding="utf-8") for name in servers]
-    except (OSError, UnicodeDecodeError):
-        return False
-    return all(text.startswith(base.HEADER) for text in texts)
+    return all(files.begins_with(out / name, base.HEADER) for name in servers)

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from vv_core._files import read_regular
+
 MARKER = ".vv-config"
 _MARKER_TEXT = (
     "This folder is written by `vv config render`, which replaces what is in it and removes what it does not know.\n"
@@ -30,7 +32,7 @@ def claim(out: Path, folders: Iterable[str], is_ours: Callable[[Path], bool]) ->
             raise FolderNotOursError(f"{out / name} is a link, and files would be removed where it leads; remove it")
     out.mkdir(parents=True, exist_ok=True, mode=0o755)
     marker = out / MARKER
-    if marker.is_file():
+    if begins_with(marker, _MARKER_TEXT.partition(",")[0]):
         return
     empty = all(path.name in _MADE_BY_FILESYSTEMS for path in out.iterdir())
     if not empty and not is_ours(out):
@@ -38,6 +40,14 @@ def claim(out: Path, folders: Iterable[str], is_ours: Callable[[Path], bool]) ->
             f"{out} has files that `vv config render` did not write, and might remove; name a new or an empty folder"
         )
     write(marker, _MARKER_TEXT)
+
+
+def begins_with(path: Path, text: str) -> bool:
+    """Whether a regular file is there that begins with this; a link, a pipe or what cannot be read does not."""
+    try:
+        return read_regular(os.fsencode(path), len(text.encode())) == text.encode()
+    except OSError:
+        return False
 
 
 def check_apart(one: Path, other: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -198,3 +199,25 @@ def test_prometheus_folder_is_apart_from_the_one_with_the_channels_secrets(
     assert result.exit_code == 2
     assert "apart" in result.stderr
     assert all_files(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["a link", "a file of somebody's", "a folder", "a pipe", "prometheus.yml is a pipe"])
+def test_what_is_no_mark_marks_no_folder(environ: dict[str, str], tmp_path: Path, kind: str) -> None:
+    (tmp_path / "out" / "rules").mkdir(parents=True)
+    (tmp_path / "out" / "rules" / "mine.yml").write_text("mine")
+    (tmp_path / "elsewhere").write_text("mine")
+    marker = tmp_path / "out" / files.MARKER
+    if kind == "a link":
+        marker.symlink_to(tmp_path / "elsewhere")
+    elif kind == "a file of somebody's":
+        marker.write_text("[options]\n")
+    elif kind == "a folder":
+        marker.mkdir()
+    else:
+        os.mkfifo(marker if kind == "a pipe" else tmp_path / "out" / "prometheus.yml")
+
+    result = run(environ, "render", "--out", str(tmp_path / "out"))
+
+    assert result.exit_code == 2
+    assert "name a new or an empty folder" in result.stderr
+    assert (tmp_path / "out" / "rules" / "mine.yml").read_text() == "mine"
