@@ -401,7 +401,7 @@ def reset(sink: Sink | None = None) -> None:
 
 def component_name(component: object) -> str:
     """The component that reports: the one that is named, or else the running script."""
-    return _text.name(component) if component else _environment.script_name()
+    return (_text.name(component) if component is not None else "") or _environment.script_name()
 
 
 def _before_fork() -> None:

@@ -121,7 +121,7 @@ def printed(value: object) -> str:
     try:
         if isinstance(value, bytes | bytearray):
             return value.decode(errors="replace")
-        return str(value)
+        return str.__str__(str(value))  # the `__str__` of others may give a kind of text of their own
     except Exception as error:
         return f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"
 

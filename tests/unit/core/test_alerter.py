@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from tests.unit.core.conftest import State
+from vv_core import _journal
 from vv_core.alerter import send_alert
 from vv_core.testing import captured
 
@@ -166,3 +167,19 @@ def test_a_script_that_does_not_log_prints_nothing(state: State) -> None:
     code = "import logging\nfrom vv_core.alerter import send_alert\nsend_alert('CRITICAL', 't', '', 'c')"
 
     assert state.run(code + "\nimport sys; sys.stdout.flush()", stderr=-2) == ""
+
+
+def test_whatever_the_component_is_the_alert_is_raised() -> None:
+    class Undecided:
+        def __bool__(self) -> bool:
+            raise ValueError("neither")
+
+        def __str__(self) -> str:
+            return "undecided.py"
+
+    class OwnText(str):
+        def __str__(self) -> str:
+            return self
+
+    assert _journal.component_name(Undecided()) == "undecided.py"
+    assert type(_journal.component_name(OwnText("own.py"))) is str
