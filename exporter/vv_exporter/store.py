@@ -161,7 +161,7 @@ class Transaction:
         self.broken: list[_BrokenRow] = []  # to be deleted
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._attempting = False
-        self._changed: set[str] = set()  # kinds of documents
+        self._keys: dict[str, dict[str, None]] = {}  # of `documents`, by kind
 
     def attempt(self, change: Callable[Concatenate[Transaction, P], None], *args: P.args, **kwargs: P.kwargs) -> bool:
         """Make a change of which nothing remains if it raises. Gives whether it changed anything."""
@@ -229,12 +229,10 @@ class Transaction:
     def put(self, kind: Kind[T], key: str, document: T) -> None:
         """Store or replace a document."""
         self.kinds[kind.name] = kind
-        self._changed.add(kind.name)
         self._change(self.documents, (kind.name, key), document)
 
     def delete(self, kind: Kind[T], key: str) -> None:
         """Forget a document."""
-        self._changed.add(kind.name)
         if key in self._store.documents(kind):
             self._change(self.documents, (kind.name, key), None)
         elif (kind.name, key) in self.documents:
@@ -243,11 +241,8 @@ class Transaction:
     def docs(self, kind: Kind[T]) -> dict[str, T]:
         """All documents of a kind, by key."""
         found: dict[str, Any] = self._store.docs(kind)
-        if kind.name not in self._changed:
-            return found
-        for (name, key), document in self.documents.items():
-            if name != kind.name:
-                continue
+        for key in self._keys.get(kind.name, ()):
+            document = self.documents[kind.name, key]
             if document is None:
                 found.pop(key, None)
             else:
@@ -256,8 +251,7 @@ class Transaction:
 
     def count(self, kind: Kind[T]) -> int:
         """At least how many documents of a kind there are (those deleted just now included)."""
-        added = sum(name == kind.name for name, _ in self.documents) if kind.name in self._changed else 0
-        return self._store.count(kind) + added
+        return self._store.count(kind) + len(self._keys.get(kind.name, ()))
 
     def append(self, kind: str, time: float, body: Mapping[str, Any]) -> None:
         """Add an entry to a history."""
@@ -276,14 +270,18 @@ class Transaction:
     def _change(self, target: dict[Any, Any], key: Any, value: Any) -> None:
         if self._attempting:
             self._undo.append((target, key, target.get(key, _ABSENT)))
-        if value is _ABSENT:
-            target.pop(key, None)
-        else:
-            target[key] = value
+        self._assign(target, key, value)
+
+    def _assign(self, target: dict[Any, Any], key: Any, value: Any) -> None:
+        _assign(target, key, value, absent=_ABSENT)
+        if target is self.documents:
+            _assign(
+                self._keys.setdefault(key[0], {}), key[1], None if value is not _ABSENT else _ABSENT, absent=_ABSENT
+            )
 
     def _roll_back(self, changes: int, entries: int) -> None:
         for target, key, before in reversed(self._undo[changes:]):
-            _assign(target, key, before, absent=_ABSENT)
+            self._assign(target, key, before)
         del self._undo[changes:]
         del self.history[entries:]
 
