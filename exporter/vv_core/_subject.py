@@ -7,8 +7,8 @@ from vv_core import _environment, _runs, _text
 
 def reporter(component: object) -> str:
     """The component that reports: the one that is named, else that of the surrounding run, else the script."""
-    if component:
-        return _text.name(component)
+    if component is not None and (name := _text.name(component)):
+        return name
     run = _runs.current()
     return run.component if run is not None else _environment.script_name()
 

@@ -48,7 +48,8 @@ def send_alert(
     try:
         fields = _fields(alert_id, level, title, details, context, suggested_actions, dedupe_key)
     except Exception as error:  # what it was given cannot be read: say so, rather than nothing
-        fields = _fields(alert_id, level, title, f"(its details could not be read: {error!r})", None, None, None)
+        unread = f"(its details could not be read: {type(error).__name__}: {_text.printed(error)})"
+        fields = _fields(alert_id, level, title, unread, None, None, None)
     recorded = _journal.emit("alert", component, fields, _journal.NEEDED)
     _log(component, fields, recorded)
     return alert_id

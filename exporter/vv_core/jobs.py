@@ -28,8 +28,8 @@ class Job(_runs.Span):
             fields["exit_code"] = code
         if run.error is not None:
             fields["error"] = run.error if run.exception is None else _named(run.exception, run.error)
-        if run.output:
-            fields["output"] = _text.last_lines(run.output, MAX_OUTPUT)
+        if run.output is not None and (output := _text.last_lines(run.output, MAX_OUTPUT)):
+            fields["output"] = output
         return fields
 
 
@@ -52,8 +52,8 @@ def heartbeat(name: str, *, component: str | None = None) -> None:
 def skipped(name: str, reason: str = "", *, component: str | None = None) -> None:
     """Report that a run of the job `name` was due but was not begun, as another one is in progress. Raises nothing."""
     fields: dict[str, object] = {"job": _text.name(name) or "unnamed"}
-    if reason:
-        fields["reason"] = _text.line(reason, _runs.MAX_ERROR)
+    if text := _text.line(reason, _runs.MAX_ERROR):
+        fields["reason"] = text
     _journal.emit("job.skipped", _journal.component_name(component), fields)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Annotated
 
 import msgspec
 
@@ -10,6 +11,8 @@ from vv_exporter.store import Kind, Transaction
 from vv_exporter.times import Deadline, UnixTime
 
 SEVERITIES = ("info", "warning", "error", "critical")
+Severity = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(SEVERITIES)})$")]
+"""One of `SEVERITIES`: a row of the database with another is set aside, since none could be weighed against it."""
 MAX_ENDED = 1000
 """Ended alerts that wait for their end to be sent. More end at Alertmanager by themselves, at the time it was given."""
 
@@ -28,7 +31,7 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     key: str
-    severity: str
+    severity: Severity
     title: str
     component: str
     first: UnixTime

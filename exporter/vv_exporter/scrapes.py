@@ -105,13 +105,14 @@ class Scrapes:
         # What an older version counted was seen.
         seen = _saved(store) if last is not None else current(store)
         self._before = _Agent(last.time if last is not None else float("-inf"), seen)
+        self._begun = clock()
         self._unsaved: Shown | None = None
 
     def held(self, agent: str) -> Shown | None:
         """What this scrape is to show of the counters; None for what they are."""
         now, name = self._clock(), agent.partition("/")[0][:100]
         with self._lock:
-            known = self._agents.pop(name, self._before)
+            known = self._agents.pop(name, None) or self._newcomer(now)
             left = HELD_SCRAPES if now - known.time > PAUSE_SECONDS else known.held
             if left:
                 self._agents[name] = _Agent(now, known.shown, left - 1)
@@ -122,6 +123,11 @@ class Scrapes:
             while len(self._agents) > MAX_AGENTS:
                 del self._agents[next(iter(self._agents))]
         return known.shown if left else None
+
+    def _newcomer(self, now: float) -> _Agent:
+        """One that has not asked this exporter yet: where others do for long, it does not come back from a pause."""
+        late = self._agents and now - self._begun > PAUSE_SECONDS
+        return _Agent(now, current(self._store)) if late else self._before
 
     def save(self) -> None:
         """Write down what was shown last. Raises `StoreError`."""

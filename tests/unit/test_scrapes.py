@@ -183,3 +183,10 @@ def test_every_counter_whose_growth_rules_tell_is_held() -> None:
 
     assert missing == set()
     assert HELD.keys() <= asked_by_rules()
+
+
+def test_who_begins_to_scrape_an_exporter_that_is_long_at_work_sees_counters_as_they_are(seen: Device) -> None:
+    seen.fails(3)
+    seen.scrapes_of(DAY)
+
+    assert seen.scrape(VMAGENT)[FAILED] == seen.scrape()[FAILED] == 4

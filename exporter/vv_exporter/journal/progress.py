@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from vv_exporter.store import Kind
+
+Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A place in a file, as the kernel can take it."""
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -13,13 +18,13 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     `ahead` is where lines begin that were counted before their turn, all of them behind `offset`.
     """
 
-    offset: int = 0
+    offset: Place = 0
     component: str = ""
     boot: str = ""
     locks: bool = False
     skipping: bool = False
     done: bool = False
-    ahead: tuple[int, ...] = ()
+    ahead: tuple[Place, ...] = ()
 
 
 PROGRESS: Kind[Progress] = Kind("journal_file", Progress)

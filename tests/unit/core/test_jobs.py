@@ -1,6 +1,6 @@
 import pytest
 
-from vv_core.jobs import heartbeat, job
+from vv_core.jobs import heartbeat, job, skipped
 from vv_core.testing import captured
 
 
@@ -51,3 +51,22 @@ def test_a_heartbeat_is_one_event() -> None:
         heartbeat("log_exporter", component="x.py")
 
     assert events == [{"v": 1, "type": "heartbeat", "component": "x.py", "job": "log_exporter"}]
+
+
+class Undecided:
+    """What cannot be asked for its truth, as an array cannot."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("neither")
+
+    def __str__(self) -> str:
+        return "undecided"
+
+
+def test_what_cannot_be_asked_for_its_truth_is_reported_as_it_prints() -> None:
+    with captured() as events:
+        with job("cleanup") as run:
+            run.output = Undecided()
+        skipped("cleanup", Undecided())  # type: ignore[arg-type]
+
+    assert (events[1]["output"], events[2]["reason"]) == ("undecided", "undecided")

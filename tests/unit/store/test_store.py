@@ -17,10 +17,12 @@ import msgspec
 import pytest
 
 from tests.support.clock import Clock
+from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics import Metric
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.metrics.jobs import JOB_LAST_START, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
+from vv_exporter.openalerts import ALERTS
 from vv_exporter.store import ContentError, Kind, Store, StoreError, Transaction
 
 
@@ -371,6 +373,24 @@ def test_a_broken_row_of_a_document_costs_itself_only(path: Path, row: tuple[Any
     with_rows(path, "INSERT INTO document VALUES (?, ?, ?)", row)
 
     assert counts_after_restarts(path) == [("good", 2.0, 1.0), ("good", 3.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (ALERTS, b'{"id":"i","key":"b","severity":"loud","title":"T","component":"c","first":1,"last":1,"ends":2}'),
+        (PROGRESS, b'{"offset":1180591620717411303424}'),
+        (PROGRESS, b'{"offset":-1}'),
+        (PROGRESS, b'{"ahead":[1180591620717411303424]}'),
+    ],
+    ids=["severity", "offset", "negative", "ahead"],
+)
+def test_a_row_whose_values_cannot_be_worked_with_is_set_aside(path: Path, kind: Kind[Any], body: bytes) -> None:
+    with_rows(path, "INSERT INTO document VALUES (?, ?, ?)", (kind.name, "b", body))
+    store = Store(path, Clock())
+
+    assert store.docs(kind) == {}
+    store.close()
 
 
 @pytest.mark.parametrize(
