@@ -22,7 +22,8 @@ UNSAFE = (
     0xAD,  # from here on what is not seen, or turns the direction of writing (Unicode UAX #9)
     0x61C,
     0x180E,
-    *range(0x200B, 0x2010),
+    0x200B,  # not the joiners behind it: words of some languages, and emoji, are made with them
+    *range(0x200E, 0x2010),
     *range(0x2028, 0x202F),  # line and paragraph separators among them
     *range(0x2060, 0x2070),
     0xFEFF,

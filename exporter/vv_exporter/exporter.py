@@ -115,7 +115,7 @@ def running(
         stack.enter_context(_repeatedly("scrapes", scrapes.save, SAVE_INTERVAL_SECONDS))
         stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
         if not settings.deadman_url:
-            log.warning("%s", deadman.UNSET)
+            log.info("%s", deadman.UNSET)
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
 

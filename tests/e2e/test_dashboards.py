@@ -45,7 +45,7 @@ MAY_BE_EMPTY = {
     ("vv-host", "Time until full", "A"): "the same",
     ("vv-host", "Temperature", "A"): "virtual machines have no sensors",
     ("vv-host", "Memory", "B"): "not every machine has swap",
-    ("vv-monitoring", "Refused series", "A"): "nothing of the site has as many series as a family may have",
+    ("vv-monitoring", "Series that gave way", "A"): "nothing of the site has as many series as a family may have",
 }
 """Dashboard, panel and letter of what a device that is minutes old cannot have, or not on every machine, and why."""
 
@@ -53,6 +53,7 @@ HAPPENINGS = """
 import contextlib, sys
 from vv_core.alerter import send_alert
 from vv_core.attempts import Attempts
+from vv_core.dvr import DvrLink
 from vv_core.guard import guard
 from vv_core.jobs import job, skipped
 from vv_core.stages import stage
@@ -66,6 +67,9 @@ for _ in range(3):
 assert attempts.exhausted("scan_video")
 with contextlib.suppress(KeyError), guard("orchestrator.py"):
     {}["front"]
+link = DvrLink("yard", component="agent_dvr.py")
+link.connected()
+link.frame()
 with job("restore"), stage("summarize_scene", component="summarize_scene.py"):
     print("all has happened", flush=True)
     sys.stdin.read()

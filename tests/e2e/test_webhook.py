@@ -208,11 +208,9 @@ def test_a_webhook_alone_hears_of_scripts_alerts_while_alertmanager_is_down_and_
     subprocess.run([sys.executable, "-c", send], env={**os.environ, **chain.exporter.environ}, check=True)
     try:
         wait_until(lambda: ("firing", "Key gone") in chain.got(), 60, what="the alert")
-        assert ("firing", "Alertmanager does not answer") in chain.got()
         chain.alertmanager.start()
         wait_until(lambda: ("resolved", "Resolved: Key gone") in chain.got(), 90, what="its end")
-        wait_until(lambda: ("resolved", "Resolved: Alertmanager answers again") in chain.got(), 60)
     finally:
         chain.exporter.stop()
 
-    assert len(chain.got()) == 4
+    assert len(chain.got()) == 2

@@ -164,6 +164,8 @@ class Prometheus(Server):
         port = port or free_port()
         folder.mkdir(parents=True, exist_ok=True)
         command = prometheus_command(programs.prometheus, config, folder / "data", port, resend_delay(after))
+        given = {argument.partition("=")[0] for argument in arguments}  # a flag may stand once only
+        command = [part for part in command if str(part).partition("=")[0] not in given]
         super().__init__("prometheus", [*command, *arguments], folder, port)
 
     def query(self, promql: str) -> list[Sample]:

@@ -154,19 +154,15 @@ def _time() -> Row:
                 alerts=("DvrAgentGone",),
             ),
             lines(
-                "Streams lost within an hour",
-                """How often there was a stream and then there was none. Beyond the dashed line the DVR comes and goes:
-                cable, power, or too many who view it.""",
+                "Streams lost",
+                """How often there was a stream and then there was none. Many within an hour: the DVR comes and goes;
+                its cable, its power, or too many who view it.""",
                 Query(
                     """
-                    max by (dvr, source) (
-                        vv_dvr_lost_total{device="$device",dvr=~"$dvr"}
-                      - min_over_time(vv_dvr_lost_total{device="$device",dvr=~"$dvr"}[1h])
-                    )
+                    max by (dvr, source) (increase(vv_dvr_lost_total{device="$device",dvr=~"$dvr"}[$__rate_interval]))
                     """,
                     "{{dvr}} · {{source}}",
                 ),
-                limit('max(vv_threshold_dvr_lost{device="$device"})', "flapping"),
                 unit="short",
                 alerts=("DvrFlapping",),
             ),

@@ -33,7 +33,7 @@ def test_lone_surrogates_are_replaced() -> None:
     assert "a?" == _text.line("a\udcff", 100) == _text.path(b"a\xff", 100)
 
 
-UNSEEN = ("\x1b", "\x07", "\x7f", "\x9b", "\xad", "\u061c", "\u200b", "\u200d", "\u200e", "\u200f", "\u202a", "\u202e",
+UNSEEN = ("\x1b", "\x07", "\x7f", "\x9b", "\xad", "\u061c", "\u200b", "\u200e", "\u200f", "\u202a", "\u202e",
           "\u2060", "\u2066", "\u2069", "\ufeff", "\ufff9", "\U000e0041")  # fmt: skip
 
 
@@ -47,6 +47,6 @@ def test_what_is_not_seen_is_written_as_an_escape(char: str) -> None:
 
 
 def test_what_is_seen_stays() -> None:
-    text = "ملف עברית 日本 é 😀 \N{NO-BREAK SPACE}…"
+    text = "ملف עברית می\u200cخواهم 日本 é 😀 👩\u200d👧 \N{NO-BREAK SPACE}…"
 
     assert text == _text.line(text, 100) == _text.escaped(text)
