@@ -44,15 +44,14 @@ _VERIFIED = {
     "Acquire::AllowInsecureRepositories": "false",
     "Acquire::AllowWeakRepositories": "false",
     "Acquire::AllowDowngradeToInsecureRepositories": "false",
-    "Acquire::Check-Valid-Until": "true",
-    "Acquire::Check-Date": "true",
 }
 _REACH = re.compile(
     r"Acquire::(?:(?:http|https|ftp|socks5h)::(?:Proxy|CaInfo|CaPath|SslCert|SslKey|IssuerCert|User-Agent|Timeout)"
-    r'|(?:http|https)::Proxy-?Auto-?Detect|ForceIPv[46])(?:::[A-Za-z0-9.-]+)? "[^"]*";',
+    r'|(?:http|https)::Proxy-?Auto-?Detect|ForceIPv[46]|Check-Valid-Until|Check-Date)(?:::[A-Za-z0-9.-]+)? "[^"]*";',
     re.IGNORECASE,
 )
-"""What is taken over of the machine's configuration, as `apt-config dump` writes it."""
+"""What is taken over of the machine's configuration, as `apt-config dump` writes it: how mirrors are reached, and
+whether a list may be old, as it is where the mirror is a snapshot. Neither touches signatures and hashes."""
 _OWN_SOURCES = """
 Dir::Etc::SourceList "/dev/null";
 Dir::Etc::SourceParts "{home}/sources";
