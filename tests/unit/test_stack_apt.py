@@ -31,6 +31,7 @@ APT::Update::Post-Invoke { "touch {trace}"; };
 Acquire::http::Proxy "http://proxy.example:3128";
 Acquire::https::Proxy::mirror.example "DIRECT";
 Acquire::https::Verify-Peer "false";
+Acquire::Check-Valid-Until "false";
 """
 
 
@@ -105,7 +106,7 @@ def test_what_nobody_signed_is_refused_whatever_the_machine_says(tmp_path: Path,
     assert not (tmp_path / "trace").exists()
 
 
-def test_how_mirrors_are_reached_is_the_machines(
+def test_how_mirrors_are_reached_and_how_old_they_may_be_is_the_machines(
     tmp_path: Path, hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("APT_CONFIG", str(hostile))
@@ -116,6 +117,7 @@ def test_how_mirrors_are_reached_is_the_machines(
 
     assert 'Acquire::http::Proxy "http://proxy.example:3128";' in seen
     assert 'Acquire::https::Proxy::mirror.example "DIRECT";' in seen
+    assert 'Acquire::Check-Valid-Until "false";' in seen  # a mirror that is a snapshot is for ever out of date
     assert "AllowUnauthenticated" not in seen
     assert "Verify-Peer" not in seen
     assert "touch" not in seen
