@@ -37,7 +37,7 @@ class Program:
         """Send SIGHUP and wait until it says so."""
         before = self.output().count(said)
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self.output().count(said) > before, what=said)
+        wait_until(lambda: self.output().count(said) > before, 60, what=said)
 
     def ends_well(self) -> bool:
         self.process.terminate()
