@@ -7,6 +7,7 @@ the event is worth having. A number out of its bounds is no measurement, and its
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import Annotated, Any, ClassVar
 
@@ -15,8 +16,11 @@ from msgspec import Meta, inspect
 
 from vv_core._text import MAX_NAME, label
 
+# A string, also one without an end, or a bracket; possessive, so that no line makes it look twice at a byte.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 VERSION = 1
 MAX_LINE = 1024 * 1024  # bytes, with the newline
+MAX_DEPTH = 64  # of arrays and objects in each other; format 1 needs three
 MAX_TEXT = 20_000  # characters
 MAX_ENTRIES = 1000  # of a context, and containers of the self-monitor
 MAX_COUNT = 2**53  # beyond it a float, as which all is shown, does not know each integer
@@ -289,6 +293,10 @@ _FIELDS = {
 
 def decode(line: bytes | memoryview) -> Event:
     """The event in a line (without or with its newline). Raises `RejectedError`, whatever the line holds."""
+    content = bytes(line)
+    # The count is quick; few lines have so many brackets, and of those most are no deeper for it.
+    if content.count(b"[") + content.count(b"{") > MAX_DEPTH and nesting(content) > MAX_DEPTH:
+        raise RejectedError("depth")
     try:
         event: Event = _decode(line)
     except Exception:  # foreign input: no way in which it fails may stop the reader
@@ -296,6 +304,18 @@ def decode(line: bytes | memoryview) -> Event:
     if event.v != VERSION:
         raise RejectedError("version")
     return event
+
+
+def nesting(line: bytes) -> int:
+    """How deep arrays and objects lie in each other. How deep the interpreter would follow differs by its version."""
+    depth = deepest = 0
+    for token in _TOKENS.finditer(line):
+        if (bracket := token[0]) in (b"[", b"{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif bracket in (b"]", b"}"):
+            depth -= 1
+    return deepest
 
 
 def _decode_cut(line: bytes | memoryview) -> Event:

@@ -16,7 +16,7 @@ from vv_core import _journal
 from vv_core.dvr import DvrLink
 from vv_core.jobs import job
 from vv_core.stages import stage
-from vv_exporter.journal.events import TYPES, Heartbeat, JobFinished, RejectedError, decode
+from vv_exporter.journal.events import MAX_LINE, TYPES, Heartbeat, JobFinished, RejectedError, decode, nesting
 from vv_exporter.journal.folds import Source
 from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics.alerts import ALERT_EVENTS
@@ -303,3 +303,26 @@ def test_a_writer_with_a_name_that_cannot_be_a_key_harms_nobody(journal: Journal
     assert labels[0] == "\x00\x1b[31m"
     assert journal.store.docs(PROGRESS)["w.0.jsonl"].offset > 0
     assert decode(beat()).component == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "depth"),
+    [
+        (b'{"a":[[1]],"b":{}}', 3),
+        (b'{"a":"[[[[","b":"\\"[[[["}', 1),
+        (b'{"a":"never ends [[[[', 1),
+        (b"]]]][", 0),
+        (b"[" * 70, 70),
+    ],
+)
+def test_how_deep_a_line_is_does_not_depend_on_the_interpreter(line: bytes, depth: int) -> None:
+    assert nesting(line) == depth
+
+
+@pytest.mark.parametrize("part", [b'"', b'\\"', b"[", b'["', b"\\", b'{"a":'])
+def test_the_longest_lines_are_looked_at_once(part: bytes) -> None:
+    """Looking at each byte again and again would take hours."""
+    line = b"[" * 70 + b'"' + part * ((MAX_LINE - 100) // len(part))
+
+    with pytest.raises(RejectedError, match="depth"):
+        decode(line)
