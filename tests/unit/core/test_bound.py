@@ -39,7 +39,7 @@ def test_successes_are_dispensable_and_counted_by_component() -> None:
         line("alert", id="1", level="INFO", title="t"),
         line("of.tomorrow"),
         b'{"v":1,"type":"heartbeat","job":' + b"[" * 100_000,
-        b'{"v":1,"type":"heartbeat","job":"j","x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"v":1,"type":"heartbeat","job":"j","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"v":1,"type":"dropped","count":1e400}',
         b'{"v":1,"type":"dropped","count":' + b"9" * 5000 + b"}",
         b'{"v":1,"type":["heartbeat"]}',
