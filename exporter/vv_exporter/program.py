@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vv_core import _shared, _text
 from vv_core.logs import AppLogHandler
-from vv_exporter import rights, statefolders
+from vv_exporter import rights, signals, statefolders
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.smallfiles import make_way
 
@@ -24,7 +24,7 @@ def until_signalled() -> threading.Event:
     """An event that SIGTERM and SIGINT set; SIGHUP does nothing until `on_hangup`. Only the main thread may ask."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signals.on(number, stopping.set)
     on_hangup(lambda: log.info("SIGHUP: there is nothing to read again; settings are read at the start"))
     return stopping
 
@@ -47,9 +47,9 @@ def _unusable(folder: Path, error: OSError) -> SettingsError:
 
 
 def on_hangup(act: Callable[[], None]) -> None:
-    """Have `act` called in the main thread at each SIGHUP; it is not to raise. Whoever ignores SIGHUP goes on to."""
+    """Have `act` called in a thread at each SIGHUP. Whoever ignores SIGHUP goes on to. Only the main thread may ask."""
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda *_: act())
+        signals.on(signal.SIGHUP, act)
 
 
 @contextlib.contextmanager

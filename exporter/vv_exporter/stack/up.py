@@ -10,12 +10,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from vv_exporter import statefolders
+from vv_exporter import signals, statefolders
 from vv_exporter.alert_path.hops import resend_delay
 from vv_exporter.render import render
 from vv_exporter.render.channels import deadman
@@ -214,11 +214,11 @@ def _wait_until_ready(supervised: Supervised, port: int, shown: Step, stop: Even
 def _asked_to_stop() -> Iterator[Event]:
     """An event that the signals which end a foreground program set. Under nohup it outlives its terminal."""
     stop = Event()
-    before: dict[signal.Signals, Callable[..., object] | int | None] = {}
+    before: dict[signal.Signals, signals.Handler] = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue
-        before[number] = signal.signal(number, lambda *_: stop.set())
+        before[number] = signals.on(number, stop.set)
     try:
         yield stop
     finally:
