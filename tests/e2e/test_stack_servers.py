@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.support.ports import free_port
+from tests.support.receivers import AlertmanagerWebhook
 from tests.support.servers import Alertmanager, Programs, Prometheus, check
 from tests.support.waiting import wait_until
 from vv_exporter.stack import tools
@@ -24,6 +25,15 @@ ROOT = Path(__file__).parents[2]
 ALERTMANAGER_CONFIG = """
 route: {receiver: nobody}
 receivers: [{name: nobody}]
+"""
+TOLD_ONCE_CONFIG = """
+route: {{receiver: somebody, group_by: ["..."], group_wait: 1s}}
+inhibit_rules:
+  - source_matchers: [alertname="Cause"]
+    target_matchers: [alertname="Effect"]
+receivers:
+  - name: somebody
+    webhook_configs: [{{url: "{url}"}}]
 """
 PROMETHEUS_CONFIG = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
@@ -107,6 +117,21 @@ def test_alertmanager_keeps_its_silences_over_a_restart(tmp_path: Path, programs
         (alert,) = wait_until(lambda: alertmanager.alerts("A"), 10, what="the alert")
 
         assert alert["status"]["state"] == "suppressed"
+
+
+def test_what_inhibits_comes_in_time_after_a_start(tmp_path: Path, programs: Programs) -> None:
+    """Prometheus and the exporter send what lasts one after the other, and the alerts are older than any wait."""
+    config = tmp_path / "alertmanager.yml"
+    with AlertmanagerWebhook() as told:
+        config.write_text(TOLD_ONCE_CONFIG.format(url=told.url))
+        with Alertmanager(config, tmp_path / "data", programs) as alertmanager:
+            since = "2020-01-01T00:00:00Z"
+            for name in ("Effect", "Cause"):
+                alertmanager.post("/api/v2/alerts", [{"labels": {"alertname": name}, "startsAt": since}])
+                wait_until(lambda name=name: alertmanager.alerts(name), 10, what=name)
+            told.wait_for(lambda request: b"Cause" in request.body, 30)
+
+        assert told.matching(lambda request: b"Effect" in request.body) == []
 
 
 def test_alertmanager_finds_its_templates_for_a_user_without_rights(programs: Programs) -> None:

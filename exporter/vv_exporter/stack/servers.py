@@ -90,6 +90,8 @@ def alertmanager_command(program: Path, config: Path, data: Path, port: int, pub
         "--web.route-prefix=/",  # whatever path a proxy has it under
         "--cluster.listen-address=",
         f"--enable-feature={','.join(ALERTMANAGER_FEATURES)}",
+        # It begins without an alert. What inhibits others (told directly, a cause) has to be there before they go out.
+        "--dispatch.start-delay=3s",
     ]
 
 
