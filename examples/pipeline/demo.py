@@ -23,6 +23,7 @@ from notices import AppLog, Notice, parse
 PAUSE = 3.0
 LOOK = 0.03
 KEEP_DAYS = "0.01"
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
@@ -52,10 +53,9 @@ class Camera(threading.Thread):
 class Tour:
     """Tells what happens, and each alert as it arrives."""
 
-    def __init__(self, log: AppLog, pipeline: Pipeline, stop: threading.Event) -> None:
+    def __init__(self, log: AppLog, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self._log = log
-        self._stop = stop
         self._arrived: list[Notice] = []
         self._told: list[tuple[Fault, float | None]] = []
 
@@ -72,7 +72,7 @@ class Tour:
         say("demo", "the tour is over; this is how long it took until each fault was told:\n" + table(self._told))
 
     def watch(self) -> NoReturn:
-        """Show alerts until the end. Raises `Stopped` then."""
+        """Show alerts until the end."""
         while True:
             self._look()
 
@@ -109,8 +109,7 @@ class Tour:
             self._look()
 
     def _look(self) -> list[str]:
-        if self._stop.wait(LOOK):
-            raise Stopped
+        time.sleep(LOOK)
         lines = self._log.new_lines()
         for notice in filter(None, map(parse, lines)):
             self._arrived.append(notice)
@@ -141,17 +140,22 @@ def table(told: list[tuple[Fault, float | None]]) -> str:
     return textwrap.indent("\n".join(lines), "    ")
 
 
+def end(*_: object) -> NoReturn:
+    """Handle a signal. It sets no event: whoever is interrupted in the middle of waiting for it would wait for ever."""
+    raise Stopped
+
+
 def main(mode: str) -> int:
     """Run the pipeline until Ctrl-C or SIGTERM."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     pipeline = Pipeline()
     camera = Camera(pipeline, stop)
     camera.exports = mode == "healthy"
-    tour = Tour(AppLog(Path(os.environ["VV_LOG_DIR"]) / "app.log"), pipeline, stop)
-    camera.start()
+    tour = Tour(AppLog(Path(os.environ["VV_LOG_DIR"]) / "app.log"), pipeline)
     try:
+        for number in ENDINGS:
+            signal.signal(number, end)
+        camera.start()
         if mode != "healthy":
             tour.run()
             camera.exports = True
@@ -160,6 +164,9 @@ def main(mode: str) -> int:
     except Stopped:
         return 0
     finally:
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+        stop.set()
         pipeline.end()
 
 

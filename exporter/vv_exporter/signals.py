@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 _came: SimpleQueue[tuple[signal.Signals, Callable[[], object]]] = SimpleQueue()
-_listening = threading.Lock()
 _listener: threading.Thread | None = None
 
 
@@ -36,11 +35,10 @@ def on(number: signal.Signals, act: Callable[[], object]) -> Handler:
 
 def _listen() -> None:
     global _listener  # signals are the process's, and so is this
-    with _listening:
-        if _listener is None:
-            listener = threading.Thread(target=_act_on_each, name="signals", daemon=True)
-            threads.start(listener)
-            _listener = listener
+    if _listener is None:
+        listener = threading.Thread(target=_act_on_each, name="signals", daemon=True)
+        threads.start(listener)
+        _listener = listener
 
 
 def _act_on_each() -> None:

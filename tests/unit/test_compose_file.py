@@ -51,10 +51,14 @@ def test_a_variable_of_compose_is_no_slip_of_another() -> None:
 )
 def test_the_servers_are_run_as_on_a_developers_machine(name: str, command: Any) -> None:
     flags = {str(flag).partition("=")[0] for flag in command(Path("p"), Path("c"), Path("d"), 1)[1:]}
-    features = {str(flag) for flag in command(Path("p"), Path("c"), Path("d"), 1)[1:] if "enable-feature" in str(flag)}
+    equal = {
+        str(flag)
+        for flag in command(Path("p"), Path("c"), Path("d"), 1)[1:]
+        if str(flag).startswith(("--enable-feature", "--dispatch."))
+    }
 
     assert flags <= {flag.partition("=")[0] for flag in service(name)["command"]}
-    assert features <= set(service(name)["command"])
+    assert equal <= set(service(name)["command"])
 
 
 def test_every_image_has_a_version() -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 ENDS = """
-import signal, threading, sys
+import signal
 from vv_exporter.program import until_signalled
 stopping = until_signalled()
 with stopping._cond:  # the main thread holds it in `wait`, for some instructions each time
@@ -43,7 +43,7 @@ print("ended")
 """
 
 ONE_ACT_FAILS = """
-import signal, threading
+import signal
 from vv_exporter import signals
 from vv_exporter.program import until_signalled
 stopping = until_signalled()

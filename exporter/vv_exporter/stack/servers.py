@@ -90,7 +90,7 @@ def alertmanager_command(program: Path, config: Path, data: Path, port: int, pub
         "--web.route-prefix=/",  # whatever path a proxy has it under
         "--cluster.listen-address=",
         f"--enable-feature={','.join(ALERTMANAGER_FEATURES)}",
-        # It begins without an alert. What inhibits others (told directly, a cause) has to be there before they go out.
+        # It begins without an alert. The exporter's word of what was told directly has to be there before those go out.
         "--dispatch.start-delay=3s",
     ]
 
