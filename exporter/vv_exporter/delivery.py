@@ -13,6 +13,7 @@ from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, UnseenAlerts
 from vv_exporter.collectors import Context, Service
+from vv_exporter.database import StoreError
 from vv_exporter.direct.outbox import Sender, drop_others
 from vv_exporter.direct.providers import CHATS, PAGERS, Provider, configured
 from vv_exporter.loop import Loop
@@ -24,7 +25,6 @@ from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
 from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import Settings
-from vv_exporter.store import StoreError
 
 UNSEEN_ASKED = 10.0  # seconds between questions to Prometheus of what ended before it could be sent
 RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds

@@ -18,6 +18,7 @@ from vv_exporter.alert_path.last_line import LastLine
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.containers.expectation import listed
+from vv_exporter.database import StoreError
 from vv_exporter.delivery import channels_told_directly
 from vv_exporter.digest import samples
 from vv_exporter.guard import Guarded, gather
@@ -30,7 +31,7 @@ from vv_exporter.scrapes import SAVE_INTERVAL_SECONDS, Scrapes
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.starts import counted
 from vv_exporter.status import Past
-from vv_exporter.store import Store, StoreError
+from vv_exporter.store import Store
 from vv_exporter.timekeeping import Timekeeper
 from vv_exporter.web import ListenError, Server, WebConfigError, create_app, load_web_config
 

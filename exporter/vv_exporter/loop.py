@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from vv_exporter import threads
-from vv_exporter.store import StoreError
+from vv_exporter.database import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from vv_exporter.database import StoreError
 from vv_exporter.metrics.exporter import STARTS
 from vv_exporter.settings import SettingsError
-from vv_exporter.store import Kind, Store, StoreError
+from vv_exporter.store import Kind, Store
 from vv_exporter.timeline import Entry, tell
 from vv_exporter.times import UnixTime
 

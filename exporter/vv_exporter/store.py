@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import threading
 from bisect import bisect_left
@@ -31,26 +30,11 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, T
 
 import msgspec
 
-from vv_core import _shared
-from vv_exporter import statefolders
+from vv_exporter.database import BrokenRow, ContentError, StoreError, delete_broken_row, has_room, open_database
 from vv_exporter.metrics import Labels, Metric, all_metrics, label_values
 from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
-from vv_exporter.rights import PRIVATE_FOLDER
-from vv_exporter.smallfiles import set_aside
 
 log = logging.getLogger(__name__)
-
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS series (metric TEXT, labels TEXT, value REAL NOT NULL, created REAL NOT NULL, buckets TEXT,
-                                   PRIMARY KEY (metric, labels)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time REAL NOT NULL,
-                                    body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS history_by_time ON history (kind, time);
-"""
-
-_LEAST_ROOM_BYTES = 256 << 10
 
 _MAX_ROWS_LOGGED = 20  # of those that cannot be read, each start
 
@@ -59,19 +43,6 @@ D = TypeVar("D")
 T = TypeVar("T", bound=msgspec.Struct)
 _ABSENT = object()
 _Buckets = tuple[tuple[float, ...], tuple[int, ...]]
-_COLUMNS = {
-    "series": ["metric", "labels", "value", "created", "buckets"],
-    "document": ["kind", "key", "body"],
-    "history": ["id", "kind", "time", "body"],
-}
-
-
-class StoreError(Exception):
-    """The database could not be opened or written; nothing of the transaction was kept."""
-
-
-class ContentError(StoreError):
-    """What was to be written cannot be, whatever the disk's state: to try the same again is in vain."""
 
 
 _CONTENT_ERRORS = (
@@ -124,13 +95,6 @@ class Record(NamedTuple):
     body: dict[str, Any]
 
 
-class _BrokenRow(NamedTuple):
-    """A row that cannot be read: its table and what it is found by, as it stands there."""
-
-    table: str
-    key: tuple[Any, ...]
-
-
 class Timekeeper(Protocol):
     """Lets what is kept follow a clock that was set; see `timekeeping`."""
 
@@ -158,7 +122,7 @@ class Transaction:
         self.history: list[tuple[str, float, bytes]] = []
         self.history_moves: list[tuple[float, float, float]] = []
         self.kinds: dict[str, Kind[Any]] = {}
-        self.broken: list[_BrokenRow] = []  # to be deleted
+        self.broken: list[BrokenRow] = []  # to be deleted
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._attempting = False
         self._keys: dict[str, dict[str, None]] = {}  # of `documents`, by kind
@@ -300,7 +264,7 @@ class Store:
         self._clock = clock
         self._timekeeper = timekeeper
         self._reserved = reserved or {}
-        self._broken: dict[_BrokenRow, None] = {}
+        self._broken: dict[BrokenRow, None] = {}
         self._writing = threading.RLock()
         self._reading = threading.Lock()
         self.families: dict[str, dict[Labels, Series]] = {name: {} for name in all_metrics()}
@@ -308,7 +272,7 @@ class Store:
         self._undecoded: dict[str, dict[str, bytes]] = {}
         self._wakes: dict[str, list[Callable[[], None]]] = {}
         self._path = path
-        self._opened = _open(path, clock)
+        self._opened = open_database(path, clock)
         self._load()
 
     @property
@@ -480,7 +444,7 @@ class Store:
         self.families[metric.name][key] = Series(_finite(value), _finite(created), counts)
 
     def _set_aside(self, table: str, key: tuple[Any, ...], error: Exception) -> None:
-        row = _BrokenRow(table, key)
+        row = BrokenRow(table, key)
         if row in self._broken:
             return
         if len(self._broken) < _MAX_ROWS_LOGGED:
@@ -545,7 +509,7 @@ class Store:
     def _write(self, changes: Transaction) -> None:
         with self._sql():
             for row in changes.broken:
-                _delete_broken(self._connection, row)
+                delete_broken_row(self._connection, row)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?)",
                 [_row(name, labels, series) for (name, labels), series in changes.series.items() if series],
@@ -568,9 +532,9 @@ class Store:
 
     @contextlib.contextmanager
     def _sql(self) -> Iterator[None]:
-        if self._opened.is_makeshift and _has_room(self._path):
+        if self._opened.is_makeshift and has_room(self._path):
             self._connection.close()
-            self._opened = _open(self._path, self._clock)
+            self._opened = open_database(self._path, self._clock)
         try:
             with self._connection:
                 yield
@@ -631,17 +595,6 @@ def _encoded(document: msgspec.Struct) -> bytes:
     return body
 
 
-def _delete_broken(connection: sqlite3.Connection, row: _BrokenRow) -> None:
-    columns = _COLUMNS[row.table][: len(row.key)]
-    by_text = " AND ".join(f"{column} = ?" for column in columns)
-    with contextlib.suppress(UnicodeDecodeError):
-        texts = [part.decode() if isinstance(part, bytes) else part for part in row.key]
-        if connection.execute(f"DELETE FROM {row.table} WHERE {by_text}", texts).rowcount:  # noqa: S608
-            return
-    by_bytes = " AND ".join(f"CAST({column} AS BLOB) = ?" for column in columns)  # slow: without the index
-    connection.execute(f"DELETE FROM {row.table} WHERE {by_bytes}", row.key)  # noqa: S608
-
-
 def _row(name: str, labels: Labels, series: Series) -> tuple[str, str, float, float, str | None]:
     buckets = None
     if series.counts:
@@ -651,98 +604,3 @@ def _row(name: str, labels: Labels, series: Series) -> tuple[str, str, float, fl
 
 def _text(labels: Labels) -> str:
     return msgspec.json.encode(labels).decode()
-
-
-class _Opened(NamedTuple):
-    """A connection. A makeshift one is made do with while the disk is full: it reads, and mostly fails to write."""
-
-    connection: sqlite3.Connection
-    is_makeshift: bool = False
-
-
-def _open(path: Path, clock: Callable[[], float]) -> _Opened:
-    try:
-        _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
-        _make_way(path)
-        try:
-            return _Opened(_connect(path))
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                return _open_without_room(path, error)
-            _set_aside(path, clock())
-            log.critical("%s was damaged (%s) and has been set aside: counters start at 0", path, error)
-            return _Opened(_connect(path))
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path} cannot be used: {error}") from error
-
-
-def _make_way(path: Path) -> None:
-    """Set aside what cannot be used in the database's place: it must not end each start. Raises `OSError`."""
-    for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if part.exists() and not (part.is_file() and os.access(part, os.R_OK | os.W_OK)):
-            set_aside(part, "cannot be used as the database")
-
-
-def _open_without_room(path: Path, error: sqlite3.OperationalError) -> _Opened:
-    """What is known is read, and each transaction fails until there is room. Raises `error` where that is no cure."""
-    if _has_room(path):
-        raise error
-    if path.exists() and path.stat().st_size:
-        # Without other processes SQLite has its index of the write-ahead log in memory, and not in a file.
-        connection = _connect(path, exclusive=True)
-    else:
-        connection = sqlite3.connect(":memory:", check_same_thread=False)
-        connection.executescript(_SCHEMA)
-        connection.execute("PRAGMA query_only = ON")
-    log.error("%s cannot be written, the disk is full: nothing new is kept in it until there is room", path)
-    return _Opened(connection, is_makeshift=True)
-
-
-def _has_room(path: Path) -> bool:
-    """Whether a database can be opened and written there: SQLite's files begin with 32 KiB (sqlite.org/walformat)."""
-    found = os.statvfs(path.parent)
-    return found.f_bavail * found.f_frsize >= _LEAST_ROOM_BYTES and (found.f_favail > 0 or not found.f_files)
-
-
-def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
-    os.close(statefolders.open_own_file(path))  # SQLite gives its other files the same mode
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        if exclusive:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit has reached the disk before the journal's file is deleted, also when power is cut.
-        connection.execute("PRAGMA synchronous = FULL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise StoreError(f"{path} was written by a newer version of vv-exporter: install that, or move the file")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        if version == 0 or not all(
-            _columns(connection, table) for table in _COLUMNS
-        ):  # nothing is written without need
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        _check_columns(connection)
-        connection.text_factory = bytes  # one text that is not UTF-8 would end the whole query
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-
-
-def _check_columns(connection: sqlite3.Connection) -> None:
-    for table, columns in _COLUMNS.items():
-        found = _columns(connection, table)
-        if found != columns:
-            raise sqlite3.DatabaseError(f"the table {table} has the columns {', '.join(found)}")
-
-
-def _set_aside(path: Path, now: float) -> None:
-    path.rename(path.with_name(f"{path.name}.damaged-{now:.0f}"))
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from vv_exporter import loop as module
+from vv_exporter.database import StoreError
 from vv_exporter.loop import Loop
-from vv_exporter.store import StoreError
 
 LONG = 30.0
 

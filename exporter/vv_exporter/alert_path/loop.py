@@ -14,10 +14,11 @@ from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_h
 from vv_exporter.alert_path.state import PATH, PathState
 from vv_exporter.alert_path.told import TOLD, Told, put_event
 from vv_exporter.alert_path.unseen import GAPS, Gap
+from vv_exporter.database import StoreError
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import put
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store, StoreError, Transaction
+from vv_exporter.store import Store, Transaction
 from vv_exporter.timeline import Entry, tell
 
 log = logging.getLogger(__name__)

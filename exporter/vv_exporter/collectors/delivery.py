@@ -19,6 +19,7 @@ from vv_exporter.accounts import ACCOUNTS, untold
 from vv_exporter.channels import CHANNELS, Channel
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.database import StoreError
 from vv_exporter.delivery import Delivery
 from vv_exporter.direct.outbox import OUTGOING
 from vv_exporter.metrics import gauges
@@ -36,7 +37,6 @@ from vv_exporter.metrics.delivery import (
 )
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.relay.worker import DESTINATION, RESULTS
-from vv_exporter.store import StoreError
 
 
 class DeliveryCollector:

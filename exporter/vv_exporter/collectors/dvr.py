@@ -19,6 +19,7 @@ from prometheus_client.core import Metric as Family
 from vv_exporter import threads
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.database import StoreError
 from vv_exporter.dvr_agents import agents_up
 from vv_exporter.dvrs import LINKS, RESULTS, forget, forget_ended_agents, probed
 from vv_exporter.metrics import gauges
@@ -36,7 +37,7 @@ from vv_exporter.metrics.dvr import (
 )
 from vv_exporter.probes.rtsp import Answer, NotAskedError, Resolver, probe
 from vv_exporter.settings import Dvr
-from vv_exporter.store import Store, StoreError
+from vv_exporter.store import Store
 
 log = logging.getLogger(__name__)
 

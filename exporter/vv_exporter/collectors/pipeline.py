@@ -17,6 +17,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.database import StoreError
 from vv_exporter.failures import FAILURES
 from vv_exporter.journal.folds.stages import tell_overrun
 from vv_exporter.loop import Loop
@@ -36,7 +37,7 @@ from vv_exporter.metrics.pipeline import (
 from vv_exporter.probes import files
 from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.settings import StageSettings
-from vv_exporter.store import Store, StoreError
+from vv_exporter.store import Store
 
 CHECK_INTERVAL = 1.0  # seconds between looks for runs that went past their limit
 

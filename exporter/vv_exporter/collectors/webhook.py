@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
+from vv_exporter.database import StoreError
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.metrics.outbox import OUTBOX_OLDEST, OUTBOX_QUEUE
 from vv_exporter.relay.outbox import RESULTS, Courier
 from vv_exporter.relay.webhook import OUTBOX, Webhook
-from vv_exporter.store import StoreError
 
 
 class WebhookCollector:

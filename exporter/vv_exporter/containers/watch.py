@@ -36,8 +36,9 @@ from vv_exporter.containers.ledger import (
 from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, is_one_off
 from vv_exporter.containers.resources import Running
 from vv_exporter.containers.told import told
+from vv_exporter.database import StoreError
 from vv_exporter.settings import ContainersSettings
-from vv_exporter.store import Kind, Store, StoreError, Transaction
+from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.timeline import tell
 
 log = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ import msgspec
 
 from vv_exporter import threads
 from vv_exporter._clock import isoformat
+from vv_exporter.database import ContentError, StoreError
 from vv_exporter.dvr_agents import AGENTS
 from vv_exporter.journal import files
 from vv_exporter.journal.admission import Admission, is_odd
@@ -39,7 +40,7 @@ from vv_exporter.journal.turns import Turns
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_MISTIMED, EVENTS_REJECTED
 from vv_exporter.runs import OPEN_RUNS, SCRIPTS
 from vv_exporter.settings import Settings
-from vv_exporter.store import ContentError, Kind, Store, StoreError, Transaction
+from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.timeline import Entry, tell
 from vv_exporter.times import admitted
 

@@ -22,9 +22,10 @@ from vv_core._text import line, lines
 from vv_exporter._clock import boot_id, boottime
 from vv_exporter.containers.engine import EngineError
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
+from vv_exporter.database import StoreError
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store, StoreError
+from vv_exporter.store import Store
 from vv_exporter.supervisor.actions import MAX_TAIL, RefusedError
 from vv_exporter.supervisor.policy import Condition, GiveUp, Limits, Restart, Wait, condition, decide, recent
 from vv_exporter.supervisor.room import Request, Room, Seen, View

@@ -17,6 +17,7 @@ from vv_exporter.alert_path.state import PathState
 from vv_exporter.alert_path.told import KEPT_SECONDS, SENT_EVERY_SECONDS, ToldAlerts
 from vv_exporter.alert_path.unsaved import MAX_HELD, UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, GIVE_UP_SECONDS, Gap, Unseen, UnseenAlerts, find_unseen
+from vv_exporter.database import StoreError
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
 from vv_exporter.direct.providers import Answer, ProviderError
@@ -36,7 +37,7 @@ from vv_exporter.metrics import (
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import load
-from vv_exporter.store import Store, StoreError, Transaction
+from vv_exporter.store import Store, Transaction
 
 BROKEN = PathState(closed=True, since=1_700_000_000.0, hop="not scraped")
 WORKS = PathState(closed=True)

@@ -21,11 +21,12 @@ from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.state import PATH
 from vv_exporter.alert_path.told import TOLD
 from vv_exporter.alert_path.unseen import GAPS
+from vv_exporter.database import StoreError
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
 from vv_exporter.relay import webhook
 from vv_exporter.settings import load
-from vv_exporter.store import Store, StoreError, Transaction
+from vv_exporter.store import Store, Transaction
 from vv_exporter.timeline import HISTORY
 
 HOUR = 3600

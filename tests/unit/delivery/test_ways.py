@@ -12,6 +12,7 @@ from tests.support.clock import Clock
 from vv_exporter import accounts, notificationevents, notifications
 from vv_exporter.accounts import ACCOUNTS, KEPT, Account
 from vv_exporter.channels import CHANNELS, Channel, failed, took
+from vv_exporter.database import StoreError
 from vv_exporter.direct import outbox
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import MANY, OUTGOING, REFUSALS, Sender, drop_others, put, waiting
@@ -27,7 +28,7 @@ from vv_exporter.relay.payload import description, payload, repeats
 from vv_exporter.relay.watch import INTERVAL, SEEN, Watch, parse
 from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import load
-from vv_exporter.store import Store, StoreError, Transaction
+from vv_exporter.store import Store, Transaction
 from vv_exporter.timeline import Filter, read
 
 AFTER = 120.0

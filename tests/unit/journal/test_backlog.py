@@ -16,6 +16,7 @@ from tests.support.clock import Clock
 from tests.support.killing import killed_at_each_call
 from tests.unit.journal.conftest import Journal, make_reader
 from tests.unit.journal.test_reader import beat
+from vv_exporter.database import ContentError, StoreError
 from vv_exporter.journal import batch, files, lookahead, reader
 from vv_exporter.journal.batch import BATCH_BYTES
 from vv_exporter.journal.events import MAX_LINE
@@ -29,7 +30,7 @@ from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.self_monitor import LAST_CHECK
 from vv_exporter.openalerts import ALERTS
 from vv_exporter.settings import load
-from vv_exporter.store import ContentError, Store, StoreError
+from vv_exporter.store import Store
 
 PADDED = beat(note="x" * 800)
 MANY = BATCH_BYTES // len(PADDED)  # lines that fill a batch

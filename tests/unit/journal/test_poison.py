@@ -16,6 +16,7 @@ from vv_core import _journal
 from vv_core.dvr import DvrLink
 from vv_core.jobs import job
 from vv_core.stages import stage
+from vv_exporter.database import StoreError
 from vv_exporter.journal.events import MAX_LINE, TYPES, Heartbeat, JobFinished, RejectedError, decode, nesting
 from vv_exporter.journal.folds import Source
 from vv_exporter.journal.progress import PROGRESS
@@ -26,7 +27,7 @@ from vv_exporter.metrics.pipeline import STAGE_DURATION
 from vv_exporter.openalerts import ALERTS
 from vv_exporter.runs import JOB_RUNS_OPEN
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, StoreError, Transaction
+from vv_exporter.store import Kind, Transaction
 
 
 def handled_by(journal: Journal, event: type, handler: Callable[..., None]) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import Clock
+from vv_exporter.database import StoreError
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.relay import outbox
 from vv_exporter.relay.outbox import BACKOFF_MAX, MAX_AGE, AwayError, Courier, Outbox, Parcel, RefusedError
-from vv_exporter.store import Store, StoreError
+from vv_exporter.store import Store
 
 
 class Carrier:

@@ -17,13 +17,14 @@ import msgspec
 import pytest
 
 from tests.support.clock import Clock
+from vv_exporter.database import ContentError, StoreError
 from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics import Metric
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.metrics.jobs import JOB_LAST_START, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
 from vv_exporter.openalerts import ALERTS
-from vv_exporter.store import ContentError, Kind, Store, StoreError, Transaction
+from vv_exporter.store import Kind, Store, Transaction
 
 
 class Note(msgspec.Struct, frozen=True):
