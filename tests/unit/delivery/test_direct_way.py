@@ -1,0 +1,461 @@
+"""Alerts go directly while Alertmanager is away, once, across kills and full disks; a refusal costs itself only."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.delivery.bench import AFTER, WINDOW, Bench, dropped, labels_of, notified, outage
+from vv_exporter import notifications
+from vv_exporter.database import StoreError
+from vv_exporter.direct import outbox
+from vv_exporter.direct.message import Message
+from vv_exporter.direct.outbox import MANY, OUTGOING, REFUSALS, drop_others, put, waiting
+from vv_exporter.direct.providers import Answer, ProviderError
+from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert, end_alert
+from vv_exporter.relay import webhook
+from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
+from vv_exporter.relay.payload import description
+from vv_exporter.relay.watch import INTERVAL
+from vv_exporter.settings import load
+from vv_exporter.store import Transaction
+from vv_exporter.timeline import Filter, read
+
+
+def test_while_alertmanager_answers_nothing_goes_directly(bench: Bench) -> None:
+    bench.put()
+    bench.work(600)
+
+    assert bench.slack.took == []
+    assert {"told"} & bench.sent[0]["labels"].keys() == set()
+
+
+def test_before_the_time_is_up_nothing_goes_directly(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put()
+    bench.work(AFTER - INTERVAL)
+
+    assert bench.slack.took == []
+
+
+def test_after_it_alerts_go_directly_once_with_the_reason_and_are_not_told_by_alertmanager_again(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.put("b")
+    bench.put("c", "info")
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(120)
+
+    assert bench.slack.titles == ["T a", "T b"]
+    assert bench.telegram.titles == bench.slack.titles
+    assert bench.pagerduty.titles == ["T a"]
+    assert "Alertmanager does not answer since 2023-11-14T22:13:3" in bench.slack.took[0].note
+    told = {labels["title"]: labels.get("told") for labels in labels_of(bench.sent)}
+    assert told == {"T a": "direct", "T b": "direct", "T c": None}
+
+
+def test_the_outage_adds_up_across_restarts_and_alerts_of_it_are_told_once(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put()
+    for _ in range(12):
+        bench.work(20)
+        bench.restart()
+    bench.work(30)
+
+    assert bench.slack.titles == ["T k"]
+    bench.restart()
+    bench.work(300)
+    assert bench.slack.titles == ["T k"]
+
+
+def test_one_whose_metrics_cannot_be_read_is_away(bench: Bench) -> None:
+    bench.work(10)
+    bench.says = "process_start_time_seconds soon"
+    bench.work(AFTER + 3 * INTERVAL)
+    assert bench.watch.outage()
+
+    bench.says = ""
+    bench.work(3 * INTERVAL)
+    assert not bench.watch.outage()
+
+
+def test_neither_a_device_that_was_off_nor_a_clock_that_jumps_is_an_outage(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put()
+    bench.work(20)
+    bench.clock.advance(86_400)
+    bench.restart()
+    bench.work(20)
+
+    assert bench.slack.took == []
+
+
+def test_an_alertmanager_that_answers_but_takes_no_alerts_is_one_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(alerts: list[dict[str, Any]]) -> None:
+        raise DeliveryError("answered 500")
+
+    monkeypatch.setattr(bench, "send", refuse)
+    bench.put()
+    bench.work(AFTER + 60)
+
+    assert "T k" in bench.slack.titles
+
+
+def test_what_it_took_before_it_went_is_not_sent_again(bench: Bench) -> None:
+    bench.put()
+    bench.work(10)
+    bench.down = True
+    bench.work(AFTER + 60)
+
+    assert bench.slack.titles == []
+
+
+def test_what_it_took_just_before_it_went_and_is_known_not_to_have_told_goes_directly(bench: Bench) -> None:
+    bench.event(notification=notified())  # it reports what it tells
+    bench.put("told")
+    bench.put("untold")
+    bench.work(5)
+    bench.event(notification=notified(alert_key="told"))
+    bench.down = True
+    bench.work(AFTER + 60)
+
+    assert bench.slack.titles == ["T untold"]
+
+
+def test_a_channel_that_is_away_delays_no_other_and_loses_nothing(bench: Bench) -> None:
+    bench.telegram.error = ProviderError("no connection")
+    bench.work(10)
+    bench.down = True
+    bench.put()
+    bench.work(AFTER + 300)
+    bench.restart()
+    assert bench.slack.titles == ["T k"]
+    assert bench.telegram.took == []
+    assert bench.telegram.tries < 20
+
+    bench.telegram.error = None
+    bench.work(120)
+    assert bench.telegram.titles == ["T k"]
+
+
+def test_a_kill_between_the_provider_and_the_note_of_it_tells_twice_and_loses_nothing(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "T", "error", "d", "c", 0.0, "i"), ["slack"])
+    send = bench.slack.send
+
+    class Killed(BaseException):
+        pass
+
+    def killed(message: Message) -> Answer:
+        send(message)
+        raise Killed
+
+    bench.slack.send = killed  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        bench.senders[0].round()
+    bench.slack.send = send  # type: ignore[method-assign]
+    bench.restart()
+    bench.work(10)
+
+    assert bench.slack.titles == ["T", "T"]
+    assert waiting(bench.store, "slack") == []
+
+
+def full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full: nothing can be written down."""
+    write = bench.store._write
+
+    def no_space(changes: Transaction) -> None:
+        if changes.documents or changes.series or changes.history:
+            raise StoreError("database or disk is full")
+        write(changes)
+
+    monkeypatch.setattr(bench.store, "_write", no_space)
+
+
+def test_on_a_full_disk_a_message_is_sent_once_and_noted_when_there_is_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "T", "error", "d", "c", 0.0, "i"), ["slack"])
+    with monkeypatch.context() as patch:
+        full(bench, patch)
+        for _ in range(20):
+            with pytest.raises(StoreError):
+                bench.senders[0].round()
+            bench.clock.advance(60)
+    bench.senders[0].round()
+
+    assert bench.slack.titles == ["T"]
+    assert waiting(bench.store, "slack") == []
+
+
+def test_on_a_full_disk_a_summary_is_told_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage(bench)
+    bench.work(100)
+    bench.clock.advance(100)
+    bench.slack.error = bench.telegram.error = None
+    with monkeypatch.context() as patch:
+        full(bench, patch)
+        for _ in range(20):
+            with pytest.raises(StoreError):
+                bench.missed.round()
+            bench.clock.advance(60)
+    bench.missed.round()
+
+    assert len(bench.slack.took) == 1
+    assert bench.accounts() == []
+
+
+def test_many_go_as_one(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        for number in range(MANY + 1):
+            put(tx, Message(f"k{number}", f"T {number}", "error", "d", "c", 0.0, "i"), ["slack"])
+    bench.work(60)
+
+    assert bench.slack.titles == ["6 alerts, the first: T 0"]
+
+
+def test_a_message_that_is_refused_as_it_is_does_not_hold_up_the_others_for_ever(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "bad", "error", "d", "c", 0.0, "i"), ["slack"])
+        put(tx, Message("l", "good", "error", "d", "c", 0.0, "i"), ["slack"])
+    send = bench.slack.send
+
+    def refuse(message: Message) -> Answer:
+        bench.slack.error = ProviderError("answered 400: no", 400) if message.title == "bad" else None
+        return send(message)
+
+    bench.slack.send = refuse  # type: ignore[method-assign]
+    bench.work(60)
+
+    assert bench.slack.titles == ["good"]
+    assert bench.slack.tries == REFUSALS + 1
+
+
+def wait_for_slack(bench: Bench, *titles: str, severity: str = "error", to: tuple[str, ...] = ("slack",)) -> None:
+    for title in titles:
+        with bench.store.transaction() as tx:
+            put(tx, Message(f"k-{title}", title, severity, "d", "c", 0.0, f"id-{title}", details="why"), to)
+
+
+def refuse(bench: Bench, title: str, error: Exception) -> None:
+    """Slack does not take a message that has this title anywhere in it."""
+    send = bench.slack.send
+
+    def picky(message: Message) -> Answer:
+        if title in message.title or title in message.details:
+            bench.slack.tries += 1
+            raise error
+        return send(message)
+
+    bench.slack.send = picky  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "error", [ProviderError("answered 400: no", 400), UnicodeEncodeError("ascii", "x", 0, 1, "no")]
+)
+def test_one_of_many_that_is_refused_costs_itself_only(bench: Bench, error: Exception) -> None:
+    wait_for_slack(bench, *(f"T {number}." for number in range(12)))
+    refuse(bench, "T 7.", error)
+    bench.work(1200)
+
+    told = "\n".join(f"{message.title} {message.details}" for message in bench.slack.took)
+    assert [number for number in range(12) if f"T {number}." not in told] == [7]
+    assert waiting(bench.store, "slack") == []
+    assert dropped(bench, "error") == 1
+
+
+def test_what_the_last_channel_refuses_is_lost_and_what_another_took_is_not(bench: Bench) -> None:
+    wait_for_slack(bench, "to both", to=("telegram", "slack"))
+    wait_for_slack(bench, "to one", severity="critical")
+    refuse(bench, "to", ProviderError("answered 400: no", 400))
+    bench.work(120)
+
+    assert bench.telegram.titles == ["to both"]
+    assert (dropped(bench, "error"), dropped(bench, "critical")) == (0, 1)
+    (moment,) = [one for one in read(bench.store, Filter()).moments if one.kind == "alert.dropped"]
+    assert (moment.alert_id, moment.details) == ("id-to one", "why")
+
+
+def test_too_many_messages_push_out_what_was_read_elsewhere_and_then_the_least_severe(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    bench.telegram.error = ProviderError("no connection")
+    wait_for_slack(bench, "read", severity="critical", to=("slack", "telegram"))
+    bench.work(10)
+    wait_for_slack(bench, "w", severity="warning", to=("telegram",))
+    wait_for_slack(bench, "c1", "c2", "c3", severity="critical", to=("telegram",))
+    wait_for_slack(bench, "late", severity="warning", to=("slack",))
+
+    assert [one.message.title for one in waiting(bench.store, "telegram")] == ["c1", "c2", "c3"]
+    assert waiting(bench.store, "slack") == []
+    assert (dropped(bench, "warning"), dropped(bench, "critical")) == (2, 0)
+
+
+def test_a_channel_that_is_dead_for_long_does_not_close_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    bench.telegram.error = ProviderError("no connection")
+    for number in range(6):
+        wait_for_slack(bench, f"T {number}", to=("slack", "telegram"))
+        bench.work(10)
+
+    assert bench.slack.titles == [f"T {number}" for number in range(6)]
+    assert dropped(bench, "error") == 0
+
+
+def test_messages_for_a_channel_that_is_gone_do_not_stay(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        put(tx, Message("k", "T", "error", "d", "c", 0.0, "i"), ["slack", "telegram"])
+    drop_others(bench.store, ["slack"])
+
+    (one,) = bench.store.docs(OUTGOING).values()
+    assert one.left == {"slack": 0}
+
+
+def test_a_page_that_was_sent_directly_is_closed_when_the_alert_ends(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(2 * WINDOW)
+
+    closed = [message.resolved for message in bench.pagerduty.took if message.title == "T a"]
+    assert closed == [False, True]
+    assert [message.resolved for message in bench.slack.took if message.title == "T a"] == [False]
+
+
+def reject(bench: Bench, title: str) -> None:
+    """Alertmanager answers 400 to this alert, and takes the others."""
+    send = bench.send
+
+    def picky(alerts: list[dict[str, Any]]) -> None:
+        if any(alert["labels"]["title"] == title for alert in alerts):
+            raise RejectedError("answered 400: start time must be before end time")
+        send(alerts)
+
+    bench.send = picky  # type: ignore[method-assign]
+    bench.relay._destination = bench
+
+
+def test_an_alert_that_alertmanager_refuses_goes_directly_once_and_is_no_outage(bench: Bench) -> None:
+    for key in ("bad", "good"):
+        bench.put(key, "critical")
+    reject(bench, "T bad")
+    bench.work(AFTER + 300)
+    bench.restart()
+    bench.work(2 * WINDOW)
+
+    assert bench.slack.titles == bench.telegram.titles == ["T bad"]
+    assert bench.slack.took[0].note == "Alertmanager refuses it as it is: sent directly."
+    assert [message.resolved for message in bench.pagerduty.took] == [False, True]
+    assert {labels["title"] for labels in labels_of(bench.sent)} == {"T good"}
+    assert bench.watch.seen.down == 0
+    assert bench.store.docs(ALERTS) == bench.store.docs(ENDED) == {}
+
+
+def events(bench: Bench) -> list[tuple[str, str, str]]:
+    """What waits for the webhook: status, title and alert id."""
+    found = []
+    for parcel in webhook.OUTBOX.waiting(bench.store).values():
+        event = json.loads(parcel.body)
+        found.append((parcel.headers["VV-Alert-Status"], event["title"], event["alert_id"]))
+    return found
+
+
+def with_a_webhook_only(bench: Bench) -> None:
+    environ = {"VV_STATE_DIR": "/nonexistent", "VV_DEVICE_ID": "edge-7", "WEBHOOK_URL": "http://127.0.0.1:9/hook"}
+    bench.settings = load(environ)
+    bench.channels = {}
+    bench.restart()
+
+
+def test_a_device_with_a_webhook_only_hears_of_alerts(bench: Bench) -> None:
+    with_a_webhook_only(bench)
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    bench.restart()
+    bench.down = False
+    bench.work(60)
+
+    assert events(bench) == [("firing", "T a", "id-a")]
+
+
+def test_what_the_webhook_had_directly_it_does_not_get_again_from_alertmanager_but_its_end(bench: Bench) -> None:
+    with_a_webhook_only(bench)
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(60)
+    (sent,) = {alert["labels"]["title"]: alert for alert in bench.sent}.values()
+    links = webhook.Links("http://e", "http://a")
+    for status in ("firing", "firing", "resolved"):
+        alert = notifications.NotifiedAlert(
+            status, sent["labels"], sent["annotations"], sent["startsAt"], sent["endsAt"],
+            webhook.fingerprint(sent["labels"]),
+        )  # fmt: skip
+        with bench.store.transaction() as tx:
+            webhook.tell(tx, alert, links)
+
+    assert [event[0] for event in events(bench) if event[2] == "id-a"] == ["firing", "resolved"]
+
+
+def test_the_webhook_hears_of_an_alert_that_alertmanager_refuses_and_of_its_end(bench: Bench) -> None:
+    with_a_webhook_only(bench)
+    bench.put("bad", "critical")
+    reject(bench, "T bad")
+    bench.work(2 * WINDOW)
+
+    assert [(status, id_) for status, _, id_ in events(bench)] == [("firing", "id-bad"), ("resolved", "id-bad")]
+    assert dropped(bench, "critical") == 0
+
+
+def test_an_alert_that_cannot_be_written_holds_up_no_other_on_the_direct_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def describe(alert: OpenAlert) -> str:
+        if alert.key == "bad":
+            raise ValueError("an alert that has no words")
+        return description(alert)
+
+    monkeypatch.setattr("vv_exporter.relay.handover.description", describe)
+    monkeypatch.setattr("vv_exporter.relay.payload.description", describe)
+    bench.work(10)
+    bench.down = True
+    for key in ("bad", "good"):
+        bench.put(key, "critical")
+    bench.work(AFTER + 60)
+    bench.down = False
+    bench.work(2 * WINDOW)
+
+    assert "T good" in bench.slack.titles
+    assert dropped(bench, "critical") == 1
+    assert bench.store.docs(ALERTS) == bench.store.docs(ENDED) == {}
+
+
+def test_a_page_of_one_that_gives_way_during_an_outage_is_closed(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put("a", "critical")
+    bench.work(AFTER + 60)
+    with bench.store.transaction() as tx:
+        end_alert(tx, bench.store.docs(ALERTS)["a"])
+    bench.work(30)
+
+    assert [message.resolved for message in bench.pagerduty.took if message.title == "T a"] == [False, True]
+    assert bench.store.docs(ENDED) == {}
