@@ -132,6 +132,7 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
+        _check_names(connection)
         if version == 0 or not all(
             _columns(connection, table) for table in _COLUMNS
         ):  # nothing is written without need
@@ -146,6 +147,13 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
 
 def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _check_names(connection: sqlite3.Connection) -> None:
+    """A view or an index that has a table's name lets nothing be written."""
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_master WHERE type != 'table'"):
+        if name in _COLUMNS:
+            raise sqlite3.DatabaseError(f"{name} is no table: {kind}")
 
 
 def _check_columns(connection: sqlite3.Connection) -> None:
