@@ -11,7 +11,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.browser import WIDTHS, Browser, Page, opened, problems
+from tests.support.browser import WIDTHS, Browser, Page, follow, opened, problems
 from tests.support.demo import TOUR, Demo, running
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
@@ -165,7 +165,8 @@ def test_an_alert_links_to_its_moment(demos: Demos, chromium: Browser) -> None:
     with opened(chromium, demos["alerts"].url, width=360) as page:
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         cards = page.locator("#alerts article")
-        cards.filter(has_text="Job nightly_backup failed").get_by_role("link", name="What happened then").click()
+        backup = cards.filter(has_text="Job nightly_backup failed")
+        follow(page, backup.get_by_role("link", name="What happened then"))
 
         assert "nightly_backup" in meant(page)
         assert page.locator("li.moment").count() > 10
@@ -174,9 +175,9 @@ def test_an_alert_links_to_its_moment(demos: Demos, chromium: Browser) -> None:
 
 def test_a_failure_links_to_its_moment_and_a_video_to_its_history(demos: Demos, chromium: Browser) -> None:
     with opened(chromium, demos["alerts"].url) as page:
-        page.locator("#failures tr", has_text="garage").locator("a").first.click()
+        follow(page, page.locator("#failures tr", has_text="garage").locator("a").first)
         assert "Stage scan_video crashed" in meant(page)
-        page.locator("#entry a", has_text="garage").click()
+        follow(page, page.locator("#entry a", has_text="garage"))
 
         titles = page.locator("li.moment strong").all_inner_texts()
         assert "Stage scan_video crashed" in titles

@@ -16,7 +16,7 @@ import requests
 import yaml
 from msgspec.structs import replace
 
-from tests.support.browser import WIDTHS, Browser, Page, opened, problems, sticking_out
+from tests.support.browser import WIDTHS, Browser, Page, follow, opened, problems, sticking_out
 from tests.support.device import Device
 from tests.support.exporter import QUIET, Exporter
 from tests.support.servers import Alertmanager, Programs
@@ -317,7 +317,7 @@ def test_the_way_of_a_fault_can_be_followed(real: Device, chromium: Browser) -> 
     assert "Stage scan_video crashed" in vv(real, "timeline", "--around", str(crash["time"])).stdout
     assert vv(real, "timeline", "--around", str(crash["time"] - 7200)).stdout == "nothing to tell\n"
     with opened(chromium, real.url("exporter"), width=360) as page:
-        page.get_by_role("link", name="What happened then").first.click()
+        follow(page, page.get_by_role("link", name="What happened then").first)
         assert page.get_by_text("Key <b>gone</b>").count() >= 1
         assert page.locator(".marked").count() == 1
         assert problems(page) == []

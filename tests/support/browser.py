@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 __all__ = ["WIDTHS", "Browser", "Page", "launched", "opened", "problems", "sticking_out"]
 
@@ -50,6 +50,12 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
         page.goto(url)
         yield page
     assert complaints == []
+
+
+def follow(page: Page, link: Locator) -> None:
+    """Click a link and wait until the page that it leads to is there whole (a click alone does not)."""
+    with page.expect_navigation(wait_until="load"):
+        link.click()
 
 
 _SIDEWAYS = """() => [...document.querySelectorAll("body *")]
