@@ -68,6 +68,15 @@ def test_every_image_has_a_version() -> None:
     assert {name for name, image in images.items() if image.startswith("vv-exporter:")} == OURS
 
 
+def test_the_servers_are_those_that_live_on_a_full_disk() -> None:
+    """Prometheus before 3.13.2 dies of SIGBUS there; Alertmanager before 0.34 reads texts of a webhook as YAML."""
+    images = {name: part.get("image", "") for name, part in yaml.safe_load(TEXT)["services"].items()}
+    for name, least in (("prometheus", (3, 13, 2)), ("alertmanager", (0, 34, 0))):
+        version = re.search(r":v(\d+)\.(\d+)\.(\d+)", images[name])
+        assert version is not None
+        assert tuple(map(int, version.groups())) >= least
+
+
 def test_every_image_of_others_can_be_held_to_a_digest(tmp_path: Path) -> None:
     """`make pin` asks Docker for what the tags mean now, and prints it for .env."""
     docker = tmp_path / "docker"

@@ -34,6 +34,8 @@ WEBHOOKS = {"webhook": "alertmanager-webhook"}
 # https://github.com/prometheus/alertmanager/blob/main/notify/util.go, the reasons of a failure.
 REASONS = {
     "clientError": "refused by the provider (4xx)",
+    "authError": "the provider does not accept the key or password (401, 403)",
+    "rateLimited": "too many messages for the provider (429)",
     "serverError": "the provider has trouble (5xx)",
     "contextDeadlineExceeded": "no answer in time",
     "contextCanceled": "cut short",

@@ -29,8 +29,8 @@ VARIABLES = (
     ComposeVariable("VV_DOCKER_PROXY_UID", "19463", "User of the Docker proxy."),
     ComposeVariable("VV_VERSION", "0.1.0", "Tag of the image vv-exporter."),
     ComposeVariable("VV_BASE_IMAGE", "docker.io/library/python:3.13-slim-bookworm", "What it is built from."),
-    ComposeVariable("VV_PROMETHEUS_IMAGE", "prom/prometheus:v3.5.3", "Image of Prometheus; `make pin` holds it."),
-    ComposeVariable("VV_ALERTMANAGER_IMAGE", "prom/alertmanager:v0.33.1", "Image of Alertmanager, likewise."),
+    ComposeVariable("VV_PROMETHEUS_IMAGE", "prom/prometheus:v3.14.0", "Image of Prometheus; `make pin` holds it."),
+    ComposeVariable("VV_ALERTMANAGER_IMAGE", "prom/alertmanager:v0.34.0", "Image of Alertmanager, likewise."),
     ComposeVariable("VV_GRAFANA_IMAGE", "grafana/grafana:12.4.10", "Image of Grafana, likewise."),
     ComposeVariable("PIP_INDEX_URL", "", "Where its packages come from; default: PyPI."),
 )
