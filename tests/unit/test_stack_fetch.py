@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -136,6 +137,33 @@ class TestFetching:
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("GStreamer's RTSP server could not be fetched: this is no Debian machine")
         assert "Install gir1.2-gst-rtsp-server-1.0, python3-gi" in line
+
+    def test_one_line_tells_that_the_newest_python_is_missing_too(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for tool in tools.TOOLS:
+            program(tmp_path / "bin" / tool.name, "there")
+        monkeypatch.setenv("PATH", "/nowhere")
+
+        assert fetch.main(["--recent-python", "--home", str(tmp_path)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("Python 3.14 could not be fetched: this is no Debian machine")
+        assert line.endswith("Put python3.14 on PATH")
+
+    def test_a_fetched_python_that_no_longer_runs_does_not_count(self, tmp_path: Path) -> None:
+        fetched = program(tools.recent_python(tmp_path), "Python 3.14.0")
+        assert tools.has_recent_python(tmp_path)
+        fetched.write_text("#!/where/the/checkout/was/ld.so\n")
+        assert not tools.has_recent_python(tmp_path)
+
+    def test_every_python_that_is_promised_is_tested(self) -> None:
+        promised = set(re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text()))
+        script = (ROOT / ".ci" / "run").read_text()
+        named = re.search(r"^for version in (.+); do$", script, re.MULTILINE)
+        assert named is not None
+        # `make test` runs with the machine's own, which is the oldest.
+        assert {*named[1].split(), "3.11"} == promised
+        assert max(promised, key=lambda version: int(version.partition(".")[2])) == tools.RECENT_PYTHON
 
     def test_what_a_killed_run_left_is_swept(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PATH", "/nowhere")

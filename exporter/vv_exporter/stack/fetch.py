@@ -1,8 +1,8 @@
 """Fetch the programs of the local stack and of the tests into a folder of our own; install nothing.
 
-`python -m vv_exporter.stack.fetch [--engine] [--recent-engine] [--rtsp] [--browser] [--store]`; needs nothing but the
-standard library. Does nothing where all is there. Safe to run at the same time by several: the others wait. An
-interrupted run leaves nothing half done.
+`python -m vv_exporter.stack.fetch [--engine] [--recent-engine] [--rtsp] [--browser] [--store] [--recent-python]`
+needs nothing but the standard library. Does nothing where all is there. Safe to run at the same time by several: the
+others wait. An interrupted run leaves nothing half done.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vv_exporter.stack import tools
 from vv_exporter.stack.apt import Apt, AptError, extract, mirrors
-from vv_exporter.stack.progress import CommandError, Step, step
+from vv_exporter.stack.progress import CommandError, Step, run, step
 
 _RECENT_PACKAGES = {"docker-compose": "docker-compose"}
 _OWN_PACKAGES = {
@@ -36,6 +36,7 @@ _RTSP_PACKAGES = (
     "gstreamer1.0-plugins-good",
     "gstreamer1.0-plugins-ugly",
 )
+_PYTHON_PACKAGES = (f"python{tools.RECENT_PYTHON}", "patchelf")
 _BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core")
 _PIP_PACKAGE = "python3-pip-whl"
 _PIP_WHEELS = "usr/share/python-wheels"
@@ -154,6 +155,21 @@ def ensure_store(folder: Path) -> None:
             _fetch_store(folder, work)
         except (AptError, CommandError) as error:
             raise FetchError(f"VictoriaMetrics could not be fetched: {error}. Put {tools.STORE} on PATH") from error
+
+
+def ensure_recent_python(folder: Path) -> None:
+    """Have the newest Python for the tests. Raises `FetchError`."""
+    if tools.has_recent_python(folder):
+        return
+    with _only_one(folder), _workplace(folder) as work:
+        if tools.has_recent_python(folder):
+            return
+        try:
+            _fetch_recent_python(folder, work)
+        except (AptError, CommandError) as error:
+            raise FetchError(
+                f"Python {tools.RECENT_PYTHON} could not be fetched: {error}. Put python{tools.RECENT_PYTHON} on PATH"
+            ) from error
 
 
 def fetch_pip(folder: Path) -> Path:
@@ -293,6 +309,37 @@ def _fetch_store(folder: Path, work: Path) -> None:
         _move(work / "store" / "usr/bin" / tools.STORE, folder / "bin" / tools.STORE)
 
 
+def _fetch_recent_python(folder: Path, work: Path) -> None:
+    with step(f"Fetching Python {tools.RECENT_PYTHON} for the tests (about 20 MB, once)") as shown:
+        root, final = work / "python", folder / "python"
+        extract(_recent(work, shown).download_with_dependencies(_PYTHON_PACKAGES, shown), root, shown)
+        _bind_to_own_libraries(root, final, f"usr/bin/python{tools.RECENT_PYTHON}", shown)
+        if final.exists():
+            shutil.rmtree(final)
+        root.rename(final)
+        if not tools.has_recent_python(folder):
+            raise AptError("what the archive has does not run on this machine")
+
+
+def _bind_to_own_libraries(root: Path, final: Path, member: str, shown: Step) -> None:
+    """Make a program run with the C library that came with it, which is newer than the machine's.
+
+    The program alone is changed, not its environment: what it starts runs with the machine's libraries. DT_RPATH, and
+    not DT_RUNPATH, holds for the libraries of its libraries, too: ld.so(8). The folder is moved to `final` afterwards.
+    """
+    loader = next(iter(root.glob("usr/lib/*/ld-linux*.so.*")), None)
+    if loader is None:
+        raise AptError("the archive's C library has no loader where it is looked for")
+    libraries = loader.parent.relative_to(root)
+    patchelf = [str(loader), "--library-path", str(loader.parent), str(root / "usr/bin/patchelf")]
+    # In this order and apart: patchelf 0.18 makes programs that crash when the interpreter is set first or with it.
+    for change in (
+        ["--force-rpath", "--set-rpath", str(final / libraries)],
+        ["--set-interpreter", str(final / libraries / loader.name)],
+    ):
+        run([*patchelf, *change, str(root / member)], shown, root.with_suffix(".log"))
+
+
 def _own_packages(wanted: Sequence[str], work: Path, shown: Step) -> list[Path]:
     """From the machine's own release, so that they fit its libraries."""
     mirrors()
@@ -363,6 +410,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rtsp", action="store_true", help="an RTSP server for the tests, too")
     parser.add_argument("--browser", action="store_true", help="a browser for the tests, too")
     parser.add_argument("--store", action="store_true", help="a store of many devices for the tests, too")
+    parser.add_argument("--recent-python", action="store_true", help="the newest Python for the tests, too")
     parser.add_argument("--home", type=Path, default=tools.home(), help="the folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     wanted = [ensure_tools]
@@ -376,6 +424,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted.append(ensure_browser)
     if options.store:
         wanted.append(ensure_store)
+    if options.recent_python:
+        wanted.append(ensure_recent_python)
     status = 0
     for ensure in wanted:
         try:

@@ -123,6 +123,20 @@ def has_recent_engine(folder: Path | None = None) -> bool:
     return version(recent_engine(folder) / "usr/sbin/dockerd") is not None
 
 
+RECENT_PYTHON = "3.14"
+"""The newest Python that the tests run under: that of Debian's testing release, where the machine has none."""
+
+
+def recent_python(folder: Path | None = None) -> Path:
+    """Where that Python is fetched to."""
+    return (folder or home()) / "python" / "usr/bin" / f"python{RECENT_PYTHON}"
+
+
+def has_recent_python(folder: Path | None = None) -> bool:
+    """Whether it was fetched, and runs where the folder is now."""
+    return _starts(recent_python(folder), {**os.environ})
+
+
 def missing_engine_programs(folder: Path | None = None) -> list[str]:
     """The programs of a private Docker Engine that are not there."""
     path = engine_environment(folder)["PATH"]
