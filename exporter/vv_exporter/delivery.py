@@ -7,6 +7,7 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from vv_exporter.accounts import ACCOUNTS, reconcile
+from vv_exporter.alert_path.held import HeldAlerts
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.questions import Questions
 from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
@@ -78,7 +79,8 @@ class Delivery:
         )
         questions = Questions(settings, context.beats, context.clock, context.monotonic)
         unsaved = UnsavedMessages([providers[name] for name in urgent], context.monotonic)
-        path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock, unsaved.hold)
+        held = HeldAlerts(self._alertmanager, questions.rules, settings, context.clock, context.monotonic)
+        path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock, held, unsaved.hold)
         unsaved_loop = Loop("unsaved", "messages that could not be written down", unsaved.round)
         unsaved.when_held(unsaved_loop.wake)
         unseen = Loop(

@@ -19,12 +19,14 @@ import requests
 import yaml
 
 from tests.support.device import about
+from tests.support.disks import small_disk
 from tests.support.exporter import QUIET, Exporter
 from tests.support.links import Link
 from tests.support.ports import free_port
 from tests.support.receivers import Slack
 from tests.support.servers import Alertmanager, Programs, Prometheus
 from tests.support.waiting import wait_until
+from vv_exporter.accounts import moment
 from vv_exporter.render import render
 from vv_exporter.settings import load
 
@@ -144,8 +146,8 @@ FAULTS = (
 
 
 @contextmanager
-def running_site(folder: Path, programs: Programs, **environ: str) -> Iterator[Site]:
-    """All of it at work, and the loop closed."""
+def running_site(folder: Path, programs: Programs, *arguments: str, **environ: str) -> Iterator[Site]:
+    """All of it at work, and the loop closed. `arguments` are Prometheus'."""
     prometheus_port, alertmanager_port = free_port(), free_port()
     with ExitStack() as stack:
         slack = stack.enter_context(Slack())
@@ -170,7 +172,12 @@ def running_site(folder: Path, programs: Programs, **environ: str) -> Iterator[S
         text["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{sends.port}"]
         (config / "prometheus.yml").write_text(yaml.safe_dump(text, sort_keys=False))
         prometheus = Prometheus(
-            config / "prometheus.yml", folder / "prometheus", programs, prometheus_port, after=AFTER_SECONDS
+            config / "prometheus.yml",
+            folder / "prometheus",
+            programs,
+            prometheus_port,
+            *arguments,
+            after=AFTER_SECONDS,
         )
         alertmanager = Alertmanager(config / "alertmanager.yml", folder / "alertmanager", programs, alertmanager_port)
         for part in (exporter, alertmanager, prometheus):
@@ -293,6 +300,80 @@ def tell_what_was_missed(folder: Path, programs: Programs) -> None:
         assert site.slack.matching(about("AlertmanagerDown")) == []
 
 
+# `Down` is what is wrong without new samples, and lasts for a while when they are back.
+OF_SAMPLES = """
+groups:
+  - name: of samples
+    rules:
+      - alert: Lasting
+        expr: up{{job="vv-exporter"}} == 1 unless on () vv_job_runs_total
+        labels: {{severity: error, component: lens, path: /lasting}}
+        annotations: {{summary: "A lasting fault"}}
+      - alert: Ending
+        expr: up{{job="vv-exporter"}} == 1 and on () vector(time()) < {end}
+        labels: {{severity: error, component: lens, path: /ending}}
+        annotations: {{summary: "An ending fault"}}
+      - alert: Down
+        expr: absent(up{{job="vv-exporter"}})
+        keep_firing_for: 40s
+        labels: {{severity: critical, component: lens, path: /down}}
+        annotations: {{summary: "A fault that is none"}}
+"""
+LOOKBACK_SECONDS = 20
+
+
+def fill_the_disk(folder: Path, programs: Programs) -> None:
+    """State, Prometheus and Alertmanager on one that is full."""
+    folder.mkdir(parents=True)
+    with (
+        small_disk(folder, "64m") as disk,
+        running_site(folder / "site", programs, f"--query.lookback-delta={LOOKBACK_SECONDS}s") as site,
+    ):
+        end = time.time() + 60
+        rules = site.folder / "config" / "rules" / "of-samples.yml"
+        rules.write_text(OF_SAMPLES.format(end=end))
+        site.prometheus.reload()
+        site.slack.wait_for(about("A lasting fault"), 60)
+        site.slack.wait_for(about("An ending fault"), 60)
+
+        disk.fill()
+        site.slack.wait_for(about("The alert path is broken: not stored"), TOLD_WITHIN_SECONDS)
+        wait_until(lambda: site.prometheus.alerts("Down", "firing"), 90, what="what is wrong without samples")
+        assert site.prometheus.alerts("Lasting") == []
+        held = site.of_the_rule("Lasting")
+        assert held is not None
+        assert held["status"]["state"] == "suppressed"
+        wait_until(lambda: time.time() > end, 90, what="the end of the other")
+        disk.empty()
+        site.slack.wait_for(about("The alert path works again", "(not stored)"), MENDED_WITHIN_SECONDS)
+        site.slack.wait_for(about("RESOLVED", "An ending fault"), 90)
+
+        # One that times out when Prometheus is gone.
+        site.prometheus.kill()
+        site.slack.wait_for(about("The alert path is broken: not scraped"), TOLD_WITHIN_SECONDS)
+        lasts = moment(held_until(site))
+        wait_until(lambda: moment(held_until(site)) > lasts, 30, what="that it is held on")
+        site.prometheus.start()
+        wait_until(lambda: len(site.slack.matching(about("The alert path works again"))) == 2, MENDED_WITHIN_SECONDS)
+        wait_until(lambda: site.alertmanager.alerts("AlertsHeld") == [], 60, what="the end of holding")
+
+        site.vv("heartbeat", "over")
+        site.slack.wait_for(about("RESOLVED", "A lasting fault"), 90)
+        assert len(site.slack.matching(about("A lasting fault"))) == 2
+        assert len(site.slack.matching(about("An ending fault"))) == 2
+        assert site.slack.matching(about("A fault that is none")) == []
+        assert site.slack.matching(about("AlertsHeld")) == []
+        for untrue in ("ExporterDown", "AlertmanagerDown", "RuleEvaluationFailing"):
+            assert site.slack.matching(about(untrue)) == []
+
+
+def held_until(site: Site) -> str:
+    """The end that Alertmanager has been given of what fires."""
+    alert = site.of_the_rule("Lasting")
+    assert alert is not None
+    return str(alert["endsAt"])
+
+
 def restart_each(folder: Path, programs: Programs) -> None:
     with running_site(folder, programs) as site:
         for server in (site.prometheus, site.alertmanager, site.exporter):
@@ -308,6 +389,7 @@ SCENARIOS: dict[str, Callable[[Path, Programs], None]] = {
     **{f"hops{number}": partial(through, faults=faults) for number, faults in enumerate(FAULTS)},
     "last line": tell_the_last_line,
     "missed": tell_what_was_missed,
+    "full disk": fill_the_disk,
     "restarts": restart_each,
 }
 
@@ -339,3 +421,7 @@ def test_what_fired_and_ended_while_alertmanager_was_down_is_told_in_a_summary(r
 
 def test_restarts_of_each_server_bring_no_word(runs: dict[str, Future[None]]) -> None:
     runs["restarts"].result()
+
+
+def test_on_a_full_disk_nothing_is_told_as_ended_or_down_that_is_not(runs: dict[str, Future[None]]) -> None:
+    runs["full disk"].result()

@@ -4,6 +4,7 @@
 2. The rule Watchdog quotes it, and Alertmanager delivers the Watchdog to the exporter's webhook.
 3. `loop`: when no new beat has come back for `VV_ALERT_PATH_AFTER`, `questions` asks each server how far the beat gets,
    and `hops` (pure) says from the answers which hop is broken.
+   Meanwhile `held` keeps what fires as it is.
 4. `message`: people are told directly, once, and once when the loop is closed again.
 5. `last_line`: meanwhile the worst is judged by `conditions` from the exporter's own series, and told in the `words` of
    its rule; `told` keeps Alertmanager from telling it again.

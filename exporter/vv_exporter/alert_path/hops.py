@@ -99,6 +99,12 @@ def find_broken_hop(seen: Observation) -> Finding:
     return found._replace(patience=_patience(seen, prometheus))
 
 
+def is_blind(seen: Observation, finding: Finding) -> bool:
+    """Whether Prometheus judges nothing, or by old samples only: it is silent, or stores nothing."""
+    silent = isinstance(seen.prometheus, str) and finding.hop == Hop.SCRAPE
+    return finding.certain and (silent or finding.hop == Hop.STORE)
+
+
 def _patience(seen: Observation, prometheus: PrometheusState) -> float:
     """A beat may take a scrape, an evaluation, a resend and Alertmanager's interval; after a start, once more."""
     resend = max(prometheus.resend_delay, prometheus.evaluation_interval)

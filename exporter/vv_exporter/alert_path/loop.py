@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from vv_exporter.alert_path import message
 from vv_exporter.alert_path.beats import Beats
-from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_hop
+from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_hop, is_blind
 from vv_exporter.alert_path.state import PATH, PathState
 from vv_exporter.alert_path.told import TOLD, Told, put_event
 from vv_exporter.alert_path.unseen import GAPS, Gap
@@ -26,7 +27,22 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 5.0  # between rounds, at most
 SAVED_EVERY_SECONDS = 15.0  # of silence, so that restarts of the exporter do not make it begin anew
 LONGEST_STEADY_SECONDS = 30.0
+EARLIEST_LOOK_SECONDS = 90.0
+"""Without a beat the servers are asked after this, or half of the limit. Alertmanager holds what Prometheus sent for
+four times its resend delay: what fires must be held by then."""
 ALERTMANAGER_DOWN = "AlertmanagerDown"
+
+
+class Held(Protocol):
+    """As `held.HeldAlerts`."""
+
+    def hold(self, blind: bool) -> None:
+        """Prometheus does not get through, or is blind."""
+        ...
+
+    def release(self) -> None:
+        """The path is whole."""
+        ...
 
 
 class AlertPath:
@@ -38,6 +54,7 @@ class AlertPath:
 
     A device on which no Prometheus was ever seen, nor is configured (`VV_PROMETHEUS_URL`), has no path that could
     break: whether alerts get out is not known there. `hold` gets what cannot be written down, to be sent all the same.
+    `held` keeps what fires as it is, from before anybody is told.
     """
 
     def __init__(
@@ -48,6 +65,7 @@ class AlertPath:
         channels: Sequence[str],
         settings: Settings,
         clock: Callable[[], float],
+        held: Held,
         hold: Callable[[Message], None] = lambda _: None,
     ) -> None:
         self._store = store
@@ -56,6 +74,7 @@ class AlertPath:
         self._channels = channels
         self._settings = settings
         self._clock = clock
+        self._held = held
         self._hold = hold
         self._after = settings.alert_path_after
         self._know(store.document(PATH, "") or PathState())
@@ -64,12 +83,18 @@ class AlertPath:
         self._saved = self._carried
         self._broken_at = beats.now()
         self._returning: float | None = None
+        self._moving: tuple[str, float] | None = None
         self._returned = 0.0
 
     @property
     def interval(self) -> float:
         """Seconds between rounds."""
         return min(INTERVAL_SECONDS, self._after / 4)
+
+    @property
+    def _steady(self) -> float:
+        """Seconds for which something must last before it counts."""
+        return min(self._after / 2, LONGEST_STEADY_SECONDS)
 
     def unheard(self) -> float:
         """Seconds since a new beat came, as far as somebody listened."""
@@ -79,11 +104,13 @@ class AlertPath:
     def round(self) -> None:
         """Look once."""
         self._beats.tick()
-        if self.unheard() < self._after:
-            self._note_beats()
-        else:
+        if self.unheard() >= self._after:
             self._returning = None
             self._search()
+        else:
+            self._note_beats()
+            if not self._state.is_broken:
+                self._look_ahead()
         self._save_silence()
 
     def _note_beats(self) -> None:
@@ -96,22 +123,55 @@ class AlertPath:
         elif newest.given > self._broken_at:
             if self._returning is None:
                 self._returning, self._returned = newest.given, newest.time
-            if newest.given - self._returning >= min(self._after / 2, LONGEST_STEADY_SECONDS):
+            if newest.given - self._returning >= self._steady:
                 self._mended()
 
-    def _search(self) -> None:
-        observation = self._ask()
-        if not self._is_expected(observation):
+    def _look_ahead(self) -> None:
+        """Have held what would time out before the limit; that nothing is stored is told as soon as it is certain."""
+        if self.unheard() < min(EARLIEST_LOOK_SECONDS, self._after / 2):
+            self._held.release()
             return
-        finding = find_broken_hop(observation)
+        finding = self._look()
+        if finding is not None and finding.hop == Hop.STORE and finding.certain:
+            self._break(finding)
+
+    def _search(self) -> None:
+        finding = self._look()
+        if finding is None:
+            return
         if self._state.is_broken:
-            if finding.certain and finding.hop != self._state.hop:
+            if self._has_moved(finding):
                 self._keep(self._found(finding), _moved)
             self._announce()
         elif finding.certain or self.unheard() >= self._after + finding.patience:
-            self._broken_at = self._beats.now()
-            self._keep(self._found(finding), _broke)
-            self._announce()
+            self._break(finding)
+
+    def _look(self) -> Finding | None:
+        """Which hop is broken, if there is a path."""
+        observation = self._ask()
+        if not self._is_expected(observation):
+            return None
+        finding = find_broken_hop(observation)
+        blind = is_blind(observation, finding)
+        if blind or (self.unheard() >= self._after and finding.hop in (Hop.EVALUATE, Hop.SEND)):
+            self._held.hold(blind)
+        return finding
+
+    def _has_moved(self, finding: Finding) -> bool:
+        """Whether it has been another hop for a while: a path that comes back is whole hop by hop."""
+        if not finding.certain or finding.hop == self._state.hop:
+            self._moving = None
+            return False
+        hop, since = self._moving or ("", 0.0)
+        if hop != finding.hop:
+            self._moving = (finding.hop, self._beats.now())
+            return False
+        return self._beats.now() - since >= self._steady
+
+    def _break(self, finding: Finding) -> None:
+        self._broken_at = self._beats.now()
+        self._keep(self._found(finding), _broke)
+        self._announce()
 
     def _is_expected(self, observation: Observation) -> bool:
         """Whether there is a path at all."""

@@ -128,6 +128,10 @@ class Questions:
             sending_fails=self._grew("sending", _FAILED_SENDING, self._prometheus.text("/metrics")),
         )
 
+    def rules(self) -> list[dict[str, Any]]:
+        """The groups of alerting rules, with their alerts. Raises `QuestionError`, or anything for an odd answer."""
+        return list(self._prometheus.json("/api/v1/rules", {"type": "alert"})["data"]["groups"])
+
     def alertmanager(self) -> AlertmanagerState:
         """What Alertmanager says. Raises `QuestionError`."""
         info = self._alertmanager.json("/api/v2/status")

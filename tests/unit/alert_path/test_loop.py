@@ -54,13 +54,16 @@ class Simulation:
         self.deliveries = delivery_interval(self.settings.alert_path_after)
         self.path = path
         self.prometheus_up = self.alertmanager_up = self.exporter_up = True
-        self.delivers = True
+        self.delivers = self.sends = True
         self.prometheus_started = self.alertmanager_started = self.monotonic.now - 86_400
         self.stored: float | None = None
         self.fired: float | None = None
         self.held: float | None = None
         self.sent = self.delivered = float("-inf")
         self.writes = 0
+        self.holding = ""
+        self.holds: list[float] = []
+        self.room = True
         self.asked = 0
         self.begin()
 
@@ -68,9 +71,16 @@ class Simulation:
         self.store = Store(self.path, self.wall)
         self.beats = Beats(self.wall, self.monotonic)
         self.loop = AlertPath(
-            self.store, self.beats, self.ask, self.channels, self.settings, self.wall, self.held_back.append
+            self.store, self.beats, self.ask, self.channels, self.settings, self.wall, self, self.held_back.append
         )
         self.looked = float("-inf")
+
+    def hold(self, blind: bool) -> None:
+        self.holding = "blind" if blind else "slow"
+        self.holds.append(self.monotonic.now)
+
+    def release(self) -> None:
+        self.holding = ""
 
     def restart_exporter(self) -> None:
         self.store.close()
@@ -123,11 +133,12 @@ class Simulation:
 
     def _second(self, now: float) -> None:
         if self.prometheus_up and self.exporter_up and now % self.interval == 3 % self.interval:
-            self.stored = self.beats.show()
+            beat = self.beats.show()
+            self.stored = beat if self.room else self.stored
             self.beats.scraped()
         if self.prometheus_up and now % self.interval == 7 % self.interval:
             self.fired = self.stored
-            if now - self.sent > self.resend and self.alertmanager_up:
+            if now - self.sent > self.resend and self.alertmanager_up and self.sends:
                 self.held, self.sent = self.fired, now
         if self.alertmanager_up and self.held is not None and now - self.delivered >= self.deliveries:
             self.delivered = now
@@ -359,6 +370,55 @@ def test_on_a_full_disk_it_is_shown_and_told_all_the_same_once(make: Make, monke
     path.restart_prometheus()
     path.run(300)
     assert path.titles() == ["The alert path works again"]
+
+
+def test_that_nothing_is_stored_is_told_within_two_minutes_and_named_to_the_end(make: Make) -> None:
+    path = make()
+    path.run(600)
+    began = path.monotonic.now
+    path.room = False
+    path.run(115)
+    assert path.titles() == ["The alert path is broken: not stored"]
+    path.run(600)
+    path.room = True
+    path.run(300)
+
+    assert path.titles()[1:] == ["The alert path works again"]
+    assert "(not stored)" in path.told()[1].details
+    assert path.holds[0] - began <= 115
+    assert path.holding == ""
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [("prometheus_up", "blind"), ("room", "blind"), ("sends", "slow"), ("delivers", ""), ("alertmanager_up", "slow")],
+)
+def test_what_fires_is_held_before_it_could_time_out(make: Make, part: str, kind: str) -> None:
+    """Alertmanager has it for four times the resend delay after it was sent last, which may be a resend delay ago."""
+    path = make()
+    path.run(600)
+    began = path.monotonic.now
+    setattr(path, part, False)
+    path.run(300)
+    assert path.holding == kind
+    if kind == "blind":
+        assert path.holds[0] - began <= 3 * path.resend
+    if kind:
+        assert path.monotonic.now - path.holds[-1] <= path.loop.interval
+    path.holds.clear()
+    setattr(path, part, True)
+    path.run(300)
+    assert path.holding == ""
+
+
+def test_in_health_and_over_restarts_nothing_is_held(make: Make) -> None:
+    path = make()
+    path.run(600)
+    for restart in (path.restart_prometheus, path.restart_alertmanager, path.restart_exporter) * 3:
+        restart()
+        path.run(400)
+
+    assert path.holds == []
 
 
 def test_that_alertmanager_was_away_is_for_the_record_when_it_is_back(make: Make) -> None:

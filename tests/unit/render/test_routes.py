@@ -86,6 +86,7 @@ def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(set
         ("log", None),
         ("nobody", ['alertname="Watchdog"']),
         ("alert-path", None),
+        ("nobody", ['told="nobody"']),
         ("nobody", ['alertname="VVEvent"', 'repeats!=""']),
         ("log", None),
         ("nobody", ['told="direct"']),
