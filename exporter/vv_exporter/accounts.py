@@ -24,7 +24,7 @@ TOLD = ("warning", "error", "critical")
 MAX_ACCOUNTS = 2000
 KEPT = 3600.0  # seconds that a closed account is shown
 MUTED_FOR = 60.0  # seconds for which an alert that was silenced or inhibited counts as that
-NOT_OURS = ("Watchdog",)
+NOT_OURS = ("Watchdog", "Drill")
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True):

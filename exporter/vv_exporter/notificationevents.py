@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from vv_exporter import accounts
+from vv_exporter.drills.state import accept_drill, is_drill, mute_drill
 from vv_exporter.openalerts import ALERTS, ENDED
 from vv_exporter.relay.watch import OWN, channel_of
 from vv_exporter.store import Kind, Transaction
@@ -130,6 +131,8 @@ def record(tx: Transaction, event: Event) -> None:
     for muted in (data.silence_muted_alert, data.inhibition_muted_alert):
         if muted is not None:
             accounts.muted(tx, _fingerprint(muted.muted_alert))
+            if is_drill(labels := muted.muted_alert.labels.mapping()):
+                mute_drill(tx, labels)
     if data.notification is None:
         return
     channel = channel_of(data.notification.integration.name, data.notification.group_info.receiver_name)
@@ -139,7 +142,9 @@ def record(tx: Transaction, event: Event) -> None:
     when = admitted(accounts.moment(event.timestamp), tx.now)
     for alert in firing(data.notification):
         accounts.taken(tx, alert, channel, when)
-        if "repeats" in alert.labels:
+        if is_drill(alert.labels):
+            accept_drill(tx, alert.labels.get("occurrence", ""), channel, when)
+        elif "repeats" in alert.labels:
             _count_notified(tx, alert.labels)
         else:
             _notified(tx, alert.labels, when)

@@ -13,6 +13,7 @@ import msgspec
 
 from vv_exporter import accounts
 from vv_exporter._clock import moment, span
+from vv_exporter.drills.state import is_drill, reach_alertmanager
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Kind, Transaction
@@ -157,17 +158,24 @@ def log_line(alert: NotifiedAlert) -> LogLine:
         f"Do: {notes['suggested_actions']}" if alert.status == "firing" and notes.get("suggested_actions") else "",
         f"Runbook: {notes['runbook_url']}" if alert.status == "firing" and notes.get("runbook_url") else "",
     ]
-    level = LEVELS[alert.severity] if alert.status == "firing" else logging.INFO
+    is_fault = alert.status == "firing" and not is_drill(labels)
+    level = LEVELS[alert.severity] if is_fault else logging.INFO
     return LogLine(level, " | ".join(part for part in parts if part))
 
 
 def record(tx: Transaction, notification: Notification) -> None:
-    """Count the notification's alerts, keep them as history, and tell of those that are not mere repeats."""
+    """Count the notification's alerts, keep them as history, and tell of those that are not mere repeats.
+
+    A drill is none of the device's faults: what becomes of it is told by `drills`.
+    """
     if notification.alerts:
         tx.put(LAST, "", LastNotification(tx.now))
     for alert in notification.alerts:
         status = alert.status if alert.status in STATUSES else "firing"
         tx.inc(NOTIFICATIONS_LOGGED, (status, alert.severity))
+        if is_drill(alert.labels):
+            reach_alertmanager(tx, alert.labels.get("occurrence", ""))
+            continue
         _tell(tx, status, alert)
         _account(tx, status, alert)
         tx.append(

@@ -99,7 +99,8 @@ def is_hidden(target: Labels, source: Labels, same: bool) -> bool:
         return True
     # The same alert at two severities: the worse one speaks.
     worse = ORDER.index(source["severity"]) < ORDER.index(target["severity"])
-    return same and source["alertname"] == target["alertname"] != "VVEvent" and worse
+    alone = ("VVEvent", "Drill")  # each is an alert of its own
+    return same and source["alertname"] == target["alertname"] not in alone and worse
 
 
 def pairs(same: bool) -> Iterator[tuple[str, Labels, Labels]]:

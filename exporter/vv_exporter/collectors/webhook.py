@@ -15,6 +15,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
 from vv_exporter.database import StoreError
+from vv_exporter.drills.hook import note_parcel
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.metrics.outbox import OUTBOX_OLDEST, OUTBOX_QUEUE
@@ -32,7 +33,7 @@ class WebhookCollector:
         self._courier: Courier | None = None
         if context.settings.webhook_url:
             webhook = Webhook(context.settings.webhook_url, context.clock)
-            self._courier = Courier(context.store, OUTBOX, webhook, context.clock, context.monotonic)
+            self._courier = Courier(context.store, OUTBOX, webhook, context.clock, context.monotonic, note_parcel)
 
     def start(self) -> None:
         """Begin to deliver."""

@@ -16,7 +16,19 @@ from vv_exporter.digest.history import History
 from vv_exporter.digest.pipeline import Job, Stage, Video
 from vv_exporter.digest.uptime import Uptime, uptimes
 
-__all__ = ["Alerts", "Delivery", "Digest", "Disk", "History", "Job", "Stage", "Uptime", "Video", "digest"]
+__all__ = [
+    "Alerts",
+    "Delivery",
+    "Digest",
+    "Disk",
+    "History",
+    "Job",
+    "ProvenChannel",
+    "Stage",
+    "Uptime",
+    "Video",
+    "digest",
+]
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -26,6 +38,14 @@ class Delivery(msgspec.Struct, frozen=True):
     delivered: int
     failed: int
     given_up: int
+
+
+class ProvenChannel(msgspec.Struct, frozen=True):
+    """When a channel last took a drill (Unix seconds, None: never), and after how many seconds."""
+
+    channel: str
+    time: float | None
+    seconds: float
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -41,6 +61,7 @@ class Digest(msgspec.Struct, frozen=True):
     uptimes: tuple[Uptime, ...]
     disks: tuple[Disk, ...]
     deliveries: tuple[Delivery, ...]
+    proven: tuple[ProvenChannel, ...] = ()
 
 
 def digest(history: History, device: str, since: float, until: float) -> Digest:
@@ -60,6 +81,9 @@ def digest(history: History, device: str, since: float, until: float) -> Digest:
         disks=tuple(disks(within, until)),
         deliveries=tuple(
             _deliveries(samples.increases(one.sent for one in within if not {"alerts", "delivery"} & {*one.failing}))
+        ),
+        proven=tuple(
+            ProvenChannel(name, one.proven or None, one.seconds) for name, one in sorted(history.proofs.items())
         ),
     )
 

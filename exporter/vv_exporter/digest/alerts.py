@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from vv_exporter._clock import moment
+from vv_exporter.drills.state import is_drill
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.store import Record
 from vv_exporter.times import admitted
@@ -73,6 +74,8 @@ def episodes(notifications: Iterable[Record]) -> list[Episode]:
     for record in notifications:
         body = record.body
         labels, notes = body["labels"], body["annotations"]
+        if is_drill(labels):
+            continue
         fingerprint = body.get("fingerprint") or repr(sorted(labels.items()))
         severity = labels.get("severity", "")
         found[fingerprint, body["starts_at"]] = Episode(

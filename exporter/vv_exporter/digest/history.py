@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from vv_exporter import notifications, timeline
 from vv_exporter.digest import samples
+from vv_exporter.drills.state import PROOFS, Proof
 from vv_exporter.store import Record, Store
 
 MAX_NOTIFICATIONS = 20_000
@@ -22,12 +24,15 @@ class History(NamedTuple):
     notifications: list[Record]
     moments: list[timeline.Moment]
     samples: list[samples.Sample]
+    proofs: Mapping[str, Proof]
 
 
 def read(store: Store, since: float, until: float) -> History:
     """What is known of a time (Unix seconds)."""
     moments = timeline.read(store, timeline.Filter(since, until, severity="error"), MAX_MOMENTS).moments
-    return History(_notifications(store, since - OPEN, until), moments[::-1], samples.read(store, since))
+    return History(
+        _notifications(store, since - OPEN, until), moments[::-1], samples.read(store, since), store.docs(PROOFS)
+    )
 
 
 def _notifications(store: Store, since: float, until: float) -> list[Record]:

@@ -122,6 +122,12 @@ class AlertRaised(Event, frozen=True, tag="alert", kw_only=True):
     dedupe_key: Text = ""
 
 
+class DrillAsked(Event, frozen=True, tag="drill", kw_only=True):
+    id: Name
+    severity: Name = ""
+    channel: Name = ""
+
+
 class SchemaValidated(Event, frozen=True, tag="schema.validated", kw_only=True):
     schema: Name
     result: Name
@@ -253,6 +259,7 @@ AnyEvent = (
     | JobSkipped
     | Heartbeat
     | AlertRaised
+    | DrillAsked
     | SchemaValidated
     | HmacUsed
     | ExceptionUnhandled

@@ -112,8 +112,12 @@ class Outbox:
         return dict(sorted(store.docs(self._kind).items()))
 
 
+def _nobody(tx: Transaction, parcel: Parcel, result: str) -> None:
+    """Nobody wants to know."""
+
+
 class Courier:
-    """Empties an outbox, for as long as it runs."""
+    """Empties an outbox, for as long as it runs. `note` is told of each parcel's end, in its transaction."""
 
     def __init__(
         self,
@@ -122,9 +126,11 @@ class Courier:
         carrier: Carrier,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        note: Callable[[Transaction, Parcel, str], None] = _nobody,
     ) -> None:
         self._store = store
         self._outbox = outbox
+        self._note = note
         self._carrier = carrier
         self._clock = clock
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
@@ -175,6 +181,7 @@ class Courier:
         self._backoff.succeeded()
         with self._store.transaction() as tx:
             self._outbox.remove(tx, number, result)
+            self._note(tx, parcel, result)
         return True
 
     def _drop_old(self) -> None:

@@ -90,6 +90,19 @@ class Settings:
         parse.duration,
         "3m",
     )
+    drill_at: str = _variable(
+        "VV_DRILL_AT",
+        "When the way of alerts to every channel is tried by a drill, a cron expression such as 0 10 * * 1; empty: "
+        "only when `vv drill` is called. It pages.",
+        parse.schedule,
+    )
+    drill_timezone: str = _variable("VV_DRILL_TIMEZONE", "The time zone of that.", parse.timezone, "UTC")
+    drill_overdue: float | None = _variable(
+        "VV_DRILL_OVERDUE",
+        "DrillOverdue when a channel was not proven by a drill for so long; off: never; default: twice the longest "
+        "pause of VV_DRILL_AT, and never without that.",
+        parse.duration_or_off,
+    )
     delivery_settle: float = _variable(
         "VV_DELIVERY_SETTLE",
         "How long after its end an alert that nobody was told of may still be told; then it is in the summary.",

@@ -8,8 +8,11 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim, CronSimError
+
 from vv_core._environment import LEAST_LOG
 from vv_core._units import parse_duration, parse_size
+from vv_exporter._clock import utc
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 
 
@@ -169,6 +172,23 @@ def duration(value: str) -> float:
 
 def optional_duration(value: str) -> float | None:
     return duration(value) if value else None
+
+
+def duration_or_off(value: str) -> float | None:
+    """0 for off, None for nothing said."""
+    return 0.0 if value == "off" else optional_duration(value)
+
+
+def schedule(value: str) -> str:
+    """A cron expression that comes at some time, or nothing."""
+    try:
+        if value:
+            next(CronSim(value, utc(0.0)))
+    except CronSimError as error:
+        raise ValueError(f'{value!r} is not a cron expression ({error}); e.g. "0 10 * * 1"') from None
+    except StopIteration:
+        raise ValueError(f'{value!r} never comes; e.g. "0 10 * * 1"') from None
+    return value
 
 
 def whole_seconds(value: str) -> float:

@@ -15,6 +15,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.accounts import Account
 from vv_exporter.alert_path.state import PathState
+from vv_exporter.drills.state import DRILL
 from vv_exporter.status import alert_path, checks, containers, delivery, dvrs, failures, itself, jobs, stages, storage
 from vv_exporter.status import alerts as _alerts
 from vv_exporter.status.alert_path import AlertPath
@@ -178,7 +179,7 @@ def _troubles(found: Status) -> Iterator[str]:
     if found.alerts is None or _stale(found):
         yield own.pop(0)
     for alert in found.alerts or ():
-        if alert.severity != "info" and not alert.inhibited:  # then its cause is there
+        if alert.severity != "info" and not alert.inhibited and alert.name != DRILL:  # its cause is there
             yield f"{alert.severity}: {alert.summary}{' (silenced)' if alert.silenced else ''}"
     yield from own
 

@@ -10,9 +10,20 @@ from vv_exporter._clock import span
 from vv_exporter.alert_path.message import explained
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.metrics.alert_path import LAST_BEAT, LATENCY
+from vv_exporter.metrics.drills import NEXT_DUE, PROOF_DUE, PROVEN, PROVEN_SECONDS
 from vv_exporter.render.channels import deadman
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, ago, when
+from vv_exporter.status.table import Cell, Level, Table, ago, clock, when
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """When a channel last took a drill (Unix seconds, None: never), and after how many seconds; by when it is to do so
+    again, None where that is not asked for."""
+
+    channel: str
+    time: float | None
+    seconds: float | None
+    due: float | None = None
 
 
 class AlertPath(msgspec.Struct, frozen=True):
@@ -20,6 +31,7 @@ class AlertPath(msgspec.Struct, frozen=True):
     `since`. `last_beat` is when one last came back (Unix seconds), `latency` how old it was then (seconds).
 
     `deadman_set`: whether a dead man's switch is configured, by which people outside learn that the device is off.
+    `proven` has every channel; `next_drill` is when the next drill of VV_DRILL_AT is due.
     """
 
     state: str
@@ -29,6 +41,8 @@ class AlertPath(msgspec.Struct, frozen=True):
     last_beat: float | None = None
     latency: float | None = None
     deadman_set: bool = True
+    proven: tuple[Proven, ...] = ()
+    next_drill: float | None = None
 
 
 def read(series: Series, verdict: PathState | None, deadman_set: bool) -> AlertPath | None:
@@ -43,6 +57,17 @@ def read(series: Series, verdict: PathState | None, deadman_set: bool) -> AlertP
         last_beat=series.one(LAST_BEAT) or None,
         latency=series.one(LATENCY),
         deadman_set=deadman_set,
+        proven=tuple(_proven(series, name) for name in series.names("channel", PROVEN)),
+        next_drill=series.one(NEXT_DUE),
+    )
+
+
+def _proven(series: Series, channel: str) -> Proven:
+    return Proven(
+        channel,
+        series.one(PROVEN, channel=channel) or None,
+        series.one(PROVEN_SECONDS, channel=channel),
+        series.one(PROOF_DUE, channel=channel),
     )
 
 
@@ -77,4 +102,14 @@ def table(path: AlertPath, now: float) -> Table:
     ]
     if path.since:
         rows.insert(1, (Cell("broken since"), Cell(ago(path.since, now), "bad")))
+    rows += [(Cell(f"proven by a drill: {one.channel}"), _proof(one, now)) for one in path.proven]
+    if path.next_drill is not None:
+        rows.append((Cell("next drill"), Cell(clock(path.next_drill, now))))
     return Table("alert-path", "The alert path", ("Alert path", "Now"), rows)
+
+
+def _proof(one: Proven, now: float) -> Cell:
+    level: Level = "warning" if one.due is not None and one.due < now else "" if one.time else "muted"
+    if not one.time:
+        return Cell("never", level, f"try it: vv drill --channel {one.channel}")
+    return when(one.time, now, level)._replace(note=f"it took {span(one.seconds or 0.0)}")

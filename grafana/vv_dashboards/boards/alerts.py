@@ -20,7 +20,7 @@ def board() -> Board:
         name="alerts",
         title="VV · Alerts and delivery",
         answers="What is wrong now, what has been, and does every alert reach somebody?",
-        rows=(_now(), _time(), _delivery(), _details()),
+        rows=(_now(), _time(), _delivery(), _details(), _drills()),
     )
 
 
@@ -397,6 +397,49 @@ def _details() -> Row:
                 the mail server refuses, see the table of channels.""",
                 Query('time() - (max(vv_digest_last_sent_timestamp_seconds{device="$device"}) > 0)', "age"),
                 unit="s",
+            ),
+        ),
+        collapsed=True,
+    )
+
+
+def _drills() -> Row:
+    return Row(
+        "Drills",
+        (
+            stat(
+                "Drills that run",
+                """A harmless alert is on its way to the channels: what comes with the word DRILL is no fault. It
+                ends by itself within minutes; `vv status` says what each channel took.""",
+                'count(count by (occurrence) (vv_drill_start_timestamp_seconds{device="$device"})) or vector(0)',
+                unit="none",
+                alerts=("Drill",),
+                size=(4, 6),
+            ),
+            table(
+                "Proven by a drill",
+                """When each channel last took a drill, which goes the whole way of an alert, how long that took, and
+                when another one is due. Never, or long ago: `vv drill`, or VV_DRILL_AT.""",
+                {"channel": "Channel"},
+                Column(
+                    "Proven",
+                    '(max by (channel) (vv_alarm_path_proven_timestamp_seconds{device="$device"}) > 0) * 1000',
+                    unit="dateTimeFromNow",
+                ),
+                Column(
+                    "It took",
+                    'max by (channel) (vv_alarm_path_proven_duration_seconds{device="$device"})',
+                    unit="s",
+                ),
+                Column(
+                    "Due",
+                    'max by (channel) (vv_alarm_path_proof_due_timestamp_seconds{device="$device"}) * 1000',
+                    unit="dateTimeFromNow",
+                ),
+                sort="Proven",
+                descending=False,
+                alerts=("DrillOverdue",),
+                size=(20, 6),
             ),
         ),
         collapsed=True,

@@ -89,6 +89,7 @@ def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(set
         ("nobody", ['told="nobody"']),
         ("nobody", ['alertname="VVEvent"', 'repeats!=""']),
         ("log", None),
+        ("nobody", ['alertname="Drill"', 'channel!=""']),
         ("nobody", ['told="direct"']),
         ("nobody", ['alertname="NotificationsFailing"']),
     ]
@@ -97,13 +98,13 @@ def test_without_channels_the_record_is_left_and_the_watchdog_kept_out_of_it(set
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        (["SLACK_WEBHOOK_URL"], {key: ["slack"] for key in ("chat", "chat-events", "without-telegram")}),
+        (["SLACK_WEBHOOK_URL"], {key: ["slack"] for key in ("chat", "chat-events", "without-telegram", "drill-slack")}),
         (
             ["TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"],
-            {key: ["telegram"] for key in ("chat", "chat-events", "without-slack")},
+            {key: ["telegram"] for key in ("chat", "chat-events", "without-slack", "drill-telegram")},
         ),
-        (["PAGERDUTY_ROUTING_KEY"], {"pager": ["pagerduty"]}),
-        (["OPSGENIE_API_KEY"], {"pager": ["opsgenie"]}),
+        (["PAGERDUTY_ROUTING_KEY"], {"pager": ["pagerduty"], "drill-pagerduty": ["pagerduty"]}),
+        (["OPSGENIE_API_KEY"], {"pager": ["opsgenie"], "drill-opsgenie": ["opsgenie"]}),
         (
             ["SMTP_SMARTHOST", "SMTP_FROM", "ALERT_EMAIL_TO"],
             {key: ["email"] for key in ("mail", "without-slack", "without-telegram")},
@@ -173,6 +174,16 @@ ROUTED = [
     ("alertname=Unknown severity=", "log,webhook"),
     ("alertname=VVEvent severity=critical told=direct", "log,webhook,nobody"),
     ("alertname=VVEvent severity=critical repeats=36", "chat-events"),
+    ("alertname=Drill severity=critical", "log,webhook,pager,chat"),
+    ("alertname=Drill severity=error", "log,webhook,chat"),
+    ("alertname=Drill severity=warning", "log,webhook,mail,chat"),
+    ("alertname=Drill severity=critical channel=slack", "log,drill-slack"),
+    ("alertname=Drill severity=warning channel=telegram", "log,drill-telegram"),
+    ("alertname=Drill severity=critical channel=pagerduty", "log,drill-pagerduty"),
+    ("alertname=Drill severity=critical channel=opsgenie", "log,drill-opsgenie"),
+    ("alertname=Drill severity=warning channel=email", "log,mail"),
+    ("alertname=Drill severity=critical channel=alertmanager-webhook", "log,webhook"),
+    ("alertname=Drill severity=critical channel=webhook", "log,nobody"),
     ("alertname=NotificationsFailing severity=error channel=slack", "log,webhook,without-slack"),
     ("alertname=NotificationsFailing severity=error channel=telegram", "log,webhook,without-telegram"),
     ("alertname=NotificationsFailing severity=error channel=email", "log,webhook,chat"),

@@ -18,6 +18,7 @@ from vv_exporter import notificationevents
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.questions import RULE, beat_of
 from vv_exporter.database import StoreError
+from vv_exporter.drills.hook import is_for_webhook
 from vv_exporter.notifications import Notification, log_line, parse, record
 from vv_exporter.relay import webhook
 from vv_exporter.render.token import read_token
@@ -50,7 +51,7 @@ def build(site: Site) -> Iterable[Route]:
                     links = webhook.Links(
                         settings.public_url, notification.external_url or settings.alertmanager_public_url
                     )
-                    for alert in notification.alerts:
+                    for alert in filter(is_for_webhook, notification.alerts):
                         webhook.tell(tx, alert, links)
         except StoreError as error:
             return _plain(503, str(error))

@@ -1,0 +1,145 @@
+"""What is kept of drills, and of each channel when it was last proven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from vv_exporter._clock import span
+from vv_exporter.drills.plan import Step
+from vv_exporter.store import Kind, Transaction
+from vv_exporter.timeline import Entry, tell
+from vv_exporter.times import Deadline, UnixTime, admitted
+
+DRILL = "Drill"
+"""The alert's name."""
+COMPONENT = "drill"
+MAX_DRILLS = 20
+SILENCED = "silenced: a silence in Alertmanager holds it back"
+
+
+class Drill(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One drill. Times are Unix seconds, 0: not yet.
+
+    `started` is when it was asked for, `counted` when the exporter read that, `reached` when Alertmanager first told
+    the exporter of it. Channels are in `accepted` with the time
+    at which they took it, in `failed` with what is known. `refused` says why it was not begun at all.
+    """
+
+    id: str
+    started: UnixTime
+    counted: UnixTime
+    ends: Deadline
+    steps: tuple[Step, ...] = ()
+    reached: UnixTime = 0.0
+    ended: UnixTime = 0.0
+    accepted: dict[str, UnixTime] = msgspec.field(default_factory=dict)
+    failed: dict[str, str] = msgspec.field(default_factory=dict)
+    refused: str = ""
+
+    @property
+    def channels(self) -> dict[str, str]:
+        """Every channel that must take it, with the severity."""
+        return {name: step.severity for step in self.steps for name in step.channels}
+
+    @property
+    def waiting(self) -> list[str]:
+        """Channels that have neither taken it nor failed."""
+        return [name for name in self.channels if name not in self.accepted and name not in self.failed]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes on."""
+        return not self.ended
+
+    def seconds(self, channel: str) -> float | None:
+        """How long the channel took, from the command to its acceptance."""
+        return max(self.accepted[channel] - self.started, 0.0) if channel in self.accepted else None
+
+
+class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of a channel: since when it is known, when it last took a drill (0: never), and how many seconds that took."""
+
+    since: UnixTime
+    proven: UnixTime = 0.0
+    seconds: float = 0.0
+
+
+DRILLS: Kind[Drill] = Kind("drill", Drill)
+PROOFS: Kind[Proof] = Kind("channel_proof", Proof)
+
+
+def is_drill(labels: Mapping[str, str]) -> bool:
+    """Whether an alert with these labels is a drill's."""
+    return labels.get("alertname") == DRILL
+
+
+def begin_drill(tx: Transaction, drill: Drill) -> None:
+    """Begin it, unless another one runs. An event that is read twice begins nothing."""
+    known = tx.docs(DRILLS)
+    if drill.id in known:
+        return
+    running = next((one for one in known.values() if one.is_running), None)
+    if running is not None:
+        drill = msgspec.structs.replace(drill, ended=tx.now, refused=f"another drill is running: {running.id}")
+    elif not drill.steps:
+        drill = msgspec.structs.replace(drill, ended=tx.now, refused="no channel is configured that it would reach")
+    tx.put(DRILLS, drill.id, drill)
+    for old in sorted(known.values(), key=lambda one: one.counted)[: max(len(known) + 1 - MAX_DRILLS, 0)]:
+        tx.delete(DRILLS, old.id)
+    if drill.refused:
+        tell(tx, tx.now, Entry("drill.refused", f"A drill was not begun: {drill.refused}", component=COMPONENT))
+    else:
+        title = f"A drill began: {', '.join(drill.channels)}"
+        tell(tx, tx.now, Entry("drill.began", title, component=COMPONENT, alert_id=drill.id))
+
+
+def reach_alertmanager(tx: Transaction, id_: str) -> None:
+    """Alertmanager has it, and tells of it."""
+    drill = tx.get(DRILLS, id_)
+    if drill is not None and not drill.reached:
+        tx.put(DRILLS, id_, msgspec.structs.replace(drill, reached=tx.now))
+
+
+def mute_drill(tx: Transaction, labels: Mapping[str, str]) -> None:
+    """A silence holds back the alert with these labels."""
+    drill = tx.get(DRILLS, labels.get("occurrence", ""))
+    for step in drill.steps if drill is not None else ():
+        if (step.severity, step.only) == (labels.get("severity", ""), labels.get("channel", "")):
+            for channel in step.channels:
+                fail_drill(tx, labels["occurrence"], channel, SILENCED)
+
+
+def accept_drill(tx: Transaction, id_: str, channel: str, when: float) -> None:
+    """A channel took it: it is proven, also when the drill is over."""
+    drill = tx.get(DRILLS, id_)
+    if drill is None or channel not in drill.channels or channel in drill.accepted:
+        return
+    when = admitted(when, tx.now)
+    failed = {name: why for name, why in drill.failed.items() if name != channel}
+    drill = msgspec.structs.replace(drill, accepted={**drill.accepted, channel: when}, failed=failed)
+    tx.put(DRILLS, id_, drill)
+    seconds = drill.seconds(channel) or 0.0
+    known = tx.get(PROOFS, channel)
+    tx.put(PROOFS, channel, Proof(known.since if known else tx.now, when, seconds))
+    title = f"Proven by a drill: {channel}, after {span(seconds)}"
+    tell(tx, tx.now, Entry("drill.accepted", title, component=COMPONENT, alert_id=id_))
+    _end_if_answered(tx, drill)
+
+
+def fail_drill(tx: Transaction, id_: str, channel: str, why: str) -> None:
+    """A channel did not take it."""
+    drill = tx.get(DRILLS, id_)
+    if drill is None or not drill.is_running or channel not in drill.waiting:
+        return
+    drill = msgspec.structs.replace(drill, failed={**drill.failed, channel: why})
+    tx.put(DRILLS, id_, drill)
+    title = f"A drill failed: {channel}"
+    tell(tx, tx.now, Entry("drill.failed", title, "warning", COMPONENT, details=why, alert_id=id_))
+    _end_if_answered(tx, drill)
+
+
+def _end_if_answered(tx: Transaction, drill: Drill) -> None:
+    if drill.is_running and not drill.waiting:
+        tx.put(DRILLS, drill.id, msgspec.structs.replace(drill, ended=tx.now))

@@ -1,0 +1,559 @@
+"""A drill: which channels it is for, what counts as taken, why one failed, when one is due, and what is shown."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.clock import Clock
+from tests.support.routes import taken
+from tests.unit.render.conftest import EVERY_CHANNEL
+from vv_exporter import channels, notificationevents, notifications, timeline
+from vv_exporter.accounts import ACCOUNTS
+from vv_exporter.alert_path.state import PATH, PathState
+from vv_exporter.channels import CHANNELS, Channel
+from vv_exporter.collectors import Context
+from vv_exporter.collectors.drills import DrillCollector
+from vv_exporter.digest import digest, history
+from vv_exporter.drills.hook import is_for_webhook, note_parcel
+from vv_exporter.drills.plan import REACHED, SEVERITIES, Step, drill_channels, patience, plan
+from vv_exporter.drills.reasons import Known, cure, reason
+from vv_exporter.drills.report import report
+from vv_exporter.drills.request import request_drill
+from vv_exporter.drills.state import DRILL, DRILLS, MAX_DRILLS, PROOFS, Drill, Proof, begin_drill, fail_drill
+from vv_exporter.drills.worker import LATE_SECONDS, MARK, DrillWorker, Mark, is_quiet, overdue_after
+from vv_exporter.journal.events import AlertRaised, DrillAsked
+from vv_exporter.journal.folds import Source
+from vv_exporter.journal.folds.drills import asked
+from vv_exporter.relay.outbox import OK, REFUSED
+from vv_exporter.relay.webhook import OUTBOX, Links, tell
+from vv_exporter.render import base
+from vv_exporter.settings import Settings, SettingsError, load
+from vv_exporter.settings.values import QuietHours
+from vv_exporter.status import Known as KnownStatus
+from vv_exporter.status import alert_path, status
+from vv_exporter.status.series import Series
+from vv_exporter.store import Store
+
+NOW = 1_795_762_800.0  # 2026-11-27 07:00:00 UTC, a Friday
+ALL = ("slack", "telegram", "pagerduty", "opsgenie", "email", "webhook", "alertmanager-webhook")
+KINDS = {"chat": ("slack", "telegram"), "pager": ("pagerduty", "opsgenie"), "mail": ("email",)}
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOW)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_of(tmp_path)
+
+
+def settings_of(tmp_path: Path, **environ: str) -> Settings:
+    return load(
+        {
+            "VV_STATE_DIR": str(tmp_path),
+            "VV_CONFIG": "",
+            **EVERY_CHANNEL,
+            "WEBHOOK_URL": "https://example.org/hook",
+            **environ,
+        }
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    store = Store(tmp_path / "state.db", clock)
+    yield store
+    store.close()
+
+
+def begun(store: Store, *steps: Step, now: float = NOW) -> Drill:
+    """A drill that was asked for three seconds ago."""
+    steps = steps or (Step("critical", ("slack", "pagerduty")),)
+    drill = Drill(id=f"0197-{next(_numbers)}", started=now - 3, counted=now - 2, ends=now + 150, steps=steps)
+    with store.transaction() as tx:
+        begin_drill(tx, drill)
+    return current(store, drill)
+
+
+def current(store: Store, drill: Drill) -> Drill:
+    found = store.document(DRILLS, drill.id)
+    assert found is not None
+    return found
+
+
+def labels_of(drill: Drill, severity: str = "critical", channel: str = "") -> dict[str, str]:
+    labels = {"alertname": DRILL, "severity": severity, "component": "drill", "device": "edge-1", "channel": channel}
+    return {name: text for name, text in (labels | {"occurrence": drill.id}).items() if text}
+
+
+def event(drill: Drill, integration: str, receiver: str, severity: str = "critical", channel: str = "") -> bytes:
+    """What Alertmanager's event recorder posts when a channel has taken it."""
+    pairs = [{"key": name, "value": text} for name, text in labels_of(drill, severity, channel).items()]
+    alert = {"hash": "1", "details": {"fingerprint": "7", "labels": {"labels": pairs}}}
+    notification = {
+        "alerts": [alert], "firingAlerts": [{"hash": "1"}], "groupInfo": {"receiverName": receiver},
+        "integration": {"name": integration},
+    }  # fmt: skip
+    return msgspec.json.encode({"data": {"notification": notification}, "@timestamp": "2026-11-27T07:00:20Z"})
+
+
+def took(store: Store, *told: bytes) -> None:
+    with store.transaction() as tx:
+        for body in told:
+            notificationevents.record(tx, notificationevents.parse(body))
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_the_channels_of_a_severity_are_those_that_alertmanager_routes_it_to(severity: str) -> None:
+    committed = base.load(base.folder() / "alertmanager" / "alertmanager.yml")
+    receivers = [route["receiver"] for route in taken(committed["route"], {"alertname": DRILL, "severity": severity})]
+
+    # `log` is the exporter, which serves the generic webhook.
+    hooks = {"webhook"} | ({"alertmanager-webhook"} if "webhook" in receivers else set())
+    assert {*REACHED[severity]} == hooks | {name for kind in receivers for name in KINDS.get(kind, ())}
+
+
+def test_without_more_words_every_channel_gets_one_message_by_the_gravest_route_that_leads_to_it() -> None:
+    steps = plan("", "", ALL)
+
+    assert sorted(name for step in steps for name in step.channels) == sorted(ALL)
+    assert [(step.severity, step.only) for step in steps] == [("critical", ""), ("warning", "email")]
+    assert plan("", "", ("email",)) == (Step("warning", ("email",), "email"),)
+    assert plan("", "", ()) == ()
+
+
+def test_a_severity_is_for_the_channels_of_its_routes_and_a_channel_for_itself_alone() -> None:
+    assert plan("error", "", ALL) == (Step("error", ("slack", "telegram", "webhook", "alertmanager-webhook")),)
+    assert plan("error", "", ("pagerduty",)) == ()
+    assert plan("", "slack", ALL) == (Step("critical", ("slack",), "slack"),)
+    assert plan("", "email", ALL) == (Step("warning", ("email",), "email"),)
+    assert plan("warning", "pagerduty", ALL) == (Step("warning", ("pagerduty",), "pagerduty"),)
+    assert plan("", "fax", ALL) == ()
+
+
+def test_the_dead_mans_switch_is_not_drilled(settings: Settings) -> None:
+    assert settings.deadman_url
+    assert sorted(drill_channels(settings)) == sorted(ALL)
+
+
+def test_it_goes_through_the_journal(store: Store, settings: Settings, clock: Clock) -> None:
+    id_ = request_drill(settings, "error", "slack")
+
+    (file,) = settings.journal_dir.iterdir()
+    line = next(line for line in file.read_bytes().splitlines() if b'"drill"' in line and b"severity" in line)
+    found = msgspec.json.decode(line, type=DrillAsked)
+    assert (found.id, found.severity, found.channel) == (id_, "error", "slack")
+    with store.transaction() as tx:
+        asked(tx, msgspec.structs.replace(found, ts=NOW - 1), Source("w"), settings)
+    assert current(store, Drill(id_, 0, 0, 0)).steps == (Step("error", ("slack",), "slack"),)
+
+
+def fold(store: Store, settings: Settings, **fields: Any) -> None:
+    with store.transaction() as tx:
+        asked(tx, DrillAsked(v=1, **{"ts": NOW, "id": "a", **fields}), Source("w"), settings)
+
+
+def test_one_that_has_waited_in_the_journal_for_longer_than_a_drill_lasts_pages_nobody(
+    store: Store, settings: Settings
+) -> None:
+    fold(store, settings, ts=NOW - patience(settings))
+    assert store.docs(DRILLS) == {}
+    fold(store, settings, ts=NOW - patience(settings) + 1)
+    assert store.docs(DRILLS).keys() == {"a"}
+
+
+def test_an_event_that_is_read_twice_is_one_drill_and_words_that_nobody_knows_are_left_out(
+    store: Store, settings: Settings
+) -> None:
+    fold(store, settings, severity="fatal")
+    fold(store, settings)
+    fold(store, settings, id="b", channel="fax")
+
+    first, second = store.docs(DRILLS)["a"], store.docs(DRILLS)["b"]
+    assert [step.severity for step in first.steps] == ["critical", "warning"]
+    assert (first.refused, bool(second.refused)) == ("", True)
+
+
+def test_while_one_runs_another_is_refused_and_says_so(store: Store) -> None:
+    first = begun(store)
+    second = begun(store)
+
+    assert first.is_running
+    assert not second.is_running
+    assert first.id in second.refused
+    with store.transaction() as tx:
+        for name in first.channels:
+            fail_drill(tx, first.id, name, "x")
+    assert begun(store).is_running
+
+
+def test_a_drill_without_any_channel_is_refused(store: Store) -> None:
+    with store.transaction() as tx:
+        begin_drill(tx, Drill("a", NOW, NOW, NOW + 9))
+
+    assert "no channel" in store.docs(DRILLS)["a"].refused
+
+
+def test_very_many_drills_are_not_kept(store: Store) -> None:
+    for _ in range(MAX_DRILLS + 5):
+        drill = begun(store)
+
+    kept = store.docs(DRILLS)
+    assert len(kept) == MAX_DRILLS
+    assert drill.id in kept
+
+
+def test_a_channel_is_proven_by_what_alertmanager_says_that_it_took(store: Store) -> None:
+    drill = begun(store)
+    took(store, event(drill, "slack", "chat"))
+
+    assert current(store, drill).is_running
+    assert current(store, drill).waiting == ["pagerduty"]
+    proof = store.docs(PROOFS)["slack"]
+    assert (proof.proven, proof.seconds) == (NOW, 3.0)  # its clock was ahead: what is told has been
+    took(store, event(drill, "pagerduty", "pager"))
+    assert not current(store, drill).is_running
+    assert [one.state for one in report(current(store, drill)).channels] == ["accepted", "accepted"]
+
+
+def test_what_took_another_alert_or_another_drill_proves_nothing(store: Store) -> None:
+    drill = begun(store)
+    other = Drill("other", NOW, NOW, NOW)
+    took(store, event(other, "slack", "chat"), event(drill, "telegram", "chat"), event(drill, "webhook", "log"))
+    with store.transaction() as tx:
+        channels.took(tx, "slack")
+
+    assert store.docs(PROOFS) == {}
+    assert current(store, drill).waiting == ["slack", "pagerduty"]
+
+
+def test_that_it_was_told_to_the_record_is_no_proof(store: Store) -> None:
+    drill = begun(store)
+    alert = {"status": "firing", "labels": labels_of(drill), "startsAt": "2026-11-27T07:00:00Z", "fingerprint": "ab"}
+    with store.transaction() as tx:
+        notifications.record(tx, notifications.parse(msgspec.json.encode({"alerts": [alert]})))
+
+    assert current(store, drill).reached == NOW
+    assert current(store, drill).waiting == ["slack", "pagerduty"]
+
+
+def test_one_that_takes_it_late_is_proven_all_the_same(store: Store, settings: Settings, clock: Clock) -> None:
+    drill = begun(store)
+    clock.advance(1000)
+    DrillWorker(store, settings, (), clock).round()
+    assert not current(store, drill).is_running
+    assert set(current(store, drill).failed) == {"slack", "pagerduty"}
+
+    took(store, event(drill, "slack", "chat"))
+    assert store.docs(PROOFS)["slack"].proven > 0
+    assert set(current(store, drill).failed) == {"pagerduty"}
+
+
+def test_proofs_survive_a_restart_and_new_channels_are_known_from_then_on(
+    store: Store, settings: Settings, clock: Clock, tmp_path: Path
+) -> None:
+    took(store, event(begun(store), "slack", "chat"))
+    with store.transaction() as tx:
+        tx.put(PROOFS, "fax", Proof(NOW - 9, NOW - 9))
+    store.close()
+    clock.advance(60)
+    again = Store(tmp_path / "state.db", clock)
+    worker = DrillWorker(again, settings, ("slack", "email"), clock)
+    worker.start()
+    worker.stop()
+
+    assert again.docs(PROOFS) == {"slack": Proof(NOW, NOW, 3.0), "email": Proof(NOW + 60)}
+    again.close()
+
+
+def test_a_channel_that_gives_up_fails_with_what_was_said(store: Store, settings: Settings, clock: Clock) -> None:
+    drill = begun(store)
+    with store.transaction() as tx:
+        channels.failed(tx, "slack", "Alertmanager gave up: refused by the provider (4xx)")
+    DrillWorker(store, settings, (), clock).round()
+
+    slack, pagerduty = report(current(store, drill)).channels
+    assert (slack.state, slack.reason) == ("failed", "Alertmanager gave up: refused by the provider (4xx)")
+    assert slack.cure == "vv notify test --channel slack"
+    assert pagerduty.state == "waiting"
+    took(store, event(drill, "slack", "chat"))  # a later try
+    assert report(current(store, drill)).channels[0].state == "accepted"
+
+
+def test_a_failure_from_before_the_drill_is_none_of_it(store: Store, settings: Settings, clock: Clock) -> None:
+    with store.transaction() as tx:
+        tx.put(CHANNELS, "slack", Channel(failed=NOW - 100, tried=NOW - 100, since=NOW - 100, error="x"))
+    drill = begun(store)
+    DrillWorker(store, settings, (), clock).round()
+
+    assert current(store, drill).waiting == ["slack", "pagerduty"]
+
+
+def test_a_silence_fails_what_it_holds_back_at_once_and_nothing_else(store: Store) -> None:
+    drill = begun(store, Step("critical", ("slack",)), Step("warning", ("email",), "email"))
+    pairs = [{"key": name, "value": text} for name, text in labels_of(drill).items()]
+    muted = {"mutedAlert": {"fingerprint": "7", "labels": {"labels": pairs}}}
+    took(store, msgspec.json.encode({"data": {"silenceMutedAlert": muted}}))
+
+    found = current(store, drill)
+    assert found.waiting == ["email"]
+    assert "silence" in found.failed["slack"]
+    assert "end the silence" in cure("slack", found.failed["slack"])
+
+
+UP = PathState(closed=True)
+BROKEN = PathState(closed=True, since=NOW - 300, hop="not evaluated", reason="many-to-many")
+WENT = {"reached": NOW}
+
+
+@pytest.mark.parametrize(
+    ("drill", "known", "words", "do"),
+    [
+        ({}, Known(BROKEN, Channel(), True, False), "many-to-many", "AlertPathBroken"),
+        ({}, Known(UP, Channel(), False, False), "did not get it", "vv config render"),
+        (WENT, Known(UP, Channel(), False, False), "does not report", "event-recorder"),
+        (WENT, Known(UP, Channel(tried=NOW), True, False), "tries fail", "vv notify test --channel slack"),
+        (WENT, Known(UP, Channel(), True, True), "VV_QUIET_HOURS", "--severity critical"),
+        (WENT, Known(UP, Channel(), True, False), "not taken within", "vv notify test --channel slack"),
+    ],
+)
+def test_each_way_to_fail_has_a_reason_and_a_cure(drill: dict[str, float], known: Known, words: str, do: str) -> None:
+    found = reason(Drill("a", NOW - 3, NOW - 2, NOW + 150, (Step("critical", ("slack",)),), **drill), known)
+
+    assert words in found
+    assert do in cure("slack", found)
+
+
+def test_when_the_time_is_over_the_hop_that_is_broken_is_named(store: Store, settings: Settings, clock: Clock) -> None:
+    drill = begun(store)
+    with store.transaction() as tx:
+        tx.put(PATH, "", BROKEN)
+    clock.advance(149)
+    worker = DrillWorker(store, settings, (), clock)
+    assert worker.round()
+    assert current(store, drill).is_running
+    clock.advance(1)
+    worker.round()
+
+    assert not current(store, drill).is_running
+    assert "many-to-many" in current(store, drill).failed["slack"]
+    assert not worker.round()
+
+
+@pytest.mark.parametrize(
+    ("hours", "now", "expected"),
+    [
+        (None, "07:00", False),
+        (QuietHours("22:00", "06:00"), "23:00", True),
+        (QuietHours("22:00", "06:00"), "05:59", True),
+        (QuietHours("22:00", "06:00"), "06:00", False),
+        (QuietHours("13:00", "14:00"), "13:30", True),
+        (QuietHours("13:00", "14:00"), "14:00", False),
+        (QuietHours("22:00", "24:00"), "23:59", True),
+    ],
+)
+def test_whether_it_is_quiet(hours: QuietHours | None, now: str, expected: bool) -> None:
+    hour, minute = map(int, now.split(":"))
+    assert is_quiet(hours, "UTC", NOW - 7 * 3600 + hour * 3600 + minute * 60) is expected
+
+
+class Hook:
+    """The generic webhook's outbox with the event of a drill in it."""
+
+    def __init__(self, store: Store, drill: Drill) -> None:
+        self.store = store
+        alert = notifications.NotifiedAlert(
+            "firing", labels_of(drill), {"summary": "Drill", "alert_id": drill.id}, "2026-11-27T07:00:00Z"
+        )
+        with store.transaction() as tx:
+            tell(tx, alert, Links("http://a", "http://b"))
+        ((_, self.parcel),) = OUTBOX.waiting(store).items()
+
+    def ends(self, result: str) -> None:
+        with self.store.transaction() as tx:
+            note_parcel(tx, self.parcel, result)
+
+
+def test_the_generic_webhook_is_proven_when_its_server_took_the_drill(store: Store) -> None:
+    drill = begun(store, Step("critical", ("webhook",)))
+    hook = Hook(store, drill)
+    assert current(store, drill).waiting == ["webhook"]
+
+    hook.ends(OK)
+    assert store.docs(PROOFS).keys() == {"webhook"}
+    assert not current(store, drill).is_running
+
+
+def test_the_generic_webhook_fails_when_its_server_refuses_the_drill(store: Store) -> None:
+    drill = begun(store, Step("critical", ("webhook",)))
+    Hook(store, drill).ends(REFUSED)
+
+    assert "refuses" in current(store, drill).failed["webhook"]
+    assert store.docs(PROOFS) == {}
+
+
+def test_the_generic_webhook_does_not_hear_of_the_drill_of_another_channel() -> None:
+    drill = Drill("a", NOW, NOW, NOW)
+    for channel, expected in (("", True), ("webhook", True), ("slack", False), ("alertmanager-webhook", False)):
+        assert is_for_webhook(notifications.NotifiedAlert("firing", labels_of(drill, channel=channel))) is expected
+    assert is_for_webhook(notifications.NotifiedAlert("firing", {"alertname": "VVEvent", "channel": "slack"}))
+
+
+def test_a_drill_is_no_alert_of_the_device(store: Store, settings: Settings) -> None:
+    """Neither in the accounts (it is never missed), nor among the digest's alerts, nor as trouble of the status."""
+    drill = begun(store)
+    alert = {
+        "status": "firing", "labels": labels_of(drill), "annotations": {"summary": "Drill of critical alerts"},
+        "startsAt": "2026-11-27T06:59:00Z", "fingerprint": "ab",
+    }  # fmt: skip
+    with store.transaction() as tx:
+        notifications.record(tx, notifications.parse(msgspec.json.encode({"alerts": [alert]})))
+    took(store, event(drill, "slack", "chat"))
+
+    assert store.docs(ACCOUNTS) == {}
+    found = digest(history.read(store, NOW - 86400, NOW), "edge-1", NOW - 86400, NOW)
+    assert found.alerts.began == 0
+    assert [(one.channel, one.time) for one in found.proven] == [("slack", NOW)]
+    shown = status([], KnownStatus([alert | {"status": {"state": "active"}}], NOW), "edge-1", NOW)
+    assert shown.alerts is not None
+    assert [one.name for one in shown.alerts] == [DRILL]
+    assert shown.troubles == ()
+    assert notifications.log_line(notifications.parse(msgspec.json.encode({"alerts": [alert]})).alerts[0]).level == 20
+    kinds = [moment.kind for moment in timeline.read(store, timeline.Filter(NOW - 60, NOW + 1), 100).moments]
+    assert set(kinds) == {"drill.began", "drill.accepted"}
+
+
+def collector(store: Store, settings: Settings, clock: Clock) -> DrillCollector:
+    return DrillCollector(Context(settings=settings, store=store, clock=clock, monotonic=clock))
+
+
+def series(found: DrillCollector) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value for family in found.collect() for sample in family.samples
+    }
+
+
+def test_a_running_drill_is_a_series_for_each_of_its_alerts_and_then_none(
+    store: Store, settings: Settings, clock: Clock
+) -> None:
+    shown = collector(store, settings, clock)
+    drill = begun(store, *plan("", "", ("slack", "email")))
+    name = "vv_drill_start_timestamp_seconds"
+
+    found = {key: value for key, value in series(shown).items() if key[0] == name}
+    assert found == {
+        (name, "critical", "", drill.id): drill.started,
+        (name, "warning", "email", drill.id): drill.started,
+    }
+    took(store, event(drill, "slack", "chat"), event(drill, "email", "mail", "warning", "email"))
+    assert not any(key[0] == name for key in series(shown))
+    assert series(shown)["vv_alarm_path_proven_timestamp_seconds", "slack"] == NOW
+    assert series(shown)["vv_alarm_path_proven_duration_seconds", "email"] == 3.0
+    assert series(shown)["vv_alarm_path_proven_timestamp_seconds", "telegram"] == 0
+
+
+def test_a_proof_is_due_only_where_drills_are_asked_for(store: Store, clock: Clock, tmp_path: Path) -> None:
+    due = "vv_alarm_path_proof_due_timestamp_seconds"
+    for environ, expected in (
+        ({}, None),
+        ({"VV_DRILL_OVERDUE": "2d"}, 2 * 86400),
+        ({"VV_DRILL_AT": "0 10 * * 1"}, 14 * 86400),  # every Monday
+        ({"VV_DRILL_AT": "0 10 * * 1,4"}, 8 * 86400),  # Thursday to Monday is the longest
+        ({"VV_DRILL_AT": "0 10 * * 1", "VV_DRILL_OVERDUE": "off"}, None),
+        ({"VV_DRILL_AT": "0 10 * * 1", "VV_DRILL_OVERDUE": "30d"}, 30 * 86400),
+    ):
+        settings = settings_of(tmp_path, **environ)
+        assert overdue_after(settings, NOW) == expected
+        shown = collector(store, settings, clock)
+        shown.start()  # channels are known from now on: a device that is installed today is not overdue today
+        shown.stop()
+        assert series(shown).get((due, "slack")) == (None if expected is None else NOW + expected)
+
+
+def test_the_alert_path_shows_when_each_channel_was_proven(store: Store, clock: Clock, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, VV_DRILL_OVERDUE="1h")
+    shown = collector(store, settings, clock)
+    shown.start()
+    shown.stop()
+    took(store, event(begun(store), "slack", "chat"))
+    clock.advance(3601)
+
+    found = alert_path.read(Series(shown.collect()), UP, True)
+    assert found is not None
+    rows = {row[0].text: row[1] for row in alert_path.table(found, clock()).rows}
+    assert (rows["proven by a drill: slack"].text, rows["proven by a drill: slack"].level) == ("60 min ago", "warning")
+    assert rows["proven by a drill: slack"].note == "it took 3.0 s"
+    assert rows["proven by a drill: telegram"].text == "never"
+    assert "vv drill --channel telegram" in rows["proven by a drill: telegram"].note
+
+
+class Asked:
+    """Counts the drills that a schedule asks for."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self.times: list[float] = []
+        self.clock = clock
+        self.worker = DrillWorker(store, settings, (), clock, lambda: self.times.append(clock()))
+
+    def after(self, seconds: float) -> int:
+        self.clock.advance(seconds)
+        before = len(self.times)
+        self.worker.round()
+        self.worker.round()
+        return len(self.times) - before
+
+
+def test_drills_of_the_schedule_begin_once_each_at_their_time_also_after_a_restart(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path, VV_DRILL_AT="0 8 * * *", VV_DRILL_TIMEZONE="UTC")
+    first = Asked(store, settings, clock)
+    assert first.worker.next() is None
+    assert first.after(0) == 0
+    assert first.worker.next() == NOW + 3600
+    assert first.after(3599) == 0
+    assert first.after(1) == 1
+    assert Asked(store, settings, clock).after(5) == 0
+    assert Asked(store, settings, clock).after(86395) == 1
+
+
+def test_a_drill_that_is_far_too_late_is_left_out(store: Store, clock: Clock, tmp_path: Path) -> None:
+    """The device was off: nobody expects it any more."""
+    asks = Asked(store, settings_of(tmp_path, VV_DRILL_AT="0 8 * * *"), clock)
+    asks.after(0)
+    assert asks.after(3600 + LATE_SECONDS) == 1
+    assert asks.after(86400 + 1) == 0
+    assert asks.worker.next() == NOW + 2 * 86400 + 3600
+
+
+def test_a_clock_that_was_never_set_begins_no_drill(store: Store, clock: Clock, tmp_path: Path) -> None:
+    clock.now = 1000.0
+    assert Asked(store, settings_of(tmp_path, VV_DRILL_AT="* * * * *"), clock).after(120) == 0
+    assert store.document(MARK, "") is None
+
+
+def test_without_a_schedule_nothing_is_begun_or_kept(store: Store, settings: Settings, clock: Clock) -> None:
+    assert Asked(store, settings, clock).after(86400) == 0
+    assert store.document(MARK, "") is None
+    with store.transaction() as tx:
+        tx.put(MARK, "", Mark(NOW))
+    assert Asked(store, settings, clock).worker.next() is None
+
+
+@pytest.mark.parametrize("text", ["every day", "61 * * * *", "0 0 30 2 *"])
+def test_a_schedule_that_is_none_is_told_with_its_key(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="VV_DRILL_AT"):
+        settings_of(tmp_path, VV_DRILL_AT=text)
+
+
+def test_nothing_else_of_the_journal_is_taken_for_a_drill() -> None:
+    assert {type_.__struct_config__.tag for type_ in (AlertRaised, DrillAsked)} == {"alert", "drill"}
