@@ -215,3 +215,22 @@ def test_its_end_is_told_where_its_beginning_was(wire: Wire, name: str) -> None:
 
 def test_every_provider_would_have_taken_all_of_it(wire: Wire) -> None:
     assert {type(one).__name__: one.violations for one in wire.world.receivers() if one.violations} == {}
+
+
+HEADLINES = {
+    "slack": lambda item: item.json["attachments"][0]["title"],
+    "telegram": lambda item: item.json["text"].splitlines()[0],
+    "pagerduty": lambda item: item.json["payload"]["summary"],
+    "opsgenie": lambda item: item.json["message"],
+    "mail": lambda item: item.subject,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("Drill.")])
+def test_nobody_takes_a_drill_for_a_fault(wire: Wire, name: str) -> None:
+    """What is read first, at a telephone's locked screen, says what it is and names no severity before that."""
+    channels = HEADLINES.keys() & wire.expected(name, "firing").keys()
+
+    heads = {channel: HEADLINES[channel](wire.items(name, channel, "firing")[0]) for channel in channels}
+    assert heads
+    assert {channel: head for channel, head in heads.items() if not re.match(r"\[?(\S+ <b>)?DRILL\b", head)} == {}
