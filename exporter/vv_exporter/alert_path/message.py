@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from vv_exporter._clock import isoformat
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.direct.message import Message, silence_url
 from vv_exporter.settings import Settings
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ALERT_PATH_BROKEN = "AlertPathBroken"
 EXPLAINED = {
     Hop.SCRAPE: "Prometheus does not scrape the exporter",
@@ -64,7 +67,7 @@ def mended(state: PathState, settings: Settings, now: float) -> Message:
 
 
 def _actions(hop: str, settings: Settings) -> str:
-    prometheus, alertmanager, exporter = settings.prometheus, settings.alertmanager, settings.exporter_url
+    prometheus, alertmanager = settings.prometheus_for_commands, settings.alertmanager_for_commands
     lines = {
         Hop.SCRAPE: [
             f"Ask Prometheus: `curl -sS -i {prometheus}/-/ready`",
@@ -87,7 +90,7 @@ def _actions(hop: str, settings: Settings) -> str:
             f"See which Alertmanager Prometheus sends to: `curl -sS {prometheus}/api/v1/alertmanagers`",
         ],
         Hop.DELIVER: [
-            f"Where Alertmanager runs, see whether it reaches the exporter: `curl -sS -i {exporter}/-/healthy`",
+            _ask_as_alertmanager(settings),
             f"Read what fails: `curl -sS {alertmanager}/metrics | grep notifications_failed`",
             "Write its configuration and token anew, and have it read: `vv config render --out DIR`",
         ],
@@ -95,6 +98,17 @@ def _actions(hop: str, settings: Settings) -> str:
     chosen = next((found for known, found in lines.items() if known == hop), lines[Hop.SCRAPE])
     chosen = [*chosen, "See the device's state meanwhile: `vv status`"]
     return "\n".join(f"{number}. {text}" for number, text in enumerate(chosen, 1))
+
+
+def _ask_as_alertmanager(settings: Settings) -> str:
+    """Whether it reaches the exporter. In a container it calls it by a name that only containers know."""
+    url = f"{settings.exporter_url}/-/healthy"
+    if urlsplit(url).hostname in LOOPBACK:
+        return f"Where Alertmanager runs, see whether it reaches the exporter: `curl -sS -i {url}`"
+    return (
+        f"Ask the exporter: `curl -sS -i {settings.public_url}/-/healthy`; then as Alertmanager does: "
+        f"`docker compose exec alertmanager wget -qO- {url}`"
+    )
 
 
 def _message(

@@ -135,6 +135,11 @@ class Settings:
         "Where people reach Alertmanager, for links in messages; default: VV_ALERTMANAGER_PORT on 127.0.0.1.",
         parse.shown_url,
     )
+    prometheus_shown_url: str = _variable(
+        "VV_PROMETHEUS_PUBLIC_URL",
+        "Where people reach Prometheus, for what a message tells them to do; default: VV_PROMETHEUS_URL.",
+        parse.shown_url,
+    )
     scrape_interval: float = _variable(
         "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", parse.whole_seconds, "10s"
     )
@@ -379,6 +384,16 @@ class Settings:
     def alertmanager(self) -> str:
         """Alertmanager's address without a slash at the end."""
         return self.alertmanager_url or f"http://127.0.0.1:{self.alertmanager_port}"
+
+    @property
+    def alertmanager_for_commands(self) -> str:
+        """Alertmanager's address where people type: that for people if there is one, else that for programs."""
+        return self.silences_url or self.alertmanager
+
+    @property
+    def prometheus_for_commands(self) -> str:
+        """Prometheus' address, likewise."""
+        return self.prometheus_shown_url or self.prometheus
 
     @property
     def prometheus(self) -> str:

@@ -20,7 +20,6 @@ VARIABLES = (
     ComposeVariable("VV_BIND_ADDRESS", "127.0.0.1", "The address of the device that the servers listen on."),
     ComposeVariable("VV_GRAFANA_PORT", "3000", "Port of Grafana."),
     ComposeVariable("VV_GRAFANA_PUBLIC_URL", "", "Where people reach Grafana; default: its port on 127.0.0.1."),
-    ComposeVariable("VV_PROMETHEUS_PUBLIC_URL", "", "Where people reach Prometheus; default: its port on 127.0.0.1."),
     ComposeVariable("VV_PROMETHEUS_RETENTION_TIME", "30d", "How long Prometheus keeps samples."),
     ComposeVariable("VV_PROMETHEUS_RETENTION_SIZE", "1GB", "Disk that they may use."),
     ComposeVariable("VV_UID", "19461", "User of the exporter and the servers; owns the state folder and the secrets."),

@@ -156,6 +156,7 @@ def test_yaml_that_is_wrong_is_told_with_its_place(config: Path) -> None:
         "VV_ALERTMANAGER_URL",
         "VV_EXPORTER_URL",
         "VV_PROMETHEUS_URL",
+        "VV_PROMETHEUS_PUBLIC_URL",
         "VV_PUBLIC_URL",
         "VV_RUNBOOK_BASE_URL",
     ],
