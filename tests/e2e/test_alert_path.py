@@ -36,6 +36,8 @@ AFTER_SECONDS = 20
 TOLD_WITHIN_SECONDS = 60.0
 MENDED_WITHIN_SECONDS = 90.0
 SCRAPE_INTERVAL = os.environ.get("VV_TEST_SCRAPE_INTERVAL", "2s")
+BROKEN = "The alert path is broken"
+RULES_FAIL = "ERROR: Rules of Prometheus cannot be evaluated"
 LAST_BEAT = "vv_alert_path_last_beat_timestamp_seconds"
 MANY_TO_MANY = "up * on (nothing) up"  # an error at each evaluation
 
@@ -106,6 +108,8 @@ class Fault:
     hop: str
     inflict: Callable[[Site], None]
     end: Callable[[Site], None]
+    before: tuple[str, ...] = ()
+    """What a rule that works tells of it beforehand, less urgently."""
 
 
 def refuse_samples(site: Site) -> None:
@@ -134,7 +138,7 @@ FAULTS = (
     ),
     (
         Fault("Prometheus killed", "not scraped", lambda s: s.prometheus.kill(), lambda s: s.prometheus.start()),
-        Fault("rules fail", "not evaluated", break_rule, Site.restore),
+        Fault("rules fail", "not evaluated", break_rule, Site.restore, (RULES_FAIL,)),
         Fault("no way to the exporter", "not delivered", lambda s: s.deliveries.cut(), lambda s: s.deliveries.mend()),
     ),
     (
@@ -200,7 +204,7 @@ def break_and_mend(site: Site, fault: Fault) -> None:
     site.slack.clear()
     began = time.monotonic()
     fault.inflict(site)
-    broken = site.slack.wait_for(about("The alert path is broken"), TOLD_WITHIN_SECONDS)
+    broken = site.slack.wait_for(about("The alert path is broken: "), TOLD_WITHIN_SECONDS)
     assert broken.time - began < TOLD_WITHIN_SECONDS
     assert f"The alert path is broken: {fault.hop}" in broken.body.decode(), (fault.name, broken.body)
     assert "AlertPathBroken" in broken.body.decode()
@@ -221,7 +225,13 @@ def break_and_mend(site: Site, fault: Fault) -> None:
     fault.end(site)
     site.slack.wait_for(about("The alert path works again", "RESOLVED"), MENDED_WITHIN_SECONDS)
     wait_until(lambda: site.state() == "works", 20)
-    assert [fault.name, len(site.slack.matching(about("The alert path")))] == [fault.name, 2]
+    assert titles(site) == [*fault.before, f"CRITICAL: {BROKEN}: {fault.hop}", "RESOLVED: The alert path works again"]
+
+
+def titles(site: Site) -> list[str]:
+    """What people were told of, but for the Docker Engine, of which there is none."""
+    found = [request.json["attachments"][0]["title"] for request in site.slack.received]
+    return [title for title in found if "Docker Engine" not in title]
 
 
 def through(folder: Path, programs: Programs, faults: Sequence[Fault]) -> None:
@@ -251,7 +261,7 @@ def tell_the_last_line(folder: Path, programs: Programs) -> None:
     limits = {"VIDEO_STORAGE_ROOT": str(videos), "DISK_WARNING_FREE": "0%", "DISK_CRITICAL_FREE": "0%"}
     with running_site(folder, programs, **limits) as site:
         site.prometheus.freeze()
-        site.slack.wait_for(about("The alert path is broken"), TOLD_WITHIN_SECONDS)
+        site.slack.wait_for(about("The alert path is broken: "), TOLD_WITHIN_SECONDS)
         began = time.monotonic()
         videos.rename(folder / "gone")
         site.script(VERIFY)
@@ -374,6 +384,26 @@ def held_until(site: Site) -> str:
     return str(alert["endsAt"])
 
 
+def tell_once(folder: Path, programs: Programs) -> None:
+    """The exporter is not reached, which the path and the rule ExporterDown both notice."""
+    with running_site(folder, programs) as site:
+        site.scrapes.cut()
+        site.slack.wait_for(about("The alert path is broken: not scraped"), TOLD_WITHIN_SECONDS)
+        ruled = wait_until(lambda: site.of_the_rule("ExporterDown"), 240, what="ExporterDown by its rule")
+        assert ruled["status"]["inhibitedBy"], ruled
+        # One on the same routes that comes after it.
+        later = {"alertname": "Later", "severity": "critical", "component": "c", "device": "edge-7"}
+        site.alertmanager.post_alert(later, {"summary": "Later one"})
+        site.slack.wait_for(about("Later one"), 60)
+        site.scrapes.mend()
+        site.slack.wait_for(about("The alert path works again"), MENDED_WITHIN_SECONDS)
+
+        assert [title for title in titles(site) if "Later one" not in title] == [
+            f"CRITICAL: {BROKEN}: not scraped",
+            "RESOLVED: The alert path works again",
+        ]
+
+
 def restart_each(folder: Path, programs: Programs) -> None:
     with running_site(folder, programs) as site:
         for server in (site.prometheus, site.alertmanager, site.exporter):
@@ -391,6 +421,7 @@ SCENARIOS: dict[str, Callable[[Path, Programs], None]] = {
     "missed": tell_what_was_missed,
     "full disk": fill_the_disk,
     "restarts": restart_each,
+    "once": tell_once,
 }
 
 
@@ -417,6 +448,12 @@ def test_the_last_line_tells_each_condition_once_and_alertmanager_does_not_again
 
 def test_what_fired_and_ended_while_alertmanager_was_down_is_told_in_a_summary(runs: dict[str, Future[None]]) -> None:
     runs["missed"].result()
+
+
+def test_that_the_exporter_is_not_reached_is_told_by_the_path_or_the_rule_and_not_by_both(
+    runs: dict[str, Future[None]],
+) -> None:
+    runs["once"].result()
 
 
 def test_restarts_of_each_server_bring_no_word(runs: dict[str, Future[None]]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from vv_exporter.accounts import ACCOUNTS
 from vv_exporter.alert_path import message
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_hop, is_blind
@@ -31,6 +32,10 @@ EARLIEST_LOOK_SECONDS = 90.0
 """Without a beat the servers are asked after this, or half of the limit. Alertmanager holds what Prometheus sent for
 four times its resend delay: what fires must be held by then."""
 ALERTMANAGER_DOWN = "AlertmanagerDown"
+EXPORTER_DOWN = "ExporterDown"
+RULES = {Hop.SCRAPE: EXPORTER_DOWN, Hop.STORE: EXPORTER_DOWN, Hop.SEND: ALERTMANAGER_DOWN}
+"""The rule that fires, too, where the path is broken there, if Prometheus and Alertmanager still work: one incident, of
+which people are told once, by whoever comes first."""
 
 
 class Held(Protocol):
@@ -81,7 +86,7 @@ class AlertPath:
         # A start needs time of its own; restarts that follow each other must not hide a path that is broken.
         self._carried = min(self._state.unheard, self._after / 2)
         self._saved = self._carried
-        self._broken_at = beats.now()
+        self._broken_at = self._moved_at = beats.now()
         self._returning: float | None = None
         self._moving: tuple[str, float] | None = None
         self._returned = 0.0
@@ -141,8 +146,10 @@ class AlertPath:
             return
         if self._state.is_broken:
             if self._has_moved(finding):
+                self._moved_at = self._beats.now()
                 self._keep(self._found(finding), _moved)
-            self._announce()
+            if not self._state.announced or self._is_untold_elsewhere(finding.patience):
+                self._announce()
         elif finding.certain or self.unheard() >= self._after + finding.patience:
             self._break(finding)
 
@@ -188,9 +195,13 @@ class AlertPath:
         return newest.time if newest else self._clock() - self.unheard()
 
     def _announce(self) -> None:
-        if self._state.announced:
+        """Tell people, unless the hop's rule has told them."""
+        state = self._state
+        rule = self._told_by_rule(Hop(state.hop))
+        state = msgspec.structs.replace(state, announced=True, announced_by=rule)
+        if rule:
+            self._keep(state)
             return
-        state = msgspec.structs.replace(self._state, announced=True)
         told = message.broken(state, self._settings)
         try:
             self._write_down(told, state)
@@ -199,11 +210,25 @@ class AlertPath:
             self._hold(told)
             raise
 
+    def _is_untold_elsewhere(self, patience: float) -> bool:
+        """Whether people were told by another hop's rule. What comes to work again does so hop by hop: not at once."""
+        state = self._state
+        elsewhere = bool(state.announced_by) and RULES.get(Hop(state.hop)) != state.announced_by
+        return elsewhere and self._beats.now() - self._moved_at >= patience
+
+    def _told_by_rule(self, hop: Hop) -> str:
+        """The rule that fires for this hop, if some channel took what it told; "" if none did."""
+        rule = RULES.get(hop, "")
+        accounts = self._store.docs(ACCOUNTS).values() if rule else ()
+        known = any(one.alertname == rule and one.told and not one.ended for one in accounts)
+        return rule if known else ""
+
     def _write_down(self, told: Message, state: PathState) -> None:
         with self._store.transaction() as tx:
             self._put(tx, told)
-            if state.hop == Hop.SEND:  # the rule would tell of it, too, when Alertmanager is back
-                one = Told(ALERTMANAGER_DOWN, "", told, _labels_of_alertmanager_down(self._settings))
+            rule = RULES.get(Hop(state.hop))
+            if rule is not None:  # it would tell of it, too
+                one = Told(rule, "", told, _labels_of(rule, self._settings))
                 tx.put(TOLD, one.key, one)
             tx.put(PATH, "", state)
         self._know(state)
@@ -211,13 +236,13 @@ class AlertPath:
     def _mended(self) -> None:
         was, state = self._state, PathState(closed=True)
         with self._store.transaction() as tx:
-            if was.announced:
+            if was.announced and not was.announced_by:
                 self._put(tx, message.mended(was, self._settings, tx.now))
             tell(tx, tx.now, Entry("alert_path.mended", "The alert path works again", component="alert-path"))
             if was.hop == Hop.SEND:
                 tx.put(GAPS, f"{was.since:.3f}", Gap(was.since, self._returned))
             for one in tx.docs(TOLD).values():
-                if one.alertname == ALERTMANAGER_DOWN and not one.ended:
+                if one.alertname in RULES.values() and not one.ended:
                     tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
             tx.put(PATH, "", state)
         self._know(state)
@@ -273,12 +298,16 @@ def _moved(state: PathState) -> Entry:
     )
 
 
-def _labels_of_alertmanager_down(settings: Settings) -> dict[str, str]:
+def _labels_of(rule: str, settings: Settings) -> dict[str, str]:
     """As the rule has them."""
+    component, address = {
+        ALERTMANAGER_DOWN: ("alertmanager", settings.alertmanager),
+        EXPORTER_DOWN: ("exporter", settings.exporter_url),
+    }[rule]
     return {
-        "alertname": ALERTMANAGER_DOWN,
+        "alertname": rule,
         "severity": "critical",
-        "component": "alertmanager",
+        "component": component,
         "device": settings.device_id,
-        "instance": urlsplit(settings.alertmanager).netloc,
+        "instance": urlsplit(address).netloc,
     }

@@ -10,7 +10,8 @@ from vv_exporter.times import UnixTime
 
 class PathState(msgspec.Struct, frozen=True, omit_defaults=True):
     """`closed`: a beat has come round before. `since` (Unix seconds) is when it was last known to while it does not, 0
-    otherwise; then `hop` and `reason` say where it stops, and `announced` that people were told.
+    otherwise; then `hop` and `reason` say where it stops, and `announced` that people were told:
+    by the exporter, or by the rule `announced_by`, which says the same of this hop.
 
     `unheard`: seconds without a beat, as last saved.
     """
@@ -20,6 +21,7 @@ class PathState(msgspec.Struct, frozen=True, omit_defaults=True):
     hop: str = ""
     reason: str = ""
     announced: bool = False
+    announced_by: str = ""
     unheard: float = 0.0
 
     @property

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import Clock
+from vv_exporter.accounts import Alert, fired, taken
+from vv_exporter.accounts import ended as account_ended
 from vv_exporter.alert_path.beats import LONGEST_STEP_SECONDS, Beats
 from vv_exporter.alert_path.hops import (
     AlertmanagerState,
@@ -54,7 +56,7 @@ class Simulation:
         self.deliveries = delivery_interval(self.settings.alert_path_after)
         self.path = path
         self.prometheus_up = self.alertmanager_up = self.exporter_up = True
-        self.delivers = self.sends = True
+        self.delivers = self.sends = self.scrapes = True
         self.prometheus_started = self.alertmanager_started = self.monotonic.now - 86_400
         self.stored: float | None = None
         self.fired: float | None = None
@@ -132,7 +134,7 @@ class Simulation:
             self.monotonic.advance(1)
 
     def _second(self, now: float) -> None:
-        if self.prometheus_up and self.exporter_up and now % self.interval == 3 % self.interval:
+        if self.scrapes and self.prometheus_up and self.exporter_up and now % self.interval == 3 % self.interval:
             beat = self.beats.show()
             self.stored = beat if self.room else self.stored
             self.beats.scraped()
@@ -255,6 +257,88 @@ def test_what_is_away_is_told_in_time_once_and_once_when_it_is_back(
     assert path.titles()[1:] == ["The alert path works again"]
     assert (path.told()[1].resolved, path.told()[1].key) == (True, broken.key)
     assert path.up
+
+
+EXPORTER_DOWN = {"alertname": "ExporterDown", "severity": "critical", "component": "exporter", "device": "edge-7"}
+
+
+def tell_exporter_down(path: Simulation, *channels: str, ended: bool = False) -> None:
+    """Its rule fires; `channels` have told people of it."""
+    alert = Alert("ab", EXPORTER_DOWN, {"summary": "The exporter does not answer"}, path.wall.now)
+    with path.store.transaction() as tx:
+        fired(tx, alert)
+        for channel in channels:
+            taken(tx, alert, channel, path.wall.now)
+        if ended:
+            account_ended(tx, alert, path.wall.now)
+
+
+def cut_scrapes(path: Simulation) -> None:
+    """Prometheus and Alertmanager work; only the exporter is not reached by it."""
+    path.scrapes = False
+
+
+def test_where_the_rule_has_told_that_the_exporter_is_not_reached_nobody_is_told_again(make: Make) -> None:
+    path = make()
+    path.run(600)
+    cut_scrapes(path)
+    path.run(100)
+    tell_exporter_down(path, "slack")
+    path.run(600)
+    path.restart_exporter()
+    path.run(600)
+
+    assert path.up is False  # page, status and exit code say so all the same
+    assert path.told() == []
+    path.scrapes = True
+    path.run(300)
+    assert path.up
+    assert path.told() == []
+
+
+def test_where_the_rule_told_nobody_the_exporter_does(make: Make) -> None:
+    for channels, ended in (((), False), (("slack",), True)):
+        path = make()
+        path.run(600)
+        cut_scrapes(path)
+        path.run(100)
+        tell_exporter_down(path, *channels, ended=ended)
+        path.run(600)
+
+        assert path.titles() == ["The alert path is broken: not scraped"]
+
+
+def test_what_people_were_told_first_keeps_the_rule_from_telling_it_again(make: Make) -> None:
+    path = make(after="20s")
+    path.run(600)
+    cut_scrapes(path)
+    path.run(60)
+
+    assert path.titles() == ["The alert path is broken: not scraped"]
+    (one,) = path.store.docs(TOLD).values()
+    assert one.labels.items() >= EXPORTER_DOWN.items()
+    assert not one.ended
+    path.scrapes = True
+    path.run(300)
+    (one,) = path.store.docs(TOLD).values()
+    assert one.ended
+
+
+def test_when_it_is_broken_elsewhere_than_the_rule_has_told_people_hear_of_it(make: Make) -> None:
+    path = make()
+    path.run(600)
+    cut_scrapes(path)
+    path.run(100)
+    tell_exporter_down(path, "slack")
+    path.run(300)
+    path.scrapes = True
+    path.alertmanager_up = False
+    path.run(300)
+
+    assert path.titles() == ["The alert path is broken: not sent on"]
+    path.alertmanager_up = True
+    path.run(300)
+    assert path.titles()[1:] == ["The alert path works again"]
 
 
 def test_a_server_that_ends_again_and_again_is_told_of_once(make: Make) -> None:
