@@ -32,6 +32,7 @@ def command() -> None:
 def render(out: Path, prometheus_out: Path | None) -> None:
     """Write the files that Prometheus and Alertmanager run with, and the secret files that they read (mode 0600)."""
     from vv_exporter.render import render as write
+    from vv_exporter.render.channels import deadman
     from vv_exporter.settings import load
 
     settings = load()
@@ -40,6 +41,8 @@ def render(out: Path, prometheus_out: Path | None) -> None:
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
     say(f"{out}: {_channels(settings)}")
+    if not settings.deadman_url:
+        say(f"vv: warning: {deadman.UNSET}", err=True)
 
 
 @command.command()

@@ -102,6 +102,15 @@ def test_check_warns_when_nobody_would_be_told(environ: dict[str, str]) -> None:
     assert "when this device is off nobody learns of it; set it to" in result.stderr.splitlines()[1]
 
 
+def test_render_says_where_nobody_would_learn_that_the_device_is_off(environ: dict[str, str], tmp_path: Path) -> None:
+    """It is what the deployment by compose starts with."""
+    out = str(tmp_path / "out")
+    (line,) = run(environ | {"DEADMAN_URL": ""}, "render", "--out", out).stderr.splitlines()
+
+    assert line.startswith("vv: warning: DEADMAN_URL: is not set; when this device is off nobody learns of it; set it")
+    assert run(environ, "render", "--out", out).stderr == ""
+
+
 def test_render_writes_the_folder(environ: dict[str, str], tmp_path: Path) -> None:
     result = run(environ, "render", "--out", str(tmp_path / "out"))
 
