@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from vv_exporter import accounts
+from vv_exporter.drills.failure import INHIBITED, SILENCED
 from vv_exporter.drills.state import accept_drill, is_drill, mute_drill
 from vv_exporter.openalerts import ALERTS, ENDED
 from vv_exporter.relay.watch import OWN, channel_of
@@ -128,11 +129,11 @@ def concerns(event: Event) -> bool:
 def record(tx: Transaction, event: Event) -> None:
     """Keep what it says."""
     data = event.data
-    for muted in (data.silence_muted_alert, data.inhibition_muted_alert):
+    for muted, why in ((data.silence_muted_alert, SILENCED), (data.inhibition_muted_alert, INHIBITED)):
         if muted is not None:
             accounts.muted(tx, _fingerprint(muted.muted_alert))
             if is_drill(labels := muted.muted_alert.labels.mapping()):
-                mute_drill(tx, labels)
+                mute_drill(tx, labels, why)
     if data.notification is None:
         return
     channel = channel_of(data.notification.integration.name, data.notification.group_info.receiver_name)

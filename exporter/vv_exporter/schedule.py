@@ -1,16 +1,51 @@
-"""When a job is due."""
+"""When something is due by a cron expression: a job, a digest, a drill."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
 from vv_exporter._clock import utc
 
 # No clock is set by more than two hours (the time zone database, for the summer time of any country).
 _MORE_THAN_A_CHANGE = timedelta(hours=3)
+
+_HOUR, _YEAR = timedelta(hours=1), timedelta(days=366)
+
+
+def problem_of(schedule: str) -> str:
+    """Why a cron expression cannot be followed, as a clause; empty if it can be."""
+    try:
+        next(CronSim(schedule, utc(0.0)))
+    except CronSimError as error:
+        return f"{schedule!r} is not a cron expression ({error})"
+    except StopIteration:
+        return f"{schedule!r} never comes"
+    return ""
+
+
+def comes_twice_an_hour(schedule: str) -> bool:
+    """Whether two times of a cron expression are less than an hour apart."""
+    times = islice(CronSim(schedule, utc(0.0)), 3)  # two pauses: one of them may lie between two hours
+    return any(later - earlier < _HOUR for earlier, later in pairwise(times))
+
+
+def longest_pause(schedule: str) -> float:
+    """The longest pause of a cron expression within a year, or the next one if that is longer; in seconds.
+
+    All of its times within the year are looked at.
+    """
+    found, earlier = timedelta(), None
+    for time in CronSim(schedule, utc(0.0)):
+        if earlier is not None:
+            found = max(found, time - earlier)
+            if time - utc(0.0) > _YEAR:
+                break
+        earlier = time
+    return found.total_seconds()
 
 
 def next_due(schedule: str, timezone: str, after: float) -> float:

@@ -86,7 +86,8 @@ class AlertPath:
         # A start needs time of its own; restarts that follow each other must not hide a path that is broken.
         self._carried = min(self._state.unheard, self._after / 2)
         self._saved = self._carried
-        self._broken_at = self._moved_at = beats.now()
+        self._broken_at = beats.now()
+        self._untold_since: float | None = None
         self._returning: float | None = None
         self._moving: tuple[str, float] | None = None
         self._returned = 0.0
@@ -146,9 +147,8 @@ class AlertPath:
             return
         if self._state.is_broken:
             if self._has_moved(finding):
-                self._moved_at = self._beats.now()
                 self._keep(self._found(finding), _moved)
-            if not self._state.announced or self._is_untold_elsewhere(finding.patience):
+            if not self._state.announced or self._is_untold_again(finding.patience):
                 self._announce()
         elif finding.certain or self.unheard() >= self._after + finding.patience:
             self._break(finding)
@@ -210,11 +210,15 @@ class AlertPath:
             self._hold(told)
             raise
 
-    def _is_untold_elsewhere(self, patience: float) -> bool:
-        """Whether people were told by another hop's rule. What comes to work again does so hop by hop: not at once."""
-        state = self._state
-        elsewhere = bool(state.announced_by) and RULES.get(Hop(state.hop)) != state.announced_by
-        return elsewhere and self._beats.now() - self._moved_at >= patience
+    def _is_untold_again(self, patience: float) -> bool:
+        """Whether the rule that has told people of it no longer says so: it is broken elsewhere now, or the alert has
+        ended, as it does when Prometheus is gone as well. What comes to work again does so hop by hop: not at once."""
+        now = self._beats.now()
+        if not self._state.announced_by or self._told_by_rule(Hop(self._state.hop)):
+            self._untold_since = None
+            return False
+        self._untold_since = now if self._untold_since is None else self._untold_since
+        return now - self._untold_since >= patience
 
     def _told_by_rule(self, hop: Hop) -> str:
         """The rule that fires for this hop, if some channel took what it told; "" if none did."""

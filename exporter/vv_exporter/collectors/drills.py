@@ -29,7 +29,7 @@ class DrillCollector:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._channels = drill_channels(context.settings)
-        self._good_for = overdue_after(context.settings, context.clock())
+        self._good_for = overdue_after(context.settings)
         self._worker = DrillWorker(context.store, context.settings, self._channels, context.clock)
 
     def start(self) -> None:
@@ -43,7 +43,8 @@ class DrillCollector:
     def collect(self) -> Iterable[Family]:
         """What the rules Drill and DrillOverdue fire by."""
         store = self._context.store
-        running = [drill for drill in store.docs(DRILLS).values() if drill.is_running]
+        now = self._context.clock()
+        running = [drill for drill in store.docs(DRILLS).values() if drill.is_shown(now)]
         alerts = [((step.severity, step.only, drill.id), drill.started) for drill in running for step in drill.steps]
         yield gauges(RUNNING, alerts)
         known = store.docs(PROOFS)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.drills.failure import WEBHOOK_REFUSED
 from vv_exporter.drills.state import DRILLS, accept_drill, fail_drill, is_drill
 from vv_exporter.notifications import NotifiedAlert
 from vv_exporter.relay.outbox import OK, Parcel
-from vv_exporter.relay.webhook import OUTBOX, Event
+from vv_exporter.relay.webhook import OUTBOX
 from vv_exporter.store import Transaction
 
-_event = msgspec.json.Decoder(Event)
+
+class _Event(msgspec.Struct, frozen=True):
+    """What is read of it: an event may be older than this version."""
+
+    alert_id: str = ""
+
+
+_event = msgspec.json.Decoder(_Event)
 
 
 def is_for_webhook(alert: NotifiedAlert) -> bool:
@@ -29,4 +37,4 @@ def note_parcel(tx: Transaction, parcel: Parcel, result: str) -> None:
     if result == OK:
         accept_drill(tx, drill.id, OUTBOX.destination, tx.now)
     else:
-        fail_drill(tx, drill.id, OUTBOX.destination, "the webhook refuses it for good: see app.log")
+        fail_drill(tx, drill.id, OUTBOX.destination, WEBHOOK_REFUSED)

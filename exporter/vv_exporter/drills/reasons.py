@@ -1,13 +1,15 @@
-"""Why a channel did not take a drill, and what to do about it, as pure functions of what is known."""
+"""Why a channel has not taken a drill in time, as a pure function of what is known."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from vv_exporter._clock import span
+from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.message import explained
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.channels import Channel
+from vv_exporter.drills.failure import Failure, ask_provider
 from vv_exporter.drills.state import Drill
 
 
@@ -21,34 +23,28 @@ class Known(NamedTuple):
     is_quiet: bool
 
 
-def reason(drill: Drill, known: Known) -> str:
-    """Why, as a clause."""
+def out_of_time(drill: Drill, channel: str, known: Known) -> Failure:
+    """The time is over. What was not heard of is not known; only what is known is said."""
+    if known.path is not None and known.path.is_broken and not drill.accepted:
+        why = f"the alert path is broken ({explained(known.path)})"
+        if known.path.hop == Hop.DELIVER:
+            why += ": whether it was taken is not known"
+        return Failure(why, "vv status; then the runbook AlertPathBroken")
     if not drill.reached and not drill.accepted:
-        if known.path is not None and known.path.is_broken:
-            return f"it did not get to Alertmanager: the alert path is broken ({explained(known.path)})"
-        return "Alertmanager did not get it: Prometheus may run other rules or an older configuration"
+        return Failure(
+            "Alertmanager told nothing of it: Prometheus may run other rules or an older configuration",
+            "write its rules and Alertmanager's routes anew: vv config render --out DIR; then reload both",
+        )
     if known.is_quiet:
-        return "the quiet hours (VV_QUIET_HOURS) keep warnings from it now"
+        return Failure(
+            "the quiet hours (VV_QUIET_HOURS) keep warnings from it now",
+            "drill outside of them, or: vv drill --severity critical",
+        )
     if known.channel.tried > drill.counted:
-        return "Alertmanager's tries fail, and it goes on trying"
-    if not known.reports:
-        return "Alertmanager does not report what channels take, so it is not known whether this one did"
-    return f"it was not taken within {span(drill.ends - drill.started)}"
-
-
-def cure(channel: str, why: str) -> str:
-    """What to do about it, as a command or a line."""
-    for words, action in _CURES:
-        if words in why:
-            return action
-    return f"vv notify test --channel {channel}"
-
-
-_CURES = (
-    ("silence", "end the silence (Silences in Alertmanager, or `amtool silence query`) and drill again"),
-    ("alert path", "vv status; then the runbook AlertPathBroken"),
-    ("did not get it", "write its rules and Alertmanager's routes anew: vv config render --out DIR; then reload both"),
-    ("quiet hours", "drill outside of them, or: vv drill --severity critical"),
-    ("does not report", "run Alertmanager with --enable-feature=event-recorder,receiver-name-in-metrics"),
-    ("webhook", "grep 'webhook: ' app.log; then the runbook WebhookFailing"),
-)
+        return Failure("Alertmanager's tries fail, and it goes on trying", ask_provider(channel))
+    if not known.reports and channel != "webhook":
+        return Failure(
+            "Alertmanager does not report what channels take, so it is not known whether this one did",
+            "run Alertmanager with --enable-feature=event-recorder,receiver-name-in-metrics",
+        )
+    return Failure(f"it was not taken within {span(drill.ends - drill.started)}", ask_provider(channel))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from vv_exporter.drills.reasons import cure
 from vv_exporter.drills.state import Drill
 
 
@@ -57,5 +56,5 @@ def _channel(drill: Drill, name: str, severity: str) -> ChannelReport:
         return ChannelReport(name, severity, "accepted", drill.seconds(name))
     if name in drill.failed:
         why = drill.failed[name]
-        return ChannelReport(name, severity, "failed", None, why, cure(name, why))
+        return ChannelReport(name, severity, "failed", None, why.reason, why.cure)
     return ChannelReport(name, severity, "waiting")

@@ -12,9 +12,9 @@ class RequestError(Exception):
     """The event could not be written; the message is a clause for people."""
 
 
-def request_drill(settings: Settings, severity: str = "", channel: str = "") -> str:
-    """Ask for one; gives its id (UUIDv7). Raises `RequestError`."""
-    id_ = uuid7()
+def request_drill(settings: Settings, severity: str = "", channel: str = "", id_: str = "") -> str:
+    """Ask for one; gives its id (UUIDv7 if none is given). Raises `RequestError`."""
+    id_ = id_ or uuid7()
     fields = {"id": id_, "severity": severity, "channel": channel}
     journal = _journal.Journal(str(settings.journal_dir), settings.journal_max)
     try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from vv_exporter._clock import span
+from vv_exporter.drills.failure import Failure
 from vv_exporter.drills.plan import Step
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
@@ -16,15 +17,14 @@ DRILL = "Drill"
 """The alert's name."""
 COMPONENT = "drill"
 MAX_DRILLS = 20
-SILENCED = "silenced: a silence in Alertmanager holds it back"
 
 
 class Drill(msgspec.Struct, frozen=True, omit_defaults=True):
     """One drill. Times are Unix seconds, 0: not yet.
 
     `started` is when it was asked for, `counted` when the exporter read that, `reached` when Alertmanager first told
-    the exporter of it. Channels are in `accepted` with the time
-    at which they took it, in `failed` with what is known. `refused` says why it was not begun at all.
+    the exporter of it. Channels are in `accepted` with the time at which they took it, or in `failed`. `refused`
+    says why it was not begun at all.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Drill(msgspec.Struct, frozen=True, omit_defaults=True):
     reached: UnixTime = 0.0
     ended: UnixTime = 0.0
     accepted: dict[str, UnixTime] = msgspec.field(default_factory=dict)
-    failed: dict[str, str] = msgspec.field(default_factory=dict)
+    failed: dict[str, Failure] = msgspec.field(default_factory=dict)
     refused: str = ""
 
     @property
@@ -50,8 +50,12 @@ class Drill(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_running(self) -> bool:
-        """Whether it goes on."""
+        """Whether it has not ended."""
         return not self.ended
+
+    def is_shown(self, now: float) -> bool:
+        """Whether its alerts are to fire: not beyond its time, also where its end could not be written down."""
+        return self.is_running and now < self.ends
 
     def seconds(self, channel: str) -> float | None:
         """How long the channel took, from the command to its acceptance."""
@@ -82,17 +86,24 @@ def begin_drill(tx: Transaction, drill: Drill) -> None:
         return
     running = next((one for one in known.values() if one.is_running), None)
     if running is not None:
-        drill = msgspec.structs.replace(drill, ended=tx.now, refused=f"another drill is running: {running.id}")
+        drill = _refused(tx, drill, f"another drill is running: {running.id}")
     elif not drill.steps:
-        drill = msgspec.structs.replace(drill, ended=tx.now, refused="no channel is configured that it would reach")
+        drill = _refused(tx, drill, "no channel is configured that it would reach")
+    elif drill.ends <= tx.now:  # nobody waits for it any more
+        drill = _refused(tx, drill, f"it was asked for {span(tx.now - drill.started)} ago, and read only now")
     tx.put(DRILLS, drill.id, drill)
-    for old in sorted(known.values(), key=lambda one: one.counted)[: max(len(known) + 1 - MAX_DRILLS, 0)]:
+    oldest = sorted(known.values(), key=lambda one: (one.is_running, one.counted))
+    for old in oldest[: max(len(known) + 1 - MAX_DRILLS, 0)]:
         tx.delete(DRILLS, old.id)
     if drill.refused:
         tell(tx, tx.now, Entry("drill.refused", f"A drill was not begun: {drill.refused}", component=COMPONENT))
     else:
         title = f"A drill began: {', '.join(drill.channels)}"
         tell(tx, tx.now, Entry("drill.began", title, component=COMPONENT, alert_id=drill.id))
+
+
+def _refused(tx: Transaction, drill: Drill, why: str) -> Drill:
+    return msgspec.structs.replace(drill, ended=tx.now, refused=why)
 
 
 def reach_alertmanager(tx: Transaction, id_: str) -> None:
@@ -102,13 +113,13 @@ def reach_alertmanager(tx: Transaction, id_: str) -> None:
         tx.put(DRILLS, id_, msgspec.structs.replace(drill, reached=tx.now))
 
 
-def mute_drill(tx: Transaction, labels: Mapping[str, str]) -> None:
-    """A silence holds back the alert with these labels."""
+def mute_drill(tx: Transaction, labels: Mapping[str, str], why: Failure) -> None:
+    """Alertmanager holds back the alert with these labels."""
     drill = tx.get(DRILLS, labels.get("occurrence", ""))
     for step in drill.steps if drill is not None else ():
         if (step.severity, step.only) == (labels.get("severity", ""), labels.get("channel", "")):
             for channel in step.channels:
-                fail_drill(tx, labels["occurrence"], channel, SILENCED)
+                fail_drill(tx, labels["occurrence"], channel, why)
 
 
 def accept_drill(tx: Transaction, id_: str, channel: str, when: float) -> None:
@@ -128,7 +139,7 @@ def accept_drill(tx: Transaction, id_: str, channel: str, when: float) -> None:
     _end_if_answered(tx, drill)
 
 
-def fail_drill(tx: Transaction, id_: str, channel: str, why: str) -> None:
+def fail_drill(tx: Transaction, id_: str, channel: str, why: Failure) -> None:
     """A channel did not take it."""
     drill = tx.get(DRILLS, id_)
     if drill is None or not drill.is_running or channel not in drill.waiting:
@@ -136,7 +147,7 @@ def fail_drill(tx: Transaction, id_: str, channel: str, why: str) -> None:
     drill = msgspec.structs.replace(drill, failed={**drill.failed, channel: why})
     tx.put(DRILLS, id_, drill)
     title = f"A drill failed: {channel}"
-    tell(tx, tx.now, Entry("drill.failed", title, "warning", COMPONENT, details=why, alert_id=id_))
+    tell(tx, tx.now, Entry("drill.failed", title, "warning", COMPONENT, details=why.reason, alert_id=id_))
     _end_if_answered(tx, drill)
 
 

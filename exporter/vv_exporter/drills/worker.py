@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,12 +13,12 @@ from vv_exporter._clock import utc
 from vv_exporter.alert_path.state import PATH
 from vv_exporter.channels import CHANNELS, Channel
 from vv_exporter.direct.providers import CHATS
-from vv_exporter.database import StoreError
-from vv_exporter.drills.reasons import Known, reason
+from vv_exporter.drills.failure import given_up
+from vv_exporter.drills.reasons import Known, out_of_time
 from vv_exporter.drills.request import RequestError, request_drill
 from vv_exporter.drills.state import DRILLS, PROOFS, Drill, Proof, fail_drill
 from vv_exporter.loop import Loop
-from vv_exporter.schedule import next_due
+from vv_exporter.schedule import longest_pause, next_due
 from vv_exporter.settings import Settings
 from vv_exporter.settings.values import QuietHours
 from vv_exporter.store import Kind, Store
@@ -30,14 +28,13 @@ log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0  # between rounds while a drill runs
 LATE_SECONDS = 900.0
-"""A drill that is due and could not be begun for so long, the device being off, is left out: nobody expects it then."""
+"""A drill that is due and cannot be begun for so long (the device is off) is left out: nobody expects it then."""
 PLAUSIBLE = 1_700_000_000.0  # a clock that shows less was not set yet
-SEEN_TIMES = 8  # of a schedule, of which the longest pause counts
 OVERDUE_PAUSES = 2.0  # without VV_DRILL_OVERDUE: one drill may fail, and is made good by the next
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Drills of the schedule were asked for up to `until` (Unix seconds)."""
+    """Drills of the schedule that were due up to `until` (Unix seconds) have been seen to."""
 
     until: UnixTime
 
@@ -46,7 +43,7 @@ MARK: Kind[Mark] = Kind("drill_schedule", Mark)
 
 
 class DrillWorker:
-    """Start it and stop it. `channels` are those that can be drilled; `ask` asks for a drill of all of them."""
+    """Start it and stop it. `channels` are those that can be drilled; `ask` asks for a drill of them by its id."""
 
     def __init__(
         self,
@@ -54,25 +51,20 @@ class DrillWorker:
         settings: Settings,
         channels: Sequence[str],
         clock: Callable[[], float],
-        ask: Callable[[], object] | None = None,
+        ask: Callable[[str], object] | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._channels = channels
         self._clock = clock
-        self._ask = ask or (lambda: request_drill(settings))
+        self._ask = ask or (lambda id_: request_drill(settings, id_=id_))
+        self._are_channels_known = False
+        self._said = 0.0  # of the drill that was due then it was said that it cannot be begun
         self._loop = Loop("drills", "drills", self.round, INTERVAL_SECONDS)
         store.when_changed(DRILLS, self._loop.wake)
 
     def start(self) -> None:
-        """Begin. Channels that are new are known from now on; those that are no longer configured are forgotten."""
-        with contextlib.suppress(StoreError), self._store.transaction() as tx:
-            known = tx.docs(PROOFS)
-            for name in known.keys() - {*self._channels}:
-                tx.delete(PROOFS, name)
-            for name in self._channels:
-                if name not in known:
-                    tx.put(PROOFS, name, Proof(tx.now))
+        """Begin."""
         self._loop.start()
 
     def stop(self) -> None:
@@ -81,10 +73,13 @@ class DrillWorker:
 
     def round(self) -> bool:
         """Begin what is due, and see to what runs. Gives whether any runs."""
-        self._begin_due()
+        if not self._are_channels_known:
+            self._know_channels()
         running = [drill for drill in self._store.docs(DRILLS).values() if drill.is_running]
         for drill in running:
             self._follow(drill)
+        if not running:  # or it would be refused
+            self._begin_due()
         return bool(running)
 
     def next(self) -> float | None:
@@ -92,27 +87,40 @@ class DrillWorker:
         mark = self._store.document(MARK, "")
         if not self._settings.drill_at or mark is None:
             return None
-        return next_due(self._settings.drill_at, self._settings.drill_timezone, mark.until)
+        after = max(mark.until, self._clock() - LATE_SECONDS)
+        return next_due(self._settings.drill_at, self._settings.drill_timezone, after)
+
+    def _know_channels(self) -> None:
+        """Those that are new are known from now on; those that are no longer configured are forgotten."""
+        with self._store.transaction() as tx:
+            known = tx.docs(PROOFS)
+            for name in known.keys() - {*self._channels}:
+                tx.delete(PROOFS, name)
+            for name in self._channels:
+                if name not in known:
+                    tx.put(PROOFS, name, Proof(tx.now))
+        self._are_channels_known = True
 
     def _begin_due(self) -> None:
-        settings, now = self._settings, self._clock()
-        if not settings.drill_at or now < PLAUSIBLE:
+        now = self._clock()
+        if not self._settings.drill_at or now < PLAUSIBLE:
             return
-        mark = self._store.document(MARK, "")
-        due = None if mark is None else next_due(settings.drill_at, settings.drill_timezone, mark.until)
-        if due is not None and due > now:
+        due = self.next()
+        if due is not None and (due > now or not self._is_asked(due)):
             return
-        with self._store.transaction() as tx:  # before it is asked for: a kill leaves one out, and begins none twice
+        with self._store.transaction() as tx:
             tx.put(MARK, "", Mark(now))
-        if due is None:
-            return
-        if now - due > LATE_SECONDS:
-            log.warning("the drill that was due at %s is left out: it is too late", utc(due).isoformat())
-            return
+
+    def _is_asked(self, due: float) -> bool:
+        """Ask for it. After a kill in between it is asked for again, with the same id, and begins once."""
         try:
-            self._ask()
+            self._ask(f"drill-{utc(due):%Y%m%dT%H%M%SZ}")
         except RequestError as error:
-            log.error("the drill that is due cannot be begun: %s", error)
+            if due != self._said:
+                log.error("the drill that is due cannot be begun, will try again: %s", error)
+            self._said = due
+            return False
+        return True
 
     def _follow(self, drill: Drill) -> None:
         """Note what failed; when the time is over, what is left."""
@@ -122,9 +130,9 @@ class DrillWorker:
         for name in drill.waiting:
             channel = known.get(name, Channel())
             if is_over:
-                failed[name] = reason(drill, self._known(drill, name, channel))
+                failed[name] = out_of_time(drill, name, self._known(drill, name, channel))
             elif channel.failed > drill.counted and channel.since:
-                failed[name] = channel.error or "Alertmanager gave up"
+                failed[name] = given_up(name, channel.error)
         if failed:
             with self._store.transaction() as tx:
                 for name, why in failed.items():
@@ -142,15 +150,12 @@ class DrillWorker:
         )
 
 
-def overdue_after(settings: Settings, now: float) -> float | None:
+def overdue_after(settings: Settings) -> float | None:
     """For how many seconds a proof is good: `VV_DRILL_OVERDUE`, else twice the longest pause of `VV_DRILL_AT`; None
     where neither is set, or it is off."""
     if settings.drill_overdue is not None or not settings.drill_at:
         return settings.drill_overdue or None
-    times = [now]
-    for _ in range(SEEN_TIMES):
-        times.append(next_due(settings.drill_at, settings.drill_timezone, times[-1]))
-    return OVERDUE_PAUSES * max(later - earlier for earlier, later in pairwise(times[1:]))
+    return OVERDUE_PAUSES * longest_pause(settings.drill_at)
 
 
 def is_quiet(hours: QuietHours | None, timezone: str, now: float) -> bool:

@@ -94,7 +94,7 @@ class Settings:
         "VV_DRILL_AT",
         "When the way of alerts to every channel is tried by a drill, a cron expression such as 0 10 * * 1; empty: "
         "only when `vv drill` is called. It pages.",
-        parse.schedule,
+        parse.drill_schedule,
     )
     drill_timezone: str = _variable("VV_DRILL_TIMEZONE", "The time zone of that.", parse.timezone, "UTC")
     drill_overdue: float | None = _variable(

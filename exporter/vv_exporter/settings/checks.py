@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
-from vv_exporter._clock import utc
+from vv_exporter._clock import span
+from vv_exporter.schedule import longest_pause, problem_of
 from vv_exporter.settings.catalogue import variables
 from vv_exporter.settings.sections import JobSettings
 
@@ -45,13 +44,9 @@ def job_problems(job: JobSettings) -> list[str]:
     problems = []
     if not (job.schedule or job.heartbeat_file or job.max_runtime):
         problems.append(': says nothing; give a schedule, e.g. "0 3 * * *", a heartbeat_file or a max_runtime')
-    try:
-        if job.schedule:
-            next(CronSim(job.schedule, utc(0.0)))
-    except CronSimError as error:
-        problems.append(f'.schedule: {job.schedule!r} is not a cron expression ({error}); e.g. "0 3 * * *"')
-    except StopIteration:
-        problems.append(f'.schedule: {job.schedule!r} never comes; e.g. "0 3 * * *"')
+    problem = problem_of(job.schedule) if job.schedule else ""
+    if problem:
+        problems.append(f'.schedule: {problem}; e.g. "0 3 * * *"')
     try:
         ZoneInfo(job.timezone)
     except (KeyError, ValueError, OSError):
@@ -79,6 +74,7 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
                 break
     problems += _window_problems(values)
     problems += _store_problems(values)
+    problems += _drill_problems(values)
     together = {
         "TELEGRAM_BOT_TOKEN": "TELEGRAM_CHAT_ID",
         "TELEGRAM_CHAT_ID": "TELEGRAM_BOT_TOKEN",
@@ -105,6 +101,17 @@ def _store_problems(values: Mapping[str, Any]) -> list[str]:
     if token and (user or password):
         problems.append("VV_REMOTE_WRITE_TOKEN: is set beside user and password; choose one way")
     return problems
+
+
+def _drill_problems(values: Mapping[str, Any]) -> list[str]:
+    """A proof must be good until the next drill, or DrillOverdue fires although all are taken."""
+    schedule, overdue = values.get("drill_at"), values.get("drill_overdue")
+    if not schedule or not overdue:
+        return []
+    pause = longest_pause(schedule)
+    if overdue > pause:
+        return []
+    return [f"VV_DRILL_OVERDUE: VV_DRILL_AT may come only after {span(pause)}; make it longer than that"]
 
 
 def _window_problems(values: Mapping[str, Any]) -> list[str]:

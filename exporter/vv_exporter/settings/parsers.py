@@ -8,11 +8,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
 from vv_core._environment import LEAST_LOG
 from vv_core._units import parse_duration, parse_size
-from vv_exporter._clock import utc
+from vv_exporter.schedule import comes_twice_an_hour, problem_of
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 
 
@@ -179,15 +177,14 @@ def duration_or_off(value: str) -> float | None:
     return 0.0 if value == "off" else optional_duration(value)
 
 
-def schedule(value: str) -> str:
-    """A cron expression that comes at some time, or nothing."""
-    try:
-        if value:
-            next(CronSim(value, utc(0.0)))
-    except CronSimError as error:
-        raise ValueError(f'{value!r} is not a cron expression ({error}); e.g. "0 10 * * 1"') from None
-    except StopIteration:
-        raise ValueError(f'{value!r} never comes; e.g. "0 10 * * 1"') from None
+def drill_schedule(value: str) -> str:
+    """A cron expression that comes at some time, not more often than once an hour; or nothing."""
+    if value:
+        problem = problem_of(value)
+        if not problem and comes_twice_an_hour(value):
+            problem = f"{value!r} comes more often than once an hour, and each drill pages"
+        if problem:
+            raise ValueError(f'{problem}; e.g. "0 10 * * 1"')
     return value
 
 

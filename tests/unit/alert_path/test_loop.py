@@ -341,6 +341,25 @@ def test_when_it_is_broken_elsewhere_than_the_rule_has_told_people_hear_of_it(ma
     assert path.titles()[1:] == ["The alert path works again"]
 
 
+def test_when_the_rule_says_that_it_is_over_and_it_is_not_people_hear_of_it(make: Make) -> None:
+    """Prometheus is gone as well: Alertmanager takes what was not sent again for resolved, and tells that."""
+    path = make()
+    path.run(600)
+    cut_scrapes(path)
+    path.run(100)
+    tell_exporter_down(path, "slack")
+    path.run(300)
+    path.prometheus_up = False
+    tell_exporter_down(path, "slack", ended=True)
+    path.run(200)
+
+    assert path.titles() == ["The alert path is broken: not scraped"]
+    path.scrapes = path.prometheus_up = True
+    path.restart_prometheus()
+    path.run(300)
+    assert path.titles()[1:] == ["The alert path works again"]
+
+
 def test_a_server_that_ends_again_and_again_is_told_of_once(make: Make) -> None:
     path = make(after="20s", interval=1.0)
     path.run(600)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from vv_exporter.channels import CHANNELS, Channel
 from vv_exporter.collectors import Context
 from vv_exporter.collectors.drills import DrillCollector
 from vv_exporter.digest import digest, history
+from vv_exporter.drills.failure import WEBHOOK_REFUSED, Failure, given_up
 from vv_exporter.drills.hook import is_for_webhook, note_parcel
 from vv_exporter.drills.plan import REACHED, SEVERITIES, Step, drill_channels, patience, plan
-from vv_exporter.drills.reasons import Known, cure, reason
+from vv_exporter.drills.reasons import Known, out_of_time
 from vv_exporter.drills.report import report
-from vv_exporter.drills.request import request_drill
+from vv_exporter.drills.request import RequestError, request_drill
 from vv_exporter.drills.state import DRILL, DRILLS, MAX_DRILLS, PROOFS, Drill, Proof, begin_drill, fail_drill
 from vv_exporter.drills.worker import LATE_SECONDS, MARK, DrillWorker, Mark, is_quiet, overdue_after
 from vv_exporter.journal.events import AlertRaised, DrillAsked
@@ -166,9 +169,10 @@ def test_one_that_has_waited_in_the_journal_for_longer_than_a_drill_lasts_pages_
     store: Store, settings: Settings
 ) -> None:
     fold(store, settings, ts=NOW - patience(settings))
-    assert store.docs(DRILLS) == {}
-    fold(store, settings, ts=NOW - patience(settings) + 1)
-    assert store.docs(DRILLS).keys() == {"a"}
+    late = store.docs(DRILLS)["a"]
+    assert (late.is_running, late.refused) == (False, "it was asked for 3 min ago, and read only now")
+    fold(store, settings, ts=NOW - patience(settings) + 1, id="b")
+    assert store.docs(DRILLS)["b"].is_running
 
 
 def test_an_event_that_is_read_twice_is_one_drill_and_words_that_nobody_knows_are_left_out(
@@ -192,13 +196,13 @@ def test_while_one_runs_another_is_refused_and_says_so(store: Store) -> None:
     assert first.id in second.refused
     with store.transaction() as tx:
         for name in first.channels:
-            fail_drill(tx, first.id, name, "x")
+            fail_drill(tx, first.id, name, WEBHOOK_REFUSED)
     assert begun(store).is_running
 
 
 def test_a_drill_without_any_channel_is_refused(store: Store) -> None:
     with store.transaction() as tx:
-        begin_drill(tx, Drill("a", NOW, NOW, NOW + 9))
+        begin_drill(tx, Drill("a", NOW, NOW, NOW + 9))  # no steps
 
     assert "no channel" in store.docs(DRILLS)["a"].refused
 
@@ -210,6 +214,7 @@ def test_very_many_drills_are_not_kept(store: Store) -> None:
     kept = store.docs(DRILLS)
     assert len(kept) == MAX_DRILLS
     assert drill.id in kept
+    assert [one.is_running for one in kept.values()].count(True) == 1  # those that are refused push no other out
 
 
 def test_a_channel_is_proven_by_what_alertmanager_says_that_it_took(store: Store) -> None:
@@ -267,9 +272,7 @@ def test_proofs_survive_a_restart_and_new_channels_are_known_from_then_on(
     store.close()
     clock.advance(60)
     again = Store(tmp_path / "state.db", clock)
-    worker = DrillWorker(again, settings, ("slack", "email"), clock)
-    worker.start()
-    worker.stop()
+    DrillWorker(again, settings, ("slack", "email"), clock).round()
 
     assert again.docs(PROOFS) == {"slack": Proof(NOW, NOW, 3.0), "email": Proof(NOW + 60)}
     again.close()
@@ -306,12 +309,22 @@ def test_a_silence_fails_what_it_holds_back_at_once_and_nothing_else(store: Stor
 
     found = current(store, drill)
     assert found.waiting == ["email"]
-    assert "silence" in found.failed["slack"]
-    assert "end the silence" in cure("slack", found.failed["slack"])
+    assert "silence" in found.failed["slack"].reason
+    assert "end the silence" in found.failed["slack"].cure
+
+
+def test_an_inhibition_of_the_sites_own_is_not_taken_for_a_silence(store: Store) -> None:
+    drill = begun(store, Step("critical", ("slack",)))
+    pairs = [{"key": name, "value": text} for name, text in labels_of(drill).items()]
+    muted = {"mutedAlert": {"fingerprint": "7", "labels": {"labels": pairs}}}
+    took(store, msgspec.json.encode({"data": {"inhibitionMutedAlert": muted}}))
+
+    assert current(store, drill).failed["slack"].reason.startswith("inhibited")
 
 
 UP = PathState(closed=True)
 BROKEN = PathState(closed=True, since=NOW - 300, hop="not evaluated", reason="many-to-many")
+MUTE = PathState(closed=True, since=NOW - 300, hop="not delivered", reason="connection refused")
 WENT = {"reached": NOW}
 
 
@@ -319,7 +332,9 @@ WENT = {"reached": NOW}
     ("drill", "known", "words", "do"),
     [
         ({}, Known(BROKEN, Channel(), True, False), "many-to-many", "AlertPathBroken"),
-        ({}, Known(UP, Channel(), False, False), "did not get it", "vv config render"),
+        (WENT, Known(BROKEN, Channel(), True, False), "many-to-many", "AlertPathBroken"),
+        ({}, Known(MUTE, Channel(), False, False), "whether it was taken is not known", "AlertPathBroken"),
+        ({}, Known(UP, Channel(), False, False), "told nothing of it", "vv config render"),
         (WENT, Known(UP, Channel(), False, False), "does not report", "event-recorder"),
         (WENT, Known(UP, Channel(tried=NOW), True, False), "tries fail", "vv notify test --channel slack"),
         (WENT, Known(UP, Channel(), True, True), "VV_QUIET_HOURS", "--severity critical"),
@@ -327,10 +342,23 @@ WENT = {"reached": NOW}
     ],
 )
 def test_each_way_to_fail_has_a_reason_and_a_cure(drill: dict[str, float], known: Known, words: str, do: str) -> None:
-    found = reason(Drill("a", NOW - 3, NOW - 2, NOW + 150, (Step("critical", ("slack",)),), **drill), known)
+    asked_for = Drill("a", NOW - 3, NOW - 2, NOW + 150, (Step("critical", ("slack",)),), **drill)
+    found = out_of_time(asked_for, "slack", known)
 
-    assert words in found
-    assert do in cure("slack", found)
+    assert words in found.reason
+    assert do in found.cure
+
+
+def test_what_a_provider_says_chooses_no_cure_for_something_else() -> None:
+    said = "Alertmanager gave up: no silence webhook, quiet hours, alert path"
+
+    assert given_up("slack", said) == Failure(said, "vv notify test --channel slack")
+
+
+def test_the_webhook_is_known_without_alertmanagers_reports() -> None:
+    drill = Drill("a", NOW - 3, NOW - 2, NOW + 150, (Step("critical", ("webhook",)),), reached=NOW)
+
+    assert "not taken within" in out_of_time(drill, "webhook", Known(UP, Channel(), False, False)).reason
 
 
 def test_when_the_time_is_over_the_hop_that_is_broken_is_named(store: Store, settings: Settings, clock: Clock) -> None:
@@ -345,7 +373,7 @@ def test_when_the_time_is_over_the_hop_that_is_broken_is_named(store: Store, set
     worker.round()
 
     assert not current(store, drill).is_running
-    assert "many-to-many" in current(store, drill).failed["slack"]
+    assert "many-to-many" in current(store, drill).failed["slack"].reason
     assert not worker.round()
 
 
@@ -397,7 +425,16 @@ def test_the_generic_webhook_fails_when_its_server_refuses_the_drill(store: Stor
     drill = begun(store, Step("critical", ("webhook",)))
     Hook(store, drill).ends(REFUSED)
 
-    assert "refuses" in current(store, drill).failed["webhook"]
+    assert current(store, drill).failed["webhook"] == WEBHOOK_REFUSED
+    assert store.docs(PROOFS) == {}
+
+
+@pytest.mark.parametrize("body", ["{}", '{"alert_id": "a", "new": 1}'])
+def test_an_event_of_another_version_is_sent_all_the_same(store: Store, body: str) -> None:
+    hook = Hook(store, begun(store, Step("critical", ("webhook",))))
+    hook.parcel = msgspec.structs.replace(hook.parcel, body=body)
+    hook.ends(OK)
+
     assert store.docs(PROOFS) == {}
 
 
@@ -461,6 +498,20 @@ def test_a_running_drill_is_a_series_for_each_of_its_alerts_and_then_none(
     assert series(shown)["vv_alarm_path_proven_timestamp_seconds", "telegram"] == 0
 
 
+def test_a_drill_whose_end_cannot_be_written_down_fires_no_longer(
+    store: Store, settings: Settings, clock: Clock
+) -> None:
+    """As on a disk that is full, or while the exporter was stopped."""
+    shown = collector(store, settings, clock)
+    drill = begun(store)
+    name = "vv_drill_start_timestamp_seconds"
+    clock.now = drill.ends - 1
+    assert any(key[0] == name for key in series(shown))
+    clock.now = drill.ends
+    assert not any(key[0] == name for key in series(shown))
+    assert current(store, drill).is_running
+
+
 def test_a_proof_is_due_only_where_drills_are_asked_for(store: Store, clock: Clock, tmp_path: Path) -> None:
     due = "vv_alarm_path_proof_due_timestamp_seconds"
     for environ, expected in (
@@ -468,22 +519,23 @@ def test_a_proof_is_due_only_where_drills_are_asked_for(store: Store, clock: Clo
         ({"VV_DRILL_OVERDUE": "2d"}, 2 * 86400),
         ({"VV_DRILL_AT": "0 10 * * 1"}, 14 * 86400),  # every Monday
         ({"VV_DRILL_AT": "0 10 * * 1,4"}, 8 * 86400),  # Thursday to Monday is the longest
+        ({"VV_DRILL_AT": "0 8-18 * * 1"}, 2 * 86400 * 7 - 20 * 3600),  # however many times come before it
+        ({"VV_DRILL_AT": "0 10 * 1 *"}, 2 * 335 * 86400),  # from January to January
         ({"VV_DRILL_AT": "0 10 * * 1", "VV_DRILL_OVERDUE": "off"}, None),
         ({"VV_DRILL_AT": "0 10 * * 1", "VV_DRILL_OVERDUE": "30d"}, 30 * 86400),
     ):
         settings = settings_of(tmp_path, **environ)
-        assert overdue_after(settings, NOW) == expected
+        assert overdue_after(settings) == expected
         shown = collector(store, settings, clock)
-        shown.start()  # channels are known from now on: a device that is installed today is not overdue today
-        shown.stop()
+        # Channels are known from now on: a device that is installed today is not overdue today.
+        DrillWorker(store, settings, ALL, clock, lambda _: None).round()
         assert series(shown).get((due, "slack")) == (None if expected is None else NOW + expected)
 
 
 def test_the_alert_path_shows_when_each_channel_was_proven(store: Store, clock: Clock, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, VV_DRILL_OVERDUE="1h")
     shown = collector(store, settings, clock)
-    shown.start()
-    shown.stop()
+    DrillWorker(store, settings, ALL, clock).round()
     took(store, event(begun(store), "slack", "chat"))
     clock.advance(3601)
 
@@ -497,19 +549,25 @@ def test_the_alert_path_shows_when_each_channel_was_proven(store: Store, clock: 
 
 
 class Asked:
-    """Counts the drills that a schedule asks for."""
+    """Counts the drills that a schedule asks for. While `full`, none can be written down."""
 
     def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
-        self.times: list[float] = []
+        self.ids: list[str] = []
+        self.full = False
         self.clock = clock
-        self.worker = DrillWorker(store, settings, (), clock, lambda: self.times.append(clock()))
+        self.worker = DrillWorker(store, settings, (), clock, self.ask)
+
+    def ask(self, id_: str) -> None:
+        if self.full:
+            raise RequestError("no space left on device")
+        self.ids.append(id_)
 
     def after(self, seconds: float) -> int:
         self.clock.advance(seconds)
-        before = len(self.times)
+        before = len(self.ids)
         self.worker.round()
         self.worker.round()
-        return len(self.times) - before
+        return len(self.ids) - before
 
 
 def test_drills_of_the_schedule_begin_once_each_at_their_time_also_after_a_restart(
@@ -526,18 +584,103 @@ def test_drills_of_the_schedule_begin_once_each_at_their_time_also_after_a_resta
     assert Asked(store, settings, clock).after(86395) == 1
 
 
-def test_a_drill_that_is_far_too_late_is_left_out(store: Store, clock: Clock, tmp_path: Path) -> None:
-    """The device was off: nobody expects it any more."""
+def test_one_that_was_due_while_the_device_was_off_is_made_good_for_a_quarter_of_an_hour(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    """However many were due before it: nobody expects those any more."""
+    settings = settings_of(tmp_path, VV_DRILL_AT="0 8 * * *")
+    Asked(store, settings, clock).after(0)
+    assert Asked(store, settings, clock).after(3600 + LATE_SECONDS - 1) == 1
+    assert Asked(store, settings, clock).after(86400 + 1) == 0
+    assert Asked(store, settings, clock).worker.next() == NOW + 2 * 86400 + 3600
+    late = Asked(store, settings, clock)
+    assert late.after(5 * 86400 - LATE_SECONDS + 300) == 1
+    assert late.ids == ["drill-20261203T080000Z"]
+
+
+def test_a_kill_between_asking_and_writing_that_down_begins_it_once(
+    store: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path, VV_DRILL_AT="0 8 * * *")
+    first = Asked(store, settings, clock)
+    first.after(0)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            first.after(3600)
+    again = Asked(store, settings, clock)
+    again.after(5)
+
+    assert first.ids == again.ids == ["drill-20261127T080000Z"]
+    for id_ in (*first.ids, *again.ids):
+        fold(store, settings, id=id_, ts=clock())
+    assert len(store.docs(DRILLS)) == 1
+
+
+def test_on_a_full_disk_it_is_tried_again_and_that_is_said_once(
+    store: Store, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     asks = Asked(store, settings_of(tmp_path, VV_DRILL_AT="0 8 * * *"), clock)
     asks.after(0)
-    assert asks.after(3600 + LATE_SECONDS) == 1
-    assert asks.after(86400 + 1) == 0
-    assert asks.worker.next() == NOW + 2 * 86400 + 3600
+    asks.full = True
+    assert [asks.after(3600), asks.after(60)] == [0, 0]
+    assert len([record for record in caplog.records if "no space left" in record.message]) == 1
+    asks.full = False
+    assert [asks.after(60), asks.after(60)] == [1, 0]
+
+
+def test_one_that_is_due_while_another_runs_waits_for_its_end(store: Store, clock: Clock, tmp_path: Path) -> None:
+    asks = Asked(store, settings_of(tmp_path, VV_DRILL_AT="0 8 * * *"), clock)
+    asks.after(0)
+    clock.advance(3595)
+    drill = begun(store, Step("critical", ("slack",)), now=clock())
+    assert asks.after(10) == 0
+    took(store, event(drill, "slack", "chat"))
+    assert asks.after(1) == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "day", "ids"),
+    [
+        ("30 1 * * *", "2026-03-29", ["drill-20260329T010000Z"]),  # Lisbon has no 01:30 that day: right after the gap
+        ("30 1 * * *", "2026-10-25", ["drill-20261025T003000Z"]),  # and two that day: the first
+        ("0 10 * * *", "2026-03-29", ["drill-20260329T090000Z"]),
+        ("0 10 * * *", "2026-10-25", ["drill-20261025T100000Z"]),
+    ],
+)
+def test_where_the_clock_is_changed_for_summer_there_is_one_drill_that_day(
+    store: Store, clock: Clock, tmp_path: Path, schedule: str, day: str, ids: list[str]
+) -> None:
+    clock.now = datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() - 1
+    asks = Asked(store, settings_of(tmp_path, VV_DRILL_AT=schedule, VV_DRILL_TIMEZONE="Europe/Lisbon"), clock)
+    for _ in range(24 * 12 - 24):
+        asks.after(300)
+
+    assert asks.ids == ids
+
+
+def test_a_clock_that_is_set_back_over_the_time_of_a_drill_begins_none_twice(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path, VV_DRILL_AT="0 8 * * *")
+    asks = Asked(store, settings, clock)
+    asks.after(0)
+    assert asks.after(3601) == 1
+    clock.advance(-60)
+    with store.transaction() as tx:
+        tx.put(MARK, "", Mark(clock()))  # as `Move` leaves it
+    asks.after(120)
+
+    assert {*asks.ids} == {"drill-20261127T080000Z"}
 
 
 def test_a_clock_that_was_never_set_begins_no_drill(store: Store, clock: Clock, tmp_path: Path) -> None:
     clock.now = 1000.0
-    assert Asked(store, settings_of(tmp_path, VV_DRILL_AT="* * * * *"), clock).after(120) == 0
+    assert Asked(store, settings_of(tmp_path, VV_DRILL_AT="0 * * * *"), clock).after(7200) == 0
     assert store.document(MARK, "") is None
 
 
@@ -549,10 +692,37 @@ def test_without_a_schedule_nothing_is_begun_or_kept(store: Store, settings: Set
     assert Asked(store, settings, clock).worker.next() is None
 
 
-@pytest.mark.parametrize("text", ["every day", "61 * * * *", "0 0 30 2 *"])
-def test_a_schedule_that_is_none_is_told_with_its_key(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "every day", "61 * * * *", "0 0 30 2 *", "@daily", "* * * * *", "*/5 10 * * 1", "0,59 * * * *",
+        "58,59 23 31 12 *", "* * * * * *", "0 10 * *", "\u0660 10 * * 1", " ; reboot", "0 10 * * 1\0", "0 " * 5000,
+    ],
+)  # fmt: skip
+def test_a_schedule_that_is_none_or_never_ends_is_told_with_its_key(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="VV_DRILL_AT"):
         settings_of(tmp_path, VV_DRILL_AT=text)
+
+
+@pytest.mark.parametrize("text", ["0 10 * * 1", "0 * * * *", "59 23 29 2 *", "0 0 10 * * 1", "0 10 1 1 *"])
+def test_a_schedule_that_comes_once_an_hour_at_most_is_one(tmp_path: Path, text: str) -> None:
+    assert settings_of(tmp_path, VV_DRILL_AT=text).drill_at == text
+
+
+@pytest.mark.parametrize(
+    ("overdue", "at", "is_wrong"),
+    [("6d", "0 10 * * 1", True), ("8d", "0 10 * * 1", False), ("1h", "", False), ("off", "0 10 * * 1", False)],
+)
+def test_a_proof_must_be_good_until_the_next_drill(tmp_path: Path, overdue: str, at: str, is_wrong: bool) -> None:
+    problem = pytest.raises(SettingsError, match="VV_DRILL_OVERDUE: VV_DRILL_AT may come only after 7 d")
+    with problem if is_wrong else contextlib.nullcontext():
+        settings_of(tmp_path, VV_DRILL_OVERDUE=overdue, VV_DRILL_AT=at)
+
+
+@pytest.mark.parametrize("text", ["0s", "-1h", "never", "1e400d"])
+def test_an_overdue_time_that_is_none_is_told_with_its_key(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="VV_DRILL_OVERDUE"):
+        settings_of(tmp_path, VV_DRILL_OVERDUE=text)
 
 
 def test_nothing_else_of_the_journal_is_taken_for_a_drill() -> None:

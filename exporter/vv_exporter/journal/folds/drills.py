@@ -11,12 +11,11 @@ from vv_exporter.store import Transaction
 
 
 def asked(tx: Transaction, event: DrillAsked, source: Source, settings: Settings) -> None:
-    """Begin a drill. One that has waited in the journal for too long is over: nobody waits for it any more."""
+    """Begin a drill, if it can be."""
     severity = event.severity if event.severity in SEVERITIES else ""
+    steps = plan(severity, event.channel, drill_channels(settings))
     ends = event.ts + patience(settings)
-    if ends > tx.now:
-        steps = plan(severity, event.channel, drill_channels(settings))
-        begin_drill(tx, Drill(id=event.id, started=event.ts, counted=tx.now, ends=ends, steps=steps))
+    begin_drill(tx, Drill(id=event.id, started=event.ts, counted=tx.now, ends=ends, steps=steps))
 
 
 HANDLERS: dict[type, Handler] = {DrillAsked: asked}
