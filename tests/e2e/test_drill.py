@@ -13,14 +13,25 @@ import pytest
 import requests
 
 from tests.support.device import Channels, Device
-from tests.support.receivers import MailServer, Request, Webhook
+from tests.support.receivers import MailServer, Request, Slack, Webhook
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(600)]
 
 PROVEN = "vv_alarm_path_proven_timestamp_seconds"
+QUIET = {
+    "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+    "HOST_CPU_HIGH": "100%",
+    "DISK_WARNING_FREE": "0%",
+    "DISK_CRITICAL_FREE": "0%",
+}
 ALL = {"slack", "telegram", "pagerduty", "email", "webhook", "alertmanager-webhook"}
+
+
+def start(device: Device, *words: str) -> subprocess.Popen[str]:
+    command, pipe = [sys.executable, "-m", "vv_exporter", *words], subprocess.PIPE
+    return subprocess.Popen(command, env=device.env, stdout=pipe, stderr=pipe, text=True)
 
 
 class Site:
@@ -33,9 +44,7 @@ class Site:
         self.mail = mail
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "vv_exporter", *words]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=self.device.env, stdout=pipe, stderr=pipe, text=True)
+        return start(self.device, *words)
 
     def vv(self, *words: str) -> tuple[int, str, str]:
         """Exit code, output, errors."""
@@ -61,7 +70,20 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def scheduled(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Device, Slack, datetime]]:
+    """A device whose drill is due a minute or two from now, while the other tests run."""
+    due = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
+    with Slack() as slack:
+        environ = {**QUIET, "SLACK_WEBHOOK_URL": slack.url, "VV_DRILL_AT": f"{due:%-M %-H} * * *"}
+        with Device(tmp_path_factory.mktemp("scheduled"), environ) as device:
+            yield device, slack, due
+        assert slack.violations == []
+
+
+@pytest.fixture(scope="module")
+def site(
+    programs: Programs, scheduled: tuple[Device, Slack, datetime], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     with Channels() as channels, Webhook() as hook, MailServer() as mail:
         environ = {
             **channels.environ(),
@@ -70,10 +92,7 @@ def site(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             "SMTP_FROM": "vv@example.org",
             "SMTP_REQUIRE_TLS": "false",
             "ALERT_EMAIL_TO": "ana@example.org",
-            "DOCKER_HOST": "unix:///nonexistent/docker.sock",
-            "HOST_CPU_HIGH": "100%",
-            "DISK_WARNING_FREE": "0%",
-            "DISK_CRITICAL_FREE": "0%",
+            **QUIET,
         }
         with Device(tmp_path_factory.mktemp("drill"), environ) as device:
             path = f"{device.url('exporter')}/api/v1/status"
@@ -194,6 +213,51 @@ def test_without_an_exporter_it_fails_and_says_so(site: Site, tmp_path: Any) -> 
     process.terminate()
     process.communicate(timeout=30)
     assert "no exporter reads" in line
+
+
+def drills(device: Device) -> dict[str, dict[str, Any]]:
+    """By id."""
+    found = requests.get(f"{device.url('exporter')}/api/v1/drills", timeout=20).json()["drills"]
+    return {one["id"]: one for one in found}
+
+
+def firing(slack: Slack, id_: str) -> int:
+    """How many messages tell of this drill."""
+    texts = [request.body.decode() for request in slack.received]
+    return len([text for text in texts if id_ in text and not ends(text)])
+
+
+def test_the_drill_of_the_schedule_is_one_also_when_the_exporter_is_killed_in_that_minute(
+    scheduled: tuple[Device, Slack, datetime],
+) -> None:
+    device, slack, due = scheduled
+    id_ = f"drill-{due:%Y%m%dT%H%M%SZ}"
+    wait_until(lambda: drills(device)[id_]["counted"], 240, what="the drill")
+    device.kill("exporter")
+    ended = wait_until(lambda: one if (one := drills(device)[id_])["ended"] else None, 240, what="its end")
+
+    assert [(one["channel"], one["state"]) for one in ended["channels"]] == [("slack", "accepted")]
+    # One that is asked for after it is counted after it.
+    output, errors = start(device, "drill", "--channel", "slack").communicate(timeout=300)
+    assert output.split()[:2] == ["slack", "accepted"], output + errors
+    assert len(drills(device)) == 2
+    assert firing(slack, id_) == 1
+
+
+def test_a_drill_goes_on_where_the_exporter_is_killed_in_the_middle(
+    scheduled: tuple[Device, Slack, datetime],
+) -> None:
+    device, slack, _ = scheduled
+    drill = start(device, "drill", "--channel", "slack")
+    assert drill.stderr is not None
+    first = drill.stderr.readline()
+    id_ = first.split()[1].rstrip(":")
+    wait_until(lambda: "counted by" in (drill.stderr.readline() if drill.stderr else ""), 60, what="the count")
+    device.kill("exporter")
+    output, errors = drill.communicate(timeout=300)
+
+    assert (drill.returncode, output.split()[:2]) == (0, ["slack", "accepted"]), first + output + errors
+    assert firing(slack, id_) == 1
 
 
 def test_the_incident_at_the_pager_is_closed_again(site: Site) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 import requests
 
 from tests.support.ports import free_port
@@ -104,6 +105,12 @@ class Device:
     def _printed_where_to_look(self) -> bool:
         assert self._child.exit_code() is None, "vv up ended"
         return "is watched" in self.output()
+
+    def kill(self, server: str) -> None:
+        """End one of its servers as the kernel would; `vv up` starts it again."""
+        (found,) = [one for one in psutil.Process(self._child.pid).children() if server in " ".join(one.cmdline()[:4])]
+        found.kill()
+        found.wait()
 
     def exit_code(self) -> int | None:
         """How `vv up` ended, None while it runs."""

@@ -47,13 +47,15 @@ def series(rule: Rule, rules: Iterable[Rule]) -> set[str]:
 
 
 def silenced(source: Path, names: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """By alert that silences others: those others, of `names`."""
+    """By alert that silences others: those others, of `names`. One that was told in another way silences itself."""
     known = sorted(names)
     found: dict[str, list[str]] = {}
     for inhibition in base.load(source / "alertmanager" / "alertmanager.yml")["inhibit_rules"]:
         for cause in _named(inhibition["source_matchers"], known):
             found.setdefault(cause, []).extend(
-                name for name in _named(inhibition["target_matchers"], known) if name not in found.get(cause, ())
+                name
+                for name in _named(inhibition["target_matchers"], known)
+                if name not in (cause, *found.get(cause, ()))
             )
     return found
 

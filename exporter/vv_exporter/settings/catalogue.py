@@ -93,7 +93,7 @@ class Settings:
     drill_at: str = _variable(
         "VV_DRILL_AT",
         "When the way of alerts to every channel is tried by a drill, a cron expression such as 0 10 * * 1; empty: "
-        "only when `vv drill` is called. It pages.",
+        "only when `vv drill` is called. It pages, so once an hour at most.",
         parse.drill_schedule,
     )
     drill_timezone: str = _variable("VV_DRILL_TIMEZONE", "The time zone of that.", parse.timezone, "UTC")
