@@ -5,7 +5,8 @@ nobody has seen. A Prometheus that stores nothing new does worse: five minutes a
 (https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness), it says itself that all has ended, and that
 everything is down. So, for as long as the alert path is broken before Alertmanager:
 
-1. What Alertmanager holds of this device is sent to it again. Not the Watchdog: a dead man's switch must be missed.
+1. What Alertmanager holds of this device is sent to it again. Neither the Watchdog, which a dead man's
+   switch must miss, nor a drill, which must end.
 2. While Prometheus is blind (silent, or without new samples), AlertsHeld inhibits what it says of this device.
 3. When the path is whole again each rule says what became of its alerts: what fires is Prometheus' again, what is
    pending is held on, what has ended is told as ended. What only lasts because it was thought to fire meanwhile
@@ -22,14 +23,15 @@ from typing import Any, NamedTuple, Protocol
 
 from vv_exporter._clock import isoformat
 from vv_exporter.alert_path.questions import QuestionError
+from vv_exporter.drills.state import DRILL
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import Settings
 
 log = logging.getLogger(__name__)
 
 ALERTS_HELD = "AlertsHeld"
-NOT_HELD = ("Watchdog", "VVEvent", ALERTS_HELD)
-"""The first must be missed; the others are the exporter's own, which sends them itself."""
+NOT_HELD = ("Watchdog", DRILL, "VVEvent", ALERTS_HELD)
+"""The first must be missed, a drill must end; the others are the exporter's own, which sends them itself."""
 TO_NOBODY = {"told": "nobody"}  # routed nowhere, and inhibits
 OF_THE_OUTAGE = "RuleEvaluationFailing"
 """What could not be stored was no evaluation: it is the same trouble, which has been told."""

@@ -101,8 +101,11 @@ def test_what_fires_does_not_time_out(bench: Bench, blind: bool) -> None:
     assert (hot["startsAt"], hot["annotations"]) == (SINCE, {"summary": "Hot"})
 
 
-def test_the_dead_mans_switch_what_the_exporter_sends_itself_and_other_devices_are_not_held(bench: Bench) -> None:
+def test_the_dead_mans_switch_drills_what_the_exporter_sends_itself_and_other_devices_are_not_held(
+    bench: Bench,
+) -> None:
     bench.fires("Watchdog")
+    bench.fires("Drill")
     bench.fires("VVEvent")
     bench.fires("AlertmanagerDown", told="direct")
     bench.fires("Hot", device="edge-8")
