@@ -126,7 +126,7 @@ class Delivery:
         """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost."""
         seen = self.watch.seen
         open_ = any(not account.ended for account in self._context.store.docs(ACCOUNTS).values())
-        if not open_ or seen.down or self._context.clock() - seen.started < SETTLED_IN:
+        if not open_ or seen.down or self._context.clock() - seen.started < SETTLED_IN or self._is_path_broken():
             return
         try:
             firing = {str(alert.get("fingerprint")) for alert in self._alertmanager.alerts()}
@@ -134,6 +134,11 @@ class Delivery:
             return
         with self._context.store.transaction() as tx:
             reconcile(tx, firing, SETTLED_IN)
+
+    def _is_path_broken(self) -> bool:
+        """What Alertmanager holds is then no judgement."""
+        verdict = self._context.beats.verdict
+        return verdict is not None and verdict.is_broken
 
 
 def channels_told_directly(settings: Settings) -> list[Provider]:
