@@ -187,7 +187,7 @@ def _phases(seed: Seed, of_counter: Callable[[float], Values]) -> dict[str, Valu
         if COUNTER.search(name) and grown(values)
     }
     length = max(map(len, counters.values()))
-    working = {name: [1.0] * length for name in map(_collector, counters, [seed] * len(counters)) if name}
+    working = {name: [1.0] * length for name in map(collector_of, counters, [seed] * len(counters)) if name}
     return counters | working
 
 
@@ -198,7 +198,7 @@ def rules_about(seed: Seed) -> list[Rule]:
     return [rule for rule in rules if (rule.get("alert") or rule["record"]) in names]
 
 
-def _collector(name: str, seed: Seed) -> str:
+def collector_of(name: str, seed: Seed) -> str:
     """The series of the collector that brings a counter, as the rules know it; empty where they know none."""
     found = re.search(r'collector="\w+"', "".join(str(rule["expr"]) for rule in rules_about(seed)))
     target = re.findall(r'\b(?:device|instance|job)="[^"]*"', name)
