@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import msgspec
 
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
@@ -13,7 +15,7 @@ from vv_exporter.times import UnixTime
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run that started and has not ended. `mono` is CLOCK_MONOTONIC of the boot `boot`.
+    """A run that started and has not ended. `mono` is CLOCK_MONOTONIC of the boot `boot`, `pid` a process on `host`.
 
     `limit` (seconds) follows from what its writer gave, from the configuration, and, if it `scales`, from the video.
     """
@@ -24,6 +26,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     started: UnixTime
     mono: float = 0.0
     boot: str = ""
+    pid: int = 0
+    host: str = ""
     video: str = ""
     video_sha256: str = ""
     video_bytes: int = 0
@@ -38,6 +42,23 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.mono and self.boot == boot:
             return max(0.0, mono - self.mono)
         return max(0.0, now - self.started)
+
+
+def shown_pid(run: Run) -> str:
+    """The process of a run as text; empty when its writer did not say."""
+    return str(run.pid) if run.pid else ""
+
+
+def longest_named(
+    late: Iterable[tuple[float, Run]], named: Callable[[Run], tuple[str, ...]]
+) -> list[tuple[tuple[str, ...], float]]:
+    """The start of those runs that started first, a few of each stage or job, by what names them. `late` has starts."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for started, run in sorted(late, key=lambda one: one[0]):
+        of_name = found.setdefault(run.name, {})
+        if len(of_name) < MAX_NAMED:
+            of_name.setdefault(named(run), started)
+    return [one for of_name in found.values() for one in of_name.items()]
 
 
 def limited(run: Run, configured: StageSettings | None) -> Run:
@@ -70,6 +91,8 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     video_sha256: str = ""
 
 
+MAX_NAMED = 3
+"""Overdue runs of a stage or job that are named: a person needs no more, and each is a series of its own."""
 MAX_OPEN = 1000  # of stages, of jobs, of scripts: more are no work in progress but starts whose ends are never reported
 STAGE_RUNS: Kind[Run] = Kind("stage_run", Run, MAX_OPEN, STAGE_RUNNING, lambda run: run.name)
 JOB_RUNS_OPEN: Kind[Run] = Kind("job_run", Run, MAX_OPEN, JOB_RUNNING, lambda run: run.name)

@@ -124,7 +124,8 @@ class TestMove:
 NO_TIMES = {
     "ContainerRecord.started", "Rate.left", "Seen.down", "Seen.started", "Counts.attempts", "Counts.in_vain",
     "Counts.given_up", "Counts.reasons",
-    "Run.mono", "Run.video_seconds", "Run.given", "Run.limit", "Held.until", "Proof.seconds", "ClockOffset.started",
+    "Run.mono", "Run.video_seconds", "Run.given", "Run.limit", "Held.until", "Proof.seconds", "RecentRuns.seconds",
+    "ClockOffset.started",
     "LastScrape.time", "PathState.unheard", "OpenAlert.occurrence", "Scraped.value", "Kept.since",
 }  # fmt: skip
 """Numbers of stored documents that are no times, or times that must not follow the clock (said where they stand)."""

@@ -28,12 +28,13 @@ from vv_exporter.metrics.jobs import (
     JOB_LAST_SUCCESS,
     JOB_NEXT_DUE,
     JOB_OLDEST_START,
+    JOB_OVERDUE_START,
     JOB_RUNNING,
     JOB_RUNS,
     JOB_SKIPPED,
 )
 from vv_exporter.probes import files
-from vv_exporter.runs import JOB_RUNS_OPEN
+from vv_exporter.runs import JOB_RUNS_OPEN, Run, longest_named, shown_pid
 from vv_exporter.schedule import next_due
 from vv_exporter.settings import JobSettings
 from vv_exporter.store import Kind, Store
@@ -113,12 +114,17 @@ class JobsCollector:
         runs = list(self._store.docs(JOB_RUNS_OPEN).values())
         running = Counter(run.name for run in runs)
         oldest: dict[str, float] = {}
+        late: list[tuple[float, Run]] = []
         for run in runs:
             started = now - run.age(now, monotonic, self._boot)
             oldest[run.name] = min(oldest.get(run.name, started), started)
+            job = self._jobs.get(run.name)
+            if job is not None and job.max_runtime is not None and now - started > job.max_runtime:
+                late.append((started, run))
         names = {labels[0] for labels, _ in self._store.series(JOB_RUNS)} | self._jobs.keys()
         yield gauges(JOB_RUNNING, (((name,), running[name]) for name in sorted(names)))
         yield gauges(JOB_OLDEST_START, (((name,), started) for name, started in sorted(oldest.items())))
+        yield gauges(JOB_OVERDUE_START, longest_named(late, _named))
         scheduled = {name: job for name, job in self._jobs.items() if job.schedule}
         yield gauges(JOB_NEXT_DUE, (((name,), self._due(name, job)) for name, job in scheduled.items()))
         yield gauges(JOB_GRACE, (((name,), job.grace) for name, job in scheduled.items()))
@@ -132,6 +138,11 @@ class JobsCollector:
         )
         # What the clock showed before it was set back must not move the next run away.
         return next_due(job.schedule, job.timezone, min(reference, self._clock()))
+
+
+def _named(run: Run) -> tuple[str, ...]:
+    """What tells people which run it is."""
+    return (run.name, run.component, run.host, shown_pid(run))
 
 
 def note_touch(store: Store, job: str, path: str, mtime_ns: int) -> None:

@@ -18,10 +18,10 @@ from prometheus_client.core import Metric as Family
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.database import StoreError
-from vv_exporter.failures import FAILURES
+from vv_exporter.failures import FAILURES, MAX_NAME, shorten
 from vv_exporter.journal.folds.stages import tell_overrun
 from vv_exporter.loop import Loop
-from vv_exporter.metrics import gauges
+from vv_exporter.metrics import Labels, gauges
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
     LAST_FAILURE,
@@ -31,12 +31,14 @@ from vv_exporter.metrics.pipeline import (
     STAGE_LIMIT_USED,
     STAGE_OLDEST_START,
     STAGE_OVERDUE,
+    STAGE_OVERDUE_START,
     STAGE_OVERRUNS,
     STAGE_RUNNING,
 )
 from vv_exporter.probes import files
-from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
+from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited, longest_named, shown_pid
 from vv_exporter.settings import StageSettings
+from vv_exporter.stagelimits import RECENT_RUNS, Limit, limit_of
 from vv_exporter.store import Store
 
 CHECK_INTERVAL = 1.0  # seconds between looks for runs that went past their limit
@@ -49,6 +51,7 @@ class PipelineCollector:
 
     def __init__(self, context: Context) -> None:
         self._store = context.store
+        self._settings = context.settings
         self._clock = context.clock
         self._monotonic = context.monotonic
         self._boot = context.boot
@@ -77,15 +80,19 @@ class PipelineCollector:
         runs = list(self._store.docs(STAGE_RUNS).values())
         stages = {labels[0] for labels, _ in self._store.series(STAGE_DURATION)} | {run.name for run in runs}
         running = Counter(run.name for run in runs)
-        overdue = Counter(run.name for run in runs if self._overdue(run))
+        late: list[tuple[float, Run]] = []
         used = dict.fromkeys(stages, 0.0)
         oldest: dict[str, float] = {}
         for run in runs:
             started = self._started(run)
             oldest[run.name] = min(oldest.get(run.name, started), started)
             used[run.name] = max(used[run.name], self._used(run))
+            if self._overdue(run):
+                late.append((started, run))
+        overdue = Counter(run.name for _, run in late)
         yield gauges(STAGE_RUNNING, (((stage,), running[stage]) for stage in sorted(stages)))
         yield gauges(STAGE_OVERDUE, (((stage,), overdue[stage]) for stage in sorted(stages)))
+        yield gauges(STAGE_OVERDUE_START, longest_named(late, self._named))
         yield gauges(STAGE_LIMIT_USED, (((stage,), ratio) for stage, ratio in sorted(used.items())))
         yield gauges(STAGE_OLDEST_START, (((stage,), started) for stage, started in sorted(oldest.items())))
 
@@ -100,6 +107,15 @@ class PipelineCollector:
             ),
         )
 
+    def _named(self, run: Run) -> Labels:
+        """What tells people which run it is."""
+        limit = self._limit(run)
+        video, sha256 = shorten(run.video, MAX_NAME), shorten(run.video_sha256, 64)
+        return (run.name, run.component, run.host, shown_pid(run), video, sha256, f"{limit.seconds:g}", limit.source)
+
+    def _limit(self, run: Run) -> Limit:
+        return limit_of(run, self._store.document(RECENT_RUNS, run.name), self._settings)
+
     def _overdue(self, run: Run) -> bool:
         return self._used(run) > 1
 
@@ -111,11 +127,11 @@ class PipelineCollector:
         return self._clock() - self._age(run)
 
     def _used(self, run: Run) -> float:
-        """The share of its limit that a run has used; 0 if it has none."""
-        return self._age(run) / run.limit if run.limit else 0.0
+        """The share of its limit that a run has used."""
+        return self._age(run) / (self._limit(run).seconds or 1.0)
 
     def _look(self) -> bool:
-        note_overruns(self._store, self._overdue)
+        note_overruns(self._store, self._overdue, self._limit)
         return self._store.count(STAGE_RUNS) > 0
 
 
@@ -158,7 +174,7 @@ class Sizes:
                 tx.put(STAGE_RUNS, key, limited(known, self._stages.get(run.name)))
 
 
-def note_overruns(store: Store, overdue: Callable[[Run], bool]) -> None:
+def note_overruns(store: Store, overdue: Callable[[Run], bool], limit: Callable[[Run], Limit]) -> None:
     """Count each run once when it goes past its limit."""
     late = [key for key, run in store.docs(STAGE_RUNS).items() if not run.overdue and overdue(run)]
     if not late:
@@ -170,7 +186,7 @@ def note_overruns(store: Store, overdue: Callable[[Run], bool]) -> None:
                 if run is not None and not run.overdue:  # it may have ended meanwhile, and was counted then
                     tx.put(STAGE_RUNS, key, msgspec.structs.replace(run, overdue=True))
                     tx.inc(STAGE_OVERRUNS, (run.name,))
-                    tell_overrun(tx, run, tx.now)
+                    tell_overrun(tx, run, limit(run), tx.now)
     except StoreError:
         return  # said by the journal's reader, which meets the same; the next look tries again
 

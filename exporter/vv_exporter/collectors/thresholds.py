@@ -2,6 +2,7 @@
 
 vv_threshold_filesystem_free_ratio{role="system",severity="critical"} 0.1
 vv_threshold_stage_seconds{stage="scan_video"} 900.0
+vv_threshold_stage_usual_seconds{stage="summarize_scene"} 300.0
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors import Context
-from vv_exporter.metrics import gauges
+from vv_exporter.metrics import Labels, gauges
 from vv_exporter.metrics.thresholds import (
     CPU_RATIO,
     DVR_DOWN_SECONDS,
@@ -25,11 +26,15 @@ from vv_exporter.metrics.thresholds import (
     INODES_RATIO,
     JOB_SECONDS,
     MEMORY_RATIO,
+    STAGE_DEFAULT_SECONDS,
     STAGE_SECONDS,
     STAGE_STUCK_RATIO,
+    STAGE_USUAL_SECONDS,
     TEMPERATURE,
 )
 from vv_exporter.settings import Settings
+from vv_exporter.stagelimits import RECENT_RUNS, USUAL, is_limited, learned_limit
+from vv_exporter.store import Store
 
 
 class Thresholds:
@@ -37,8 +42,9 @@ class Thresholds:
 
     name = "thresholds"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
+        self._store = store
 
     def collect(self) -> Iterable[Family]:
         """All thresholds."""
@@ -56,6 +62,8 @@ class Thresholds:
         yield gauges(EVENT_LAG_SECONDS, [((), self._settings.event_lag_high)])
         stages = self._settings.stages.items()
         yield gauges(STAGE_SECONDS, [((name,), stage.limit) for name, stage in stages if stage.limit is not None])
+        yield gauges(STAGE_USUAL_SECONDS, self._usual_limits())
+        yield gauges(STAGE_DEFAULT_SECONDS, [((), self._settings.stage_overdue_default)])
         yield gauges(STAGE_STUCK_RATIO, [((), self._settings.stage_stuck_factor)])
         yield gauges(DVR_FAILURES, [((), self._settings.dvr_failures)])
         yield gauges(DVR_DOWN_SECONDS, [((), self._settings.dvr_down)])
@@ -64,7 +72,13 @@ class Thresholds:
         jobs = self._settings.jobs.items()
         yield gauges(JOB_SECONDS, [((name,), job.max_runtime) for name, job in jobs if job.max_runtime is not None])
 
+    def _usual_limits(self) -> Iterable[tuple[Labels, float]]:
+        for name, recent in sorted(self._store.docs(RECENT_RUNS).items()):
+            limit = learned_limit(recent, self._settings)
+            if limit.source == USUAL and not is_limited(self._settings.stages.get(name)):
+                yield (name,), limit.seconds
+
 
 def build(context: Context) -> Thresholds:
-    """The thresholds of the settings."""
-    return Thresholds(context.settings)
+    """The thresholds of the settings, and of what is usual on this device."""
+    return Thresholds(context.settings, context.store)

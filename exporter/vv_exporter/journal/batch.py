@@ -184,7 +184,7 @@ class Batch:
         # A line that is too long is counted once, where it is first seen to be.
         rejected["oversize"] += bool(piece.hole) and not before.skipping
         rejected["oversize"] += within.inside and not (began_inside and within.start == len(piece.data))
-        header, source = before, Source(piece.entry.writer, before.component, before.boot, before.locks)
+        header, source = before, _source(piece.entry.writer, before)
         newest = 0.0
         for line in _lines(piece.data, within, begins, before.ahead):
             if len(line) >= MAX_LINE:
@@ -197,7 +197,7 @@ class Batch:
                 continue
             if isinstance(event, WriterStarted):
                 header = _header(before, event)
-                source = Source(piece.entry.writer, event.component, event.boot, event.lock)
+                source = _source(piece.entry.writer, header)
             if reason := self._reader.fold(tx, event, source):
                 rejected[reason] += 1
                 continue
@@ -246,7 +246,13 @@ class _StillThereError(Exception):
 
 
 def _header(before: Progress, event: WriterStarted) -> Progress:
-    return msgspec.structs.replace(before, component=event.component, boot=event.boot, locks=event.lock)
+    return msgspec.structs.replace(
+        before, component=event.component, boot=event.boot, locks=event.lock, pid=event.pid, host=event.host
+    )
+
+
+def _source(writer: str, header: Progress) -> Source:
+    return Source(writer, header.component, header.boot, header.locks, header.pid, header.host)
 
 
 def _lines(data: bytes, within: Bounds, begins: int, ahead: Sequence[int]) -> Iterable[bytes]:

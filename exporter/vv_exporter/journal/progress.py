@@ -24,6 +24,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     locks: bool = False
     skipping: bool = False
     done: bool = False
+    pid: int = 0
+    host: str = ""
     ahead: tuple[Place, ...] = ()
 
 

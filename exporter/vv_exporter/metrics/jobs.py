@@ -14,6 +14,14 @@ JOB_SKIPPED = counter(
     "vv_job_runs_skipped_total", "Runs that were not begun because another one was in progress.", "job"
 )
 JOB_RUNNING = gauge("vv_job_running", "Runs in progress.", "job")
+JOB_OVERDUE_START = gauge(
+    "vv_job_overdue_start_timestamp_seconds",
+    "When a run that is past its limit started, of the three longest of a job; pid is a process on host.",
+    "job",
+    "component",
+    "host",
+    "pid",
+)
 JOB_OLDEST_START = gauge("vv_job_oldest_start_timestamp_seconds", "When the oldest run in progress started.", "job")
 JOB_NEXT_DUE = gauge(
     "vv_job_next_due_timestamp_seconds",

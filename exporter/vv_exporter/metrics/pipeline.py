@@ -16,8 +16,21 @@ STAGE_OLDEST_START = gauge(
 STAGE_OVERDUE = gauge("vv_stage_overdue", "Runs in progress that are past their limit.", "stage")
 STAGE_LIMIT_USED = gauge(
     "vv_stage_limit_used_ratio",
-    "How much of its limit the run in progress has used that used most; above 1 it is overdue, 0 without any.",
+    "How much of its limit the run in progress has used that used most; above 1 it is overdue, 0 without any run.",
     "stage",
+)
+STAGE_OVERDUE_START = gauge(
+    "vv_stage_overdue_start_timestamp_seconds",
+    "When a run that is past its limit started, of the three longest of a stage; pid is a process on host, and the "
+    "limit is the script's, that of the configuration, the usual or the default one.",
+    "stage",
+    "component",
+    "host",
+    "pid",
+    "video",
+    "video_sha256",
+    "limit_seconds",
+    "limit_from",
 )
 STAGE_OVERRUNS = counter("vv_stage_overruns_total", "Runs that went past their limit.", "stage")
 STAGE_LAST_SUCCESS = gauge("vv_stage_last_success_timestamp_seconds", "When a run last finished with success.", "stage")

@@ -14,6 +14,15 @@ STAGE_SECONDS = gauge(
     "Maximum expected duration of the stage, without what is added for the length and size of the video.",
     "stage",
 )
+STAGE_USUAL_SECONDS = gauge(
+    "vv_threshold_stage_usual_seconds",
+    "How long a run may take of a stage for which no limit is configured, by what its own recent runs took.",
+    "stage",
+)
+STAGE_DEFAULT_SECONDS = gauge(
+    "vv_threshold_stage_default_seconds",
+    "How long a run may take of a stage without a configured limit that has too few successful runs.",
+)
 STAGE_STUCK_RATIO = gauge(
     "vv_threshold_stage_stuck_ratio", "A run that has taken this many times its limit counts as stuck."
 )

@@ -253,6 +253,19 @@ class Settings:
     max_logline: float | None = _variable(
         "MAX_PROCESSING_TIME_LOGLINE", "Longest expected run of the stage logline_generator.", parse.optional_duration
     )
+    stage_overdue_factor: float = _variable(
+        "VV_STAGE_OVERDUE_FACTOR",
+        "Without a limit of its own, a run is overdue after this many times what 95 % of the stage's recent runs took.",
+        parse.factor,
+        "3",
+    )
+    stage_overdue_floor: float = _variable("VV_STAGE_OVERDUE_FLOOR", "…and not before this time.", parse.duration, "5m")
+    stage_overdue_default: float = _variable(
+        "VV_STAGE_OVERDUE_DEFAULT",
+        "The limit of runs without one of their own while the stage has fewer than 5 successful runs.",
+        parse.duration,
+        "1h",
+    )
     stage_stuck_factor: float = _variable(
         "VV_STAGE_STUCK_FACTOR", "StageStuck when a run has taken this many times its limit.", parse.factor, "3"
     )

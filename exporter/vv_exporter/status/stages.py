@@ -8,8 +8,14 @@ from itertools import pairwise
 import msgspec
 
 from vv_exporter._clock import span
-from vv_exporter.metrics.pipeline import STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERDUE, STAGE_RUNNING
-from vv_exporter.metrics.thresholds import STAGE_SECONDS
+from vv_exporter.metrics.pipeline import (
+    STAGE_DURATION,
+    STAGE_LAST_SUCCESS,
+    STAGE_OVERDUE,
+    STAGE_OVERDUE_START,
+    STAGE_RUNNING,
+)
+from vv_exporter.metrics.thresholds import STAGE_SECONDS, STAGE_USUAL_SECONDS
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import Bar, Cell, Table, when
 
@@ -26,8 +32,22 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     buckets: tuple[int, ...]
 
 
+class LateRun(msgspec.Struct, frozen=True):
+    """A run that is past its limit: its script, its process on a host, its video, when it started, its limit."""
+
+    component: str
+    host: str
+    pid: str
+    video: str
+    started: float
+    limit: float
+    limit_from: str
+
+
 class Stage(msgspec.Struct, frozen=True):
     """A stage. Times are Unix seconds, None when never. `recent_…`: within the last `recent_seconds`.
+
+    `limit` is the configured one, or what follows from recent runs; `late` are the longest of the runs past theirs.
 
     `p50` and `p95` are of the recent successes, in seconds, estimated as Prometheus' histogram_quantile does.
     `plot` has the recent runs by time: how many ended, and how many of these failed.
@@ -47,6 +67,7 @@ class Stage(msgspec.Struct, frozen=True):
     p50: float | None = None
     p95: float | None = None
     plot: tuple[tuple[int, int], ...] = ()
+    late: tuple[LateRun, ...] = ()
 
 
 Past = Sequence[tuple[float, dict[str, Tally]]]
@@ -67,12 +88,27 @@ def read(series: Series, now: float, past: Past) -> Iterator[Stage]:
                 succeeded=ended["success"],
                 failed=ended["failure"],
                 crashed=ended["crashed"],
-                limit=series.one(STAGE_SECONDS, stage=name),
+                limit=series.one(STAGE_SECONDS, stage=name) or series.one(STAGE_USUAL_SECONDS, stage=name),
+                late=tuple(_late_runs(series, name)),
             ),
             counted.get(name),
             now,
             past,
         )
+
+
+def _late_runs(series: Series, stage: str) -> Iterator[LateRun]:
+    for labels, started in sorted(series.all(STAGE_OVERDUE_START), key=lambda one: one[1]):
+        if labels["stage"] == stage:
+            yield LateRun(
+                component=labels["component"],
+                host=labels["host"],
+                pid=labels["pid"],
+                video=labels["video"],
+                started=started,
+                limit=float(labels["limit_seconds"]),
+                limit_from=labels["limit_from"],
+            )
 
 
 def tallies(series: Series) -> dict[str, Tally]:
@@ -136,7 +172,17 @@ def quantile(share: float, cumulative: Sequence[int]) -> float | None:
 
 def troubles(stages: Sequence[Stage]) -> Iterator[str]:
     """What is wrong with stages."""
-    yield from (f"stage {stage.name} is over its time limit" for stage in stages if stage.overdue)
+    for stage in stages:
+        if stage.overdue:
+            which = "; ".join(described(run) for run in stage.late)
+            yield f"stage {stage.name} is over its time limit{f': {which}' if which else ''}"
+
+
+def described(run: LateRun) -> str:
+    """Which run it is: `scan_video.py (PID 4711) with a.mp4`."""
+    process = f" (PID {run.pid})" if run.pid else ""
+    video = f" with {run.video.rpartition('/')[2]}" if run.video else ""
+    return f"{run.component}{process}{video}"
 
 
 def table(stages: Sequence[Stage], now: float) -> Table:
@@ -150,7 +196,8 @@ def _row(stage: Stage, now: float) -> tuple[Cell, ...]:
     limit = f"limit {span(stage.limit)}" if stage.limit else ""
     state = Cell(f"{stage.running} running", "" if stage.running else "muted", note=limit)
     if stage.overdue:
-        state = Cell(f"{stage.running} running, {stage.overdue} over the limit", "bad", note=limit)
+        which = "; ".join(f"{described(run)} for {span(now - run.started)}" for run in stage.late)
+        state = Cell(f"{stage.running} running, {stage.overdue} over the limit", "bad", note=which or limit)
     counts = f"{stage.succeeded} succeeded, {stage.failed} failed, {stage.crashed} crashed"
     return (
         Cell(stage.name),

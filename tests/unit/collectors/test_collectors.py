@@ -116,6 +116,7 @@ def test_thresholds_are_shown_for_both_roles_where_they_are_set(context: Context
         ("vv_threshold_temperature_celsius",): 85.0,
         ("vv_threshold_event_lag_seconds",): 60.0,
         ("vv_threshold_stage_seconds", "scan_video"): 900.0,
+        ("vv_threshold_stage_default_seconds",): 3600.0,
         ("vv_threshold_stage_stuck_ratio",): 3.0,
         ("vv_threshold_dvr_failures",): 3,
         ("vv_threshold_dvr_down_seconds",): 900.0,

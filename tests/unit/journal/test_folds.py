@@ -33,7 +33,7 @@ def only_alert(journal: Journal) -> OpenAlert:
 
 class TestStages:
     def test_a_run_is_open_until_it_ends(self, journal: Journal) -> None:
-        writer = journal.writer()
+        writer = journal.writer(pid=4711, host="edge-1")
         writer.event("stage.started", stage="scan", run="r", mono=5.0, video="a.mp4", ts=1_699_999_000.0)
         journal.read()
         (run,) = journal.store.docs(STAGE_RUNS).values()
@@ -41,9 +41,19 @@ class TestStages:
         journal.read()
 
         assert (run.name, run.video, run.started, run.mono, run.boot) == ("scan", "a.mp4", 1_699_999_000.0, 5.0, "b")
+        assert (run.pid, run.host) == (4711, "edge-1")
         assert journal.store.docs(STAGE_RUNS) == {}
         assert journal.count(STAGE_DURATION, "scan", "success") == 1
         assert journal.value(STAGE_LAST_SUCCESS, "scan") == 1_699_999_002.0
+
+    def test_a_run_that_ended_beyond_what_is_usual_counts_as_an_overrun(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for run, seconds in (*((f"r{number}", 200.0) for number in range(5)), ("slow", 601.0), ("usual", 599.0)):
+            writer.event("stage.started", stage="scan", run=run, mono=5.0, video="a.mp4")
+            writer.event("stage.finished", stage="scan", run=run, outcome="success", seconds=seconds)
+            journal.read()
+
+        assert journal.value(STAGE_OVERRUNS, "scan") == 1
 
     def test_all_outcomes_begin_at_0_when_the_first_run_starts(self, journal: Journal) -> None:
         journal.writer().event("stage.started", stage="scan", run="r")

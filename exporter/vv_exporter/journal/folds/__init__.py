@@ -20,13 +20,16 @@ from vv_exporter.times import is_later
 class Source(NamedTuple):
     """Who wrote an event: the writer's id, the component of the file's first line, the boot it ran in.
 
-    `locks`: it holds a lock for as long as it lives. Of others nobody knows whether they do.
+    `locks`: it holds a lock for as long as it lives. Of others nobody knows whether they do. `pid` is its process on
+    `host`, which is a container's name where it runs in one; 0 and empty when it did not say.
     """
 
     writer: str
     component: str = ""
     boot: str = ""
     locks: bool = False
+    pid: int = 0
+    host: str = ""
 
 
 Handler = Callable[[Transaction, Any, Source, Settings], None]

@@ -38,6 +38,8 @@ def started(tx: Transaction, event: JobStarted, source: Source, settings: Settin
             started=event.ts,
             mono=event.mono,
             boot=source.boot,
+            pid=source.pid,
+            host=source.host,
         ),
     )
 

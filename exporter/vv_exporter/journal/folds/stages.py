@@ -15,6 +15,7 @@ from vv_exporter.metrics.pipeline import (
 )
 from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.settings import Settings
+from vv_exporter.stagelimits import RECENT_RUNS, Limit, limit_of, note_success
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import Entry, tell
 from vv_exporter.times import admitted_seconds
@@ -36,6 +37,8 @@ def started(tx: Transaction, event: StageStarted, source: Source, settings: Sett
         started=event.ts,
         mono=event.mono,
         boot=source.boot,
+        pid=source.pid,
+        host=source.host,
         video=event.video,
         video_bytes=event.video_bytes,
         video_seconds=event.video_seconds,
@@ -66,11 +69,12 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     tx.delete(STAGE_RUNS, event.run)
     outcome = "success" if event.outcome == "success" else "failure"
     tx.observe(STAGE_DURATION, (event.stage, outcome), max(event.seconds, 0.0))
-    if run is not None and _overran(run, event.seconds, settings):
+    if run is not None and (limit := _overran(tx, run, event.seconds, settings)):
         tx.inc(STAGE_OVERRUNS, (event.stage,))
-        tell_overrun(tx, run, event.ts)
+        tell_overrun(tx, run, limit, event.ts)
     if outcome == "success":
         latest(tx, STAGE_LAST_SUCCESS, (event.stage,), event.ts)
+        note_success(tx, event.stage, event.seconds)
         return
     component = event.component or source.component
     if event.exception:
@@ -115,18 +119,30 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         )
 
 
-def tell_overrun(tx: Transaction, run: Run, time: float) -> None:
-    """For the timeline: the run went past its limit, as was noticed at `time`."""
-    title = f"Stage {run.name} takes longer than {run.limit:.0f} s"
+def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
+    """For the timeline and for who quotes it: the run went past its limit, as was noticed at `time`."""
+    title = f"Stage {run.name} takes longer than {limit.seconds:.0f} s"
     tell(tx, time, Entry("stage.overran", title, "warning", run.component, "", run.video, run.video_sha256))
+    remember(
+        tx,
+        Failure(
+            component=run.component,
+            kind=f"stage_overrun:{run.name}",
+            time=time,
+            video=shorten(run.video, MAX_NAME),
+            video_sha256=shorten(run.video_sha256, 64),
+            error=f"{title}{f' (PID {run.pid})' if run.pid else ''}",
+        ),
+    )
 
 
-def _overran(run: Run, seconds: float, settings: Settings) -> bool:
-    """Whether a run that ended took longer than it should have, and nobody noticed before."""
+def _overran(tx: Transaction, run: Run, seconds: float, settings: Settings) -> Limit | None:
+    """The limit that a run which ended went past, if nobody noticed before."""
     # Nobody has had the time to look up the size: better no overrun than a false one.
-    if run.limit is None or run.overdue or lacks_size(run, settings.stages.get(run.name)):
-        return False
-    return seconds > run.limit
+    if run.overdue or lacks_size(run, settings.stages.get(run.name)):
+        return None
+    limit = limit_of(run, tx.get(RECENT_RUNS, run.name), settings)
+    return limit if seconds > limit.seconds else None
 
 
 HANDLERS: dict[type, Handler] = {StageStarted: started, StageNoted: noted, StageFinished: finished}
