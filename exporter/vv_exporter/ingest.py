@@ -31,7 +31,7 @@ _FOR_ALL = 0o644  # whoever stores video reads it
 
 def limit(usage: Usage, critical: FreeSpace) -> float:
     """Free bytes below which the disk is critically full: the larger of the two limits."""
-    return max((critical.ratio or 0.0) * usage.size, critical.bytes or 0)
+    return critical.least(usage.size)
 
 
 def resume_at(usage: Usage, critical: FreeSpace) -> float:

@@ -44,6 +44,13 @@ def test_the_larger_limit_counts_and_it_goes_on_a_fifth_above_it(size: int, paus
     assert not is_paused(True, disk(size, resumes), DEFAULT)
 
 
+def test_a_small_disk_does_not_pause_for_a_size_that_it_never_has_free() -> None:
+    default = load({}).disk_critical_free
+
+    assert not is_paused(False, disk(8 * GB, 2 * GB), default)
+    assert is_paused(False, disk(8 * GB, 1 * GB), default)
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_file_system_without_a_size_says_nothing(before: bool) -> None:
     assert is_paused(before, disk(0, 0), DEFAULT) is before

@@ -11,7 +11,9 @@ import click
 from vv_exporter.cli._output import say
 
 if TYPE_CHECKING:
-    from vv_exporter.settings import Settings
+    from vv_exporter.settings import FreeSpace, Settings
+
+DISK_ANSWERS_SECONDS = 3.0
 
 
 @click.group("config")
@@ -71,6 +73,32 @@ def check(context: click.Context, env_file: Path | None) -> None:
     for warning in _warnings(settings, environ):
         say(f"vv: warning: {warning}", err=True)
     say(f"ok: {_channels(settings)}")
+    for line in _disk_limits(settings):
+        say(line)
+
+
+def _disk_limits(settings: Settings) -> Iterator[str]:
+    """Below which free space each disk of this machine is told, as far as the disk answers."""
+    from vv_exporter.probes.filesystem import usage_within
+
+    for path in filter(None, (settings.host_root, settings.video_storage_root)):
+        usage = usage_within(path, DISK_ANSWERS_SECONDS)
+        if usage is None or not usage.size:
+            yield f"disk {path}: its limits follow from its size, which is not known now"
+            continue
+        limits = (
+            ("DISK_WARNING_FREE", settings.disk_warning_free),
+            ("DISK_CRITICAL_FREE", settings.disk_critical_free),
+        )
+        said = ", ".join(f"{name} below {_limit(free, usage.size)}" for name, free in limits)
+        yield f"disk {path} ({usage.size / 1e9:.1f} GB): {said}"
+
+
+def _limit(free: FreeSpace, size: float) -> str:
+    text = f"{free.least(size) / 1e9:.1f} GB"
+    if free.bytes is not None and free.most is not None and free.bytes > free.most * size:
+        text += f" ({free.bytes / 1e9:.1f} GB count as at most {free.most:.0%} of it)"
+    return text
 
 
 def _channels(settings: Settings) -> str:

@@ -27,7 +27,9 @@ from vv_exporter.metrics.storage import (
     READONLY,
     SIZE,
 )
+from vv_exporter.metrics.thresholds import FREE_BYTES, REDUCED_BYTES
 from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write, look_through
+from vv_exporter.settings import FreeSpace
 
 _OF_USAGE: Mapping[Metric, Callable[[Usage], float]] = {
     SIZE: lambda usage: usage.size,
@@ -43,8 +45,14 @@ class Storage:
 
     name = "storage"
 
-    def __init__(self, probes: Mapping[str, PathProbe], ingest: IngestPause | None = None) -> None:
+    def __init__(
+        self,
+        probes: Mapping[str, PathProbe],
+        ingest: IngestPause | None = None,
+        limits: Mapping[str, FreeSpace] | None = None,
+    ) -> None:
         self._probes = probes
+        self._limits = limits or {}
         self._ingest = ingest
 
     def start(self) -> None:
@@ -65,8 +73,24 @@ class Storage:
         """All families of storage."""
         seen = [((role, str(probe.path)), probe.status()) for role, probe in self._probes.items()]
         yield from families([(labels, status) for labels, status in seen if status is not None])
+        counting, configured = self._limits_in_bytes()
+        yield gauges(FREE_BYTES, counting.items())
+        yield gauges(REDUCED_BYTES, ((of, size) for of, size in configured.items() if size > counting[of]))
         if self._ingest is not None:
             yield gauges(INGEST_PAUSED, [((), float(self._ingest.paused))])
+
+    def _limits_in_bytes(self) -> tuple[dict[Labels, float], dict[Labels, float]]:
+        """What counts, and what is configured, of file systems whose size is known: else nobody knows what is free."""
+        counting: dict[Labels, float] = {}
+        configured: dict[Labels, float] = {}
+        for role, probe in self._probes.items():
+            status = probe.status()
+            for severity, limit in self._limits.items():
+                least = limit.bytes_of(status.usage.size) if status is not None and status.usage is not None else None
+                if least is not None and limit.bytes is not None:
+                    counting[role, severity] = least
+                    configured[role, severity] = limit.bytes
+        return counting, configured
 
 
 def families(seen: Iterable[tuple[Labels, Status]]) -> Iterable[Family]:
@@ -84,9 +108,10 @@ def build(context: Context) -> Storage:
     mount = context.settings.host_root
     ask = look if mount == Path("/") else look_through(mount)
     probes = {"system": PathProbe(Path("/"), ask, monotonic=context.monotonic)}
+    limits = {"warning": context.settings.disk_warning_free, "critical": context.settings.disk_critical_free}
     root = context.settings.video_storage_root
     if root is None:
-        return Storage(probes)
+        return Storage(probes, limits=limits)
     probe = probes["video_storage"] = PathProbe(root, look_and_write, monotonic=context.monotonic)
     flag = context.settings.state_dir / FLAG
-    return Storage(probes, IngestPause(flag, root, context.settings.disk_critical_free, probe.status))
+    return Storage(probes, IngestPause(flag, root, limits["critical"], probe.status), limits)

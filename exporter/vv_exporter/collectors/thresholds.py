@@ -20,7 +20,6 @@ from vv_exporter.metrics.thresholds import (
     DVR_FROZEN_SECONDS,
     DVR_LOST,
     EVENT_LAG_SECONDS,
-    FREE_BYTES,
     FREE_RATIO,
     FULL_SECONDS,
     INODES_RATIO,
@@ -51,7 +50,6 @@ class Thresholds:
         spaces = {"warning": self._settings.disk_warning_free, "critical": self._settings.disk_critical_free}
         free = [((role, severity), space) for role in ("video_storage", "system") for severity, space in spaces.items()]
         yield gauges(FREE_RATIO, [(labels, space.ratio) for labels, space in free if space.ratio is not None])
-        yield gauges(FREE_BYTES, [(labels, space.bytes) for labels, space in free if space.bytes is not None])
         cpu = {"container": self._settings.container_cpu_high, "host": self._settings.host_cpu_high}
         memory = {"container": self._settings.container_memory_high, "host": self._settings.host_memory_high}
         yield gauges(CPU_RATIO, [((scope,), share) for scope, share in cpu.items()])

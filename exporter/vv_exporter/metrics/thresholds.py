@@ -8,7 +8,18 @@ FREE_RATIO = gauge(
     "role",
     "severity",
 )
-FREE_BYTES = gauge("vv_threshold_filesystem_free_bytes", "Alert when less than this is free.", "role", "severity")
+FREE_BYTES = gauge(
+    "vv_threshold_filesystem_free_bytes",
+    "Alert when less than this is free: the configured size, as far as it is sensible for the file system's own.",
+    "role",
+    "severity",
+)
+REDUCED_BYTES = gauge(
+    "vv_threshold_filesystem_reduced_bytes",
+    "The configured size, only where it is too much for the file system: vv_threshold_filesystem_free_bytes is less.",
+    "role",
+    "severity",
+)
 STAGE_SECONDS = gauge(
     "vv_threshold_stage_seconds",
     "Maximum expected duration of the stage, without what is added for the length and size of the video.",

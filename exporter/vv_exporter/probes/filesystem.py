@@ -78,6 +78,15 @@ def look(path: Path) -> Answer:
         return Answer(None, str(error))
 
 
+def usage_within(path: Path, seconds: float) -> Usage | None:
+    """The usage of a file system that answers within so many seconds, else None; its thread is left to a hung one."""
+    answers: list[Answer] = []
+    thread = Thread(target=lambda: answers.append(look(path)), name=f"usage-{path}", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0].usage if answers else None
+
+
 def look_through(mount: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> Callable[[Path], Answer]:
     """Ask for the usage at `mount`, where a container has the machine's path, read-only.
 

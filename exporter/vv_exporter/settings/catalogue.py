@@ -205,10 +205,16 @@ class Settings:
         "SELF_MONITOR_LOG_LINES", "Last log lines of a container that the alert quotes; 0: none.", parse.whole, "5"
     )
     disk_warning_free: FreeSpace = _variable(
-        "DISK_WARNING_FREE", "DiskSpaceLow below this share or size.", parse.free_space, "20%,50GB"
+        "DISK_WARNING_FREE",
+        "DiskSpaceLow below this share or size; the size counts up to the share after max, if there is one.",
+        parse.free_space,
+        "20%,50GB,max30%",
     )
     disk_critical_free: FreeSpace = _variable(
-        "DISK_CRITICAL_FREE", "DiskSpaceCritical below this share or size.", parse.free_space, "10%,10GB"
+        "DISK_CRITICAL_FREE",
+        "DiskSpaceCritical below this share or size; the size counts up to the share after max, if there is one.",
+        parse.free_space,
+        "10%,10GB,max15%",
     )
     container_cpu_high: float = _variable(
         "CONTAINER_CPU_HIGH", "ContainerHighCpu above this share of its CPU limit, or of all cores.", parse.share, "90%"

@@ -196,20 +196,29 @@ def whole_seconds(value: str) -> float:
 
 
 def free_space(value: str) -> FreeSpace:
-    ratio, size = None, None
+    ratio, size, most = None, None, None
     for part in (part.strip() for part in value.split(",") if part.strip()):
-        if part.endswith("%"):
-            try:
-                ratio = float(part[:-1]) / 100
-            except ValueError:
-                raise ValueError(f"{part!r} is not a percentage; write e.g. 20%") from None
-            if not 0 <= ratio <= 1:
-                raise ValueError(f"{part!r} is not between 0% and 100%")
+        if part.startswith("max"):
+            most = _percentage(part.removeprefix("max").strip())
+        elif part.endswith("%"):
+            ratio = _percentage(part)
         else:
             size = parse_size(part)
     if ratio is None and size is None:
         raise ValueError("empty; write a percentage, a size or both, e.g. 20%,50GB")
-    return FreeSpace(ratio, size)
+    if most is not None and size is None:
+        raise ValueError("max without a size, which it is for; write e.g. 20%,50GB,max30%")
+    return FreeSpace(ratio, size, most)
+
+
+def _percentage(text: str) -> float:
+    try:
+        ratio = float(text.removesuffix("%")) / 100 if text.endswith("%") else -1.0
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"{text!r} is not a percentage between 0% and 100%; write e.g. 20%")
+    return ratio
 
 
 def share(value: str) -> float:

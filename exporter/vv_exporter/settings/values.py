@@ -20,10 +20,24 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class FreeSpace:
-    """Least free space: as a share of the file system (0 to 1), in bytes, or both; None where not asked for."""
+    """Least free space: as a share of the file system (0 to 1), in bytes, or both; None where not asked for.
+
+    The bytes count only up to the share `most` of a file system: 50 GB are no sensible limit for a disk of 32.
+    """
 
     ratio: float | None
     bytes: int | None
+    most: float | None = None
+
+    def bytes_of(self, size: float) -> float | None:
+        """The limit in bytes on a file system of so many bytes: `min(bytes, most × size)`."""
+        if self.bytes is None or self.most is None:
+            return self.bytes
+        return min(float(self.bytes), self.most * size)
+
+    def least(self, size: float) -> float:
+        """Free bytes below which a file system of so many bytes is under the limit: the larger of the two."""
+        return max((self.ratio or 0.0) * size, self.bytes_of(size) or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

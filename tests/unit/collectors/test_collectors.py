@@ -14,8 +14,8 @@ from vv_exporter.collectors import Context, discover, itself, storage, threshold
 from vv_exporter.collectors import host as host_module
 from vv_exporter.collectors.host import Host, pressure
 from vv_exporter.metrics.exporter import EVENTS
-from vv_exporter.probes.filesystem import Status, Usage
-from vv_exporter.settings import load
+from vv_exporter.probes.filesystem import Answer, PathProbe, Status, Usage
+from vv_exporter.settings import FreeSpace, load
 from vv_exporter.store import Store
 
 Series = dict[tuple[str, ...], float]
@@ -80,6 +80,32 @@ def test_a_video_storage_that_does_not_exist_is_not_available(context: Context) 
     assert ("vv_filesystem_free_bytes", *video) not in shown
 
 
+def test_a_limit_in_bytes_counts_as_far_as_is_sensible_for_the_disk(tmp_path: Path) -> None:
+    usage = Usage(size=32 * 10**9, free=10**9, inodes=0, inodes_free=0, readonly=False)
+    probes = {
+        "system": PathProbe(tmp_path, lambda path: Answer(usage, None)),
+        "video_storage": PathProbe(tmp_path, lambda path: Answer(None, "gone")),
+    }
+    limits = {"warning": FreeSpace(0.2, 50 * 10**9, 0.3), "critical": FreeSpace(0.1, 10**9)}
+    collector = storage.Storage(probes, limits=limits)
+    collector.start()
+    try:
+        shown = wait_until(lambda: _probed(collector))
+    finally:
+        collector.stop()
+
+    assert shown == {
+        ("vv_threshold_filesystem_free_bytes", "system", "warning"): 9.6e9,
+        ("vv_threshold_filesystem_free_bytes", "system", "critical"): 1e9,
+        ("vv_threshold_filesystem_reduced_bytes", "system", "warning"): 50e9,
+    }
+
+
+def _probed(collector: storage.Storage) -> dict[tuple[str, ...], float]:
+    shown = series(collector.collect())
+    return {labels: value for labels, value in shown.items() if labels[0].startswith("vv_threshold_")}
+
+
 def test_storage_leaves_out_what_is_not_known() -> None:
     usage = Usage(size=100, free=10, inodes=5, inodes_free=4, readonly=True)
     seen = [(("a", "/a"), Status(True, usage, 0.5)), (("b", "/b"), Status(False, None, None))]
@@ -102,10 +128,6 @@ def test_thresholds_are_shown_for_both_roles_where_they_are_set(context: Context
     assert shown == {
         ("vv_threshold_filesystem_free_ratio", "video_storage", "warning"): 0.2,
         ("vv_threshold_filesystem_free_ratio", "system", "warning"): 0.2,
-        ("vv_threshold_filesystem_free_bytes", "video_storage", "warning"): 50e9,
-        ("vv_threshold_filesystem_free_bytes", "system", "warning"): 50e9,
-        ("vv_threshold_filesystem_free_bytes", "video_storage", "critical"): 10e9,
-        ("vv_threshold_filesystem_free_bytes", "system", "critical"): 10e9,
         ("vv_threshold_dvr_lost",): 5,
         ("vv_threshold_cpu_ratio", "container"): 0.9,
         ("vv_threshold_cpu_ratio", "host"): 0.9,

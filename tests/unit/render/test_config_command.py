@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from tests.unit.render.conftest import EVERY_CHANNEL
 from vv_exporter.cli.config import command
+from vv_exporter.probes import filesystem
+from vv_exporter.probes.filesystem import Usage
 from vv_exporter.render import files
 
 
@@ -39,10 +42,33 @@ def test_check_says_in_one_line_which_channels_are_on(environ: dict[str, str]) -
 
     assert result.exit_code == 0
     assert result.stderr == ""
-    assert len(result.stdout.splitlines()) == 1
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["ok:", "disk"]
     assert "on: app.log" not in result.stdout.split("off:")[1]
     assert "ok: device edge-7; channels on: dead man's switch, app.log, Slack; off:" in result.stdout
     assert "PagerDuty (PAGERDUTY_ROUTING_KEY)" in result.stdout.split("off:")[1]
+
+
+def test_check_says_below_which_free_space_each_disk_is_told(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usages = {Path("/"): Usage(32 * 10**9, 10**9, 0, 0, readonly=False)}
+    monkeypatch.setattr(filesystem, "usage_within", lambda path, seconds: usages.get(path))
+    given = environ | {"VIDEO_STORAGE_ROOT": "/gone", "DISK_CRITICAL_FREE": "5GB"}
+
+    assert run(given, "check").stdout.splitlines()[1:] == [
+        "disk / (32.0 GB): DISK_WARNING_FREE below 9.6 GB (50.0 GB count as at most 30% of it), "
+        "DISK_CRITICAL_FREE below 5.0 GB",
+        "disk /gone: its limits follow from its size, which is not known now",
+    ]
+
+
+def test_a_disk_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    hung = threading.Event()
+    monkeypatch.setattr(filesystem, "look", lambda path: hung.wait(60) and filesystem.Answer(None, "late"))
+    try:
+        assert filesystem.usage_within(Path("/hung"), 0.05) is None
+    finally:
+        hung.set()
 
 
 def test_check_names_every_problem_in_a_line_of_its_own(environ: dict[str, str]) -> None:

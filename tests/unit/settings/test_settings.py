@@ -36,8 +36,8 @@ def test_nothing_needs_to_be_set() -> None:
 
     assert settings.exporter_port == 19461
     assert settings.scrape_interval == 10
-    assert settings.disk_warning_free == FreeSpace(0.2, 50_000_000_000)
-    assert settings.disk_critical_free == FreeSpace(0.1, 10_000_000_000)
+    assert settings.disk_warning_free == FreeSpace(0.2, 50_000_000_000, 0.3)
+    assert settings.disk_critical_free == FreeSpace(0.1, 10_000_000_000, 0.15)
     assert settings.container_cpu_high == settings.host_memory_high == 0.9
     assert settings.logs == settings.state_dir / "logs"
     assert not settings.slack_webhook_url
@@ -143,6 +143,22 @@ def test_yaml_that_is_wrong_is_not_quoted_for_it_may_be_a_secret(config: Path, v
     assert "s3" not in " ".join(told)
 
 
+@pytest.mark.parametrize(
+    ("size", "warning", "critical"),
+    [(5e9, 1.5e9, 0.75e9), (32e9, 9.6e9, 4.8e9), (64e9, 19.2e9, 9.6e9), (200e9, 50e9, 20e9), (2e12, 400e9, 200e9)],
+)
+def test_the_default_limits_of_a_disk_are_sensible_for_its_size(size: float, warning: float, critical: float) -> None:
+    settings = load({})
+
+    assert settings.disk_warning_free.least(size) == pytest.approx(warning)
+    assert settings.disk_critical_free.least(size) == pytest.approx(critical)
+
+
+@pytest.mark.parametrize("text", ["50GB", "20%,50GB", "50GB, max 100%"])
+def test_who_sets_a_limit_gets_it(text: str) -> None:
+    assert load({"DISK_WARNING_FREE": text}).disk_warning_free.least(60e9) == 50e9
+
+
 def test_yaml_that_is_wrong_is_told_with_its_place(config: Path) -> None:
     assert "line 2, column 16: mapping values are not allowed here" in problem(
         with_file(config, "a: {}\nVV_DEVICE_ID: b: c")
@@ -181,12 +197,14 @@ def test_an_address_that_messages_show_holds_no_password(key: str) -> None:
         ({"VV_STATE_DIR": "state"}, "VV_STATE_DIR: 'state' is not an absolute path; begin it with /"),
         ({"VV_DEVICE_ID": "two words"}, "VV_DEVICE_ID: letters, digits"),
         ({"DISK_WARNING_FREE": "20"}, "DISK_CRITICAL_FREE: is above DISK_WARNING_FREE"),
-        ({"DISK_WARNING_FREE": "120%"}, "DISK_WARNING_FREE: '120%' is not between 0% and 100%"),
+        ({"DISK_WARNING_FREE": "120%"}, "DISK_WARNING_FREE: '120%' is not a percentage between 0% and 100%"),
         ({"DISK_WARNING_FREE": "x%"}, "DISK_WARNING_FREE: 'x%' is not a percentage"),
         ({"CONTAINER_CPU_HIGH": "0.9"}, "CONTAINER_CPU_HIGH: '0.9' is not a percentage above 0%"),
         ({"HOST_MEMORY_HIGH": "0%"}, "HOST_MEMORY_HIGH: '0%' is not a percentage above 0%"),
         ({"HOST_MEMORY_HIGH": "101%"}, "HOST_MEMORY_HIGH: '101%' is not a percentage above 0%"),
         ({"CONTAINER_CPU_HIG": "90%"}, "CONTAINER_CPU_HIG: unknown key; did you mean CONTAINER_CPU_HIGH?"),
+        ({"DISK_WARNING_FREE": "50GB,max30"}, "DISK_WARNING_FREE: '30' is not a percentage"),
+        ({"DISK_WARNING_FREE": "20%,max30%"}, "DISK_WARNING_FREE: max without a size"),
         ({"DISK_CRITICAL_FREE": "lots"}, "DISK_CRITICAL_FREE: "),
         ({"SLACK_WEBHOOK_URL": "hooks"}, "SLACK_WEBHOOK_URL: must be a URL"),
         ({"DIGEST_AT": "7 am"}, "DIGEST_AT: '7 am' is not a time of day; write e.g. 07:00, or off"),
