@@ -41,6 +41,8 @@ HIDES: dict[str, set[str]] = {
     "FilesystemReadOnly": {"StorageUnavailable", "PipelineStalled", "BacklogGrowing", "IngestPaused"},
     "StorageUnavailable": {"DiskSpaceCritical", "DiskSpaceLow", "DiskFillingUp", "InodesLow", "CollectorFailing"}
     | {"PipelineStalled", "BacklogGrowing", "IngestPaused"},
+    "StorageMissing": {"DiskSpaceCritical", "DiskSpaceLow", "DiskFillingUp", "InodesLow", "CollectorFailing"}
+    | {"PipelineStalled", "BacklogGrowing", "IngestPaused", "StorageUnavailable", "FilesystemReadOnly"},
     "DockerUnreachable": CONTAINERS | {"SelfMonitorStalled"},
     "ContainerFailedPersistently": {"ContainerDown", "ContainerUnhealthy", "ContainerRestarting"},
     "DvrUnreachableProlonged": {"DvrUnreachable", "DvrAuthenticationFailed", "DvrStreamFrozen", "DvrFlapping"},
@@ -61,6 +63,7 @@ WHOLE_DEVICE = {
     "DiskSpaceCritical": {"IngestPaused"},
     "FilesystemReadOnly": {"PipelineStalled", "BacklogGrowing", "IngestPaused"},
     "StorageUnavailable": {"PipelineStalled", "BacklogGrowing", "IngestPaused", "CollectorFailing"},
+    "StorageMissing": {"PipelineStalled", "BacklogGrowing", "IngestPaused", "CollectorFailing"},
     "DockerUnreachable": HIDES["DockerUnreachable"],
     "ExporterDown": HIDES["ExporterDown"],
     "AlertmanagerDown": HIDES["AlertmanagerDown"],
@@ -71,6 +74,7 @@ FIXED = {
     "DiskSpaceCritical": {"role": "video_storage", "path": "/data"},
     "FilesystemReadOnly": {"role": "video_storage", "path": "/data"},
     "StorageUnavailable": {"role": "video_storage", "path": "/data"},
+    "StorageMissing": {"role": "video_storage", "path": "/data"},
     "CollectorFailing": {"collector": "storage"},
 }
 EVENTS = [

@@ -20,12 +20,13 @@ from vv_exporter.metrics.pipeline import (
     LAST_FAILURE,
     LAST_FAILURE_INFO,
     STAGE_LAST_SUCCESS,
+    STAGE_LIMIT_USED,
     STAGE_OLDEST_START,
     STAGE_OVERDUE,
     STAGE_RUNNING,
 )
 from vv_exporter.metrics.self_monitor import GAVE_UP
-from vv_exporter.metrics.storage import FREE, PROBE_SUCCESS, READONLY, SIZE
+from vv_exporter.metrics.storage import FREE, MISSING, PROBE_SUCCESS, READONLY, SIZE
 from vv_exporter.metrics.thresholds import (
     DVR_DOWN_SECONDS,
     DVR_FAILURES,
@@ -36,7 +37,7 @@ from vv_exporter.metrics.videos import BACKLOG_OLDEST, STALLED_SECONDS
 from vv_exporter.render import base
 
 HMAC_WINDOW_SECONDS = 900.0  # as the rules' record operation_component:vv_hmac_operations:new15m
-LONGEST_RUN_SECONDS = 21_600.0  # of a stage without a limit, as the rule PipelineStalled has it
+UNLIMITED_RUN_SECONDS = 3600.0  # at work, of a stage whose limit is not known, as the rule PipelineStalled has it
 SUBJECT_LABELS = ("role", "path", "name", "dvr", "component")  # that tell the subjects of one alert apart
 
 
@@ -115,6 +116,10 @@ def _storage_unavailable(now: Now) -> Iterator[Observed]:
     yield from (_about(one, "role", "path") for one in now.all(PROBE_SUCCESS) if one.value == 0)
 
 
+def _storage_missing(now: Now) -> Iterator[Observed]:
+    yield from (_about(one, "role", "path") for one in now.all(MISSING) if one.value == 1)
+
+
 def _filesystem_readonly(now: Now) -> Iterator[Observed]:
     yield from (_about(one, "role", "path") for one in now.all(READONLY) if one.value == 1)
 
@@ -168,15 +173,21 @@ def _pipeline_stalled(now: Now) -> Iterator[Observed]:
     succeeded = max((one.value for one in now.all(STAGE_LAST_SUCCESS)), default=None)
     if limit is None or oldest is None or succeeded is None:
         return
-    running, overdue = (sum(one.value for one in now.all(metric)) for metric in (STAGE_RUNNING, STAGE_OVERDUE))
-    started = max((one.value for one in now.all(STAGE_OLDEST_START)), default=0.0)
-    at_work = running > overdue and now.time - started < LONGEST_RUN_SECONDS
+    at_work = any(_is_at_work(now, one.labels["stage"], one.value) for one in now.all(STAGE_RUNNING))
     if now.time - oldest > limit and now.time - succeeded > limit and not at_work:
         yield Observed({"device": now.device}, now.time - oldest)
 
 
+def _is_at_work(now: Now, stage: str, running: float) -> bool:
+    started = now.one(STAGE_OLDEST_START, stage=stage) or 0.0
+    limited = (now.one(STAGE_LIMIT_USED, stage=stage) or 0.0) > 0
+    within = running > (now.one(STAGE_OVERDUE, stage=stage) or 0.0)
+    return within and (limited or now.time - started < UNLIMITED_RUN_SECONDS)
+
+
 CONDITIONS: Mapping[str, Callable[[Now], Iterator[Observed]]] = {
     "StorageUnavailable": _storage_unavailable,
+    "StorageMissing": _storage_missing,
     "FilesystemReadOnly": _filesystem_readonly,
     "DiskSpaceCritical": _disk_space_critical,
     "ContainerFailedPersistently": _container_failed_persistently,

@@ -192,6 +192,7 @@ class LastLine:
 
 _COLLECTORS = {
     "StorageUnavailable": {"storage"},
+    "StorageMissing": {"storage"},
     "FilesystemReadOnly": {"storage"},
     "DiskSpaceCritical": {"storage"},
     "ContainerFailedPersistently": {"self_monitor"},

@@ -22,6 +22,8 @@ from vv_exporter.metrics.storage import (
     INGEST_PAUSED,
     INODES,
     INODES_FREE,
+    MISSING,
+    MISSING_INFO,
     PROBE_DURATION,
     PROBE_SUCCESS,
     READONLY,
@@ -30,6 +32,7 @@ from vv_exporter.metrics.storage import (
 from vv_exporter.metrics.thresholds import FREE_BYTES, REDUCED_BYTES
 from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write, look_through
 from vv_exporter.settings import FreeSpace
+from vv_exporter.storagedevices import Mounted
 
 _OF_USAGE: Mapping[Metric, Callable[[Usage], float]] = {
     SIZE: lambda usage: usage.size,
@@ -98,6 +101,9 @@ def families(seen: Iterable[tuple[Labels, Status]]) -> Iterable[Family]:
     seen = list(seen)
     for metric, value in _OF_USAGE.items():
         yield gauges(metric, [(labels, value(status.usage)) for labels, status in seen if status.usage])
+    known = [(labels, status.missing) for labels, status in seen if status.missing is not None]
+    yield gauges(MISSING, [(labels, float(bool(reason))) for labels, reason in known])
+    yield gauges(MISSING_INFO, [((*labels, reason), 1.0) for labels, reason in known if reason])
     yield gauges(PROBE_SUCCESS, [(labels, float(status.success)) for labels, status in seen])
     durations = [(labels, status.duration) for labels, status in seen]
     yield gauges(PROBE_DURATION, [(labels, value) for labels, value in durations if value is not None])
@@ -112,6 +118,9 @@ def build(context: Context) -> Storage:
     root = context.settings.video_storage_root
     if root is None:
         return Storage(probes, limits=limits)
-    probe = probes["video_storage"] = PathProbe(root, look_and_write, monotonic=context.monotonic)
+    mounted = Mounted(context.store, root, context.boot)
+    probe = probes["video_storage"] = PathProbe(
+        root, lambda path: look_and_write(path, mounted.why_missing), monotonic=context.monotonic
+    )
     flag = context.settings.state_dir / FLAG
     return Storage(probes, IngestPause(flag, root, limits["critical"], probe.status), limits)

@@ -181,6 +181,10 @@ class DvrEnded(Event, frozen=True, tag="dvr.ended", kw_only=True):
     dvr: Name
 
 
+class StorageAccepted(Event, frozen=True, tag="storage.accepted"):
+    pass
+
+
 class VideoExhausted(Event, frozen=True, tag="video.exhausted", kw_only=True):
     stage: Name
     attempts: Count
@@ -268,6 +272,7 @@ AnyEvent = (
     | DvrAttempt
     | DvrFrames
     | DvrEnded
+    | StorageAccepted
     | VideoExhausted
     | VideoQuarantined
     | ContainerRestarting

@@ -41,20 +41,25 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a probe found out, and, when it failed, why; a full file system has both."""
+    """What a probe found out, and, when it failed, why; a full file system has both.
+
+    `missing` says what is not there that should be; empty where that is not so.
+    """
 
     usage: Usage | None
     error: str | None
     duration: float = 0.0
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A path as it counts now. `usage` and `duration` are None when they are not known."""
+    """A path as it counts now. `usage`, `duration` and `missing` (why) are None when they are not known."""
 
     success: bool
     usage: Usage | None
     duration: float | None
+    missing: str | None = None
 
 
 def judge(answer: Answer | None, since: float, now: float, allowed: float) -> Status | None:
@@ -67,7 +72,7 @@ def judge(answer: Answer | None, since: float, now: float, allowed: float) -> St
         return Status(False, None, None)
     if answer is None:
         return None
-    return Status(answer.error is None, answer.usage, answer.duration)
+    return Status(answer.error is None, answer.usage, answer.duration, answer.missing)
 
 
 def look(path: Path) -> Answer:
@@ -82,7 +87,7 @@ def usage_within(path: Path, seconds: float) -> Usage | None:
     """The usage of a file system that answers within so many seconds, else None; its thread is left to a hung one."""
     answers: list[Answer] = []
     thread = Thread(target=lambda: answers.append(look(path)), name=f"usage-{path}", daemon=True)
-    thread.start()
+    threads.start(thread)
     thread.join(seconds)
     return answers[0].usage if answers else None
 
@@ -113,16 +118,32 @@ def _super_readonly(mountinfo: str, mount_point: str) -> bool | None:
     return found
 
 
-def look_and_write(path: Path) -> Answer:
-    """Ask for the usage, then write a few bytes through to the disk, read them and delete them."""
-    answer = look(path)
-    if answer.error is not None:
-        return answer
+def _is_never_missing(_: int | None) -> str:
+    return ""
+
+
+def look_and_write(path: Path, why_missing: Callable[[int | None], str] = _is_never_missing) -> Answer:
+    """Ask for the usage, then write a few bytes through to the disk, read them and delete them.
+
+    Nothing is written where `why_missing`, asked of the open folder (None: there is none), says that something else
+    should be mounted. It is one open folder throughout: a disk that goes away meanwhile does not lead elsewhere.
+    """
+    usage = None
     try:
-        _write(path)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        return Answer(answer.usage, str(error))
-    return answer
+        missing = why_missing(None)
+        return Answer(None, missing or str(error), missing=missing)
+    try:
+        if missing := why_missing(folder):
+            return Answer(None, missing, missing=missing)
+        usage = _usage(folder)
+        _write(path, folder)
+    except OSError as error:
+        return Answer(usage, str(error))
+    finally:
+        os.close(folder)
+    return Answer(usage, None)
 
 
 class PathProbe:
@@ -179,10 +200,10 @@ class PathProbe:
             answer = self._probe(self.path)
         except Exception as error:
             answer = Answer(None, f"{type(error).__name__}: {error}")
-        return Answer(answer.usage, answer.error, self._monotonic() - began)
+        return replace(answer, duration=self._monotonic() - began)
 
 
-def _usage(path: Path) -> Usage:
+def _usage(path: Path | int) -> Usage:
     found = os.statvfs(path)
     return Usage(
         size=found.f_blocks * found.f_frsize,
@@ -193,12 +214,12 @@ def _usage(path: Path) -> Usage:
     )
 
 
-def _write(path: Path) -> None:
+def _write(path: Path, root: int) -> None:
     content = os.urandom(16)
     with suppress(FileExistsError):
-        (path / FOLDER).mkdir(mode=0o700)
+        os.mkdir(FOLDER, mode=0o700, dir_fd=root)
     # Others may write below `path`: no link of theirs leads the probe elsewhere.
-    folder = os.open(path / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    folder = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
     try:
         name = f"probe-{os.uname().nodename}"  # devices that share a storage do not meet
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)

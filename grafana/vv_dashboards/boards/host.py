@@ -137,7 +137,7 @@ def _storage() -> Row:
             states(
                 "Readable and writable",
                 """Whether each file system could be read and written in time. FAILED: a broken disk, a network mount
-                that hangs, or no permission; `dmesg --level=err | tail`.""",
+                that hangs, a disk that is not mounted or another one, or no permission; `dmesg --level=err | tail`.""",
                 Query(
                     'min by (role, path) (vv_filesystem_probe_success{device="$device",role=~"$role"})',
                     "{{role}} {{path}}",
@@ -164,7 +164,18 @@ def _storage() -> Row:
                 Query('max(vv_ingest_paused{device="$device"})', "paused"),
                 words=YES_NO,
                 alerts=("IngestPaused",),
-                size=(12, 6),
+                size=(8, 6),
+            ),
+            states(
+                "The right disk is there",
+                """Whether the file system is the one that was there before, or that /etc/fstab names. MISSING: a disk
+                that is not mounted, or another one; nothing is to be stored there.""",
+                Query(
+                    'max by (role, path) (vv_filesystem_missing{device="$device",role=~"$role"})', "{{role}} {{path}}"
+                ),
+                words={0: ("there", colours.GOOD), 1: ("MISSING", colours.BAD)},
+                alerts=("StorageMissing",),
+                size=(8, 6),
             ),
             lines(
                 "Free inodes, share",
@@ -174,7 +185,7 @@ def _storage() -> Row:
                 limit('max(vv_threshold_filesystem_inodes_free_ratio{device="$device"})', "too few"),
                 unit="percentunit",
                 alerts=("InodesLow",),
-                size=(12, 6),
+                size=(8, 6),
             ),
         ),
     )

@@ -109,6 +109,7 @@ def well() -> list[Family]:
     return [
         gauges(storage.PROBE_SUCCESS, [(DISK, 1)]),
         gauges(storage.READONLY, [(DISK, 0)]),
+        gauges(storage.MISSING, [(DISK, 0)]),
         gauges(storage.SIZE, [(DISK, 1e12)]),
         gauges(storage.FREE, [(DISK, 5e11)]),
         gauges(thresholds.FREE_RATIO, [(("video_storage", "critical"), 0.1)]),
@@ -154,6 +155,7 @@ FAULTS: list[tuple[str, list[Family]]] = [
             gauges(pipeline.STAGE_LAST_SUCCESS, [(("scan",), age(3000))]),
         ],
     ),
+    ("The disk of /srv/video is missing", [gauges(storage.MISSING, [(DISK, 1)])]),
 ]
 
 

@@ -31,10 +31,11 @@ USAGE = Usage(size=100, free=50, inodes=10, inodes_free=9, readonly=False)
         (None, 0, None),
         (None, 10, None),
         (None, 10.001, Status(False, None, None)),
-        (Answer(USAGE, None, 0.1), 10, Status(True, USAGE, 0.1)),
+        (Answer(USAGE, None, 0.1), 10, Status(True, USAGE, 0.1, "")),
         (Answer(USAGE, None, 0.1), 10.001, Status(False, None, None)),
-        (Answer(USAGE, "full", 0.1), 0, Status(False, USAGE, 0.1)),
-        (Answer(None, "gone", 0.1), 0, Status(False, None, 0.1)),
+        (Answer(USAGE, "full", 0.1), 0, Status(False, USAGE, 0.1, "")),
+        (Answer(None, "gone", 0.1), 0, Status(False, None, 0.1, "")),
+        (Answer(None, "m", 0.1, "m"), 0, Status(False, None, 0.1, "m")),
     ],
 )
 def test_an_answer_counts_until_it_is_overdue(answer: Answer | None, age: float, expected: Status | None) -> None:
@@ -98,14 +99,14 @@ def test_a_path_that_hangs_later_fails_and_comes_back(start: Callable[..., Probi
     probing = start()
     probing.tell(Answer(USAGE, None))
     wait_until(lambda: probing.calls == 2)
-    assert Status(True, USAGE, 0.0) == probing.probe.status()
+    assert Status(True, USAGE, 0.0, "") == probing.probe.status()
 
     probing.clock.advance(10.5)
     assert Status(False, None, None) == probing.probe.status()
 
     probing.tell(Answer(USAGE, None))
     wait_until(lambda: probing.calls == 3)
-    assert Status(True, USAGE, 10.5) == probing.probe.status()
+    assert Status(True, USAGE, 10.5, "") == probing.probe.status()
 
 
 def test_while_it_hangs_nothing_else_touches_the_path(start: Callable[..., Probing]) -> None:
@@ -123,7 +124,7 @@ def test_a_probe_that_raises_has_failed_and_goes_on(start: Callable[..., Probing
     probing.tell(RuntimeError("surprise"))
     wait_until(lambda: probing.calls == 2)
 
-    assert Status(False, None, 0.0) == probing.probe.status()
+    assert Status(False, None, 0.0, "") == probing.probe.status()
 
 
 def test_failing_is_logged_once_an_episode(start: Callable[..., Probing], caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,25 @@
+"""`vv storage`."""
+
+from __future__ import annotations
+
+import click
+
+from vv_exporter.settings import load
+from vv_exporter.supervisor.run import recording
+
+COMPONENT = "vv storage"
+
+
+@click.group("storage")
+def command() -> None:
+    """What an operator may say of the video storage."""
+
+
+@command.command("accept")
+def accept() -> None:
+    """Take the file system that is there now for the one that should be (StorageMissing)."""
+    with recording(load()) as journal:
+        journal.emit("storage.accepted", COMPONENT, {})
+        if not journal.flush() or journal.lost:
+            raise click.ClickException("that could not be recorded")
+    click.echo("what is mounted now at VIDEO_STORAGE_ROOT is what should be there")

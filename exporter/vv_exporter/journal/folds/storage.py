@@ -1,0 +1,20 @@
+"""The video storage: an operator says that what is mounted now is what should be."""
+
+from __future__ import annotations
+
+from vv_exporter import storagedevices
+from vv_exporter.journal.events import StorageAccepted
+from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.settings import Settings
+from vv_exporter.store import Transaction
+from vv_exporter.timeline import Entry, tell
+
+
+def accepted(tx: Transaction, event: StorageAccepted, source: Source, settings: Settings) -> None:
+    """The next probe remembers what it finds."""
+    storagedevices.accept(tx)
+    title = "The file system of the video storage was accepted as it is"
+    tell(tx, event.ts, Entry("storage.accepted", title, component=event.component or source.component))
+
+
+HANDLERS: dict[type, Handler] = {StorageAccepted: accepted}
