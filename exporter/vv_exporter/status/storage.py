@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from vv_exporter._clock import span
-from vv_exporter.metrics.storage import FREE, INGEST_PAUSED, PROBE_SUCCESS, READONLY, SIZE
+from vv_exporter.metrics.storage import FREE, INGEST_PAUSED, MISSING_INFO, PROBE_SUCCESS, READONLY, SIZE
 from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO
 from vv_exporter.metrics.videos import BACKLOG_OLDEST, BACKLOG_VIDEOS, QUARANTINE_BYTES, QUARANTINE_FILES
 from vv_exporter.status.series import Series
@@ -15,7 +15,7 @@ from vv_exporter.status.table import Cell, Level, Table, ago, many, size
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """A file system; sizes in bytes. `readable`: its last probe succeeded.
+    """A file system; sizes in bytes. `readable`: its last probe succeeded; `missing` says what should be there and is not.
 
     `low` is the severity of the threshold that it is under, if any. `grew` is what it filled (negative: freed) in the
     last `grew_in` seconds, `full_in` when it is full if that goes on, in seconds.
@@ -27,6 +27,7 @@ class Disk(msgspec.Struct, frozen=True):
     free: float
     readable: bool
     read_only: bool = False
+    missing: str = ""
     low: str = ""
     grew: float = 0.0
     grew_in: float = 0.0
@@ -64,11 +65,16 @@ def read(series: Series, now: float, past: Past) -> Iterator[Disk]:
             left or 0.0,
             success == 1,
             read_only=series.one(READONLY, **labels) == 1,
+            missing=_missing(series, labels["role"]),
         )
         if whole and left is not None:
             low = next((level for level in ("critical", "warning") if _under(series, disk, level)), "")
             disk = _with_trend(msgspec.structs.replace(disk, low=low), now, past)
         yield disk
+
+
+def _missing(series: Series, role: str) -> str:
+    return next((labels["reason"] for labels, _ in series.all(MISSING_INFO) if labels["role"] == role), "")
 
 
 def _under(series: Series, disk: Disk, severity: str) -> bool:
@@ -103,7 +109,9 @@ def read_videos(series: Series) -> Videos | None:
 
 def troubles(disks: Sequence[Disk], videos: Videos | None) -> Iterator[str]:
     """What is wrong with storage."""
-    yield from (f"{disk.path} cannot be used" for disk in disks if not disk.readable)
+    for disk in disks:
+        if not disk.readable:
+            yield f"{disk.path} cannot be used{f': {disk.missing}' if disk.missing else ''}"
     yield from (f"{disk.path} is read-only" for disk in disks if disk.readable and disk.read_only and _written(disk))
     yield from (f"{disk.path} is critically low" for disk in disks if disk.readable and disk.low == "critical")
     if videos is not None and videos.ingest_paused:
@@ -122,7 +130,7 @@ def table(disks: Sequence[Disk]) -> Table:
 def _row(disk: Disk) -> tuple[Cell, ...]:
     name = Cell(disk.role.replace("_", " "))
     if not disk.readable or not disk.size:
-        return name, Cell(disk.path), Cell("cannot be used", "bad"), Cell("–", "muted")
+        return name, Cell(disk.path), Cell("cannot be used", "bad", note=disk.missing), Cell("–", "muted")
     levels: dict[str, Level] = {"critical": "bad", "warning": "warning"}
     words = f"{disk.free / 1e9:.1f} GB free of {disk.size / 1e9:.1f} ({disk.free / disk.size:.0%})"
     note = "read-only" if disk.read_only else {"critical": "critically low", "warning": "low"}.get(disk.low, "")
