@@ -300,6 +300,8 @@ class Journal:
             "component": self._component,
             "lock": True,
             "pid": os.getpid(),
+            "pid_ns": _pid_namespace(),
+            "node": os.uname().nodename,
             "host": _environment.device_id(),
             "boot": _boot_id(),
             "sdk": f"vv_core {__version__}",
@@ -365,6 +367,14 @@ def _linked(fd: int) -> bool:
         return os.fstat(fd).st_nlink > 0
     except OSError:
         return False
+
+
+def _pid_namespace() -> int:
+    """The number of the namespace in which the PID is one (pid_namespaces(7)); 0 where that is not known."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 def _boot_id() -> str:

@@ -9,13 +9,14 @@ import msgspec
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
 from vv_exporter.metrics.jobs import JOB_RUNNING
 from vv_exporter.metrics.pipeline import STAGE_RUNNING
+from vv_exporter.processes import Process
 from vv_exporter.settings import StageSettings
 from vv_exporter.store import Kind
 from vv_exporter.times import UnixTime
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run that started and has not ended. `mono` is CLOCK_MONOTONIC of the boot `boot`, `pid` a process on `host`.
+    """A run that started and has not ended. `mono` is CLOCK_MONOTONIC of the boot `boot`.
 
     `limit` (seconds) follows from what its writer gave, from the configuration, and, if it `scales`, from the video.
     """
@@ -26,8 +27,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     started: UnixTime
     mono: float = 0.0
     boot: str = ""
-    pid: int = 0
-    host: str = ""
+    process: Process = Process()
     video: str = ""
     video_sha256: str = ""
     video_bytes: int = 0
@@ -42,11 +42,6 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.mono and self.boot == boot:
             return max(0.0, mono - self.mono)
         return max(0.0, now - self.started)
-
-
-def shown_pid(run: Run) -> str:
-    """The process of a run as text; empty when its writer did not say."""
-    return str(run.pid) if run.pid else ""
 
 
 def longest_named(

@@ -7,6 +7,7 @@ own recent runs: `VV_STAGE_OVERDUE_FACTOR` times the duration that 95 of 100 of 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ def note_success(tx: Transaction, stage: str, seconds: float) -> None:
     tx.put(RECENT_RUNS, stage, RecentRuns(stage, durations))
 
 
+@lru_cache(MAX_STAGES)
 def usual_seconds(recent: RecentRuns | None) -> float | None:
     """The duration that 95 of 100 recent runs did not exceed (nearest rank); None of too few."""
     if recent is None or len(recent.seconds) < LEAST_RUNS:

@@ -18,7 +18,7 @@ from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.journal.folds import latest
 from vv_exporter.journal.folds.jobs import RESULTS, succeeded
-from vv_exporter.metrics import gauges
+from vv_exporter.metrics import Labels, gauges
 from vv_exporter.metrics.jobs import (
     JOB_GRACE,
     JOB_LAST_COMPLETION,
@@ -34,7 +34,8 @@ from vv_exporter.metrics.jobs import (
     JOB_SKIPPED,
 )
 from vv_exporter.probes import files
-from vv_exporter.runs import JOB_RUNS_OPEN, Run, longest_named, shown_pid
+from vv_exporter.processes import found_as, spaces_of_machine
+from vv_exporter.runs import JOB_RUNS_OPEN, Run, longest_named
 from vv_exporter.schedule import next_due
 from vv_exporter.settings import JobSettings
 from vv_exporter.store import Kind, Store
@@ -84,6 +85,7 @@ class JobsCollector:
         self._clock = context.clock
         self._monotonic = context.monotonic
         self._boot = context.boot
+        self._machine = spaces_of_machine()
         self._watchers = [_watcher(self._store, name, job) for name, job in self._jobs.items() if job.heartbeat_file]
 
     def start(self) -> None:
@@ -124,10 +126,14 @@ class JobsCollector:
         names = {labels[0] for labels, _ in self._store.series(JOB_RUNS)} | self._jobs.keys()
         yield gauges(JOB_RUNNING, (((name,), running[name]) for name in sorted(names)))
         yield gauges(JOB_OLDEST_START, (((name,), started) for name, started in sorted(oldest.items())))
-        yield gauges(JOB_OVERDUE_START, longest_named(late, _named))
+        yield gauges(JOB_OVERDUE_START, longest_named(late, self._named))
         scheduled = {name: job for name, job in self._jobs.items() if job.schedule}
         yield gauges(JOB_NEXT_DUE, (((name,), self._due(name, job)) for name, job in scheduled.items()))
         yield gauges(JOB_GRACE, (((name,), job.grace) for name, job in scheduled.items()))
+
+    def _named(self, run: Run) -> Labels:
+        """What tells people which run it is."""
+        return (run.name, run.component, *found_as(run.process, self._machine))
 
     def _due(self, name: str, job: JobSettings) -> float:
         known = self._store.document(SCHEDULED, name)
@@ -138,11 +144,6 @@ class JobsCollector:
         )
         # What the clock showed before it was set back must not move the next run away.
         return next_due(job.schedule, job.timezone, min(reference, self._clock()))
-
-
-def _named(run: Run) -> tuple[str, ...]:
-    """What tells people which run it is."""
-    return (run.name, run.component, run.host, shown_pid(run))
 
 
 def note_touch(store: Store, job: str, path: str, mtime_ns: int) -> None:

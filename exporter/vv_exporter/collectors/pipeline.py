@@ -36,7 +36,8 @@ from vv_exporter.metrics.pipeline import (
     STAGE_RUNNING,
 )
 from vv_exporter.probes import files
-from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited, longest_named, shown_pid
+from vv_exporter.processes import found_as, spaces_of_machine
+from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited, longest_named
 from vv_exporter.settings import StageSettings
 from vv_exporter.stagelimits import RECENT_RUNS, Limit, limit_of
 from vv_exporter.store import Store
@@ -55,6 +56,7 @@ class PipelineCollector:
         self._clock = context.clock
         self._monotonic = context.monotonic
         self._boot = context.boot
+        self._machine = spaces_of_machine()
         self._sizes = Sizes(context.store, context.settings.stages)
         self._limits = Loop("stage-limits", "limits of stages", self._look, CHECK_INTERVAL)
         context.store.when_changed(STAGE_RUNS, self._limits.wake)
@@ -111,7 +113,8 @@ class PipelineCollector:
         """What tells people which run it is."""
         limit = self._limit(run)
         video, sha256 = shorten(run.video, MAX_NAME), shorten(run.video_sha256, 64)
-        return (run.name, run.component, run.host, shown_pid(run), video, sha256, f"{limit.seconds:g}", limit.source)
+        process = found_as(run.process, self._machine)
+        return (run.name, run.component, *process, video, sha256, f"{limit.seconds:g}", limit.source)
 
     def _limit(self, run: Run) -> Limit:
         return limit_of(run, self._store.document(RECENT_RUNS, run.name), self._settings)

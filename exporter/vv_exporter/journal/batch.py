@@ -247,12 +247,12 @@ class _StillThereError(Exception):
 
 def _header(before: Progress, event: WriterStarted) -> Progress:
     return msgspec.structs.replace(
-        before, component=event.component, boot=event.boot, locks=event.lock, pid=event.pid, host=event.host
+        before, component=event.component, boot=event.boot, locks=event.lock, process=event.process
     )
 
 
 def _source(writer: str, header: Progress) -> Source:
-    return Source(writer, header.component, header.boot, header.locks, header.pid, header.host)
+    return Source(writer, header.component, header.boot, header.locks, header.process)
 
 
 def _lines(data: bytes, within: Bounds, begins: int, ahead: Sequence[int]) -> Iterable[bytes]:

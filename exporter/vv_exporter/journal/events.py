@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, inspect
 
 from vv_core._text import MAX_NAME, label
+from vv_exporter.processes import Process
 
 # A string, also one without an end, or a bracket; possessive, so that no line makes it look twice at a byte.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -50,9 +51,15 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
 class WriterStarted(Event, frozen=True, tag="writer"):
     lock: bool = False
     pid: Count = 0
+    pid_ns: Count = 0
+    node: Name = ""
     host: Name = ""
     boot: Name = ""
     sdk: Name = ""
+
+    @property
+    def process(self) -> Process:
+        return Process(self.pid, self.pid_ns, self.node)
 
 
 class StageStarted(Event, frozen=True, tag="stage.started", kw_only=True):

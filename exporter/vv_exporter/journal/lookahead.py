@@ -148,5 +148,5 @@ def _source(descriptor: int, entry: Entry, known: Progress) -> Source:
         except RejectedError:
             return Source(entry.writer)
         if isinstance(header, WriterStarted):
-            return Source(entry.writer, header.component, header.boot, header.lock, header.pid, header.host)
-    return Source(entry.writer, known.component, known.boot, known.locks, known.pid, known.host)
+            return Source(entry.writer, header.component, header.boot, header.lock, header.process)
+    return Source(entry.writer, known.component, known.boot, known.locks, known.process)

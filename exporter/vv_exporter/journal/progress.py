@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from vv_exporter.processes import Process
 from vv_exporter.store import Kind
 
 Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -24,8 +25,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     locks: bool = False
     skipping: bool = False
     done: bool = False
-    pid: int = 0
-    host: str = ""
+    process: Process = Process()
     ahead: tuple[Place, ...] = ()
 
 

@@ -16,11 +16,12 @@ JOB_SKIPPED = counter(
 JOB_RUNNING = gauge("vv_job_running", "Runs in progress.", "job")
 JOB_OVERDUE_START = gauge(
     "vv_job_overdue_start_timestamp_seconds",
-    "When a run that is past its limit started, of the three longest of a job; pid is a process on host.",
+    "When a run that is past its limit started, of the three longest of a job; pid is one in the container, on the "
+    "machine without one.",
     "job",
     "component",
-    "host",
     "pid",
+    "container",
 )
 JOB_OLDEST_START = gauge("vv_job_oldest_start_timestamp_seconds", "When the oldest run in progress started.", "job")
 JOB_NEXT_DUE = gauge(

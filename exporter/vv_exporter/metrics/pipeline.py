@@ -21,12 +21,12 @@ STAGE_LIMIT_USED = gauge(
 )
 STAGE_OVERDUE_START = gauge(
     "vv_stage_overdue_start_timestamp_seconds",
-    "When a run that is past its limit started, of the three longest of a stage; pid is a process on host, and the "
-    "limit is the script's, that of the configuration, the usual or the default one.",
+    "When a run that is past its limit started, of the three longest of a stage; pid is one in the container, on "
+    "the machine without one, and the limit is the script's, that of the configuration, the usual or the default one.",
     "stage",
     "component",
-    "host",
     "pid",
+    "container",
     "video",
     "video_sha256",
     "limit_seconds",

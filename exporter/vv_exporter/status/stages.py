@@ -33,11 +33,14 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LateRun(msgspec.Struct, frozen=True):
-    """A run that is past its limit: its script, its process on a host, its video, when it started, its limit."""
+    """A run that is past its limit: its script and process, its video, when it started, its limit.
+
+    `pid` is one in the container, on the machine where none is named.
+    """
 
     component: str
-    host: str
     pid: str
+    container: str
     video: str
     started: float
     limit: float
@@ -102,8 +105,8 @@ def _late_runs(series: Series, stage: str) -> Iterator[LateRun]:
         if labels["stage"] == stage:
             yield LateRun(
                 component=labels["component"],
-                host=labels["host"],
                 pid=labels["pid"],
+                container=labels["container"],
                 video=labels["video"],
                 started=started,
                 limit=float(labels["limit_seconds"]),
@@ -180,7 +183,8 @@ def troubles(stages: Sequence[Stage]) -> Iterator[str]:
 
 def described(run: LateRun) -> str:
     """Which run it is: `scan_video.py (PID 4711) with a.mp4`."""
-    process = f" (PID {run.pid})" if run.pid else ""
+    where = f" in container {run.container}" if run.container else ""
+    process = f" (PID {run.pid}{where})" if run.pid else ""
     video = f" with {run.video.rpartition('/')[2]}" if run.video else ""
     return f"{run.component}{process}{video}"
 

@@ -15,7 +15,7 @@ from vv_exporter.status.table import Cell, Level, Table, ago, many, size
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """A file system; sizes in bytes. `readable`: its last probe succeeded; `missing` says what should be there and is not.
+    """A file system; sizes in bytes. `readable`: its last probe succeeded; `missing`: what should be there and is not.
 
     `low` is the severity of the threshold that it is under, if any. `grew` is what it filled (negative: freed) in the
     last `grew_in` seconds, `full_in` when it is full if that goes on, in seconds.

@@ -13,6 +13,7 @@ from vv_core.alerter import send_alert
 from vv_core.jobs import heartbeat, job
 from vv_core.stages import stage
 from vv_exporter.journal.events import decode
+from vv_exporter.processes import own_space
 
 
 def test_nothing_is_made_before_the_first_event(state: State) -> None:
@@ -29,6 +30,7 @@ def test_the_first_line_says_who_writes(state: State, monkeypatch: pytest.Monkey
         key: first[key] for key in ("v", "type", "component", "lock", "pid", "host")
     }
     assert Path("/proc/sys/kernel/random/boot_id").read_text().strip() == first["boot"]
+    assert (first["pid_ns"], first["node"]) == (own_space(), os.uname().nodename)
     assert first["sdk"].startswith("vv_core ")
 
 

@@ -23,6 +23,7 @@ from vv_exporter.metrics.jobs import (
 )
 from vv_exporter.metrics.pipeline import EXCEPTIONS, STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERRUNS
 from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert
+from vv_exporter.processes import Process
 from vv_exporter.runs import JOB_RUNS_OPEN, STAGE_RUNS
 
 
@@ -33,7 +34,7 @@ def only_alert(journal: Journal) -> OpenAlert:
 
 class TestStages:
     def test_a_run_is_open_until_it_ends(self, journal: Journal) -> None:
-        writer = journal.writer(pid=4711, host="edge-1")
+        writer = journal.writer(pid=4711, pid_ns=5, node="6f1e")
         writer.event("stage.started", stage="scan", run="r", mono=5.0, video="a.mp4", ts=1_699_999_000.0)
         journal.read()
         (run,) = journal.store.docs(STAGE_RUNS).values()
@@ -41,7 +42,7 @@ class TestStages:
         journal.read()
 
         assert (run.name, run.video, run.started, run.mono, run.boot) == ("scan", "a.mp4", 1_699_999_000.0, 5.0, "b")
-        assert (run.pid, run.host) == (4711, "edge-1")
+        assert run.process == Process(4711, 5, "6f1e")
         assert journal.store.docs(STAGE_RUNS) == {}
         assert journal.count(STAGE_DURATION, "scan", "success") == 1
         assert journal.value(STAGE_LAST_SUCCESS, "scan") == 1_699_999_002.0

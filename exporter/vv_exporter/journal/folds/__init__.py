@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from vv_exporter.journal.events import Event
 from vv_exporter.metrics import Metric
+from vv_exporter.processes import Process
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
 from vv_exporter.times import is_later
@@ -20,16 +21,14 @@ from vv_exporter.times import is_later
 class Source(NamedTuple):
     """Who wrote an event: the writer's id, the component of the file's first line, the boot it ran in.
 
-    `locks`: it holds a lock for as long as it lives. Of others nobody knows whether they do. `pid` is its process on
-    `host`, which is a container's name where it runs in one; 0 and empty when it did not say.
+    `locks`: it holds a lock for as long as it lives. Of others nobody knows whether they do.
     """
 
     writer: str
     component: str = ""
     boot: str = ""
     locks: bool = False
-    pid: int = 0
-    host: str = ""
+    process: Process = Process()
 
 
 Handler = Callable[[Transaction, Any, Source, Settings], None]

@@ -38,8 +38,7 @@ def started(tx: Transaction, event: JobStarted, source: Source, settings: Settin
             started=event.ts,
             mono=event.mono,
             boot=source.boot,
-            pid=source.pid,
-            host=source.host,
+            process=source.process,
         ),
     )
 

@@ -37,8 +37,7 @@ def started(tx: Transaction, event: StageStarted, source: Source, settings: Sett
         started=event.ts,
         mono=event.mono,
         boot=source.boot,
-        pid=source.pid,
-        host=source.host,
+        process=source.process,
         video=event.video,
         video_bytes=event.video_bytes,
         video_seconds=event.video_seconds,
@@ -131,7 +130,7 @@ def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
             time=time,
             video=shorten(run.video, MAX_NAME),
             video_sha256=shorten(run.video_sha256, 64),
-            error=f"{title}{f' (PID {run.pid})' if run.pid else ''}",
+            error=title,
         ),
     )
 
