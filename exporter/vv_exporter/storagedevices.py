@@ -6,7 +6,16 @@ import os
 from pathlib import Path
 
 from vv_exporter.database import StoreError
-from vv_exporter.probes.mounts import FSTAB, FileSystem, file_system_of, mount_points, why_missing
+from vv_exporter.probes.mounts import (
+    FSTAB,
+    FileSystem,
+    file_system_of,
+    mount_point_of,
+    mount_points,
+    mounts,
+    why_missing,
+    why_not_mounted,
+)
 from vv_exporter.store import Kind, Store, Transaction
 
 SEEN: Kind[FileSystem] = Kind("storage_file_system", FileSystem)
@@ -23,14 +32,16 @@ class Mounted:
         self._fstab = fstab
 
     def why_missing(self, folder: int | None) -> str:
-        """Why not, of the open folder; of its nearest parent when there is no such folder. Empty: it is there."""
+        """Why not, of the open folder; of its path when it cannot be opened. Empty: it is there."""
         real = os.path.realpath(self._root)
-        found = file_system_of(folder, self._boot) if folder is not None else _of_parent(real, self._boot)
+        known = self._store.document(SEEN, str(self._root))
+        if folder is None:
+            return why_not_mounted(real, mount_point_of(real, mounts()), known, self._wanted())
+        found = file_system_of(folder, self._boot)
         if found is None:
             return ""
-        known = self._store.document(SEEN, str(self._root))
         missing = why_missing(real, found, known, self._wanted())
-        if not missing and folder is not None and found != known:
+        if not missing and found != known:
             self._remember(found)
         return missing
 
@@ -52,17 +63,3 @@ def accept(tx: Transaction) -> None:
     """What is there now is what should be: forget what was."""
     for path in tx.docs(SEEN):
         tx.delete(SEEN, path)
-
-
-def _of_parent(path: str, boot: str) -> FileSystem | None:
-    """The file system of the nearest folder above that exists."""
-    for parent in Path(path).parents:
-        try:
-            folder = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            return file_system_of(folder, boot)
-        finally:
-            os.close(folder)
-    return None

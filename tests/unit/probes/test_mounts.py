@@ -13,7 +13,17 @@ from tests.support.clock import Clock
 from tests.support.disks import small_disk
 from vv_exporter import storagedevices
 from vv_exporter.probes.filesystem import Answer, look_and_write
-from vv_exporter.probes.mounts import FileSystem, file_system_of, mount_points, why_missing
+from vv_exporter.probes.mounts import (
+    FileSystem,
+    file_system_of,
+    mount_point_of,
+    mount_points,
+    mounted_at,
+    read_mounts,
+    uuid_of,
+    why_missing,
+    why_not_mounted,
+)
 from vv_exporter.storagedevices import Mounted
 from vv_exporter.store import Store
 
@@ -42,11 +52,16 @@ def xfs(device: int, boot: str) -> FileSystem:
             FileSystem("/srv/video", "ext4", "/dev/sdb1", 2065, "b1", "ext4 fff"),
             DISK,
             ["/srv/video"],
-            "/dev/sdb1 (ext4) is mounted at /srv/video, where /dev/sdb1 (ext4) was",
+            "/dev/sdb1 (ext4) is mounted at /srv/video, and is another one than /dev/sdb1 (ext4), which was there",
         ),
         (xfs(2065, "b1"), xfs(2065, "b1"), [], ""),
         (xfs(2081, "b2"), xfs(2065, "b1"), [], ""),
-        (xfs(2081, "b1"), xfs(2065, "b1"), [], "/dev/sdb1 (xfs) is mounted at /srv/video, where /dev/sdb1 (xfs) was"),
+        (
+            xfs(2081, "b1"),
+            xfs(2065, "b1"),
+            [],
+            "/dev/sdb1 (xfs) is mounted at /srv/video, and is another one than /dev/sdb1 (xfs), which was there",
+        ),
         # a disk of its own, where there was none
         (DISK, ROOT, [], ""),
         # a share of another server
@@ -54,7 +69,7 @@ def xfs(device: int, boot: str) -> FileSystem:
             FileSystem("/srv/video", "nfs4", "b:/export", 50, "b1", "nfs4 b:/export"),
             FileSystem("/srv/video", "nfs4", "a:/export", 50, "b1", "nfs4 a:/export"),
             [],
-            "b:/export (nfs4) is mounted at /srv/video, where a:/export (nfs4) was",
+            "b:/export (nfs4) is mounted at /srv/video, and is another one than a:/export (nfs4), which was there",
         ),
     ],
 )
@@ -62,6 +77,112 @@ def test_what_is_missing_is_told_by_what_is_wanted_and_what_was_there(
     found: FileSystem, known: FileSystem | None, wanted: list[str], missing: str
 ) -> None:
     assert why_missing("/srv/video", found, known, wanted) == missing
+
+
+@pytest.mark.parametrize(
+    ("found", "known"),
+    [
+        # the system moved to another disk, and the state with it: there is no mount point that could be empty
+        (FileSystem("/", "ext4", "/dev/nvme0n1p2", 66306, "b1", "ext4 456"), ROOT),
+        # the same disk, mounted at a folder above: looked at from a container before, and from the machine now
+        (FileSystem("/srv", "ext4", "/dev/sdb1", 2065, "b1", "ext4 abc"), DISK),
+        # an xfs disk was pulled, and is back under another name
+        (
+            FileSystem("/srv/video", "xfs", "/dev/sdc1", 2081, "b1", "8d1f"),
+            FileSystem("/srv/video", "xfs", "/dev/sdb1", 2065, "b1", "8d1f"),
+        ),
+        # FUSE: another number each time
+        (
+            FileSystem("/srv/video", "fuseblk", "/dev/sdb1", 71, "b1"),
+            FileSystem("/srv/video", "fuseblk", "/dev/sdb1", 70, "b1"),
+        ),
+        # a share of NFS whose server speaks another version since
+        (
+            FileSystem("/srv/video", "nfs4", "a:/export", 51, "b1", "a:/export"),
+            FileSystem("/srv/video", "nfs", "a:/export", 50, "b1", "a:/export"),
+        ),
+    ],
+)
+def test_what_is_the_same_is_not_missed(found: FileSystem, known: FileSystem) -> None:
+    assert why_missing("/srv/video", found, known, []) == ""
+
+
+MACHINE = r"""
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 8:17 / /srv/video rw shared:9 - ext4 /dev/sdb1 rw
+31 22 8:33 / /srv/my\040disk rw - xfs /dev/sdc1 rw
+32 22 8:33 /a /srv/my\040disk/a rw - xfs /dev/sdc1 rw
+33 22 8:1 /srv/hidden /srv/hidden rw - ext4 /dev/sda1 rw
+34 22 8:1 /data/video /srv/bound rw - ext4 /dev/sda1 rw
+35 22 0:40 /home /home rw - btrfs /dev/sdd1 rw,subvol=/home
+36 22 0:50 /cams /cams rw - cifs //nas/all rw
+37 22 0:51 / /srv/auto rw - autofs systemd-1 rw
+38 22 0:52 / / rw - overlay overlay rw
+torn
+"""
+CONTAINER = """
+40 39 0:60 / / ro - overlay overlay rw
+41 40 8:1 /srv/empty /srv/empty rw - ext4 /dev/sda1 rw
+42 40 8:17 /site /srv/video/site rw - ext4 /dev/sdb1 rw
+43 40 8:1 /etc/hostname /host/disk ro - ext4 /dev/sda1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "number", "point"),
+    [
+        (MACHINE, "22", "/"),
+        (MACHINE, "30", "/srv/video"),
+        (MACHINE, "31", "/srv/my disk"),
+        # a folder that is mounted onto its own place: systemd's ReadWritePaths
+        (MACHINE, "32", "/srv/my disk"),
+        (MACHINE, "33", "/"),
+        # a folder in another place is a mount point like any other
+        (MACHINE, "34", "/srv/bound"),
+        # subvolumes and shares are called as they like
+        (MACHINE, "35", "/home"),
+        (MACHINE, "36", "/cams"),
+        # a container's volume is the empty mount point of the machine, or a folder of the disk
+        (CONTAINER, "41", "/"),
+        (CONTAINER, "42", "/srv/video/site"),
+        (CONTAINER, "40", "/"),
+    ],
+)
+def test_a_folder_that_is_mounted_onto_its_own_place_is_no_mount_point(table: str, number: str, point: str) -> None:
+    known = read_mounts(table)
+
+    assert mounted_at(next(one for one in known if one.number == number), known) == point
+
+
+@pytest.mark.parametrize(
+    ("path", "point"),
+    [
+        ("/srv/video/input", "/srv/video"),
+        ("/srv/videos", "/"),
+        ("/srv/my disk/a/b", "/srv/my disk/a"),
+        # the automount is there, and what it would mount is not
+        ("/srv/auto/x", "/"),
+    ],
+)
+def test_a_path_that_cannot_be_opened_lies_below_a_mount_point(path: str, point: str) -> None:
+    assert mount_point_of(path, read_mounts(MACHINE)) == point
+
+
+def test_a_broken_disk_that_is_mounted_is_not_missing() -> None:
+    """What cannot be opened is StorageUnavailable: to mount it once more is no help."""
+    assert why_not_mounted("/srv/video", "/srv/video", DISK, ["/srv/video"]) == ""
+    assert why_not_mounted("/srv/video", "/", DISK, []) != ""
+
+
+def test_a_disk_is_known_by_the_name_that_udev_gives_it(tmp_path: Path) -> None:
+    number = os.stat("/dev/null").st_rdev
+    (tmp_path / "1234-ABCD").symlink_to("/dev/zero")
+    (tmp_path / "8d1f").symlink_to("/dev/null")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+
+    assert uuid_of("/dev/not-there", number, tmp_path) == "8d1f"
+    assert uuid_of("/dev/not-there", 0, tmp_path) == ""
+    assert uuid_of("/dev/not-there", number, tmp_path / "no-udev") == ""
 
 
 def test_a_storage_below_the_mount_point_is_missing_with_it() -> None:
@@ -77,9 +198,18 @@ UUID=1 / ext4 defaults 0 1
 LABEL=x /media/stick vfat noauto,user 0 0
 tmpfs /tmp tmpfs
 UUID=2 none swap sw 0 0
+UUID=2f8e /srv/late xfs nofail,x-systemd.device-timeout=5 0 2
+LABEL=cam#1 /srv/label ext4 defaults 0 2
+PARTUUID=1 /srv/auto ext4 noauto,x-systemd.automount 0 2
+nas:/export /srv/nas nfs4 _netdev,nofail 0 0
+/srv/shared /srv/shared none bind 0 0
+/data/video /srv/bound none bind 0 0
+#/dev/sdb1 /srv/old ext4 defaults 0 2
 torn
 """
-    assert mount_points(fstab) == ["/", "/srv/my video", "/tmp"]
+    assert mount_points(fstab) == [
+        *("/", "/srv/my video", "/tmp", "/srv/late", "/srv/label", "/srv/auto", "/srv/nas", "/srv/bound")
+    ]
 
 
 def test_the_file_system_of_an_open_folder_is_known() -> None:
@@ -158,7 +288,10 @@ def test_another_disk_at_the_same_place_is_missed_until_it_is_accepted(bench: Be
     finally:
         subprocess.run(["umount", "--lazy", str(bench.root)], check=True)
 
-    assert before.missing == f"vv-other (tmpfs) is mounted at {bench.root}, where vv-test (tmpfs) was"
+    assert (
+        before.missing
+        == f"vv-other (tmpfs) is mounted at {bench.root}, and is another one than vv-test (tmpfs), which was there"
+    )
     assert (after.error, after.missing) == (None, "")
     assert remembered is not None
     assert remembered.source == "vv-other"
