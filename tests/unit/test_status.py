@@ -141,6 +141,34 @@ def test_what_is_wrong_is_said(family: Family, trouble: str) -> None:
     assert not found.ok
 
 
+def test_a_disk_that_is_missing_is_told_with_what_should_be_there() -> None:
+    reason = "nothing is mounted at /srv, where /dev/sdb1 (ext4) was"
+    found = made(
+        replaced(
+            gauges(storage.PROBE_SUCCESS, [(("system", "/"), 1), (("video_storage", "/srv"), 0)]),
+            gauges(storage.MISSING_INFO, [(("video_storage", "/srv", reason), 1)]),
+        ),
+        [],
+    )
+    table = next(one for one in sections(found) if one.id == "storage")
+
+    assert found.troubles == (f"/srv cannot be used: {reason}",)
+    assert [row[table.columns.index("Free")].note for row in table.rows if row[1].text == "/srv"] == [reason]
+
+
+def test_a_run_that_is_late_is_told_with_its_process_and_video() -> None:
+    late = [
+        (("scan", "scan.py", "7", "6f1e", "/srv/video/a.mp4", "ab", "600", "usual"), NOW - 900),
+        (("scan", "scan.py", "", "", "", "", "600", "usual"), NOW - 700),
+    ]
+    found = made(
+        replaced(gauges(pipeline.STAGE_OVERDUE, [(("scan",), 2)]), gauges(pipeline.STAGE_OVERDUE_START, late)), []
+    )
+
+    runs = "scan.py (PID 7 in container 6f1e) with a.mp4; scan.py"
+    assert found.troubles == (f"stage scan is over its time limit: {runs}",)
+
+
 def test_a_container_that_nobody_expects_may_be_down() -> None:
     families = replaced(gauges(containers.RUNNING, [(("agent",), 0)]), gauges(containers.EXPECTED, [(("agent",), 0)]))
 
