@@ -23,8 +23,10 @@ from vv_exporter.metrics.jobs import (
 )
 from vv_exporter.metrics.pipeline import EXCEPTIONS, STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERRUNS
 from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert
+from vv_exporter.probes.mounts import FileSystem
 from vv_exporter.processes import Process
 from vv_exporter.runs import JOB_RUNS_OPEN, STAGE_RUNS
+from vv_exporter.storagedevices import SEEN
 
 
 def only_alert(journal: Journal) -> OpenAlert:
@@ -503,3 +505,15 @@ class TestAlerts:
         journal.read()
 
         assert only_alert(journal).severity == "error"
+
+
+def test_who_accepts_the_storage_makes_what_was_there_forgotten(journal: Journal) -> None:
+    seen = FileSystem("/srv/video", "ext4", "/dev/sdb1", 2065, "b1", "ext4 abc")
+    with journal.store.transaction() as tx:
+        tx.put(SEEN, "/srv/video", seen)
+    journal.writer().event("storage.accepted", component="vv storage")
+    journal.read()
+
+    assert journal.store.docs(SEEN) == {}
+    titles = {moment.title for moment in timeline.read(journal.store, timeline.Filter()).moments}
+    assert titles == {"The file system of the video storage was accepted as it is"}
