@@ -1,8 +1,9 @@
 """The Docker Engine's API: read-only, typed, and never waited for without an end.
 
-What is asked: `/version` (the API's version is negotiated: Docker 29 refuses those below 1.44), `/_ping`, `/info`,
-`/events`, `/containers/json`, `/containers/<id>/json`, where there is no other way `/containers/<id>/stats`, and
-`/networks/bridge`, which a restricting proxy may refuse.
+What is asked: `/_ping`, `/info`, `/events`, `/containers/json`, `/containers/<id>/json`, where there is no other way
+`/containers/<id>/stats`, and `/networks/bridge`, which a restricting proxy may refuse. The API's version is the
+Engine's own (Docker 29 refuses those below 1.44): it stands in the head of its answer to `/_ping`, or else in
+`/version`, which asks containerd and runc before it answers, and hangs with them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +20,7 @@ import docker
 import docker.errors
 import msgspec
 import requests
+from docker.constants import DEFAULT_DOCKER_API_VERSION as _ANY_VERSION
 
 from vv_exporter.containers.observed import (
     ACTIONS,
@@ -39,6 +42,8 @@ TIMEOUT = 4.0  # seconds for any answer; half of what vv_docker_up may be late
 STATS_TIMEOUT = 15.0  # …but for what a container uses, which nobody waits for
 REPLAY_LIMIT = 256  # events of all kinds that the Engine keeps (moby, daemon/events: eventsLimit)
 _MAX_QUEUE = 10_000  # events waiting to be counted; beyond, the stream is begun anew, and the Engine replays
+NO_ANSWER_STATUS = frozenset({502, 503, 504})  # of a proxy in between
+_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}", re.ASCII)
 _FILTERS = {"type": ["container"], "event": list(ACTIONS)}
 
 
@@ -46,8 +51,12 @@ class EngineError(Exception):
     """The Engine does not answer, or not as expected."""
 
 
+class NoAnswerError(EngineError):
+    """No answer came in time: of nothing, or of what was asked for alone."""
+
+
 class NotUnderstoodError(EngineError):
-    """What it said of one container; of others it may say what can be understood."""
+    """It answered, but not with what was asked of one container; of others it may."""
 
 
 class Engine:
@@ -56,7 +65,7 @@ class Engine:
     def __init__(self, host: str) -> None:
         self.host = host
         with translated():
-            self._client = docker.APIClient(base_url=host, version="auto", timeout=TIMEOUT)
+            self._client = connected(host)
         self._base = f"{self._client.base_url}/v{self._client.api_version}"
 
     def ping(self) -> None:
@@ -73,15 +82,15 @@ class Engine:
         with translated():
             return decode_list(self._get("/containers/json", all="1"))
 
-    def inspect(self, container: str) -> Inspection | None:
-        """One container, None if there is none of that id."""
-        body = self._find(f"/containers/{container}/json")
+    def inspect(self, container: str, timeout: float = TIMEOUT) -> Inspection | None:
+        """One container, None if there is none of that id. What is wrong with it alone is a `NotUnderstoodError`."""
+        body = self._find_container(f"/containers/{container}/json", timeout)
         with _one_container():
             return None if body is None else decode_inspection(body)
 
     def usage(self, container: Running) -> Usage | None:
         """What a container uses, which takes the Engine a second or two; None if it does not run."""
-        body = self._find(f"/containers/{container.id}/stats?stream=false&one-shot=true", STATS_TIMEOUT)
+        body = self._find_container(f"/containers/{container.id}/stats?stream=false&one-shot=true", STATS_TIMEOUT)
         with _one_container():
             return None if body is None else decode_stats(body, container)
 
@@ -104,6 +113,14 @@ class Engine:
     def close(self) -> None:
         """End all connections."""
         self._client.close()
+
+    def _find_container(self, path: str, timeout: float) -> bytes | None:
+        try:
+            return self._find(path, timeout)
+        except EngineError as error:
+            if isinstance(error.__cause__, requests.HTTPError) and not isinstance(error, NoAnswerError):
+                raise NotUnderstoodError(str(error)) from error
+            raise
 
     def _find(self, path: str, timeout: float = TIMEOUT) -> bytes | None:
         with translated():
@@ -173,7 +190,7 @@ class Follower:
             self.ended.set()
 
     def _client(self) -> docker.APIClient:
-        return docker.APIClient(base_url=self._host, version="auto", timeout=TIMEOUT)
+        return connected(self._host)
 
     def _read(self) -> None:
         rest = b""
@@ -225,4 +242,25 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (docker.errors.DockerException, requests.RequestException, msgspec.MsgspecError, OSError) as error:
-        raise EngineError(str(error)[:300]) from error
+        kind = NoAnswerError if _is_silence(error) else EngineError
+        raise kind(str(error)[:300]) from error
+
+
+def _is_silence(error: Exception) -> bool:
+    """Whether this says that no answer came: to us, or to a proxy in between."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code in NO_ANSWER_STATUS
+    return isinstance(error, (requests.Timeout, TimeoutError))
+
+
+def connected(host: str) -> docker.APIClient:
+    """A client that speaks the Engine's own version of the API; what it raises see `translated`."""
+    with contextlib.closing(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=TIMEOUT)) as client:
+        response = client.get(f"{client.base_url}/_ping")
+        response.raise_for_status()
+        version = response.headers.get("Api-Version", "")
+        if not _VERSION.fullmatch(version):
+            version = str(client.version(api_version=False).get("ApiVersion", ""))
+    if not _VERSION.fullmatch(version):
+        raise docker.errors.DockerException("what answers tells no version of Docker's API")
+    return docker.APIClient(base_url=host, version=version, timeout=TIMEOUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 from collections.abc import Iterator
 
@@ -28,6 +29,9 @@ class Answer:
         self._response = response
         self.status = response.status
         self.type = response.getheader("Content-Type", "")
+        version = response.getheader("Api-Version", "")
+        self.api_version = version if re.fullmatch(r"[0-9.]{1,10}", version) else ""
+        """The version of the API that the Engine speaks, "" if it does not tell."""
 
     def body(self) -> bytes:
         """All of it. Raises `UpstreamError` if it is too long or breaks off."""

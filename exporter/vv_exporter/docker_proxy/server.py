@@ -244,7 +244,7 @@ def _pass_on(client: socket.socket, answer: Answer, rule: Rule) -> None:
             body = rule.filter(body)
         except ValueError:
             raise UpstreamError(502, "the Engine's answer is not understood") from None
-    _send(client, answer.status, body, answer.type)
+    _send(client, answer.status, body, answer.type, answer.api_version)
 
 
 def _stream(client: socket.socket, answer: Answer, filter_line: Callable[[bytes], bytes]) -> None:
@@ -295,12 +295,16 @@ def _refusal(message: str) -> bytes:
     return json.dumps({"message": message}).encode()
 
 
-def _send(client: socket.socket, status: int, body: bytes, kind: str) -> None:
+def _send(client: socket.socket, status: int, body: bytes, kind: str, api_version: str = "") -> None:
     # 204 and 304 have no body, and no length of one.
     bodyless = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-    client.sendall(
-        _head(status, kind, "" if bodyless else f"Content-Length: {len(body)}") + (b"" if bodyless else body)
+    head = _head(
+        status,
+        kind,
+        "" if bodyless else f"Content-Length: {len(body)}",
+        f"Api-Version: {api_version}" if api_version else "",
     )
+    client.sendall(head + (b"" if bodyless else body))
     # Closing with something unread would reset the connection, and take the answer away from a client that still sends.
     client.shutdown(socket.SHUT_WR)
     client.settimeout(0.2)
@@ -310,8 +314,8 @@ def _send(client: socket.socket, status: int, body: bytes, kind: str) -> None:
                 break
 
 
-def _head(status: int, kind: str, length: str) -> bytes:
+def _head(status: int, kind: str, *more: str) -> bytes:
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Answer"
     kind = f"Content-Type: {kind}" if kind.isprintable() and kind else ""
-    lines = (f"HTTP/1.1 {status} {phrase}", kind, length, "Connection: close")
+    lines = (f"HTTP/1.1 {status} {phrase}", kind, *more, "Connection: close")
     return "".join(f"{line}\r\n" for line in lines if line).encode("ascii", "replace") + b"\r\n"

@@ -14,7 +14,7 @@ import docker.errors
 import requests
 
 from vv_core._text import last_lines
-from vv_exporter.containers.engine import TIMEOUT, EngineError, translated
+from vv_exporter.containers.engine import NO_ANSWER_STATUS, EngineError, NoAnswerError, connected, translated
 from vv_exporter.containers.observed import SELF_MONITOR_LABEL
 from vv_exporter.containers.watch import DEFAULT_HOST
 from vv_exporter.settings import Settings
@@ -23,7 +23,6 @@ PATIENCE = 20.0  # seconds for an answer: starting is slow on a small device, st
 MAX_TAIL = 4_000  # bytes of the last log lines
 _MAX_READ = 1 << 20  # bytes that are read for them
 _READ_SECONDS = 5.0
-_NO_ANSWER = frozenset({502, 503, 504})  # of a proxy in between
 
 
 class RefusedError(Exception):
@@ -78,7 +77,7 @@ class Actions:
 
     def _connected(self) -> docker.APIClient:
         if self._client is None:
-            self._client = docker.APIClient(base_url=self._host, version="auto", timeout=TIMEOUT)
+            self._client = connected(self._host)
         return self._client
 
     def _post(self, path: str, body: dict[str, Any] | None = None) -> None:
@@ -86,8 +85,8 @@ class Actions:
             client = self._connected()
             address = f"{client.base_url}/v{client.api_version}{path}"
             response = client.post(address, json=body, timeout=PATIENCE)
-            if response.status_code in _NO_ANSWER:
-                raise EngineError(_message(response))
+            if response.status_code in NO_ANSWER_STATUS:
+                raise NoAnswerError(_message(response))
             if response.status_code >= requests.codes.bad_request:
                 raise RefusedError(_message(response))
 
@@ -95,10 +94,8 @@ class Actions:
 def has_work(settings: Settings) -> bool:
     """Whether an Engine answers and there is, or is named, a container for the self-monitor."""
     try:
-        with translated():
-            client = docker.APIClient(base_url=settings.docker_host or DEFAULT_HOST, version="auto", timeout=TIMEOUT)
-            with contextlib.closing(client):
-                labelled = client.containers(all=True, quiet=True, filters={"label": f"{SELF_MONITOR_LABEL}=true"})
+        with translated(), contextlib.closing(connected(settings.docker_host or DEFAULT_HOST)) as client:
+            labelled = client.containers(all=True, quiet=True, filters={"label": f"{SELF_MONITOR_LABEL}=true"})
     except EngineError:
         return False
     return bool(labelled or settings.self_monitor.containers or settings.self_monitor.projects)

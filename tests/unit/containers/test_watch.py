@@ -113,13 +113,14 @@ def test_what_answers_but_is_no_engine_is_down(store: Store, tmp_path: Path) -> 
         server.listen()
         watch = watch_of(store, f"unix://{path}")
         with started(watch):
-            connection, _ = server.accept()
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+            for answer in (b"hello", b"{}"):  # to a ping, and to the question of its version
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
             wait_until(lambda: watch.settled, what="a look")
 
             assert not watch.up
-        connection.close()
 
 
 def test_listed_containers_that_never_were_are_down_once_the_engine_was_asked(store: Store, tmp_path: Path) -> None:

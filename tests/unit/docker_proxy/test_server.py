@@ -131,6 +131,22 @@ def test_what_is_allowed_is_written_anew_and_answered(listen: Callable[..., Path
 
 
 @pytest.mark.parametrize(
+    ("version", "shown"),
+    [("1.41", b"\r\nApi-Version: 1.41\r\n"), ("1.41 secret", None), ("", None)],
+)
+def test_the_version_of_the_api_is_passed_on(
+    listen: Callable[..., Path], upstream: Upstream, version: str, shown: bytes | None
+) -> None:
+    upstream.answer = say(200, b"OK", f"Content-Type: text/plain\r\nApi-Version: {version}")
+
+    answer = ask(listen(), b"GET /_ping HTTP/1.1\r\n\r\n")
+
+    assert status(answer) == 200
+    assert answer.count(b"Api-Version") == (1 if shown else 0)
+    assert (shown or b"") in answer
+
+
+@pytest.mark.parametrize(
     ("request_", "code"),
     [
         (b"POST /v1.41/containers/create HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 403),
