@@ -131,6 +131,10 @@ def test_a_containers_memory_is_shown_beside_its_limit(memory: list[float], limi
         (gauges(jobs.JOB_NEXT_DUE, [(("nightly",), NOW - 61)]), "job nightly did not run on time"),
         (gauges(containers.RUNNING, [(("agent",), 0)]), "container agent is not running"),
         (gauges(containers.HEALTH, [(("agent", "unhealthy"), 1)]), "container agent is unhealthy"),
+        (
+            gauges(containers.INSPECTED, [(("agent",), 0)]),
+            "the Docker Engine does not answer for container agent: it is shown as the list has it",
+        ),
         (gauges(exporter.COLLECTOR_SUCCESS, [(("jobs",), 0)]), "collector jobs fails: see app.log"),
     ],
 )

@@ -8,6 +8,7 @@ While the Engine does not answer, containers keep their last known state, and `v
 device where Docker was neither configured nor ever seen::
 
     vv_docker_up 1.0
+    vv_docker_request_success{request="inspect"} 1.0
     vv_container_info{essential="true",image="agent_dvr:1",name="agent_dvr",project="vv",service="agent_dvr"} 1.0
     vv_container_expected{name="agent_dvr"} 1.0
     vv_container_running{name="agent_dvr"} 1.0
@@ -31,7 +32,7 @@ from vv_exporter.collectors._store import stored
 from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.cgroups import Cgroups
 from vv_exporter.containers.expectation import expected, listed
-from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
+from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.resources import Usage
 from vv_exporter.containers.sampler import Sampler
@@ -47,6 +48,7 @@ from vv_exporter.metrics.containers import (
     HEALTH,
     HEALTH_STREAK,
     INFO,
+    INSPECTED,
     LAST_EXIT_CODE,
     MEMORY,
     MEMORY_LIMIT,
@@ -54,6 +56,7 @@ from vv_exporter.metrics.containers import (
     PIDS,
     READ,
     RECEIVED,
+    REQUESTS_ANSWERED,
     RESTARTS,
     RUNNING,
     START_TIME,
@@ -104,6 +107,8 @@ class ContainersCollector:
         healthy = [record for record in known if record.running and record.health]
         yield gauges(DOCKER_UP, self._engine(self._watch.up))
         yield gauges(EVENT_STREAM, self._engine(self._watch.following))
+        yield gauges(REQUESTS_ANSWERED, self._requests())
+        yield gauges(INSPECTED, (_of(one, self._watch.is_inspected(one.id)) for one in known if one.state != GONE))
         yield gauges(INFO, (self._info(record) for record in known))
         yield gauges(EXPECTED, [*self._expected(known), *self._never_seen(known, 1.0)])
         yield gauges(RUNNING, [*(_of(record, record.running) for record in known), *self._never_seen(known, 0.0)])
@@ -131,6 +136,13 @@ class ContainersCollector:
     def _engine(self, value: bool) -> Iterator[Value]:
         if self._watch.present:
             yield (), float(value)
+
+    def _requests(self) -> Iterator[Value]:
+        """What is not answered, of an Engine that answers."""
+        answered = dict(self._watch.requests_answered)
+        if answered and self._asker.asked:
+            answered["stats"] = not self._asker.unanswered
+        return (((request,), float(value)) for request, value in answered.items())
 
     def _info(self, record: ContainerRecord) -> Value:
         essential = "true" if record.name in self._settings.essential else "false"

@@ -2,6 +2,7 @@
 
 An answer takes the Engine one or two seconds, so that this happens in the background, by at most `ASKERS` threads, for
 each container at most every `INTERVAL` seconds, and for none as long as nobody wants to know.
+One that does not answer is asked for with growing pauses, and keeps nobody from the others.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from vv_exporter import threads
-from vv_exporter.containers.engine import EngineError, NotUnderstoodError
+from vv_exporter.containers.engine import EngineError, NoAnswerError, NotUnderstoodError
 from vv_exporter.containers.resources import Running, Usage
+from vv_exporter.containers.unanswered import Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,20 @@ class Asker:
         self._wanted: dict[str, Running] = {}
         self._asked: dict[str, float] = {}
         self._answers: dict[str, tuple[Usage, float]] = {}
+        self._unanswered = Unanswered(monotonic)
         self._failing = False
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is asked for anything."""
+        return bool(self._wanted)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether there is a container of which the Engine does not tell what it uses."""
+        return bool(self._unanswered)
 
     def stop(self) -> None:
         """Ask no more; does not wait for an answer that is on its way."""
@@ -55,6 +68,7 @@ class Asker:
         with self._lock:
             self._wanted = {one.id: one for one in containers}
             now = self._monotonic()
+            self._unanswered.keep(self._wanted)
             self._asked = {key: at for key, at in self._asked.items() if key in self._wanted}
             self._answers = {
                 key: answer for key, answer in self._answers.items() if key in self._wanted and now < answer[1]
@@ -76,9 +90,12 @@ class Asker:
             try:
                 engine = engine or self._connect()
                 usage = engine.usage(container)
-            except NotUnderstoodError:  # of this one; others are asked for on the same connection
+            except NotUnderstoodError as error:  # of this one; others are asked for on the same connection
+                self._now_unanswered(container, error)
                 continue
             except EngineError as error:
+                if engine is not None and isinstance(error, NoAnswerError):
+                    self._now_unanswered(container, error)
                 self._complain(str(error))
                 if engine is not None:
                     engine.close()
@@ -89,11 +106,17 @@ class Asker:
                 log.exception("what container %.100s uses could not be asked for", container.name)
                 continue
             self._complain("")
-            if usage is not None:
-                with self._lock:
+            with self._lock:
+                self._unanswered.answered(container.id)
+                if usage is not None:
                     self._answers[container.id] = usage, self._monotonic() + FRESH
         if engine is not None:
             engine.close()
+
+    def _now_unanswered(self, container: Running, error: EngineError) -> None:
+        with self._lock:
+            if container.id in self._wanted:
+                self._unanswered.failed(container.id, str(error))
 
     def _complain(self, problem: str) -> None:
         """Say when it begins to fail, not each time."""
@@ -106,7 +129,8 @@ class Asker:
         """Whose turn it is: who was asked for longest ago, if that is long enough."""
         with self._lock:
             never = float("-inf")
-            one = min(self._wanted.values(), key=lambda one: self._asked.get(one.id, never), default=None)
+            due = [one for one in self._wanted.values() if self._unanswered.is_due(one.id)]
+            one = min(due, key=lambda one: self._asked.get(one.id, never), default=None)
             now = self._monotonic()
             if one is None or now - self._asked.get(one.id, never) < INTERVAL:
                 return None

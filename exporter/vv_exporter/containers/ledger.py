@@ -41,6 +41,11 @@ after a crash it does so for leftovers on its way up. `engine_restarted` marks a
 inspection afterwards a `stop` is not an operator's and a start that the policy allows is `daemon`. Stops of the old
 Engine's last moments are taken back.
 
+**An Engine that does not answer an inspection** of one container tells of it by events, which are enough, and by its
+state in the list where there were none (`fold_listed`). That is shown; what a later inspection can tell (restarts, by
+whom) is counted then. A container that was never inspected is `listed_only`: its restart policy and whether it removes
+itself are not known.
+
 **The self-monitor** announces a restart *before* it asks the Engine for it. Its event `container.restarting` becomes a
 `Claim`; `settle` matches it with the next start through the API of that container within `CLAIM_REACH` seconds.
 """
@@ -60,6 +65,7 @@ from vv_exporter.containers.observed import (
     SERVICE_LABEL,
     Event,
     Inspection,
+    Listed,
 )
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
@@ -129,6 +135,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     unseen_exit: bool = False
     """It had ended when it was first looked at, and that was not counted: its event, if one comes, is."""
     booting: bool = False
+    listed_only: bool = False
+    """The Engine has not answered an inspection of it yet."""
     gone_at: UnixTime = 0.0
     """Unix seconds."""
     held: tuple[Held, ...] = ()
@@ -198,11 +206,16 @@ def by_id(records: Iterable[ContainerRecord], container: str) -> ContainerRecord
     return next((record for record in records if record.id == container and record.state != GONE), None)
 
 
-def fold_event(records: Records, event: Event, inspection: Inspection | None, now: float) -> Change:
-    """One event, with an inspection of the container made after it where there is one; `now` in Unix seconds."""
+def fold_event(
+    records: Records, event: Event, inspection: Inspection | None, now: float, *, unanswered: bool = False
+) -> Change:
+    """One event, with an inspection of the container made after it where there is one; `now` in Unix seconds.
+
+    Without one the container is gone already, or (`unanswered`) the Engine does not answer about it.
+    """
     record = by_id(records.values(), event.id)
     if event.action == "start":
-        return _start(record or _new(records, event, inspection), event, inspection, now).change()
+        return _start(record or _new(records, event, inspection, unanswered), event, inspection, now).change()
     if record is None:
         return Change({})
     if record.ahead and event.time < max(record.started, record.finished):
@@ -231,6 +244,51 @@ def fold_inspection(records: Records, inspection: Inspection, since: int, now: f
     renamed = _rename(records, record, inspection.name)
     step = _inspected(renamed.records[inspection.name] or record, inspection, now)
     return Change({**renamed.records, **step.change().records}, step.counts)
+
+
+def fold_listed(records: Records, listed: Listed, now: float) -> Change:
+    """A container as the Engine's list has it, which does not answer an inspection; events do not tell of it.
+
+    An end is counted by its exit code: whether it was for want of memory the list does not say. A start is counted when
+    an event or an inspection tells of it.
+    """
+    record = by_id(records.values(), listed.id)
+    if not listed.name or not listed.state:
+        return Change({})
+    if record is None:
+        return Change({listed.name: _first_listed(records, listed)})
+    if listed.running:
+        wanted = record.wanted if record.running else not record.auto_remove
+        return Change({record.name: _listed_running(replace(record, wanted=wanted), listed)})
+    if record.running and listed.exit_code is not None:
+        step = _ended(replace(record, finished=int(now * SECOND), ahead=True), listed.exit_code, oom=False)
+        return _Step(replace(step.record, state=listed.state), step.counts).change()
+    return Change({record.name: replace(record, state=listed.state, health="", streak=0)})
+
+
+def _first_listed(records: Records, listed: Listed) -> ContainerRecord:
+    record = _fresh(records, listed.name, listed.id)
+    lives = listed.running or listed.state == "restarting"
+    record = replace(
+        record,
+        image=listed.image,
+        project=listed.project,
+        service=listed.service,
+        opted=listed.opted,
+        state=listed.state,
+        exit_code=record.exit_code if listed.exit_code is None else listed.exit_code,
+        wanted=lives or record.wanted,
+        ahead=not listed.running,  # nobody saw how it ended
+        listed_only=True,
+    )
+    return _listed_running(record, listed) if listed.running else record
+
+
+def _listed_running(record: ContainerRecord, listed: Listed) -> ContainerRecord:
+    # After a pause the list may show a health check from before it.
+    health = "" if listed.state == "paused" else record.health if record.resumed else listed.health
+    streak = record.streak if health == "unhealthy" else 0
+    return replace(record, state=listed.state, health=health, streak=streak, gone_at=0.0)
 
 
 def fold_missing(record: ContainerRecord, now: float) -> Change:
@@ -285,16 +343,17 @@ def _announces(claim: Claim, held: Held) -> bool:
     return claim.container == held.container and 0 <= held.time / SECOND - claim.at <= CLAIM_REACH
 
 
-def _new(records: Records, event: Event, inspection: Inspection | None) -> ContainerRecord:
+def _new(records: Records, event: Event, inspection: Inspection | None, unanswered: bool) -> ContainerRecord:
     if inspection is not None:
         return _described(_fresh(records, inspection.name, inspection.id), inspection)
-    # It is gone already, so that nothing is known of its policy: as if it had been run with --rm.
+    # Nothing is known of its policy. If it is gone already: as if it had been run with --rm.
     return replace(
         _fresh(records, event.name, event.id),
         image=event.attributes.get("image", ""),
         project=event.attributes.get(PROJECT_LABEL, ""),
         service=event.attributes.get(SERVICE_LABEL, ""),
-        auto_remove=True,
+        auto_remove=not unanswered,
+        listed_only=unanswered,
     )
 
 
@@ -309,6 +368,14 @@ def _fresh(records: Records, name: str, container: str) -> ContainerRecord:
 
 
 def _described(record: ContainerRecord, inspection: Inspection) -> ContainerRecord:
+    if record.listed_only:  # what it did before it could be inspected is not counted
+        record = replace(
+            record,
+            listed_only=False,
+            started=record.started or inspection.started,
+            restart_count=inspection.policy_restarts,
+            wanted=record.wanted and not inspection.auto_remove,
+        )
     return replace(
         record,
         image=inspection.image,
@@ -325,6 +392,7 @@ def _start(record: ContainerRecord, event: Event, inspection: Inspection | None,
     run = inspection if inspection and 0 <= event.time - inspection.started < _SAME_RUN else None
     if _start_is_known(record, event, run):
         return _Step(replace(record, ahead=record.ahead and not record.running))
+    first = not record.started and (not record.listed_only or record.state == "created")
     if inspection is not None:
         record = _described(record, inspection)
     count = run.policy_restarts if run and not run.overruled else None
@@ -335,7 +403,7 @@ def _start(record: ContainerRecord, event: Event, inspection: Inspection | None,
     started = replace(_started(record, run.started if run else event.time), restart_count=count)
     if run and run.running:
         started = replace(started, health=run.health, streak=run.streak)
-    return _Step(started) if not record.started else _restarted(started, cause, restarts, now)
+    return _Step(started) if first else _restarted(started, cause, restarts, now)
 
 
 def _start_is_known(record: ContainerRecord, event: Event, run: Inspection | None) -> bool:
@@ -516,7 +584,7 @@ def _gone(record: ContainerRecord, now: float) -> ContainerRecord:
         streak=0,
         gone_at=now,
         ahead=False,
-        wanted=record.wanted and not record.auto_remove,
+        wanted=record.wanted and not record.auto_remove and not record.listed_only,
     )
 
 
@@ -545,6 +613,8 @@ def _first_seen(records: Records, inspection: Inspection, since: int) -> _Step:
 
 
 def _inspected(record: ContainerRecord, inspection: Inspection, now: float) -> _Step:
+    if record.listed_only:
+        record = _described(record, inspection)
     newer = inspection.started > record.started
     stale = record.started - inspection.started >= _SAME_RUN or (inspection.running and not record.running)
     if stale and not newer:

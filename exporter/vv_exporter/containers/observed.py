@@ -42,6 +42,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CPU_PERIOD = 100_000  # microseconds: the kernel's default (Documentation/scheduler/sched-bwc.rst)
 _MAX_TEXT = 200  # characters of a label's value
 _EXIT_CODE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+_ENDED = re.compile(r"Exited \((-?[0-9]{1,10})\)", re.ASCII)
 
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """What the store can hold."""
@@ -58,13 +59,23 @@ class Event(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """One entry of the list of containers."""
+    """One entry of the list of containers. `exit_code` is None while it runs, and where the list does not tell."""
 
     id: str
     name: str
     state: str
     health: str
     one_off: bool
+    image: str = ""
+    project: str = ""
+    service: str = ""
+    opted: str = ""
+    exit_code: int | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its main process lives."""
+        return self.state in RUNNING_STATES
 
 
 class Listing(NamedTuple):
@@ -163,7 +174,20 @@ def decode_list(body: bytes) -> Listing:
 
 
 def _listed(raw: _RawListed) -> Listed:
-    return Listed(raw.id, _own_name(raw.names or ()), raw.state, _health_in(raw.status), is_one_off(raw.labels or {}))
+    labels = raw.labels or {}
+    ended = _ENDED.match(raw.status)
+    return Listed(
+        id=raw.id,
+        name=_own_name(raw.names or ()),
+        state=raw.state,
+        health=_listed_health(raw),
+        one_off=is_one_off(labels),
+        image=raw.image[:_MAX_TEXT],
+        project=labels.get(PROJECT_LABEL, "")[:_MAX_TEXT],
+        service=labels.get(SERVICE_LABEL, "")[:_MAX_TEXT],
+        opted=_opted(labels),
+        exit_code=int(ended[1]) if ended else None,
+    )
 
 
 def decode_inspection(body: bytes) -> Inspection:
@@ -193,7 +217,7 @@ def decode_inspection(body: bytes) -> Inspection:
         started=nanoseconds(state.started_at),
         finished=nanoseconds(state.finished_at),
         probed=_latest_probe(health.log if health else None),
-        opted=labels.get(SELF_MONITOR_LABEL, "").lower()[:_MAX_TEXT],
+        opted=_opted(labels),
         pid=state.pid,
         network_mode=raw.host_config.network_mode,
         cpu_limit=_cores(raw.host_config),
@@ -204,6 +228,10 @@ def decode_inspection(body: bytes) -> Inspection:
 def is_one_off(labels: Mapping[str, str]) -> bool:
     """Whether `docker compose run` made it: a command of a person, not a part of the deployment."""
     return labels.get(ONE_OFF_LABEL, "").lower() == "true"
+
+
+def _opted(labels: Mapping[str, str]) -> str:
+    return labels.get(SELF_MONITOR_LABEL, "").lower()[:_MAX_TEXT]
 
 
 def nanoseconds(text: str) -> int:
@@ -219,6 +247,12 @@ def nanoseconds(text: str) -> int:
 def _own_name(names: tuple[str, ...]) -> str:
     # Links add names such as "/other/alias".
     return next((name[1:] for name in names if name.count("/") == 1), "")
+
+
+def _listed_health(raw: _RawListed) -> str:
+    if raw.health is None or raw.state == "paused":
+        return _health_in(raw.status)
+    return "" if raw.health.status == "none" else raw.health.status
 
 
 def _health_in(status: str) -> str:
@@ -259,8 +293,10 @@ class _RawEvent(
 class _RawListed(_Raw, frozen=True, rename="pascal"):
     id: str
     names: tuple[str, ...] | None = None
+    image: str = ""
     state: str = ""
     status: str = ""
+    health: _RawHealth | None = None  # from version 1.52 of the API on
     labels: dict[str, str] | None = None
 
 

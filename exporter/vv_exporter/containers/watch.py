@@ -4,6 +4,15 @@ It follows the event stream, folds what comes into the records and counters (one
 event), and compares with the list of containers every `RECONCILE_INTERVAL` seconds, and at once and completely after
 each connection. When anything fails, the Engine or the database, it drops what it has not stored, begins the stream
 anew after the last stored event, and so loses nothing that the Engine still has.
+
+An Engine may be half deaf, and answer `/_ping` and little else. What does not answer costs itself only:
+
+- One container's inspection: the container is shown as events tell, or, where there are none, as the list has it, and
+  asked for again with growing pauses.
+- The list: events are followed, and it is asked for again with growing pauses.
+- The event stream: it cannot be opened, or is silent about what an inspection shows. Then the list and the inspections
+  are asked for every `POLL_INTERVAL` seconds, until it can be followed again.
+- `/info`: this machine's clock stands for the Engine's.
 """
 
 from __future__ import annotations
@@ -17,7 +26,15 @@ from pathlib import Path
 import msgspec
 
 from vv_exporter import threads
-from vv_exporter.containers.engine import REPLAY_LIMIT, Engine, EngineError, Follower, NotUnderstoodError
+from vv_exporter.containers.engine import (
+    REPLAY_LIMIT,
+    TIMEOUT,
+    Engine,
+    EngineError,
+    Follower,
+    NoAnswerError,
+    NotUnderstoodError,
+)
 from vv_exporter.containers.expectation import forgettable, ignored
 from vv_exporter.containers.ledger import (
     CLAIMS,
@@ -26,16 +43,19 @@ from vv_exporter.containers.ledger import (
     Change,
     ContainerRecord,
     all_series,
+    by_id,
     engine_restarted,
     engine_settled,
     fold_event,
     fold_inspection,
+    fold_listed,
     fold_missing,
     settle,
 )
-from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, is_one_off
+from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, Listing, is_one_off
 from vv_exporter.containers.resources import Running
 from vv_exporter.containers.told import told
+from vv_exporter.containers.unanswered import Unanswered
 from vv_exporter.database import StoreError
 from vv_exporter.settings import ContainersSettings
 from vv_exporter.store import Kind, Store, Transaction
@@ -45,6 +65,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 RECONCILE_INTERVAL = 30.0
+POLL_INTERVAL = 10.0  # …while events cannot be followed
 INSPECT_AFTER = 300.0  # seconds after which a container that seems unchanged is inspected again
 INSPECT_HEALTH_AFTER = 60.0  # …and one with a health check: the failing streak grows without an event
 PING_INTERVAL = 3.0
@@ -52,6 +73,9 @@ UP_FOR = 8.0  # seconds that an answer counts; more than PING_INTERVAL and the E
 _WAIT = 1.0  # seconds that the worker waits for an event
 _QUIET = 0.3  # seconds without an event after which the Engine is taken to have replayed all
 _CONNECT_TIMEOUT = 10.0
+_SHORT_TIMEOUT = 1.0  # seconds for an inspection after another one was waited for in vain
+_MAX_UNANSWERED = 3  # inspections that are waited for in vain, before events are taken again
+_EVENT_DELAY = 5.0  # seconds by which an event may come later than an inspection that shows the same
 _WAY_DOWN = 60.0  # seconds that an Engine takes at most to stop its containers: 15, or the longest grace of one
 _RETRY = 1.0
 _RETRY_MAX = 5.0
@@ -71,6 +95,8 @@ class EngineRecord(msgspec.Struct, frozen=True):
 
 ENGINE: Kind[EngineRecord] = Kind("docker_engine", EngineRecord)
 _KEY = "engine"
+_LIST, _EVENTS = "list", "events"
+_LONGEST_PAUSE_OF_REQUESTS = 60.0
 
 
 class ContainerWatch:
@@ -95,7 +121,15 @@ class ContainerWatch:
         self._engine: Engine | None = None
         self._follower: Follower | None = None
         self._followed_at = 0.0
+        self._met = False
         self._synced = False
+        self._compared_at = 0.0
+        self._untold: dict[str, float] = {}
+        """Containers of which an inspection showed what no event had told, and when."""
+        self._deaf = False
+        """Whether the event stream was silent about something, and has not spoken since."""
+        self._unanswered = Unanswered(monotonic)
+        self._requests = Unanswered(monotonic, _RETRY, _LONGEST_PAUSE_OF_REQUESTS)
         self._reachable = True
         self._retry = _RETRY
         self._answered: float | None = None
@@ -103,7 +137,6 @@ class ContainerWatch:
         self._reconcile_at = 0.0
         self._inspected: dict[str, float] = {}
         self._seen: dict[str, Inspection] = {}
-        self._not_understood: set[str] = set()
         self.settled = False
         """Whether the containers were listed once, or the Engine was found absent."""
 
@@ -121,12 +154,25 @@ class ContainerWatch:
     def following(self) -> bool:
         """Whether all events are seen."""
         follower = self._follower
-        return self.up and follower is not None and follower.connected.is_set() and not follower.ended.is_set()
+        open_ = follower is not None and follower.connected.is_set() and not follower.ended.is_set()
+        return self.up and open_ and not self._deaf
 
     @property
     def current(self) -> bool:
-        """Whether the records show the present: every event is seen, and those missed before were made up for."""
-        return self.following and self._synced
+        """Whether the records show the present: every event is seen, or all are inspected again and again."""
+        polled = self.up and self._monotonic() - self._compared_at < 3 * POLL_INTERVAL
+        return self._synced and (self.following or polled)
+
+    @property
+    def requests_answered(self) -> Mapping[str, bool]:
+        """Kinds of requests, and whether the Engine answers them. Nothing of an Engine that does not answer at all."""
+        if not self.up:
+            return {}
+        return {"events": self.following, "list": _LIST not in self._requests, "inspect": not self._unanswered}
+
+    def is_inspected(self, container: str) -> bool:
+        """Whether the Engine answers about this container (full id), as far as it was asked."""
+        return container not in self._unanswered
 
     @property
     def running(self) -> list[Running]:
@@ -188,17 +234,17 @@ class ContainerWatch:
             self._answer()
             self._ping_at = self._monotonic() + PING_INTERVAL
         follower = self._followed(engine)
-        if follower.ended.is_set():
+        if follower is not None and follower.ended.is_set():
             raise EngineError(f"the event stream ended ({follower.error or 'closed'})")
+        if follower is not None and not self._met:
+            self._meet(engine)
+        if follower is None and self._follower is not None and not self._synced:
+            return  # it is being opened
+        self._count(engine, self._take(_WAIT))
         if self._synced:
-            self._count(engine, follower.take(_WAIT))
             self._decide()
-            if self._monotonic() >= self._reconcile_at:
-                self._reconcile(engine, follower, complete=False)
-        elif follower.connected.wait(_WAIT):
-            self._synchronise(engine, follower)
-        elif self._monotonic() - self._followed_at > _CONNECT_TIMEOUT:
-            raise EngineError("the event stream could not be opened")
+        self._listen()
+        self._reconcile(engine)
 
     def _answer(self) -> None:
         self._answered = self._monotonic()
@@ -207,7 +253,8 @@ class ContainerWatch:
         self._reachable = True
 
     def _failed(self, error: EngineError) -> None:
-        self.settled = True
+        # One that is silent, or half deaf, may have containers.
+        self.settled = self.settled or not (self.up or isinstance(error, NoAnswerError))
         if self._reachable and not self._stopping.is_set():
             log.warning("the Docker Engine at %s: %s; trying again until it answers", self._host, error)
         self._reachable = False
@@ -232,7 +279,9 @@ class ContainerWatch:
         followed = self._synced
         if followed and self._monotonic() - self._followed_at > _STABLE:
             self._retry = _RETRY
-        follower, self._follower, self._synced = self._follower, None, False
+        follower, self._follower, self._synced, self._met = self._follower, None, False, False
+        self._reconcile_at, self._inspected = 0.0, {}
+        self._untold.clear()
         engine, self._engine = self._engine, None
         for part in (follower, engine):
             if part is not None:
@@ -241,34 +290,102 @@ class ContainerWatch:
             with contextlib.suppress(StoreError), self._store.transaction() as tx:
                 self._put_engine(tx, lost=int(self._clock() * 1e9))
 
-    def _followed(self, engine: Engine) -> Follower:
-        if self._follower is None:
-            record = self._store.document(ENGINE, _KEY)
-            if record is None:
-                record = EngineRecord(cursor=engine.time())
-                with self._store.transaction() as tx:
-                    tx.put(ENGINE, _KEY, record)
-            self._follower = engine.follow(record.cursor)
+    def _followed(self, engine: Engine) -> Follower | None:
+        """The event stream once it is open, None while it cannot be opened."""
+        if self._follower is None and self._requests.is_due(_EVENTS):
+            self._follower = engine.follow(self._met_engine(engine).cursor)
             self._followed_at = self._monotonic()
-        return self._follower
+        follower = self._follower
+        if follower is None:
+            return None
+        if follower.connected.wait(0 if self._synced else _CONNECT_TIMEOUT / 2):
+            self._now_answered(_EVENTS)
+            return follower
+        if follower.ended.is_set() or self._monotonic() - self._followed_at > _CONNECT_TIMEOUT:
+            self._follower = None
+            follower.close()
+            engine.ping()  # or it is the Engine that does not answer
+            self._now_failed(_EVENTS, follower.error or "it cannot be opened")
+        return None
 
-    def _synchronise(self, engine: Engine, follower: Follower) -> None:
-        """After a connection: is it another Engine, what did it replay, and what is the state now?"""
+    def _met_engine(self, engine: Engine) -> EngineRecord:
         record = self._store.document(ENGINE, _KEY)
-        met, bridge = engine.time(), engine.bridge_created()
-        another = record is not None and record.met > 0 and _is_another(engine, record, bridge)
+        if record is None:
+            record = EngineRecord(cursor=self._time(engine))
+            with self._store.transaction() as tx:
+                tx.put(ENGINE, _KEY, record)
+        return record
+
+    def _time(self, engine: Engine) -> int:
+        """The Engine's clock, or ours while it does not tell. Raises `EngineError` if it does not answer at all."""
+        try:
+            return engine.time()
+        except EngineError:
+            engine.ping()
+            return int(self._clock() * SECOND)
+
+    def _meet(self, engine: Engine) -> None:
+        """After a connection: is it another Engine, and what did it replay?"""
+        record = self._store.document(ENGINE, _KEY)
+        met, bridge = self._time(engine), engine.bridge_created()
+        another = record is not None and not self._synced and self._is_another(engine, record, bridge)
         with self._store.transaction() as tx:
-            if record is not None and another:
+            if another and record is not None:
                 log.info("the Docker Engine was restarted")
                 _apply(tx, engine_restarted(tx.docs(CONTAINERS).values(), record.lost or None))
             self._put_engine(tx, met=met, bridge=bridge, lost=0)
+        self._met = True
         while not self._stopping.is_set():
-            events = follower.take(_QUIET)
+            events = self._take(_QUIET)
             if not events:
                 break
             self._count(engine, events)
-        self._reconcile(engine, follower, complete=True)
-        self._synced = True
+
+    def _is_another(self, engine: Engine, record: EngineRecord, bridge: str) -> bool:
+        """Whether the Engine was restarted since it was last connected to, or sent an event; no, if it does not tell.
+
+        It keeps events in memory: with one from before, it is the same. It makes its default bridge at each start.
+        Where it has none, and what it keeps does not fill its memory, it has not forgotten events but never had them.
+        """
+        try:
+            if not record.met or engine.kept_events(max(record.met, record.cursor)):
+                return False
+            if bridge and record.bridge:
+                return bridge != record.bridge
+            # Up to a time that is yet to come: what happens while it is asked pushes out as much of what it kept.
+            return engine.kept_events(self._time(engine) + SECOND // 5) < REPLAY_LIMIT
+        except EngineError:
+            engine.ping()
+            return False
+
+    def _take(self, timeout: float) -> list[Event]:
+        """The next events; waits for the first one, if there may be any."""
+        follower = self._follower
+        if follower is None or not follower.connected.is_set():
+            self._stopping.wait(timeout)
+            return []
+        events = follower.take(timeout)
+        if events:
+            self._deaf = False
+        for event in events:
+            self._untold.pop(event.id, None)
+        return events
+
+    def _listen(self) -> None:
+        """Begin the event stream anew when it does not tell what happens. Raises `EngineError`."""
+        late = [one for one, since in self._untold.items() if self._monotonic() - since > _EVENT_DELAY]
+        if late and not self._deaf and self._follower is not None:
+            self._untold.clear()
+            self._deaf = True
+            raise EngineError(f"the event stream did not tell what happened to container {late[0][:12]}")
+
+    def _now_failed(self, request: str, problem: str) -> None:
+        if self._requests.failed(request, problem):
+            log.warning("the Docker Engine answers, but not for %s, asking again and again: %s", request, problem)
+
+    def _now_answered(self, request: str) -> None:
+        if self._requests.answered(request):
+            log.info("the Docker Engine answers for %s again", request)
 
     def _count(self, engine: Engine, events: list[Event]) -> None:
         """Fold events, and remember how far they were counted."""
@@ -281,69 +398,135 @@ class ContainerWatch:
             records = tx.docs(CONTAINERS)
             for event in relevant:
                 with _costs_itself_only(event.name):
-                    change = fold_event(records, event, inspections.get(event.id), self._clock())
+                    unanswered = event.id in self._unanswered
+                    seen = inspections.get(event.id)
+                    change = fold_event(records, event, seen, self._clock(), unanswered=unanswered)
                     _apply(tx, change, records)
             self._put_engine(tx, cursor=relevant[-1].time)
 
     def _inspections(self, engine: Engine, events: Iterable[Event]) -> dict[str, Inspection]:
         """Where the Engine does not answer any more, its events have to be enough."""
-        found: dict[str, Inspection] = {}
         with contextlib.suppress(EngineError):
-            for container in dict.fromkeys(event.id for event in events if _needs_inspection(event)):
-                inspection = self._inspect(engine, container)
+            found, _ = self._inspect(engine, dict.fromkeys(one.id for one in events if _needs_inspection(one)))
+            return found
+        return {}
+
+    def _inspect(self, engine: Engine, containers: Iterable[str]) -> tuple[dict[str, Inspection], set[str]]:
+        """Inspections of those that are due, and who has to wait for the next time, since others took too long.
+
+        Raises `EngineError` if it is the Engine that does not answer.
+        """
+        found: dict[str, Inspection] = {}
+        waiting: set[str] = set()
+        in_vain = 0
+        for container in containers:
+            if self._stopping.is_set():
+                raise EngineError("stopping")
+            if not self._unanswered.is_due(container):
+                continue
+            if in_vain >= _MAX_UNANSWERED:
+                waiting.add(container)
+                continue
+            try:
+                inspection = engine.inspect(container, _SHORT_TIMEOUT if in_vain else TIMEOUT)
+            except NotUnderstoodError as error:
+                self._complain(container, str(error))
+            except EngineError as error:
+                engine.ping()  # raises if it is not this container's
+                self._complain(container, str(error))
+                in_vain += 1
+            else:
+                self._unanswered.answered(container)
+                self._inspected[container] = self._monotonic()
                 if inspection is not None:
-                    found[container] = inspection
-        return found
+                    found[container] = self._seen[container] = inspection
+            self._answer()
+        return found, waiting
 
-    def _inspect(self, engine: Engine, container: str) -> Inspection | None:
-        if self._stopping.is_set():
-            raise EngineError("stopping")
-        try:
-            inspection = engine.inspect(container)
-        except NotUnderstoodError as error:
-            inspection = None
-            self._complain(container, str(error))
-        self._answer()
-        self._inspected[container] = self._monotonic()
-        if inspection is not None:
-            self._seen[container] = inspection
-        return inspection
-
-    def _reconcile(self, engine: Engine, follower: Follower, *, complete: bool) -> None:
-        """Compare with the Engine's list; inspect what differs or was not looked at for long, or everything."""
+    def _reconcile(self, engine: Engine) -> None:
+        """Compare with the Engine's list when it is time."""
+        if self._monotonic() < self._reconcile_at:
+            return
         before = self._store.docs(CONTAINERS)
-        listing = engine.containers()
-        listed = [one for one in listing.containers if not ignored(one.name, one.one_off, self._settings)]
+        try:
+            listing = engine.containers()
+        except EngineError as error:
+            engine.ping()  # or it is the Engine that does not answer
+            self._now_failed(_LIST, str(error))
+            self._reconcile_at = self._requests.due_at(_LIST)
+            return
+        self._now_answered(_LIST)
         self._answer()
-        wanted = [one.id for one in listed if complete or self._differs(one, before)]
-        inspections = [inspection for one in wanted if (inspection := self._inspect(engine, one)) is not None]
+        self._compare(engine, listing, before)
+
+    def _compare(self, engine: Engine, listing: Listing, before: Mapping[str, ContainerRecord]) -> None:
+        """Inspect what differs or was not looked at for long, or (after a connection) everything."""
+        complete = not self._synced
+        listed = [one for one in listing.containers if not ignored(one.name, one.one_off, self._settings)]
+        inspected_before = set(self._inspected)
+        inspections, waiting = self._inspect(
+            engine, [one.id for one in listed if complete or self._differs(one, before)]
+        )
         # What happened before the inspections has an event, which tells more.
-        self._count(engine, follower.take(0))
+        events = self._take(0)
+        self._count(engine, events)
+        told_by_event = {event.id for event in events}
         here = {one.id for one in listed}
+        blind = [one for one in listed if one.id in waiting or one.id in self._unanswered]
         with self._store.transaction() as tx:
             records = tx.docs(CONTAINERS)
             cursor = self._cursor()
-            for inspection in inspections:
+            for inspection in inspections.values():
+                if inspection.id in inspected_before:
+                    self._expect_event(records, inspection)
                 with _costs_itself_only(inspection.name):
                     _apply(tx, fold_inspection(records, inspection, cursor, self._clock()), records)
+            for one in blind:
+                if one.id not in told_by_event:
+                    self._show_as_listed(tx, records, one, complete=complete)
             for record in before.values() if listing.complete else ():
                 known = records.get(record.name)
                 if known and known.id == record.id and known.state != GONE and known.id not in here:
                     _apply(tx, fold_missing(known, self._clock()), records)
             if complete:
-                _apply(tx, engine_settled(records.values()), records)
+                unknown = {one.id for one in blind}
+                _apply(tx, engine_settled(one for one in records.values() if one.id not in unknown), records)
             self._forget(tx, records)
+        self._unanswered.keep(here)
         self._inspected = {one: at for one, at in self._inspected.items() if one in here}
         self._seen = {one: seen for one, seen in self._seen.items() if one in here}
-        self._not_understood &= here
-        self._reconcile_at = self._monotonic() + RECONCILE_INTERVAL
-        self.settled = True
+        self._compared_at = self._monotonic()
+        interval = RECONCILE_INTERVAL if self.following else POLL_INTERVAL
+        self._reconcile_at = self._monotonic() + (0 if waiting else interval)
+        self._synced = self.settled = True
+
+    def _show_as_listed(
+        self, tx: Transaction, records: dict[str, ContainerRecord], one: Listed, *, complete: bool
+    ) -> None:
+        """One that is not inspected. Of a known one events tell more than the list, where they can be expected."""
+        record = by_id(records.values(), one.id)
+        if record is None or complete or not self.following:
+            with _costs_itself_only(one.name):
+                _apply(tx, fold_listed(records, one, self._clock()), records)
+        elif record.running != one.running:
+            self._untold.setdefault(one.id, self._monotonic())
+
+    def _expect_event(self, records: Mapping[str, ContainerRecord], inspection: Inspection) -> None:
+        """Remember what an inspection shows first; an event has to tell of it, too."""
+        record = by_id(records.values(), inspection.id)
+        if record is None or record.listed_only or not self.following:
+            return
+        if inspection.started > record.started or record.running != inspection.running:
+            self._untold.setdefault(inspection.id, self._monotonic())
 
     def _complain(self, container: str, problem: str) -> None:
-        """Once for each container that cannot be understood; what is known of it stays as it is."""
-        if container not in self._not_understood:
-            self._not_understood.add(container)
-            log.error("what the Docker Engine says of container %.12s is not understood: %s", container, problem)
+        """Once for each container that is not answered, or cannot be understood."""
+        if self._unanswered.failed(container, problem):
+            log.error(
+                "the Docker Engine does not answer for container %.12s, or not so that it is understood: %s",
+                container,
+                problem,
+            )
 
     def _differs(self, one: Listed, records: Mapping[str, ContainerRecord]) -> bool:
         record = records.get(one.name)
@@ -406,20 +589,6 @@ def _running(record: ContainerRecord, seen: Inspection | None) -> Running:
     if seen is None:  # it may have the device's network
         return Running(record.id, record.name, network=False)
     return Running(record.id, record.name, seen.pid, seen.own_network, seen.cpu_limit, seen.memory_limit)
-
-
-def _is_another(engine: Engine, record: EngineRecord, bridge: str) -> bool:
-    """Whether the Engine was restarted since it was last connected to, or sent an event.
-
-    It keeps events in memory: with one from before, it is the same. It makes its default bridge at each start. Where it
-    has none, and what it keeps does not fill its memory, it has not forgotten events but never had them.
-    """
-    if engine.kept_events(max(record.met, record.cursor)):
-        return False
-    if bridge and record.bridge:
-        return bridge != record.bridge
-    # Up to a time that is yet to come: what happens while it is asked pushes out as much of what it kept.
-    return engine.kept_events(engine.time() + SECOND // 5) < REPLAY_LIMIT
 
 
 def _needs_inspection(event: Event) -> bool:

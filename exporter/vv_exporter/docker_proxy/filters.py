@@ -35,7 +35,11 @@ INSPECTION: Kept = {
         "CpuPeriod CpuQuota CpusetCpus PidsLimit"
     ),
 }
-LISTED: Kept = {**_names("Id Names Image ImageID Created State Status"), "Labels": LABELS}
+LISTED: Kept = {
+    **_names("Id Names Image ImageID Created State Status"),
+    "Health": _names("Status FailingStreak"),
+    "Labels": LABELS,
+}
 INFO: Kept = _names(
     "ID SystemTime ServerVersion Driver CgroupDriver CgroupVersion NCPU MemTotal KernelVersion OperatingSystem "
     "Architecture LiveRestoreEnabled Containers ContainersRunning ContainersPaused ContainersStopped"

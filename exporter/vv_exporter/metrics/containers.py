@@ -6,6 +6,16 @@ CONTAINER_LIMIT = 1000
 
 DOCKER_UP = gauge("vv_docker_up", "Whether the Docker Engine answers; absent where there never was one.")
 EVENT_STREAM = gauge("vv_docker_event_stream_connected", "Whether the Engine's event stream is followed.")
+REQUESTS_ANSWERED = gauge(
+    "vv_docker_request_success",
+    "Whether an Engine that answers does so also for this: events, list, inspect (of every container), stats.",
+    "request",
+)
+INSPECTED = gauge(
+    "vv_container_inspect_success",
+    "Whether the Engine answers about the container; 0: it is shown as the list has it.",
+    "name",
+)
 INFO = gauge(
     "vv_container_info",
     "What the container is; always 1.",

@@ -13,6 +13,7 @@ from vv_exporter.metrics.containers import (
     EXPECTED,
     HEALTH,
     INFO,
+    INSPECTED,
     LAST_EXIT_CODE,
     MEMORY,
     MEMORY_LIMIT,
@@ -36,7 +37,7 @@ class Container(msgspec.Struct, frozen=True):
 
     `cores` are those used on average lately, None where not known; `cores_limit` is how many it may use. Memory is in
     bytes, its limit None where there is none. Of one that the self-monitor takes care of also how many of `budget`
-    restarts it has used, and whether it gave up.
+    restarts it has used, and whether it gave up. `answered`: the Engine answers about it, not in its list only.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Container(msgspec.Struct, frozen=True):
     budget: int | None = None
     budget_used: int = 0
     gave_up: bool = False
+    answered: bool = True
     memory: int | None = None
     memory_limit: int | None = None
     cores: float | None = None
@@ -63,6 +65,7 @@ def read(series: Series, now: float, past: Past = ()) -> Iterator[Container]:
     info, expected = series.by(INFO, "name"), series.by(EXPECTED, "name")
     codes, memory, limits = (series.by(metric, "name") for metric in (LAST_EXIT_CODE, MEMORY, MEMORY_LIMIT))
     budget, used, gave_up = (series.by(metric, "name") for metric in (MAX_RESTARTS, IN_WINDOW, GAVE_UP))
+    answered = series.by(INSPECTED, "name")
     cores, core_limits, every = _cores(worked(series), now, past), series.by(CPU_LIMIT, "name"), series.one(CPU_COUNT)
     for name, running in sorted(series.by(RUNNING, "name").items()):
         causes = {labels["cause"]: int(value) for labels, value in restarts.get(name, ()) if value}
@@ -79,6 +82,7 @@ def read(series: Series, now: float, past: Past = ()) -> Iterator[Container]:
             budget=_whole(budget, name),
             budget_used=int(_first(used, name) or 0),
             gave_up=_first(gave_up, name) == 1,
+            answered=_first(answered, name) != 0,
             memory=_whole(memory, name),
             memory_limit=_whole(limits, name),
             cores=cores.get(name),
@@ -123,6 +127,11 @@ def troubles(containers: Sequence[Container], up: bool | None) -> Iterator[str]:
     """What is wrong with containers."""
     if up is False:
         yield "the Docker Engine does not answer: containers are shown as they were last known"
+    yield from (
+        f"the Docker Engine does not answer for container {one.name}: it is shown as the list has it"
+        for one in containers
+        if not one.answered and up is not False
+    )
     yield from (f"container {one.name} is not running" for one in containers if one.expected and not one.running)
     yield from (f"container {one.name} is unhealthy" for one in containers if one.health == "unhealthy")
     yield from (f"the self-monitor gave up on container {one.name}" for one in containers if one.gave_up)

@@ -14,9 +14,10 @@ from vv_exporter.containers.ledger import (
     engine_settled,
     fold_event,
     fold_inspection,
+    fold_listed,
     settle,
 )
-from vv_exporter.containers.observed import SECOND, Event, Inspection, decode_event, decode_inspection
+from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, decode_event, decode_inspection
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -38,6 +39,14 @@ class Ledger:
 
     def inspection(self, inspection: Inspection, now: float = 0.0) -> None:
         self.apply(fold_inspection(self.records, inspection, self.cursor, now))
+
+    def listed(self, inspection: Inspection, now: float) -> None:
+        """The same container in a list, while its inspection is not answered."""
+        code = inspection.exit_code if inspection.state == "exited" else None
+        listed = Listed(
+            inspection.id, inspection.name, inspection.state, inspection.health, one_off=False, exit_code=code
+        )
+        self.apply(fold_listed(self.records, listed, now))
 
     def engine_restarted(self, lost: int | None = None) -> None:
         self.apply(engine_restarted(self.records.values(), lost))
@@ -135,11 +144,12 @@ def _is_inspected(event: Event) -> bool:
     return event.action in ("start", "die", "health_status")
 
 
-def replay(history: list[Observation], *, once: bool = False, overtaking: bool = False) -> Ledger:
+def replay(history: list[Observation], *, once: bool = False, overtaking: bool = False, listed: bool = False) -> Ledger:
     """Fold a history as the worker does.
 
     With `once`, a container is inspected at its first start only, and later events have to be enough. With
     `overtaking`, each inspection is folded before the event that it followed, too, as by a reconcile in between.
+    With `listed`, the Engine answers only that first inspection, and what each later one shows is in its list alone.
     """
     ledger = Ledger()
     lost = 0
@@ -148,7 +158,9 @@ def replay(history: list[Observation], *, once: bool = False, overtaking: bool =
             if overtaking and inspection is not None:
                 ledger.inspection(inspection, one.time / SECOND)
             known = any(record.id == one.id for record in ledger.records.values())
-            ledger.event(one, None if once and known else inspection)
+            ledger.event(one, None if (once or listed) and known else inspection)
+            if known and inspection is not None and listed:
+                ledger.listed(inspection, one.time / SECOND)
         elif isinstance(one, Inspection):
             ledger.inspection(one)
         elif one == "lost":

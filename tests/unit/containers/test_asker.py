@@ -8,8 +8,9 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from vv_exporter.containers.asker import ASKERS, FRESH, INTERVAL, Asker
-from vv_exporter.containers.engine import EngineError
+from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.resources import Running, Usage
+from vv_exporter.containers.unanswered import INITIAL_PAUSE_SECONDS
 
 
 class Engine:
@@ -18,6 +19,7 @@ class Engine:
     def __init__(self) -> None:
         self.open = threading.Event()
         self.refuses = False
+        self.silent: set[str] = set()
         self.connections = 0
         self.asked: list[str] = []
         self.at_once = 0
@@ -39,6 +41,8 @@ class Engine:
         self.open.wait(30)
         with self._lock:
             self.at_once -= 1
+        if container.id in self.silent:
+            raise NoAnswerError("Read timed out.")
         return None if container.id == "ended" else Usage(memory=len(self.asked))
 
     def close(self) -> None:
@@ -132,3 +136,30 @@ def test_an_engine_that_comes_back_is_asked_again(
 
     wait_until(lambda: asker.sample(running("a")), what="an answer")
     assert caplog.text.count("does not tell what containers use, asking again and again: refused") == 1
+
+
+def test_one_that_is_not_answered_is_told_and_asked_for_less_and_less(
+    engine: Engine, asker: Asker, clock: Clock
+) -> None:
+    engine.open.set()
+    engine.silent.add("stuck")
+    wait_until(lambda: set(asker.sample(running("stuck", "a"))) == {"a"}, what="the answer of the other")
+    wait_until(lambda: asker.unanswered, what="the silence")
+    clock.advance(INTERVAL)
+    wait_until(lambda: asker.sample(running("stuck", "a")) and engine.asked.count("a") == 2, what="the other, again")
+    assert engine.asked.count("stuck") == 1, "it is asked for as often as the others"
+
+    engine.silent.clear()
+    clock.advance(INITIAL_PAUSE_SECONDS)
+    wait_until(lambda: "stuck" in asker.sample(running("stuck", "a")), what="its answer")
+    assert not asker.unanswered
+
+
+def test_one_that_is_not_there_any_more_is_not_told(engine: Engine, asker: Asker) -> None:
+    engine.open.set()
+    engine.silent.add("stuck")
+    wait_until(lambda: (asker.sample(running("stuck")), asker.unanswered)[1], what="the silence")
+
+    asker.sample(running("a"))
+
+    assert not asker.unanswered

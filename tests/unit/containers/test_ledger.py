@@ -126,6 +126,15 @@ def test_events_alone_are_enough(history: str) -> None:
 
 
 @pytest.mark.parametrize("history", histories())
+def test_a_list_that_shows_what_cannot_be_inspected_counts_nothing_twice(history: str) -> None:
+    ledger = replay(recorded(history), listed=True)
+
+    for name, (restarts, exits) in expected(history).items():
+        assert sum(ledger.restarts(name).values()) <= sum(restarts.values())
+        assert sum(ledger.exits(name).values()) <= sum(exits.values())
+
+
+@pytest.mark.parametrize("history", histories())
 def test_an_inspection_that_overtakes_its_event_counts_nothing_twice(history: str) -> None:
     ledger = replay(recorded(history), overtaking=True)
 

@@ -55,6 +55,39 @@ def test_a_listed_container_has_its_own_name_and_its_health() -> None:
     assert one_off.one_off
 
 
+@pytest.mark.parametrize(
+    ("entry", "health"),
+    [
+        ({"Status": "Up 2 hours", "Health": {"Status": "unhealthy", "FailingStreak": 3}}, "unhealthy"),
+        ({"Status": "Up 2 hours (unhealthy)", "Health": {"Status": "healthy", "FailingStreak": 0}}, "healthy"),
+        ({"Status": "Up 2 hours", "Health": {"Status": "none", "FailingStreak": 0}}, ""),
+        ({"Status": "Up 2 hours (healthy)", "Health": None}, "healthy"),
+        ({"Status": "Up 2 hours (Paused)", "State": "paused", "Health": {"Status": "unhealthy"}}, ""),
+    ],
+)
+def test_the_health_in_a_list_has_a_field_of_its_own_in_newer_versions(entry: dict[str, object], health: str) -> None:
+    (one,), _ = decode_list(json.dumps([{"Id": "1", "Names": ["/web"], "State": "running", **entry}]).encode())
+
+    assert one.health == health
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Exited (137) 2 minutes ago", 137),
+        ("Exited (-1) 2 minutes ago", -1),
+        ("Up 2 hours", None),
+        ("Created", None),
+        ("Dead", None),
+        ("Exited (x)", None),
+    ],
+)
+def test_the_list_tells_the_exit_code_of_what_ended(text: str, code: int | None) -> None:
+    (one,), _ = decode_list(json.dumps([{"Id": "1", "Names": ["/web"], "State": "exited", "Status": text}]).encode())
+
+    assert one.exit_code == code
+
+
 def _inspected(**state: object) -> bytes:
     return json.dumps(
         {

@@ -76,6 +76,14 @@ def test_a_list_is_filtered_element_by_element() -> None:
     assert shown == [{"Id": "1", "Names": ["/a"], "Labels": {}}, {"Id": "2", "Labels": None}]
 
 
+def test_the_health_of_a_listed_container_is_shown_without_what_its_checks_printed() -> None:
+    listed = [{"Id": "1", "Health": {"Status": "unhealthy", "FailingStreak": 3, "Log": [{"Output": SECRET}]}}]
+
+    shown = json.loads(filters.body(filters.LISTED)(json.dumps(listed).encode()))
+
+    assert shown == [{"Id": "1", "Health": {"Status": "unhealthy", "FailingStreak": 3}}]
+
+
 def test_an_event_of_a_health_check_does_not_show_its_command() -> None:
     line = {
         "status": f"exec_start: sh -c {SECRET}",
