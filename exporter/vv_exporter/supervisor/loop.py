@@ -20,8 +20,9 @@ from vv_core import _journal
 from vv_core._ids import uuid7_hex
 from vv_core._text import line, lines
 from vv_exporter._clock import boot_id, boottime
-from vv_exporter.containers.engine import EngineError
+from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
+from vv_exporter.containers.unanswered import Unanswered
 from vv_exporter.database import StoreError
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import Settings
@@ -41,6 +42,8 @@ PROCESS_INTERVAL = 10.0  # seconds between looks for a program; it is missing wh
 START_PATIENCE = 15.0  # seconds after which a start that nobody confirmed, and nobody saw, is asked for again
 STOP_PATIENCE = 90.0  # …where the container has to be stopped first
 SEEN_WITHIN = 60.0  # seconds in which a start that the Engine confirmed is seen
+INITIAL_PAUSE_SECONDS = 5.0  # before a container is looked at again about which the Engine did not answer
+LONGEST_PAUSE_SECONDS = 60.0
 MAX_WATCHED = 300  # containers; what a line of the journal holds
 _HOUR = 3600.0
 _EXPECTED = (EngineError, StoreError, OSError)
@@ -106,6 +109,8 @@ class Supervisor:
         self._first_round = True
         self._programs: dict[str, tuple[float, int]] = {}
         """When to look for each container's program again, and how often in a row it was missing."""
+        self._unanswered = Unanswered(monotonic, INITIAL_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        """Containers about which the Engine did not answer: others are not kept waiting for them in each round."""
         self._complaint = ""
 
     def run(self, stopping: threading.Event) -> None:
@@ -156,11 +161,14 @@ class Supervisor:
 
     def _look_at(self, name: str) -> None:
         record = self._store.document(CONTAINERS, name)  # as it is by now: restarting others takes time
-        if record is None or not self._watch.current:
+        if record is None or not self._watch.current or not self._unanswered.is_due(name):
             return
         try:
             self._check(record)
+            self._unanswered.answered(name)
         except _EXPECTED as error:
+            if isinstance(error, NoAnswerError):
+                self._unanswered.failed(name, str(error))
             raise type(error)(f"container {name}: {error}") from error
         except Exception as error:
             raise RuntimeError(f"container {name}: {error!r}") from error
@@ -182,6 +190,7 @@ class Supervisor:
         for name in self._store.docs(SUPERVISED).keys() - watched:
             with self._store.transaction() as tx:
                 tx.delete(SUPERVISED, name)
+        self._unanswered.keep(watched)
         for known in (self._seen, self._looked_at, self._programs):
             for name in known.keys() - watched:
                 del known[name]
@@ -261,7 +270,10 @@ class Supervisor:
             return ""
         due, missed = self._programs.get(record.name, (0.0, 0))
         if self._monotonic() >= due:
-            missed = 0 if self._engine.runs(record.id, program) else missed + 1
+            try:
+                missed = 0 if self._engine.runs(record.id, program) else missed + 1
+            except NoAnswerError:  # not known is not missing, and is no reason not to look at its health
+                missed = 0
             self._programs[record.name] = (self._monotonic() + PROCESS_INTERVAL, missed)
         return program if missed >= 2 else ""
 

@@ -82,7 +82,7 @@ class Site:
         """What the Engine answers instead."""
         self.lost = False
         """Whether that answer comes after it has done what was asked."""
-        self.programs = True
+        self.programs: bool | Exception = True
         self.after_start: dict[str, Any] = {"state": "exited"}
         self.moments = 0
         self.kill_at = 0
@@ -173,6 +173,8 @@ class Site:
         return "\n".join(["starting", "disk full"][-count:] if count else [])
 
     def runs(self, container: str, program: str) -> bool:
+        if isinstance(self.programs, Exception):
+            raise self.programs
         return self.programs
 
     def _started(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.supervisor.site import FAILED, KilledError, Site
-from vv_exporter.containers.engine import EngineError
+from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.ledger import GONE, ContainerRecord
 from vv_exporter.supervisor.actions import RefusedError
 from vv_exporter.supervisor.loop import HEARTBEAT
@@ -234,6 +234,37 @@ def test_a_program_is_missing_when_two_looks_in_a_row_do_not_find_it(tmp_path: P
     site.rounds(22)
 
     assert site.calls == ["restart"]
+
+
+def test_an_engine_that_does_not_tell_of_a_program_calls_it_not_missing(tmp_path: Path) -> None:
+    config = "self_monitor: {containers: [web], processes: {web: agent}}"
+    site = Site(tmp_path, failed(state="running"), config)
+    site.programs = NoAnswerError("timed out")
+    site.rounds(LONG)
+    assert site.calls == []
+    site.after_start = {"state": "running", "health": "", "streak": 0}
+    site.change(health="unhealthy", streak=3)
+    site.rounds(10)
+
+    assert site.calls == ["restart"], "its health is not looked at"
+
+
+def test_a_container_of_which_the_engine_does_not_answer_is_not_asked_for_in_each_round(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.after_start = {"state": "running"}
+    site.problem = NoAnswerError("timed out")
+    failures = 0
+    for _ in range(60):
+        try:
+            site.rounds()
+        except EngineError:
+            failures += 1
+    assert 2 <= failures <= 6
+    assert len(site.attempts()) == 1
+    site.problem = None
+    site.rounds(LONG)
+
+    assert site.record.running
 
 
 def test_without_an_engine_it_says_nothing_and_does_nothing(tmp_path: Path) -> None:
