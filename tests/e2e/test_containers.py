@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -414,6 +415,45 @@ def _main_process(device: Device, name: str) -> int:
     """Found without the Engine, which does not answer: the process that does the container's work."""
     group = Path("/sys/fs/cgroup").glob(f"**/docker/{device.ids[name]}/cgroup.procs")
     return int(next(group).read_text().split()[0])
+
+
+@contextlib.contextmanager
+def stuck_shim(device: Device, name: str) -> Iterator[None]:
+    """Freeze what stands between the Engine and the container, and let somebody wait for it, with the Engine's lock."""
+    process = device.client.inspect_container(name)["State"]["Pid"]
+    shim = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    client = device.engine.client()
+    pausing = threading.Thread(target=client.pause, args=(name,), daemon=True)
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        pausing.start()
+        yield
+    finally:
+        os.kill(shim, signal.SIGCONT)
+        pausing.join(timeout=60)
+        client.close()
+    device.client.unpause(name)
+
+
+def test_a_container_whose_shim_is_stuck_costs_itself_only(device: Device) -> None:
+    device.run("web", policy="on-failure", retries=5)
+    device.run("other")
+    device.shows(running=1, inspect_success=1)
+    device.exporter.stop()
+    with stuck_shim(device, "web"):
+        device.exporter.start()
+        device.shows(60, running=1, expected=1, inspect_success=0)
+        assert device.value("vv_docker_up") == 1
+        assert device.value('vv_docker_request_success{request="inspect"}') == 0
+        assert device.value('vv_container_inspect_success{name="other"}') == 1
+        device.client.kill("other")
+        device.exporter.wait_for('vv_container_running{name="other"}', 0)
+        device.shows(running=1, inspect_success=0)
+
+    device.shows(120, running=1, inspect_success=1)
+    assert device.value('vv_docker_request_success{request="inspect"}') == 1
+    device.client.restart("web", timeout=0)
+    device.shows(restarts_manual=1, restarts_policy=0, exits_signal=1)
 
 
 def test_an_engine_that_is_restarted_starts_its_containers_again(own_device: Device) -> None:

@@ -43,7 +43,7 @@ HIDES: dict[str, set[str]] = {
     | {"PipelineStalled", "BacklogGrowing", "IngestPaused"},
     "StorageMissing": {"DiskSpaceCritical", "DiskSpaceLow", "DiskFillingUp", "InodesLow", "CollectorFailing"}
     | {"PipelineStalled", "BacklogGrowing", "IngestPaused", "StorageUnavailable", "FilesystemReadOnly"},
-    "DockerUnreachable": CONTAINERS | {"SelfMonitorStalled"},
+    "DockerUnreachable": CONTAINERS | {"SelfMonitorStalled", "DockerPartlyUnresponsive"},
     "ContainerFailedPersistently": {"ContainerDown", "ContainerUnhealthy", "ContainerRestarting"},
     "DvrUnreachableProlonged": {"DvrUnreachable", "DvrAuthenticationFailed", "DvrStreamFrozen", "DvrFlapping"},
     "DvrAuthenticationFailed": {"DvrUnreachable", "DvrStreamFrozen"},

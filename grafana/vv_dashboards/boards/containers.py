@@ -272,12 +272,12 @@ def _details() -> Row:
         (
             states(
                 "Docker Engine over time",
-                """Whether it answered the exporter, and whether its events are followed. Gaps of the second alone lose
-                nothing: what was missed is found by comparing.""",
+                """Whether it answered the exporter, and whether it answered all that it was asked. Gaps of `events`
+                alone lose nothing: what was missed is found by comparing.""",
                 Query('max(vv_docker_up{device="$device"})', "Engine"),
-                Query('max(vv_docker_event_stream_connected{device="$device"})', "events"),
+                Query('min by (request) (vv_docker_request_success{device="$device"})', "{{request}}"),
                 words=UP_DOWN,
-                alerts=("DockerUnreachable",),
+                alerts=("DockerUnreachable", "DockerPartlyUnresponsive"),
             ),
             lines(
                 "Age of the self-monitor's last look",
