@@ -60,9 +60,17 @@ def description(alert: OpenAlert) -> str:
     lines = [alert.details] if alert.details else []
     lines += [f"{name}: {value}" for name, value in alert.context.items() if name not in NAMED_APART]
     if alert.count > 1:
-        lines.append(f"{_repeated(alert)} since {isoformat(alert.first)}")
+        lines.append(f"{_repeated(alert)} since {isoformat(alert.first)}{_differing(alert)}")
     return "\n".join(lines)
 
 
 def _repeated(alert: OpenAlert) -> str:
     return "repeated once" if alert.count == 2 else f"repeated {alert.count - 1} times"
+
+
+def _differing(alert: OpenAlert) -> str:
+    """How many of the repeats said something else, and where that is."""
+    if not alert.differing:
+        return ""
+    which = "" if alert.count == 2 else f"{alert.differing} of them "
+    return f", {which}with other details (in the timeline)"

@@ -459,6 +459,46 @@ class TestAlerts:
 
         assert only_alert(journal).count == 2
 
+    @pytest.mark.parametrize(
+        ("change", "kept"),
+        [
+            ({"details": "none for 60 s"}, "none for 60 s"),
+            ({"context": {"video": "b.mp4", "camera": "door"}}, "camera: door"),
+            ({"suggested_actions": "Restart it."}, "suggested actions: Restart it."),
+            ({"details": ""}, "video: a.mp4"),
+        ],
+    )
+    def test_what_differs_in_a_repeat_is_on_the_timeline_once_and_counted(
+        self, journal: Journal, change: dict[str, object], kept: str
+    ) -> None:
+        writer = journal.writer()
+        first = {**self.FIELDS, "context": {"video": "a.mp4"}, "dedupe_key": "dvr"}
+        for fields in (first, first, first | change, first, first | change):
+            writer.event("alert", **fields | {"id": "later"} if fields is not first else fields)
+            journal.read()
+
+        assert (only_alert(journal).count, only_alert(journal).differing) == (5, 2)
+        moments = timeline.read(journal.store, timeline.Filter()).moments
+        kinds = [one for one in moments if one.kind.startswith("alert.")]
+        assert [one.kind for one in kinds] == ["alert.repeated", "alert.raised"]
+        assert kept in kinds[0].details
+        assert (kinds[0].title, kinds[0].severity, kinds[0].alert_id) == ("Repeated: No frames", "error", "0190")
+        assert kinds[0].video == ("b.mp4" if "context" in change else "a.mp4")
+
+    def test_what_an_alert_remembers_of_its_repeats_is_bounded(self, journal: Journal) -> None:
+        writer = journal.writer()
+        for number in range(1000):
+            writer.event("alert", **self.FIELDS | {"details": f"none for {number} s"}, ts=journal.clock.now)
+        journal.read()
+
+        alert = only_alert(journal)
+        assert (alert.count, alert.differing) == (1000, 999)
+        assert len(alert.on_timeline) == folds_of_alerts.MAX_REMEMBERED
+        moments = timeline.read(journal.store, timeline.Filter(), limit=5000).moments
+        repeats = [one.title for one in moments if one.kind == "alert.repeated"]
+        assert repeats[0] == f"{999 - timeline.BURST} more like this since 2023-11-14T22:13:20Z"
+        assert repeats[1:] == ["Repeated: No frames"] * timeline.BURST
+
     def test_an_alert_that_waited_long_lasts_from_when_it_was_read(self, journal: Journal) -> None:
         journal.writer().event("alert", **self.FIELDS, ts=journal.clock.now - 86_400)
         journal.read()

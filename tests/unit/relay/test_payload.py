@@ -1,6 +1,7 @@
 """What Alertmanager is told of an alert."""
 
 import msgspec
+import pytest
 
 from vv_exporter.openalerts import OpenAlert
 from vv_exporter.relay.payload import payload, repeats
@@ -62,6 +63,19 @@ def test_one_repeat_is_told_as_once() -> None:
     assert payload(twice, "edge-1", "u", "g")["annotations"]["description"].endswith(
         "repeated once since 2023-11-14T22:13:20Z"
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "differing", "told"),
+    [
+        (2, 1, "repeated once since 2023-11-14T22:13:20Z, with other details (in the timeline)"),
+        (38, 5, "repeated 37 times since 2023-11-14T22:13:20Z, 5 of them with other details (in the timeline)"),
+    ],
+)
+def test_repeats_that_say_something_else_are_counted(count: int, differing: int, told: str) -> None:
+    alert = msgspec.structs.replace(ALERT, count=count, differing=differing)
+
+    assert payload(alert, "edge-1", "u", "g")["annotations"]["description"].splitlines()[-1] == told
 
 
 def test_another_occurrence_has_another_identity_and_the_same_key() -> None:

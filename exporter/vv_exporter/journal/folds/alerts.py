@@ -1,7 +1,11 @@
-"""Alerts that scripts raise: repeats of an open one are counted, not told again; after its end it is new."""
+"""Alerts that scripts raise: repeats of an open one are counted, not told again; after its end it is new.
+
+What a repeat says that the first did not is kept: on the timeline, each thing once as far as `MAX_REMEMBERED` go.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
@@ -19,6 +23,8 @@ from vv_exporter.store import Transaction
 from vv_exporter.timeline import Entry, tell
 
 MAX_OPEN = 1000
+MAX_REMEMBERED = 32
+"""Contents of repeats that an alert remembers; one that was forgotten comes on the timeline again."""
 
 
 def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settings) -> None:
@@ -31,9 +37,7 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
     known = tx.get(ALERTS, key)
     if known is not None and not known.has_ended(tx.now):
         tx.inc(ALERT_SUPPRESSED, (component, severity))
-        last = max(known.last, event.ts)
-        ends = max(known.ends, ends)
-        tx.put(ALERTS, key, msgspec.structs.replace(known, count=known.count + 1, last=last, ends=ends))
+        _repeat(tx, known, event, ends)
         return
     open_alerts = _open_alerts(tx)
     if known is not None:  # the relay has not come to it yet
@@ -70,6 +74,31 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
                 alert_id=shorten(event.id, 64),
             ),
         )
+
+
+def _repeat(tx: Transaction, known: OpenAlert, event: AlertRaised, ends: float) -> None:
+    """Count a repeat, and keep what it says that the first did not."""
+    differing, on_timeline = known.differing, known.on_timeline
+    if _content(event) != _content(known):
+        differing += 1
+        digest = hashlib.sha256(msgspec.json.encode(_content(event))).hexdigest()[:8]
+        if digest not in on_timeline:
+            on_timeline = [*on_timeline[1 - MAX_REMEMBERED :], digest]
+            tell(tx, event.ts, _repeated_entry(known, event))
+    repeated = msgspec.structs.replace(
+        known,
+        count=known.count + 1,
+        last=max(known.last, event.ts),
+        ends=max(known.ends, ends),
+        differing=differing,
+        on_timeline=on_timeline,
+    )
+    tx.put(ALERTS, known.key, repeated)
+
+
+def _content(alert: AlertRaised | OpenAlert) -> tuple[str, list[tuple[str, str]], str]:
+    """What is not part of the key of every alert."""
+    return alert.details, sorted(alert.context.items()), alert.suggested_actions
 
 
 class _OpenAlerts:
@@ -156,6 +185,15 @@ def _raised_entry(alert: OpenAlert) -> Entry:
         video_sha256=alert.context.get("video_sha256", ""),
         alert_id=alert.id,
     )
+
+
+def _repeated_entry(alert: OpenAlert, event: AlertRaised) -> Entry:
+    """For the timeline, under the alert's own id: what this repeat says."""
+    details = event.details
+    if event.suggested_actions != alert.suggested_actions:
+        details += f"\nsuggested actions: {event.suggested_actions or 'none'}"
+    said = msgspec.structs.replace(alert, details=details, context=event.context)
+    return msgspec.structs.replace(_raised_entry(said), kind="alert.repeated", title=f"Repeated: {alert.title}")
 
 
 HANDLERS: dict[type, Handler] = {AlertRaised: raised}
