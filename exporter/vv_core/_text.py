@@ -7,7 +7,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
 MAX_NAME = 128
@@ -31,6 +31,15 @@ UNSAFE = (
     *range(0xE0000, 0xE0080),
 )
 """Characters that could rewrite a terminal, forge or reorder a line, or make two names look the same."""
+
+
+ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""How a program is asked to end. It may be asked while the objects of others are: these go on.
+
+Anything else that others raise is of no use to anybody; libraries of native code raise what is no `Exception`.
+"""
+
+_name_of_class = vars(type)["__name__"].__get__
 
 
 def _escape(code: int) -> str:
@@ -103,16 +112,53 @@ def last_lines(value: object, limit: int) -> str:
     return _CUT + data[-(limit - len(_CUT.encode())) :].decode(errors="ignore")
 
 
-def listing(value: Mapping[Any, object], limit: int) -> str:
-    """A mapping as lines ``key: value``, of at most `limit` bytes together."""
+def described(value: object, limit: int, without: Collection[str] = ()) -> str:
+    """A mapping as `listing` has it, anything else as `lines`. As far as it can be read."""
+    return listing(value, limit, without) if is_mapping(value) else lines(value, limit)  # type: ignore[arg-type]
+
+
+def listing(value: Mapping[Any, object], limit: int, without: Collection[str] = ()) -> str:
+    """A mapping as lines ``key: value``, but for the keys `without`; of at most `limit` bytes together."""
     parts: list[str] = []
     room = limit
-    for key, item in value.items():
-        parts.append(f"{line(key, 200)}: {lines(item, limit)}")
-        room -= len(parts[-1])
-        if room < 0:
-            break
+    try:
+        for key, item in value.items():
+            if type(key) is str and key in without:
+                continue
+            parts.append(f"{line(key, 200)}: {lines(item, limit)}")
+            room -= len(parts[-1])
+            if room < 0:
+                break
+    except ENDS:
+        raise
+    except BaseException as error:
+        parts.append(f"(the rest cannot be read: {kind(error)}: {printed(error)})")
     return lines("\n".join(parts), limit)
+
+
+def is_mapping(value: object) -> bool:
+    """Whether it is a mapping, or behaves like one."""
+    try:
+        return hasattr(value, "items") and not isinstance(value, type)
+    except ENDS:
+        raise
+    except BaseException:
+        return False
+
+
+def kind(value: object) -> str:
+    """The name of a value's class, whatever the class says of itself."""
+    return str(_name_of_class(type(value)))
+
+
+def truth(value: object) -> bool:
+    """Whether `value` is true; what cannot say so is not."""
+    try:
+        return bool(value)
+    except ENDS:
+        raise
+    except BaseException:
+        return False
 
 
 def printed(value: object) -> str:
@@ -123,16 +169,30 @@ def printed(value: object) -> str:
         if isinstance(value, bytes | bytearray):
             return value.decode(errors="replace")
         return str.__str__(str(value))  # the `__str__` of others may give a kind of text of their own
-    except Exception as error:
-        return f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"
+    except ENDS:
+        raise
+    except BaseException as error:
+        return f"<{kind(value)} that cannot be printed: {kind(error)}>"
 
 
 def path(value: object, limit: int) -> str:
     """A path or a name of a file, in any of Python's forms."""
     try:
         return line(os.fsdecode(value), limit)  # type: ignore[arg-type]
-    except Exception:
+    except ENDS:
+        raise
+    except BaseException:
         return line(value, limit)
+
+
+def path_bytes(value: object) -> bytes:
+    """A path as the system takes it. Raises `ValueError` for what is none, whatever it is."""
+    try:
+        return os.fsencode(value)  # type: ignore[arg-type]
+    except ENDS:
+        raise
+    except BaseException as error:
+        raise ValueError(f"{kind(value)} is no path: {kind(error)}: {printed(error)}") from None
 
 
 def _encodable(text: str) -> str:

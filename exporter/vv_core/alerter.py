@@ -3,105 +3,186 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 
-from vv_core import _journal, _text
+from vv_core import _journal, _levels, _text
 from vv_core._ids import uuid7
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-LEVELS = ("INFO", "WARNING", "ERROR", "CRITICAL")
-"""INFO: notable but normal, logged and not notified. WARNING: abnormal, may become a problem. ERROR: one function
-or item failed. CRITICAL: a main function is down, or data or security are at risk."""
+LEVELS = _levels.LEVELS
+"""The severities of alerts; `_levels` has what else `send_alert` understands."""
 
 # Together, and doubled by JSON's escapes, they fit a line of the journal (64 KiB).
 _MAX_TITLE, _MAX_DETAILS, _MAX_ACTIONS, _MAX_KEY = 256, 16_000, 4_000, 256
 _MAX_CONTEXT, _MAX_CONTEXT_VALUE = 8_000, 1_000
+_MAX_UNKNOWN, _MAX_ARGUMENT = 2_000, 300  # of arguments that nobody knows
+_MAX_SEARCHED = 1_000  # entries of a mapping
+
+_ALIASES = {"details": "message_details", "message": "title", "component": "source_component", "severity": "level"}
+_SUBJECTS = {
+    **dict.fromkeys(("video", "video_path", "video_file", "video_file_context"), "video"),
+    "video_id": "video_id",
+    **dict.fromkeys(("video_sha256", "sha256", "original_hash_sha256", "video_hash", "hash"), "video_sha256"),
+}
+"""What scripts call the video that something is about, its id and its hash; and what the context calls them."""
+_NO_SUBJECT = ("", "None", "N/A", "n/a")
 
 
 def send_alert(
-    level: str,
-    title: str,
-    details: str | Mapping[str, object],
-    source_component: str,
-    *,
+    level: str | int | None = None,
+    title: object = None,
+    message_details: object = None,
+    source_component: object = None,
+    /,
+    *more: object,
     context: Mapping[str, object] | None = None,
     suggested_actions: str | Sequence[str] | None = None,
-    dedupe_key: str | None = None,
+    dedupe_key: object = None,
+    **named: object,
 ) -> str:
     """Raise an alert; return its id (UUIDv7).
 
     It takes microseconds, needs neither network nor a running exporter, and raises nothing, whatever it is given:
     the exporter delivers the alert as soon as it can. Long text is cut (title 256 bytes, details 16 kB, suggested
-    actions 4 kB), control characters are escaped, a level that is none of `LEVELS` counts as ERROR and is told.
+    actions 4 kB), control characters are escaped.
 
-    `details`, if a mapping, becomes lines ``key: value``. `context` says what it is about, by convention under
-    ``video``, ``video_id``, ``video_sha256``. Alerts with the same component, title and `dedupe_key` (without it,
-    the same `context`) are the same alert: it is notified once, and counts its repeats.
+    `level` is one of `LEVELS`, or any name or number that `logging` and syslog have (``FATAL``, 50, ``notice``, in any
+    case); another counts as ERROR, and the alert says so. Without a component it is the running script. All four may
+    be named; ``details`` is another name of `message_details`. An argument that is none of these is told in the
+    alert.
+
+    `message_details`, if a mapping, becomes lines ``key: value``. `context` says what it is about, by convention under
+    ``video``, ``video_id``, ``video_sha256``; where it is not given, what `message_details` says under such names,
+    ``hash`` and ``video_path`` for instance, is the context, and so are further arguments with such names, as
+    ``video_file_context``. Alerts with the same component, title and `dedupe_key` (without it, the same `context`) are
+    the same alert: it is notified once, and counts its repeats; what these say that it does not is on the timeline.
 
     The alert is also logged on ``vv_core.alerter``, where the script has set up logging.
     """
-    alert_id = uuid7()
-    component = _journal.component_name(source_component)
+    alert_id = ""
     try:
-        fields = _fields(alert_id, level, title, details, context, suggested_actions, dedupe_key)
-    except Exception as error:  # what it was given cannot be read: say so, rather than nothing
-        unread = f"(its details could not be read: {type(error).__name__}: {_text.printed(error)})"
-        fields = _fields(alert_id, level, title, unread, None, None, None)
-    recorded = _journal.emit("alert", component, fields, _journal.NEEDED)
-    _log(component, fields, recorded)
+        alert_id = uuid7()
+        four = {
+            "level": level,
+            "title": title,
+            "message_details": message_details,
+            "source_component": source_component,
+        }
+        unknown = _take_named(four, named) | {f"argument {place}": value for place, value in enumerate(more, 5)}
+        fields = _fields(four, unknown, context, suggested_actions, dedupe_key)
+        _raise(_journal.component_name(four["source_component"]), {"id": alert_id, **fields})
+    except _text.ENDS:
+        raise
+    except BaseException as error:  # no memory, or hardly any stack left: rather this than nothing
+        try:
+            fields = {"level": "ERROR", "title": "An alert that cannot be read", "details": _unreadable(error)}
+            _raise("unknown", {"id": alert_id, **fields})
+        except Exception:
+            return alert_id
     return alert_id
 
 
+def _take_named(four: dict[str, object], named: dict[str, object]) -> dict[str, object]:
+    """Put into `four` what is given by a name and not by its place. Gives what is left: nobody knows it."""
+    unknown = {}
+    for name, value in named.items():
+        meant = _ALIASES.get(name, name)
+        if four.get(meant, ...) is None:
+            four[meant] = value
+        else:
+            unknown[name] = value
+    return unknown
+
+
 def _fields(
-    alert_id: str,
-    level: object,
-    title: object,
-    details: object,
-    context: object,
-    actions: object,
-    dedupe_key: object,
+    four: dict[str, object], unknown: dict[str, object], context: object, actions: object, dedupe_key: object
 ) -> dict[str, object]:
-    known, note = _level(level)
+    level = _levels.known(four["level"])
+    about = _part(_context, context)
+    also, found = _found_context(unknown, None if about else four["message_details"])
+    details = [
+        "" if level else f"(raised with the unknown level {_text.line(four['level'], 64)!r})",
+        "" if four["message_details"] is None else _text.described(four["message_details"], _MAX_DETAILS, found),
+        _unknown_arguments({name: value for name, value in unknown.items() if name not in found}),
+    ]
     fields: dict[str, object] = {
-        "id": alert_id,
-        "level": known,
-        "title": _text.line(title, _MAX_TITLE).strip() or "(no title)",
+        "level": level or "ERROR",
+        "title": ("" if four["title"] is None else _text.line(four["title"], _MAX_TITLE).strip()) or "(no title)",
+        "details": _text.lines("\n".join(filter(None, details)), _MAX_DETAILS),
+        "context": also | about,
+        "suggested_actions": _part(_actions, actions),
     }
-    if text := note + _details(details):
-        fields["details"] = text
-    if context:
-        fields["context"] = _context(context)
-    if actions:
-        fields["suggested_actions"] = _actions(actions)
-    if dedupe_key is not None:
-        fields["dedupe_key"] = _text.line(dedupe_key, _MAX_KEY)
-    return fields
+    known = {name: value for name, value in fields.items() if value}
+    return known if dedupe_key is None else known | {"dedupe_key": _text.line(dedupe_key, _MAX_KEY)}
 
 
-def _level(level: object) -> tuple[str, str]:
-    name = _text.line(level, 64).strip().upper()
-    if name in LEVELS:
-        return name, ""
-    return "ERROR", f"(raised with the unknown level {_text.line(level, 64)!r})\n"
+def _part(read: Callable[[object], Any], given: object) -> Any:
+    """A part of an alert; what cannot be read of it costs the others nothing, and is told in its place."""
+    try:
+        return read(given)
+    except _text.ENDS:
+        raise
+    except BaseException as error:
+        return read(_unreadable(error))
 
 
-def _details(details: Any) -> str:
-    if details is None:
+def _unreadable(error: BaseException) -> str:
+    return f"(what was given here cannot be read: {_text.kind(error)}: {_text.printed(error)})"
+
+
+def _unknown_arguments(unknown: dict[str, object]) -> str:
+    if not unknown:
         return ""
-    if hasattr(details, "items"):  # a mapping, or what behaves like one
-        return _text.listing(details, _MAX_DETAILS)
-    return _text.lines(details, _MAX_DETAILS)
+    given = (f"{_text.line(name, 64)}={_text.line(value, _MAX_ARGUMENT)!r}" for name, value in unknown.items())
+    return _text.line(f"(send_alert was also given {', '.join(given)})", _MAX_UNKNOWN)
+
+
+def _found_context(*mappings: object) -> tuple[dict[str, str], set[str]]:
+    """What mappings say of the video, and the keys under which they say all of it."""
+    found: dict[str, str] = {}
+    keys: set[str] = set()
+    try:
+        for mapping in filter(_text.is_mapping, mappings):
+            for key, value in islice(mapping.items(), _MAX_SEARCHED):  # type: ignore[attr-defined]
+                if type(key) is str and _take_subject(found, key, value):
+                    keys.add(key)
+    except _text.ENDS:
+        raise
+    except BaseException:  # the listing of the mapping tells it
+        return found, keys
+    return found, keys
+
+
+def _take_subject(found: dict[str, str], key: str, value: object) -> bool:
+    """Put into `found` what is said of the video under a key. Whether nothing is left to be said."""
+    name = _SUBJECTS.get(key.strip().lower().replace(" ", "_").replace("-", "_"))
+    if name is None:
+        return False
+    if _text.is_mapping(value):
+        found.update({**_context(value), **found})
+        return True
+    text = _text.path(value, _MAX_CONTEXT_VALUE)
+    if text.strip() in _NO_SUBJECT:
+        return False
+    if name == "video_sha256" and "sha256" not in key.lower() and not _is_sha256(text):
+        name = "hash"
+    return found.setdefault(name, text) == text and not text.endswith("…")
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and text.isascii() and text.isalnum()
 
 
 def _context(context: object) -> dict[str, str]:
-    if not hasattr(context, "items"):
-        return {"context": _text.line(context, _MAX_CONTEXT_VALUE)}
+    if not _text.is_mapping(context):
+        return {"context": _text.line(context, _MAX_CONTEXT_VALUE)} if _text.truth(context) else {}
     safe: dict[str, str] = {}
     room = _MAX_CONTEXT
-    for key, value in context.items():
+    for key, value in context.items():  # type: ignore[attr-defined]
         name, text = _text.line(key, 64), _text.path(value, _MAX_CONTEXT_VALUE)
         room -= len(name.encode()) + len(text.encode()) + len('"":"",')
         if room < 0:
@@ -111,9 +192,16 @@ def _context(context: object) -> dict[str, str]:
 
 
 def _actions(actions: object) -> str:
+    if actions is None:
+        return ""
     if isinstance(actions, list | tuple):
         actions = "\n".join(_text.line(action, _MAX_ACTIONS) for action in actions[:50])
     return _text.lines(actions, _MAX_ACTIONS)
+
+
+def _raise(component: str, fields: dict[str, object]) -> None:
+    recorded = _journal.emit("alert", component, fields, _journal.NEEDED)
+    _log(component, fields, recorded)
 
 
 def _log(component: str, fields: dict[str, object], recorded: bool) -> None:
@@ -128,6 +216,7 @@ def _log(component: str, fields: dict[str, object], recorded: bool) -> None:
             return
         level = logging.getLevelNamesMapping()[str(fields["level"])]
         lost = "" if recorded else " (NOT RECORDED)"
-        logger.log(level, "alert%s %s: %s: %s", lost, component, fields["title"], fields.get("details", ""))
+        about = "".join(f" ({name}: {value})" for name, value in fields.get("context", {}).items())  # type: ignore[attr-defined]
+        logger.log(level, "alert%s %s: %s: %s%s", lost, component, fields["title"], fields.get("details", ""), about)
     except Exception:
         return

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from vv_core import _journal
+from vv_core import _journal, _levels
 from vv_core.alerter import LEVELS, send_alert
 from vv_exporter.cli._reader import warn_without_reader
 
@@ -28,7 +28,7 @@ def command(
     suggest: tuple[str, ...],
     dedupe_key: str | None,
 ) -> None:
-    """Raise an alert and print its id. LEVEL is INFO, WARNING, ERROR or CRITICAL.
+    """Raise an alert and print its id. LEVEL is INFO, WARNING, ERROR or CRITICAL, or what syslog calls them: crit, err.
 
     An alert with another level is raised as ERROR all the same, for it is worth more than the mistake; the exit
     code is then 2. That no exporter reads it at present is a warning: it is delivered when one does.
@@ -46,7 +46,7 @@ def command(
         raise click.ClickException("the alert could not be recorded")
     click.echo(alert_id)
     warn_without_reader()
-    if level.strip().upper() not in LEVELS:
+    if _levels.known(level) is None:
         raise click.UsageError(f"LEVEL is one of {', '.join(LEVELS)}, not {level!r}; the alert was raised as ERROR")
 
 

@@ -1,6 +1,11 @@
+import inspect
 import logging
+import sys
+import traceback
 from collections.abc import Iterator, Mapping
+from enum import Enum, IntEnum
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -62,7 +67,33 @@ def test_a_levels_case_does_not_matter(level: str) -> None:
     assert events[0]["level"] == "WARNING"
 
 
-@pytest.mark.parametrize("level", ["FATAL", "", None, 40, object()])
+@pytest.mark.parametrize(
+    ("meant", "levels"),
+    [
+        ("CRITICAL", ["FATAL", "crit", "Emergency", "emerg", "panic", "ALERT", "LOG_CRIT", 50, 60, "50", 0, 2]),
+        ("ERROR", ["err", "Error", "LOG_ERR", logging.ERROR, "40", 3, 45]),
+        ("WARNING", ["WARN", "warn", "Warning", "LOG_WARNING", 30, 30.0, "30", 4, "Level 35"]),
+        ("INFO", ["info", "notice", "debug", "informational", 20, 10, "20", 5, 6, 7]),
+    ],
+)  # fmt: skip
+def test_levels_have_the_names_and_numbers_of_logging_and_syslog(meant: str, levels: list[str | int]) -> None:
+    with captured() as events:
+        for level in levels:
+            send_alert(level, "t", "", "c")
+
+    assert [(event["level"], event.get("details")) for event in events] == [(meant, None)] * len(levels)
+
+
+def test_a_level_may_be_a_member_of_an_enumeration() -> None:
+    syslog = IntEnum("Syslog", {"CRIT": 2})
+    with captured() as events:
+        send_alert(syslog.CRIT, "t")
+        send_alert(Enum("Level", "WARN").WARN, "t")  # type: ignore[arg-type, attr-defined]
+
+    assert [event["level"] for event in events] == ["CRITICAL", "WARNING"]
+
+
+@pytest.mark.parametrize("level", ["LOUD", "", None, -1, float("nan"), True, "9" * 5000, object()])
 def test_an_unknown_level_counts_as_error_and_is_told(level: object) -> None:
     with captured() as events:
         send_alert(level, "t", "what happened", "c")  # type: ignore[arg-type]
@@ -70,6 +101,100 @@ def test_an_unknown_level_counts_as_error_and_is_told(level: object) -> None:
     assert events[0]["level"] == "ERROR"
     assert "unknown level" in events[0]["details"]
     assert events[0]["details"].endswith("what happened")
+
+
+def test_all_may_be_named_and_all_but_level_and_title_left_out() -> None:
+    named: dict[str, Any] = {"level": "ERROR", "title": "t", "message_details": "d", "source_component": "c.py"}
+    with captured() as events:
+        send_alert(**named)
+        send_alert("ERROR", "t", details="d", component="c.py")
+        send_alert("ERROR", "t")
+
+    assert [(event["title"], event.get("details"), event["component"]) for event in events[:2]] == [
+        ("t", "d", "c.py")
+    ] * 2
+    assert events[2]["component"] == _journal.component_name(None)
+    assert "details" not in events[2]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "told"),
+    [
+        (("ERROR", "t", "d", "c"), {"titel": "typo"}, "(send_alert was also given titel='typo')"),
+        (("ERROR", "t", "d", "c"), {"title": "twice"}, "(send_alert was also given title='twice')"),
+        (("ERROR", "t", "d", "c", "fifth"), {}, "(send_alert was also given argument 5='fifth')"),
+    ],
+)
+def test_what_it_does_not_know_is_told_and_costs_nothing(
+    args: tuple[str, ...], kwargs: dict[str, str], told: str
+) -> None:
+    with captured() as events:
+        send_alert(*args, **kwargs)  # type: ignore[arg-type]
+
+    assert (events[0]["title"], events[0]["details"]) == ("t", f"d\n{told}")
+
+
+SHA256 = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("details", "context", "left"),
+    [
+        ({"video": "in/a.mp4", "reason": "bad"}, {"video": "in/a.mp4"}, "reason: bad"),
+        ({"video": Path("in/a.mp4"), "hash": SHA256}, {"video": "in/a.mp4", "video_sha256": SHA256}, None),
+        ({"Video Path": b"a.mp4", "video_id": 7}, {"video": "a.mp4", "video_id": "7"}, None),
+        ({"video_hash": "md5:12"}, {"hash": "md5:12"}, None),
+        ({"video": "a.mp4", "video_file": "b.mp4"}, {"video": "a.mp4"}, "video_file: b.mp4"),
+        ({"video": None, "hash": ""}, None, "video: None\nhash: "),
+        ({"video_file_context": {"video": "a.mp4", "scene": 3}}, {"video": "a.mp4", "scene": "3"}, None),
+        ({"reason": "bad"}, None, "reason: bad"),
+    ],
+)
+def test_what_details_say_of_the_video_is_its_context(
+    details: dict[str, object], context: dict[str, str] | None, left: str | None
+) -> None:
+    with captured() as events:
+        send_alert("ERROR", "t", details, "c")
+
+    assert (events[0].get("context"), events[0].get("details")) == (context, left)
+
+
+def test_a_context_that_is_given_stands_and_the_video_may_be_named_beside_it() -> None:
+    with captured() as events:
+        send_alert("ERROR", "t", {"video": "of details"}, "c", context={"camera": "door"})
+        send_alert("ERROR", "t", "d", "c", context={"camera": "door"}, video_file_context="a.mp4")
+        send_alert("ERROR", "t", "d", "c", video_file_context="N/A")
+
+    assert [event.get("context") for event in events] == [
+        {"camera": "door"},
+        {"video": "a.mp4", "camera": "door"},
+        None,
+    ]
+    assert events[0]["details"] == "video: of details"
+    assert events[1]["details"] == "d"
+
+
+def test_it_raises_nothing_where_hardly_any_stack_is_left() -> None:
+    """As in an `except RecursionError`. Where there is none at all, the call itself cannot be made."""
+
+    def descend(frames: int) -> None:
+        if frames:
+            descend(frames - 1)
+        else:
+            send_alert("CRITICAL", "too deep", {"video": "a.mp4"}, "c")
+
+    left = sys.getrecursionlimit() - len(inspect.stack())
+    outcomes = set()
+    with captured() as events:
+        for spare in range(100):
+            try:
+                descend(left - spare)
+                outcomes.add("raised nothing")
+            except RecursionError as error:
+                outcomes.add(traceback.extract_tb(error.__traceback__)[-1].name)
+
+    assert outcomes == {"raised nothing", "descend"}
+    assert "too deep" in {event["title"] for event in events}
 
 
 class Hostile:
