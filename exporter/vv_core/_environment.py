@@ -62,7 +62,13 @@ def log_dir(environ: Mapping[str, str] = os.environ) -> str:
 def _folder(name: str, environ: Mapping[str, str]) -> str:
     """As the exporter reads it: blanks around it are none of it, and ``~`` is the user's home."""
     chosen = environ.get(name, "").strip()
-    return os.path.abspath(os.path.expanduser(chosen)) if chosen else ""
+    if not chosen:
+        return ""
+    expanded = os.path.expanduser(chosen)
+    try:
+        return os.path.abspath(expanded)
+    except OSError:  # the working directory is gone
+        return expanded
 
 
 def device_id(environ: Mapping[str, str] = os.environ) -> str:
@@ -136,6 +142,6 @@ def _tell_once(name: str, problem: str) -> None:
     if (name, problem) in _told:
         return
     _told.add((name, problem))
-    import logging
+    from vv_core import _log
 
-    logging.getLogger("vv_core").warning("%s: %s; its default is used", name, problem)
+    _log.warn("vv_core", "%s: %s; its default is used", name, problem)

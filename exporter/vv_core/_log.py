@@ -17,3 +17,13 @@ def log(name: str, level: str, message: str, *args: object, error: BaseException
             getattr(logger, level)(message, *args, exc_info=error)
     except Exception:
         return
+
+
+def warn(name: str, message: str, *args: object) -> None:
+    """Log a warning, which Python prints where the script has not set up logging. Raises nothing."""
+    try:
+        import logging
+
+        logging.getLogger(name).warning(message, *args)
+    except Exception:
+        return

@@ -58,7 +58,7 @@ class Run:
         self.recorded = False
         self.token: Token[Run | None] | None = None
 
-    def fail(self, reason: object) -> None:
+    def fail(self, reason: object = "") -> None:
         """Let the run count as failed although no exception leaves its body."""
         self.error = _text.line(reason, MAX_ERROR) or "failed"
 
@@ -100,7 +100,7 @@ class Run:
             return
         self.told = _told.is_marked(error)
         _told.mark(error)
-        self.exception = _text.name(type(error).__name__)
+        self.exception = _text.name(_text.kind(error))
         self.fail(_text.printed(error) or self.exception)
 
     def _exit_with(self, code: object) -> None:
@@ -125,18 +125,27 @@ def measures(video_bytes: object, video_seconds: object) -> dict[str, object]:
 
 def positive(value: object) -> float | None:
     """A number of seconds above 0 that can be compared with a clock, or None."""
+    return seconds(value) or None
+
+
+def seconds(value: object) -> float | None:
+    """A number of seconds, 0 too, or None for what is no such number."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except Exception:
+    except _text.ENDS:
+        raise
+    except BaseException:
         return None
-    return min(number, _MAX_SECONDS) if 0 < number < float("inf") else None
+    return min(number, _MAX_SECONDS) if 0 <= number < float("inf") else None
 
 
 def whole(value: object, least: int = 0, most: int = MAX_COUNT) -> int | None:
     """A whole number within bounds, for one beyond them the nearer bound; None for what is no number."""
     try:
         number: int = int(value)  # type: ignore[call-overload]
-    except Exception:
+    except _text.ENDS:
+        raise
+    except BaseException:
         return None
     return max(least, min(number, most))
 
@@ -167,6 +176,8 @@ class Span:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if not self._runs:  # it was not entered
+            return
         run = self._runs.pop()
         self._restore(run)
         if run.pid != os.getpid():  # a fork inside the body: the parent's copy reports

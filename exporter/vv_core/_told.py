@@ -19,12 +19,18 @@ def is_marked(error: BaseException) -> bool:
     for _ in range(_DEPTH):
         if cause is None:
             return False
-        if getattr(cause, "_vv_told", None) in ("guard", "told"):
-            return True
-        cause = cause.__cause__
+        try:
+            if getattr(cause, "_vv_told", None) in ("guard", "told"):
+                return True
+            cause = cause.__cause__
+        except Exception:
+            return False
     return False
 
 
 def is_guarded(error: BaseException) -> bool:
     """Whether the last resort has dealt with `error` itself."""
-    return getattr(error, "_vv_told", None) == "guard"
+    try:
+        return getattr(error, "_vv_told", None) == "guard"
+    except Exception:
+        return False

@@ -21,7 +21,7 @@ import stat
 import time
 from contextlib import suppress
 
-from vv_core import _environment, _files, _journal, _shared, _text
+from vv_core import _environment, _files, _journal, _log, _runs, _shared, _text
 from vv_core._ids import uuid7, uuid7_hex
 
 TYPE_CHECKING = False
@@ -67,12 +67,12 @@ class Attempts:
 
         With `quarantine` a video that has had them is moved to ``corrupted/``.
         """
-        self.video = os.path.abspath(os.fsencode(video))
-        self.limit = max(1, _environment.max_attempts() if limit is None else limit)
+        self.video = _absolute(video)
+        self.limit = _runs.whole(limit, least=1) or _environment.max_attempts()
         self.moved_to: Path | None = None
         """Where the video was moved to, None if it was not."""
         self._component = _journal.component_name(component)
-        self._quarantine = quarantine
+        self._quarantine = _text.truth(quarantine)
         self._key = ""
         self._sha256 = ""
 
@@ -82,7 +82,10 @@ class Attempts:
 
         It is taken once, and known again as long as the file is the same (device, inode, size, time of change).
         """
-        self._folder()
+        try:
+            self._folder()
+        except Exception as error:
+            _complain(error)
         return self._sha256
 
     def attempt(self, stage: str) -> Attempt:
@@ -188,7 +191,7 @@ class Attempt:
         self._pid = 0
         self._error = ""
 
-    def fail(self, reason: object) -> None:
+    def fail(self, reason: object = "") -> None:
         """Let the attempt count as failed although no exception leaves its body."""
         self._error = _text.line(reason, _MAX_ERROR) or "failed"
 
@@ -243,7 +246,7 @@ class Attempt:
                 self.fail(f"exit code {error.code}" if isinstance(error.code, int) else error.code)
             return True
         if isinstance(error, Exception):
-            self.fail(f"{type(error).__name__}: {_text.printed(error)}".removesuffix(": "))
+            self.fail(f"{_text.kind(error)}: {_text.printed(error)}".removesuffix(": "))
             return True
         return False
 
@@ -260,6 +263,18 @@ def forget(sha256: str) -> None:
             _remove(os.path.join(_home(), os.fsencode(sha256)))
     except Exception as error:
         _complain(error)
+
+
+def _absolute(video: object) -> bytes:
+    """The path, also where there can be none of this kind: then no file has it, and the attempts are counted."""
+    try:
+        path = _text.path_bytes(video)
+    except ValueError:
+        path = _text.printed(video).encode(errors="surrogatepass")
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working directory is gone
+        return path
 
 
 def _home() -> bytes:
@@ -344,7 +359,7 @@ def _content_of(video: bytes) -> str:
     """SHA-256 of a video, from what is known of the same file, or else by reading it; empty if it cannot be read."""
     try:
         fd = _files.open_regular(video)
-    except OSError:
+    except (OSError, ValueError):
         return ""
     try:
         identity = _files.identity(os.fstat(fd))
@@ -464,10 +479,8 @@ def _digest(data: bytes) -> str:
 
 
 def _complain(error: Exception) -> None:
-    problem = type(error).__name__
+    problem = _text.kind(error)
     if problem in _told:
         return
     _told.add(problem)
-    import logging
-
-    logging.getLogger("vv_core.attempts").warning("attempts cannot be counted: %s", _text.line(error, _MAX_ERROR))
+    _log.warn("vv_core.attempts", "attempts cannot be counted: %s", _text.line(error, _MAX_ERROR))

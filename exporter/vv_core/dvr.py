@@ -29,6 +29,7 @@ REASONS = ("dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
 """Why there is no stream: its name cannot be resolved; the connection is refused; no answer; user or password refused;
 no such stream, or it ended; connected but no new frames; anything else."""
 
+_FIRST_PAUSE, _LONGEST_PAUSE, _STALL = 1.0, 60.0, 10.0  # seconds
 _REPORT_EVERY = 1.0
 _STEADY = 10.0  # seconds that a stream must last for the pauses to begin anew
 _SLICE = 0.2  # seconds within which a pause notices that it is to end
@@ -61,7 +62,8 @@ class DvrLink:
     After a failure the pause before the next attempt is random ("full jitter") between 0 and `first_pause`, twice that
     after the second, and so on up to `longest_pause`; near the longest from the start if user or password were
     refused, because DVRs lock an account after a few wrong passwords. A stream that lasted for 10 seconds begins the
-    series anew. `stall` is after how long without a frame `check` complains. All are in seconds.
+    series anew. `stall` is after how long without a frame `check` complains. All are in seconds; for what
+    is no such number, the default is used, and a warning logged.
 
     `url`, if given, is kept out of what is reported, and so is the password in it; so are all other URLs. `component`
     is the script that reports (default: the running one). `sleep`, `clock` (Unix time), `monotonic` and `random` (from
@@ -72,24 +74,24 @@ class DvrLink:
         self,
         name: str = "dvr",
         *,
-        url: str | None = None,
+        url: object = None,
         component: str | None = None,
-        first_pause: float = 1.0,
-        longest_pause: float = 60.0,
-        stall: float = 10.0,
+        first_pause: float = _FIRST_PAUSE,
+        longest_pause: float = _LONGEST_PAUSE,
+        stall: float = _STALL,
         sleep: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] | None = None,
     ) -> None:
         self.name = _text.name(name) or "dvr"
-        self.url = url
+        self.url = None if url is None else _text.printed(url)
         self.stopped = False
         """Whether `stop` was called; a loop over frames ends when it is."""
         self._component = _journal.component_name(component)
-        self._first_pause = first_pause
-        self._longest_pause = longest_pause
-        self._stall = stall
+        self._first_pause = _seconds("first_pause", first_pause, _FIRST_PAUSE)
+        self._longest_pause = _seconds("longest_pause", longest_pause, _LONGEST_PAUSE)
+        self._stall = _seconds("stall", stall, _STALL)
         self._sleep = sleep
         self._clock = clock
         self._monotonic = monotonic
@@ -150,7 +152,7 @@ class DvrLink:
             self.connected()
             self._report_frames(now)
 
-    def failed(self, error: object) -> None:
+    def failed(self, error: object = "") -> None:
         """Report that the attempt failed, or the stream was lost, with an exception or a text. ``with attempt:`` does
         this by itself."""
         if self._reason:
@@ -228,7 +230,7 @@ class DvrLink:
     def _without_secrets(self, error: object) -> str:
         import re
 
-        text = _text.printed(error) or type(error).__name__
+        text = _text.printed(error) or _text.kind(error)
         for secret in _secrets(self.url):
             text = text.replace(secret, "…")
         return re.sub(r"\b(\w{1,20})://[^\s'\"<>]+", r"\1://…", text)
@@ -257,24 +259,29 @@ class Attempt:
 def reason(error: object) -> str:
     """Which of `REASONS` an exception stands for, by its type, its text, or those of its causes."""
     current: object = error
-    for _ in range(_DEPTH):
-        found = _by_type(current) or _by_text(current)
-        if found:
-            return found
-        if not isinstance(current, BaseException):
-            break
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    try:
+        for _ in range(_DEPTH):
+            found = _by_type(current) or _by_text(current)
+            if found:
+                return found
+            if not isinstance(current, BaseException):
+                break
+            current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    except _text.ENDS:
+        raise
+    except BaseException:  # it does not let itself be asked
+        return "error"
     return "error"
 
 
 def _by_type(error: object) -> str:
     if isinstance(error, StreamFrozenError):
         return "frozen"
-    if type(error).__name__ in ("gaierror", "herror"):  # of the module socket, which costs more than this one
+    if _text.kind(error) in ("gaierror", "herror"):  # of the module socket, which costs more than this one
         return "dns"
     if isinstance(error, ConnectionRefusedError):
         return "refused"
-    if isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno in _SILENT):
+    if isinstance(error, TimeoutError) or (isinstance(error, OSError) and _runs.whole(error.errno) in _SILENT):
         return "timeout"
     return "no_stream" if isinstance(error, EOFError) else ""
 
@@ -287,6 +294,14 @@ def _by_text(error: object) -> str:
     # Without addresses and quoted names, which may hold any word and number.
     text = re.sub(r"\w+://\S+|'[^']*'", " ", _text.printed(error)[:2000].lower())
     return next((found for found, pattern in _TEXTS if re.search(pattern, text)), "")
+
+
+def _seconds(name: str, value: object, default: float) -> float:
+    seconds = _runs.seconds(value)
+    if seconds is None:
+        _log.warn("vv_core.dvr", "%s=%s is no number of seconds; %s is used", name, _text.line(value, 100), default)
+        return default
+    return seconds
 
 
 def _secrets(url: str | None) -> list[str]:

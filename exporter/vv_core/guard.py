@@ -70,13 +70,13 @@ class guard:  # noqa: N801 - it is used like a function
         quarantine: bool = False,
         then: Then = "raise",
     ) -> None:
-        if then not in _WAYS:
-            raise ValueError(f"then={then!r} is none of {', '.join(_WAYS)}")
+        self._then = _text.printed(then)
+        if self._then not in _WAYS:
+            raise ValueError(f"then={_text.line(then, 100)!r} is none of {', '.join(_WAYS)}")
         self._component = component
         self._video = video
         self._video_sha256 = video_sha256
-        self._quarantine = quarantine
-        self._then = then
+        self._quarantine = _text.truth(quarantine)
 
     def __enter__(self) -> None:
         _watch.enter(self._component, self._video, self._video_sha256)
@@ -216,7 +216,7 @@ def report(
     if _told.is_guarded(error):
         return
     about = _subject.video_fields(video, video_sha256)
-    kind = _text.name(type(error).__name__)
+    kind = _text.name(_text.kind(error))
     if not _told.is_marked(error):
         fields: dict[str, object] = {"exception": kind, "error": _text.line(error, _runs.MAX_ERROR) or kind}
         if frames := _frames(error):
@@ -244,7 +244,7 @@ def _is_an_end(error: BaseException) -> bool:
     """Whether this is how a program is asked to end; anything else, a panic of native code too, is a failure."""
     if isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit):
         return True
-    return type(error).__name__ == "CancelledError" and not isinstance(error, Exception)
+    return _text.kind(error) == "CancelledError" and not isinstance(error, Exception)
 
 
 def _frames(error: BaseException) -> str:
@@ -258,7 +258,7 @@ def _move(video: object, error: BaseException, component: str) -> None:
     from vv_core.quarantine import move_to_corrupted
 
     details = {"error": error, "traceback": _frames(error)}
-    move_to_corrupted(video, type(error).__name__, details, component=component)  # type: ignore[arg-type]
+    move_to_corrupted(video, _text.kind(error), details, component=component)  # type: ignore[arg-type]
 
 
 def _hook(module: object, name: str, component: str, subject: Callable[..., BaseException | None]) -> None:

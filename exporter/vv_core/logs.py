@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 
-from vv_core import _environment, _shared, _text
+from vv_core import _environment, _levels, _log, _shared, _text
 
 KEPT = 5
 """How many files ``VV_LOG_MAX`` keeps beside ``app.log``: ``app.log.1``, the newest, to ``app.log.5``."""
@@ -18,6 +18,7 @@ KEPT = 5
 MAX_TEXT = 16_000
 """Longest message, and longest traceback (its end is kept), in bytes."""
 
+_DIGITS = 9  # of a level, at most
 _GIVE_WAY, _PATIENCE = 0.001, 50  # seconds, and how often for one file
 
 
@@ -28,8 +29,8 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
     milliseconds, level, component and process id, message. Line breaks, those of tracebacks too, are written as
     ``\\n``. The process that finds the file full (``VV_LOG_MAX``, 16 MB) moves it to ``app.log.1``, and five are kept.
     Where logrotate does it, which needs neither ``copytruncate`` nor a signal, ``VV_LOG_MAX=0`` leaves it alone.
-    Where it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. Raises
-    nothing.
+    Where it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. A `level`
+    that there is not is INFO, and that is logged. Raises nothing.
     """
     name = _text.name(component) or _environment.script_name()
     handler = AppLogHandler(os.path.join(_environment.log_dir(), "app.log"), name, _environment.log_max())
@@ -38,11 +39,11 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
-    try:
-        root.setLevel(level.upper() if isinstance(level, str) else level)
-    except (TypeError, ValueError):
-        root.setLevel(logging.INFO)
-        root.warning("%r is not a log level; INFO is used", level)
+    wanted = _text.printed(level).strip().upper()
+    known = logging.getLevelNamesMapping().get(wanted, _levels.known(level))
+    root.setLevel(int(wanted) if wanted.isdecimal() and len(wanted) < _DIGITS else known or logging.INFO)
+    if known is None:
+        _log.warn("root", "%s is not a log level; INFO is used", _text.line(level, 100))
     return logging.getLogger(name)
 
 
@@ -69,7 +70,7 @@ class AppLogHandler(logging.Handler):
         try:
             line = as_line(record, self._component)
             try:
-                self._append(line.encode())
+                self._append(line.encode(errors="replace"))
             except OSError as error:
                 self._fall_back(line, error)
         except Exception:

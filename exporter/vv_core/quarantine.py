@@ -13,9 +13,11 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections import deque
 from contextlib import suppress
+from itertools import islice
 
-from vv_core import _environment, _files, _journal, _shared, _text
+from vv_core import _environment, _files, _journal, _log, _shared, _text
 from vv_core._ids import uuid7
 
 TYPE_CHECKING = False
@@ -32,6 +34,7 @@ MAX_MESSAGE = 4_000
 """Longest message of a side-car, in bytes."""
 
 _MAX_ERROR, _MAX_PATH, _MAX_ATTEMPTS = 1_000, 4096, 100
+_MAX_ENTRIES = 100  # of one attempt
 _MAX_SIDECAR = 1 << 20
 _MAX_EXTENSION = 20
 _NAMES = 100_000
@@ -43,13 +46,14 @@ class QuarantineError(Exception):
 
 
 def move_to_corrupted(
-    path: str | bytes | os.PathLike[str],
-    error_type: str,
+    path: str | bytes | os.PathLike[str] | None = None,
+    error_type: object = "",
     details: object = "",
+    source_component: object = None,
     *,
-    component: str | None = None,
+    component: object = None,
     attempts: Iterable[Mapping[str, object]] = (),
-    log_snippet_ref: str | None = None,
+    log_snippet_ref: object = None,
 ) -> Path | None:
     """Move a damaged file to ``corrupted/``, with a side-car that says why; return where it is now.
 
@@ -64,13 +68,16 @@ def move_to_corrupted(
     `error_type` is a word or two, one of few: it is a label of ``vv_videos_quarantined_total``. `details` are text,
     a mapping or an exception (4 kB of it). `attempts` is the history of failures, as `Attempts` gives it.
     `log_snippet_ref` says where to read more (default: ``app.log``, with the process and the time).
+    `source_component` is another name of `component`, by which `send_alert` knows it.
     """
-    source = _journal.component_name(component)
+    source = _journal.component_name(source_component if component is None else component)
     try:
-        original = os.path.abspath(os.fsencode(path))
+        original = os.path.abspath(_text.path_bytes(path))
         about = _about(original, source, error_type, details, attempts, log_snippet_ref)
         target = _move(original, _folder_for(original), about)
-    except Exception as error:
+    except _text.ENDS:
+        raise
+    except BaseException as error:
         _tell(path, error_type, source, error)
         return None
     from pathlib import Path
@@ -83,7 +90,11 @@ def entries(folder: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
 
     A side-car without a file is an entry too. Raises `OSError`.
     """
-    names = {name for name in os.listdir(folder) if not name.startswith(_files.TEMPORARY)}
+    try:
+        found = os.listdir(os.fsdecode(_text.path_bytes(folder)))
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), _text.path(folder, _MAX_PATH)) from None
+    names = {name for name in found if not name.startswith(_files.TEMPORARY)}
     sidecars = {name for name in names if name.endswith(SIDECAR)}
     for name in sorted((names - sidecars) | {name.removesuffix(SIDECAR) for name in sidecars}):
         try:
@@ -95,7 +106,7 @@ def entries(folder: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
 def read(folder: str | os.PathLike[str], name: str) -> dict[str, Any]:
     """The content of an entry's side-car. Raises `QuarantineError`."""
     try:
-        return _content(os.path.join(os.fsencode(folder), os.fsencode(name + SIDECAR)))
+        return _content(os.path.join(_text.path_bytes(folder), _text.path_bytes(name) + SIDECAR.encode()))
     except (OSError, ValueError) as error:
         raise QuarantineError(f"the side-car of {_text.path(name, _MAX_PATH)} cannot be read: {error}") from None
 
@@ -108,11 +119,11 @@ def release(folder: str | os.PathLike[str], name: str, to: str | os.PathLike[str
     where another user's `release` puts a file. `to` says it expressly.
     """
     about = read(folder, name)
-    entry = os.path.join(os.path.abspath(os.fsencode(folder)), os.fsencode(name))
-    target = os.path.abspath(os.fsencode(to)) if to is not None else _origin(entry, about)
     try:
+        entry = os.path.join(os.path.abspath(_text.path_bytes(folder)), _text.path_bytes(name))
+        target = os.path.abspath(_text.path_bytes(to)) if to is not None else _origin(entry, about)
         _give_back(entry, target)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise QuarantineError(f"{_text.path(name, _MAX_PATH)} cannot be released: {error}") from None
     from pathlib import Path
 
@@ -147,7 +158,7 @@ def _about(
     component: str,
     error_type: object,
     details: Any,
-    attempts: Iterable[Mapping[str, object]],
+    attempts: object,
     reference: object,
 ) -> dict[str, Any]:
     now = time.time()
@@ -159,14 +170,24 @@ def _about(
         "timestamp_corruption": stamp,
         "source_component": component,
         "error_type": _text.name(error_type) or "unknown",
-        "error_message": (_text.listing if hasattr(details, "items") else _text.lines)(details, MAX_MESSAGE),
-        "log_snippet_ref": _text.line(reference or f"{log}: {component}[{os.getpid()}] {stamp}", _MAX_PATH),
+        "error_message": _text.described(details, MAX_MESSAGE),
+        "log_snippet_ref": _text.line(
+            f"{log}: {component}[{os.getpid()}] {stamp}" if reference is None else reference, _MAX_PATH
+        ),
         "original_hash_sha256": "",
-        "attempts": [
-            {_text.line(key, 100): _text.line(value, _MAX_ERROR) for key, value in attempt.items()}
-            for attempt in list(attempts)[-_MAX_ATTEMPTS:]
-        ],
+        "attempts": _history(attempts),
     }
+
+
+def _history(attempts: Any) -> list[dict[str, str]]:
+    """The latest of them, as far as they can be read: the file must get out of the way in any case."""
+    try:
+        latest = (islice(attempt.items(), _MAX_ENTRIES) for attempt in deque(attempts, _MAX_ATTEMPTS))
+        return [{_text.line(key, 100): _text.line(value, _MAX_ERROR) for key, value in items} for items in latest]
+    except _text.ENDS:
+        raise
+    except BaseException as error:
+        return [{"error": f"the attempts cannot be read: {_text.kind(error)}: {_text.line(error, _MAX_ERROR)}"}]
 
 
 def _folder_for(original: bytes) -> bytes:
@@ -372,15 +393,13 @@ def _report(target: bytes, about: dict[str, Any]) -> None:
     _journal.emit("video.quarantined", about["source_component"], fields, _journal.NEEDED)
 
 
-def _tell(path: object, error_type: object, component: str, error: Exception) -> None:
+def _tell(path: object, error_type: object, component: str, error: BaseException) -> None:
     """A file that cannot be moved: an alert, unless it is gone, or just being moved by another process."""
     from vv_core.alerter import send_alert
 
     name, reason = _text.path(path, _MAX_PATH), _text.printed(error)
     if isinstance(error, FileNotFoundError | BlockingIOError):
-        import logging
-
-        logging.getLogger("vv_core.quarantine").warning("%s was not moved to corrupted/: %s", name, reason)
+        _log.warn("vv_core.quarantine", "%s was not moved to corrupted/: %s", name, reason)
         return
     send_alert(
         "ERROR",

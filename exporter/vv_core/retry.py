@@ -52,15 +52,18 @@ class retry:  # noqa: N801 - it is used like a function
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] | None = None,
     ) -> None:
-        if not on or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in on):
+        if not on or not all(issubclass(type(kind), type) and issubclass(kind, BaseException) for kind in on):
             raise TypeError("name the exceptions that are worth another attempt: retry(ConnectionError, …)")
-        if tries < 1 or first_pause < 0 or longest_pause < 0:
-            raise ValueError("at least one try, and no negative pause")
+        if not issubclass(type(tries), int) or tries < 1:
+            raise ValueError("tries is a whole number, at least 1")
+        for name, pause in (("first_pause", first_pause), ("longest_pause", longest_pause), ("within", within)):
+            if pause is not None and _runs.seconds(pause) is None:
+                raise ValueError(f"{name} is a number of seconds, not {_text.line(pause, 100)}")
         self.on = on
         self.tries = tries
-        self.within = within
-        self._first_pause = first_pause
-        self._longest_pause = longest_pause
+        self.within = _runs.seconds(within)
+        self._first_pause = _runs.seconds(first_pause) or 0.0
+        self._longest_pause = _runs.seconds(longest_pause) or 0.0
         self._sleep = sleep
         self._clock = clock
         self._random = random or _random
@@ -122,7 +125,7 @@ class Attempt:
         if self.pause is None:
             return False
         text = "attempt %d of %d failed: %s: %s; the next in %.1f s"
-        what = type(error).__name__, _text.line(error, 300)
+        what = _text.kind(error), _text.line(error, 300)
         _log.log("vv_core.retry", "warning", text, self.number, self._policy.tries, *what, self.pause)
         return True
 

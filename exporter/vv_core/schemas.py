@@ -105,10 +105,13 @@ def check_schema(
     video: str | bytes | os.PathLike[str] | None = None,
     video_sha256: str | None = None,
 ) -> None:
-    """As `validate_schema`, but raises `SchemaValidationError`, which says where and why, if `data` is invalid."""
-    compiled = _compiled(schema)
+    """As `validate_schema`, but raises `SchemaValidationError`, which says where and why, if `data` is invalid.
+
+    Raises `SchemaError` if the schema cannot be used.
+    """
+    compiled = _usable(schema)
     try:
-        _check(data, compiled)
+        _checked(data, compiled)
     except SchemaValidationError as error:
         who = _subject.reporter(component)
         _tell(error, who, _subject.video_fields(video, video_sha256))
@@ -124,6 +127,27 @@ def _tell(error: SchemaValidationError, component: str, about: dict[str, object]
     _told.mark(error)
     text = "schema validation failed: %s; the value begins: %s; video: %s"
     _log.log("vv_core.schemas", "error", text, error, error.excerpt, about.get("video", "unknown"))
+
+
+def _usable(schema: Schema) -> _Compiled:
+    """Raises `SchemaError`, whatever was passed."""
+    try:
+        return _compiled(schema)
+    except (SchemaError, *_text.ENDS):
+        raise
+    except BaseException as error:  # the objects of others may raise anything
+        problem = f"{_text.kind(error)}: {_text.line(error, 300)}"
+        raise SchemaError(f"the schema is neither a path nor a JSON object: {problem}") from None
+
+
+def _checked(data: object, compiled: _Compiled) -> None:
+    """Raises `SchemaValidationError`, whatever was passed."""
+    try:
+        _check(data, compiled)
+    except (SchemaValidationError, *_text.ENDS):
+        raise
+    except BaseException as error:
+        _fail(compiled.name, f"is no JSON: {_text.kind(error)}: {_text.line(error, 300)}")
 
 
 def _check(data: object, compiled: _Compiled) -> None:

@@ -94,12 +94,15 @@ def sign_payload(
         key = _signing_key(key_file)
         form, message = _message(payload)
         signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))
-    except Exception as error:
+        signed = signature if form == "bytes" else {**payload, SIGNATURE: signature}  # type: ignore[dict-item]
+    except _text.ENDS:
+        raise
+    except BaseException as error:
         failure = _failure(error, SigningError)
         _tell("sign", failure, who, _subject.video_fields(video, video_sha256))
         raise failure from None
     _journal.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id})
-    return signature if form == "bytes" else {**payload, SIGNATURE: signature}  # type: ignore[dict-item]
+    return signed
 
 
 def verify_signature(
@@ -151,7 +154,9 @@ def check_signature(
     who = _subject.reporter(component)
     try:
         key_id = _verified(payload, signature, key_file, keys_dir)
-    except Exception as error:
+    except _text.ENDS:
+        raise
+    except BaseException as error:
         failure = _failure(error, SignatureError)
         _tell("verify", failure, who, _subject.video_fields(video, video_sha256))
         raise failure from None
@@ -178,11 +183,11 @@ def _verified(payload: object, signature: object, key_file: object, keys_dir: ob
     return key_id
 
 
-def _failure(error: Exception, kind: type[SigningError]) -> SigningError:
+def _failure(error: BaseException, kind: type[SigningError]) -> SigningError:
     """`error` as one of ours; the text of others is not passed on, for it might show what it is about."""
     if isinstance(error, SigningError):
         return error if isinstance(error, kind) else kind(error.reason, error.message, error.key_id)
-    return kind("internal", f"unexpected {type(error).__name__}")
+    return kind("internal", f"unexpected {_text.kind(error)}")
 
 
 def _tell(operation: str, failure: SigningError, component: str, about: dict[str, object]) -> None:
