@@ -11,7 +11,7 @@ from vv_core._ids import uuid7
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, overload
 
 LEVELS = _levels.LEVELS
 """The severities of alerts; `_levels` has what else `send_alert` understands."""
@@ -30,6 +30,34 @@ _SUBJECTS = {
 }
 """What scripts call the video that something is about, its id and its hash; and what the context calls them."""
 _NO_SUBJECT = ("", "None", "N/A", "n/a")
+
+
+if TYPE_CHECKING:  # what editors and type checkers are to know; it takes the rest as well
+
+    @overload
+    def send_alert(
+        level: str | int,
+        title: str,
+        message_details: str | Mapping[str, object] | None = None,
+        source_component: str | None = None,
+        *,
+        context: Mapping[str, object] | None = None,
+        suggested_actions: str | Sequence[str] | None = None,
+        dedupe_key: str | None = None,
+        video_file_context: object = None,
+    ) -> str: ...
+    @overload
+    def send_alert(
+        level: str | int,
+        title: str,
+        *,
+        details: str | Mapping[str, object] | None = None,
+        source_component: str | None = None,
+        context: Mapping[str, object] | None = None,
+        suggested_actions: str | Sequence[str] | None = None,
+        dedupe_key: str | None = None,
+        video_file_context: object = None,
+    ) -> str: ...
 
 
 def send_alert(
