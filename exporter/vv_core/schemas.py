@@ -11,6 +11,7 @@ drafts' meta-schemas, and nothing is fetched from the network or from other file
 from __future__ import annotations
 
 import os
+from itertools import islice
 from threading import Lock
 
 from vv_core import _journal, _log, _subject, _text, _told
@@ -32,6 +33,7 @@ MAX_EXCERPT = 500
 """Longest excerpt of invalid data, in bytes."""
 
 _MAX_NAME, _MAX_MESSAGE = 128, 500
+_MAX_ENTRIES = 10_000  # of a schema itself
 _CACHED = 64
 
 
@@ -320,7 +322,10 @@ def _plain(schema: Mapping[str, Any]) -> object:
     import json
 
     try:
-        return json.loads(json.dumps({**schema}, allow_nan=False))
+        entries = list(islice(schema.items(), _MAX_ENTRIES + 1))  # a mapping of others may have no end
+        if len(entries) > _MAX_ENTRIES:
+            raise ValueError(f"more than {_MAX_ENTRIES} entries")
+        return json.loads(json.dumps(dict(entries), allow_nan=False))
     except Exception as error:
         raise SchemaError(f"the schema is neither a path nor a JSON object: {_text.line(error, 300)}") from None
 
