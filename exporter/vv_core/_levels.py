@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vv_core import _text
+
 LEVELS = ("INFO", "WARNING", "ERROR", "CRITICAL")
 """INFO: notable but normal, logged and not notified. WARNING: abnormal, may become a problem. ERROR: one function
 or item failed. CRITICAL: a main function is down, or data or security are at risk."""
@@ -24,10 +26,10 @@ def known(level: object) -> str | None:
 
     0 to 7 are syslog's severities, numbers above are levels of `logging`: what lies between two counts as the lower.
     """
+    if type(level) is str and level in _NAMES:
+        return _NAMES[level]
     if type(level) is int or type(level) is float:
         return _by_number(level)
-    from vv_core import _text
-
     name = _text.line(level, 64).strip().upper()
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)

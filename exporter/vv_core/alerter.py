@@ -100,7 +100,9 @@ def send_alert(
             "message_details": message_details,
             "source_component": source_component,
         }
-        unknown = _take_named(four, named) | {f"argument {place}": value for place, value in enumerate(more, 5)}
+        unknown = _take_named(four, named) if named else {}
+        if more:
+            unknown |= {f"argument {place}": value for place, value in enumerate(more, 5)}
         fields = _fields(four, unknown, context, suggested_actions, dedupe_key)
         _raise(_journal.component_name(four["source_component"]), {"id": alert_id, **fields})
     except _text.ENDS:
@@ -130,19 +132,20 @@ def _fields(
     four: dict[str, object], unknown: dict[str, object], context: object, actions: object, dedupe_key: object
 ) -> dict[str, object]:
     level = _levels.known(four["level"])
-    about = _part(_context, context)
-    also, found = _found_context(unknown, None if about else four["message_details"])
-    details = [
-        "" if level else f"(raised with the unknown level {_text.line(four['level'], 64)!r})",
-        "" if four["message_details"] is None else _text.described(four["message_details"], _MAX_DETAILS, found),
-        _unknown_arguments({name: value for name, value in unknown.items() if name not in found}),
-    ]
+    given = four["message_details"]
+    about = {} if context is None else _part(_context, context)
+    also, found = _found_context(unknown, None if about else given)
+    details = "" if given is None else _text.described(given, _MAX_DETAILS, found)
+    rest = {name: value for name, value in unknown.items() if name not in found}
+    if level is None or rest:
+        unknown_level = "" if level else f"(raised with the unknown level {_text.line(four['level'], 64)!r})"
+        details = "\n".join(filter(None, [unknown_level, details, _unknown_arguments(rest)]))
     fields: dict[str, object] = {
         "level": level or "ERROR",
         "title": ("" if four["title"] is None else _text.line(four["title"], _MAX_TITLE).strip()) or "(no title)",
-        "details": _text.lines("\n".join(filter(None, details)), _MAX_DETAILS),
-        "context": also | about,
-        "suggested_actions": _part(_actions, actions),
+        "details": _text.lines(details, _MAX_DETAILS),
+        "context": _context({**about, **also, **about}) if also else about,
+        "suggested_actions": "" if actions is None else _part(_actions, actions),
     }
     known = {name: value for name, value in fields.items() if value}
     return known if dedupe_key is None else known | {"dedupe_key": _text.line(dedupe_key, _MAX_KEY)}
@@ -174,7 +177,9 @@ def _found_context(*mappings: object) -> tuple[dict[str, str], set[str]]:
     found: dict[str, str] = {}
     keys: set[str] = set()
     try:
-        for mapping in filter(_text.is_mapping, mappings):
+        for mapping in mappings:
+            if not mapping or type(mapping) is str or not _text.is_mapping(mapping):
+                continue
             for key, value in islice(mapping.items(), _MAX_SEARCHED):  # type: ignore[attr-defined]
                 if type(key) is str and _take_subject(found, key, value):
                     keys.add(key)
@@ -220,8 +225,6 @@ def _context(context: object) -> dict[str, str]:
 
 
 def _actions(actions: object) -> str:
-    if actions is None:
-        return ""
     if isinstance(actions, list | tuple):
         actions = "\n".join(_text.line(action, _MAX_ACTIONS) for action in actions[:50])
     return _text.lines(actions, _MAX_ACTIONS)

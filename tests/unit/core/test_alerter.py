@@ -253,6 +253,17 @@ def test_enormous_text_is_cut_and_still_fits_a_line(state: State, char: str) -> 
     assert 15_900 <= len(alert["details"].encode()) <= 16_000
 
 
+def test_an_enormous_context_that_details_have_fits_a_line_too(state: State) -> None:
+    keys = ("video", "video_path", "video_file", "video_id", "hash", "sha256", "video_hash")
+    details = {key: {f"{key}{number}": '"' * 990 for number in range(20)} for key in keys}
+
+    send_alert("ERROR", "t", details, "c", video_file_context="a.mp4", suggested_actions='"' * 10_000)
+
+    alert = state.events("alert")[0]
+    assert max(map(len, state.files()[0].read_bytes().splitlines())) < 65_536
+    assert alert["context"]["video"] == "a.mp4"
+
+
 def test_a_title_is_one_line_and_never_empty() -> None:
     with captured() as events:
         send_alert("ERROR", "a\nb\tc\x1b[31m", "", "c")
