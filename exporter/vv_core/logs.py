@@ -43,7 +43,7 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
     known = logging.getLevelNamesMapping().get(wanted, _levels.known(level))
     root.setLevel(int(wanted) if wanted.isdecimal() and len(wanted) < _DIGITS else known or logging.INFO)
     if known is None:
-        _log.warn("root", "%s is not a log level; INFO is used", _text.line(level, 100))
+        _log.warn("root", "%r is not a log level; INFO is used", _text.line(level, 100))
     return logging.getLogger(name)
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import vv_core
 from tests.support.anything import anything
 from tests.support.clock import Clock
-from vv_core import _journal, guard, ingest
+from vv_core import _ends, _environment, _journal, attempts, guard, ingest
 from vv_core.alerter import send_alert
 from vv_exporter.journal.events import AlertRaised, decode
 
@@ -78,6 +78,9 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Re
     monkeypatch.setattr(threading, "excepthook", lambda *_: None)
     monkeypatch.setattr(guard, "_watch", guard._Watch())
     monkeypatch.setattr(ingest, "_looked", float("-inf"))
+    monkeypatch.setattr(_ends, "_failed", False)
+    monkeypatch.setattr(attempts, "_told", set())
+    monkeypatch.setattr(_environment, "_told", set())
     monkeypatch.setattr(logging.getLogger("vv_core"), "handlers", [Formatting()])
     monkeypatch.setattr(logging.getLogger("vv_core"), "propagate", False)  # pytest's reports take no lone surrogates
     (tmp_path / "input").mkdir()
