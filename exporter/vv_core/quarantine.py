@@ -35,6 +35,7 @@ MAX_MESSAGE = 4_000
 
 _MAX_ERROR, _MAX_PATH, _MAX_ATTEMPTS = 1_000, 4096, 100
 _MAX_ENTRIES = 100  # of one attempt
+_MAX_READ = 10_000  # attempts
 _MAX_SIDECAR = 1 << 20
 _MAX_EXTENSION = 20
 _NAMES = 100_000
@@ -182,7 +183,8 @@ def _about(
 def _history(attempts: Any) -> list[dict[str, str]]:
     """The latest of them, as far as they can be read: the file must get out of the way in any case."""
     try:
-        latest = (islice(attempt.items(), _MAX_ENTRIES) for attempt in deque(attempts, _MAX_ATTEMPTS))
+        read = deque(islice(attempts, _MAX_READ), _MAX_ATTEMPTS)  # what others iterate over may have no end
+        latest = (islice(attempt.items(), _MAX_ENTRIES) for attempt in read)
         return [{_text.line(key, 100): _text.line(value, _MAX_ERROR) for key, value in items} for items in latest]
     except _text.ENDS:
         raise

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ class TestMoving:
             "original_hash_sha256": SHA256,
             "attempts": history,
         }
+
+    @pytest.mark.parametrize(
+        ("attempts", "kept"),
+        [
+            (repeat({"error": "bad"}), [{"error": "bad"}] * 100),
+            ([{"error": "bad"}, None], [{"error": "the attempts cannot be read: AttributeError"}]),
+            (7, [{"error": "the attempts cannot be read: TypeError"}]),
+        ],
+    )
+    def test_a_history_without_an_end_or_that_cannot_be_read_keeps_no_file_where_it_is(
+        self, root: Path, video: Path, attempts: Any, kept: list[dict[str, str]]
+    ) -> None:
+        assert move_to_corrupted(video, "t", attempts=attempts) == root / "corrupted" / "a.mp4"
+
+        about = json.loads((root / "corrupted" / "a.mp4.meta.json").read_text())
+        assert [{"error": one["error"][: len(kept[0]["error"])]} for one in about["attempts"]] == kept
 
     def test_it_is_reported(self, state: State, video: Path) -> None:
         moved = move_to_corrupted(video, "scan_failed", ValueError("no frames"), component="scan_video.py")
