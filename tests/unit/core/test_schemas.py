@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.anything import Endless
 from tests.unit.core.conftest import State
 from vv_core import schemas
 from vv_core.schemas import MAX_DEPTH, SchemaError, SchemaValidationError, check_schema, validate_schema
@@ -403,3 +404,8 @@ class TestAnyInput:
         with contextlib.suppress(SchemaValidationError):
             check_schema(data, ANYTHING)
             json.loads(data if isinstance(data, str | bytes) else json.dumps(data, allow_nan=False))
+
+
+def test_a_schema_without_an_end_is_refused() -> None:
+    with pytest.raises(SchemaError, match="more than 10000 entries"):
+        check_schema({}, Endless())
