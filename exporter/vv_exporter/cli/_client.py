@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -32,16 +32,47 @@ class AskError(Exception):
 
 def ask(url: str | None, path: str, parameters: Mapping[str, str], type_: type[T]) -> tuple[T, str]:
     """The exporter's answer, as an object and as JSON. Raises `AskError`."""
-    address = f"{url or load().exporter_url}{path}"
+    answer = get(url, path, parameters)
+    if answer.status_code == 400:
+        raise AskError(printable(answer.text).strip())
     try:
-        answer = requests.get(address, params=parameters, timeout=TIMEOUT)
-        if answer.status_code == 400:
-            raise AskError(printable(answer.text).strip())
         answer.raise_for_status()
         return msgspec.json.decode(_blanked(answer.text), type=type_), answer.text.translate(_JSON_ESCAPES)
     except (requests.RequestException, msgspec.DecodeError) as error:
-        why = type(error).__name__
-        raise AskError(f"the exporter does not answer at {_shown(address)} ({why}); is it running?") from error
+        raise _no_answer(_shown(url or load(secrets=False).exporter_url) + path, error) from error
+
+
+def get(url: str | None, path: str, parameters: Mapping[str, str] | None = None) -> requests.Response:
+    """What the exporter answers, whatever it is; at its own address with the user and the CA of the settings.
+
+    Raises `AskError`, also for who it does not know.
+    """
+    address, who = (url, {}) if url else _own()
+    try:
+        answer = requests.get(address + path, params=parameters, timeout=TIMEOUT, **who)
+    except requests.RequestException as error:
+        raise _no_answer(_shown(address) + path, error) from error
+    if answer.status_code == 401:
+        problem = requests.HTTPError(response=answer)
+        raise AskError(
+            f"the exporter at {_shown(address)} has users; set VV_EXPORTER_USERNAME and VV_EXPORTER_PASSWORD_FILE"
+        ) from problem
+    return answer
+
+
+def _own() -> tuple[str, dict[str, Any]]:
+    """The exporter's address, and how it is asked there."""
+    settings = load()
+    who: dict[str, Any] = {"allow_redirects": False}
+    if settings.exporter_username:
+        who["auth"] = (settings.exporter_username, settings.exporter_password.value)
+    if settings.exporter_ca_file:
+        who["verify"] = str(settings.exporter_ca_file)
+    return settings.exporter_url, who
+
+
+def _no_answer(address: str, error: Exception) -> AskError:
+    return AskError(f"the exporter does not answer at {address} ({type(error).__name__}); is it running?")
 
 
 def _blanked(text: str) -> str:

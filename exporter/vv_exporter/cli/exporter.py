@@ -19,7 +19,7 @@ import click
     "web_config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="TLS and users, in the format of Prometheus' exporter-toolkit.",
+    help="TLS and users, in the format of Prometheus' exporter-toolkit; default: VV_WEB_CONFIG_FILE.",
 )
 def command(listen_address: str | None, web_config_file: Path | None) -> None:
     """Run the exporter until SIGTERM or Ctrl-C.
@@ -30,4 +30,5 @@ def command(listen_address: str | None, web_config_file: Path | None) -> None:
     from vv_exporter.exporter import run
     from vv_exporter.settings import load
 
-    run(load(), listen_address, web_config_file)
+    settings = load()
+    run(settings, listen_address, web_config_file or settings.web_config_file)

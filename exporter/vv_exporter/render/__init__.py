@@ -44,7 +44,7 @@ def render(settings: Settings, out: Path, prometheus_out: Path | None = None) ->
         "secrets": secrets.of_channels(settings),
         "templates": alertmanager.templates(source, settings),
     }
-    for_prometheus = {"secrets": secrets.of_store(settings), "rules": prometheus.rules(source, settings)}
+    for_prometheus = {"secrets": secrets.of_prometheus(settings), "rules": prometheus.rules(source, settings)}
     if prometheus_out is None:
         folders = for_alertmanager | for_prometheus
         folders["secrets"] = for_alertmanager["secrets"] | for_prometheus["secrets"]

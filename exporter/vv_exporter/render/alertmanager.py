@@ -53,7 +53,10 @@ def _times(interval: dict[str, Any], settings: Settings) -> dict[str, Any]:
 def _recorder(committed: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
     """Its events go to the exporter, as the log does."""
     url = f"{settings.exporter_url}/api/v1/alertmanager/events"
-    outputs = [_absolute(output | {"url": url}, out) for output in committed["webhook_outputs"]]
+    outputs = [
+        _absolute(output | {"url": url, "http_config": output["http_config"] | base.trusting(settings)}, out)
+        for output in committed["webhook_outputs"]
+    ]
     return committed | {"webhook_outputs": outputs}
 
 

@@ -13,6 +13,7 @@ LOGS = "/var/lib/vv/logs"
 """The folder of app.log that the committed rules name: that of a device with nothing configured."""
 
 
+EXPORTER_PASSWORD = "exporter_password"  # noqa: S105 - another one
 PASSWORD, TOKEN = "remote_write_password", "remote_write_token"  # names of files
 
 
@@ -36,7 +37,9 @@ def document(committed: dict[str, Any], settings: Settings, secrets: Path) -> di
         | {"scrape_interval": interval, "evaluation_interval": interval, "external_labels": labels},
         "alerting": {"alertmanagers": [_at(alertmanager.scheme, alertmanager.path) | _target(alertmanager.netloc)]},
         "scrape_configs": [
-            _scrape(job, targets[job["job_name"]], settings.device_id) if job["job_name"] in targets else job
+            _scrape(job, targets[job["job_name"]], settings.device_id) | _as_user(job["job_name"], settings, secrets)
+            if job["job_name"] in targets
+            else job
             for job in committed["scrape_configs"]
         ],
         **_store(settings, secrets),
@@ -74,6 +77,17 @@ def _scrape(job: dict[str, Any], server: SplitResult, device: str) -> dict[str, 
     default = {"scheme": "http", "metrics_path": "/metrics"}
     changed = {key: value for key, value in elsewhere.items() if value != default[key]}
     return job | changed | _target(server.netloc, {"device": device})
+
+
+def _as_user(job: str, settings: Settings, secrets: Path) -> dict[str, Any]:
+    """How the exporter is asked, where it has users or a certificate of its own."""
+    if job != "vv-exporter":
+        return {}
+    asked: dict[str, Any] = dict(base.trusting(settings))
+    if settings.exporter_username:
+        password_file = str(secrets / EXPORTER_PASSWORD)
+        asked["basic_auth"] = {"username": settings.exporter_username, "password_file": password_file}
+    return asked
 
 
 def _at(scheme: str, path: str) -> dict[str, Any]:

@@ -20,11 +20,11 @@ def of_channels(settings: Settings) -> dict[str, str]:
     )
 
 
-def of_store(settings: Settings) -> dict[str, str]:
-    """What those hold that Prometheus shows the store of many devices."""
-    if not settings.remote_write_url:
-        return {}
-    return _filled({prometheus.PASSWORD: settings.remote_write_password, prometheus.TOKEN: settings.remote_write_token})
+def of_prometheus(settings: Settings) -> dict[str, str]:
+    """What those hold that Prometheus shows the exporter, and the store of many devices."""
+    store = {prometheus.PASSWORD: settings.remote_write_password, prometheus.TOKEN: settings.remote_write_token}
+    exporter = {prometheus.EXPORTER_PASSWORD: settings.exporter_password}
+    return _filled(exporter | (store if settings.remote_write_url else {}))
 
 
 def _filled(values: Mapping[str, Secret]) -> dict[str, str]:

@@ -123,7 +123,21 @@ class Settings:
     own_url: str = _variable(
         "VV_EXPORTER_URL",
         "Where Prometheus, Alertmanager and `vv status` reach the exporter; default: VV_EXPORTER_PORT on 127.0.0.1.",
-        parse.shown_url,
+        parse.exporter_url,
+    )
+    web_config_file: Path | None = _variable(
+        "VV_WEB_CONFIG_FILE",
+        "TLS and users of the exporter, in the format of Prometheus' exporter-toolkit (docs/web.md).",
+        parse.optional_path,
+    )
+    exporter_username: str = _variable(
+        "VV_EXPORTER_USERNAME", "Where the exporter has users, the one that Prometheus and `vv` ask it as."
+    )
+    exporter_password: Secret = _secret("VV_EXPORTER_PASSWORD", "That user's password.")
+    exporter_ca_file: Path | None = _variable(
+        "VV_EXPORTER_CA_FILE",
+        "The certificates (PEM) that the exporter's TLS is checked with; default: those of the system.",
+        parse.optional_path,
     )
     status_page_url: str = _variable(
         "VV_PUBLIC_URL",

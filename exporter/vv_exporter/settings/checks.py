@@ -57,7 +57,7 @@ def job_problems(job: JobSettings) -> list[str]:
 
 
 def contradictions(values: Mapping[str, Any]) -> list[str]:
-    """Settings that do not go together; those that could not be read are not in `values`."""
+    """Settings that do not go together; those that were not read, or could not be, are not in `values`."""
     problems = []
     ports: dict[int, str] = {}
     for attribute, variable in variables().items():
@@ -75,6 +75,7 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
     problems += _window_problems(values)
     problems += _store_problems(values)
     problems += _drill_problems(values)
+    problems += _exporter_problems(values)
     together = {
         "TELEGRAM_BOT_TOKEN": "TELEGRAM_CHAT_ID",
         "TELEGRAM_CHAT_ID": "TELEGRAM_BOT_TOKEN",
@@ -95,7 +96,7 @@ def _store_problems(values: Mapping[str, Any]) -> list[str]:
     problems = []
     if (user or password or token) and "remote_write_url" in values and not values["remote_write_url"]:
         problems.append("VV_REMOTE_WRITE_URL: is not set, but a credential for it is; set the store's address")
-    if bool(user) != bool(password):
+    if password is not None and bool(user) != bool(password):
         missing = "PASSWORD" if user else "USERNAME"
         problems.append(f"VV_REMOTE_WRITE_{missing}: is not set, but the other half is; set both or neither")
     if token and (user or password):
@@ -112,6 +113,17 @@ def _drill_problems(values: Mapping[str, Any]) -> list[str]:
     if overdue > pause:
         return []
     return [f"VV_DRILL_OVERDUE: VV_DRILL_AT may come only after {span(pause)}; make it longer than that"]
+
+
+def _exporter_problems(values: Mapping[str, Any]) -> list[str]:
+    """How the exporter is asked."""
+    user, password = values.get("exporter_username"), values.get("exporter_password")
+    if password is not None and bool(user) != bool(password):
+        missing = "PASSWORD_FILE" if user else "USERNAME"
+        return [f"VV_EXPORTER_{missing}: is not set, but the other half is; set both or neither"]
+    if values.get("exporter_ca_file") and not str(values.get("own_url", "")).startswith("https://"):
+        return ["VV_EXPORTER_URL: does not begin with https://, but VV_EXPORTER_CA_FILE is set; name both or neither"]
+    return []
 
 
 def _window_problems(values: Mapping[str, Any]) -> list[str]:

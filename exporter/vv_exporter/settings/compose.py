@@ -19,6 +19,7 @@ VARIABLES = (
     ComposeVariable("VV_CONFIG_DIR", "/etc/vv", "The folder of vv.yml and secrets/ on the device."),
     ComposeVariable("VV_BIND_ADDRESS", "127.0.0.1", "The address of the device that the servers listen on."),
     ComposeVariable("VV_GRAFANA_PORT", "3000", "Port of Grafana."),
+    ComposeVariable("VV_EXPORTER_SCHEME", "http", "https where VV_WEB_CONFIG_FILE gives the exporter TLS."),
     ComposeVariable("VV_GRAFANA_PUBLIC_URL", "", "Where people reach Grafana; default: its port on 127.0.0.1."),
     ComposeVariable("VV_PROMETHEUS_RETENTION_TIME", "30d", "How long Prometheus keeps samples."),
     ComposeVariable("VV_PROMETHEUS_RETENTION_SIZE", "1GB", "Disk that they may use."),

@@ -67,7 +67,8 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> S
         except Exception as error:  # its text may quote a secret
             problems.append(f"{variable.name}: cannot be understood ({type(error).__name__})")
     sections = _sections(file, values, problems, secrets)
-    problems += checks.contradictions(values)
+    read = {name for name, variable in known.items() if secrets or not variable.secret}
+    problems += checks.contradictions({name: value for name, value in values.items() if name in read})
     if problems:
         raise SettingsError(problems)
     return Settings(**values, **sections)

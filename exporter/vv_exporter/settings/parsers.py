@@ -78,8 +78,18 @@ def open_url(value: str) -> str:
 
 def shown_url(value: str) -> str:
     """A URL that messages, alerts and rendered files show."""
-    if "@" in urlsplit(value).netloc:
+    if "@" in _split(value).netloc:
         raise ValueError("must not hold a user or password: messages and configuration show it")
+    return url(value)
+
+
+def exporter_url(value: str) -> str:
+    """The same of the exporter, for whose users there are variables."""
+    if "@" in _split(value).netloc:
+        raise ValueError(
+            "must not hold a user or password: messages and configuration show it; set VV_EXPORTER_USERNAME and "
+            "VV_EXPORTER_PASSWORD_FILE"
+        )
     return url(value)
 
 

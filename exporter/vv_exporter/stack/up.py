@@ -10,12 +10,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from vv_exporter import signals, statefolders
+from vv_exporter import health, signals, statefolders
 from vv_exporter.alert_path.hops import resend_delay
 from vv_exporter.render import render
 from vv_exporter.render.channels import deadman
@@ -48,7 +48,7 @@ class Part:
 
     name: str
     child: Child
-    port: int
+    serves: Callable[[], bool]
 
 
 def run(settings: Settings, environment: Mapping[str, str], demo: Child | None = None) -> None:
@@ -165,13 +165,21 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
     # Told, not left to its default: there is a Prometheus, and people are to be told when it never answers.
     environment = {**environment, "VV_PROMETHEUS_URL": settings.prometheus}
     return [
-        Part("exporter", Child("the exporter", exporter, logs / "exporter.log", environment), settings.exporter_port),
+        Part(
+            "exporter",
+            Child("the exporter", exporter, logs / "exporter.log", environment),
+            lambda: _exporter_serves(settings),
+        ),
         Part(
             "Alertmanager",
             Child("Alertmanager", alertmanager, logs / "alertmanager.log"),
-            settings.alertmanager_port,
+            lambda: ready(settings.alertmanager_port),
         ),
-        Part("Prometheus", Child("Prometheus", prometheus, logs / "prometheus.log"), settings.prometheus_port),
+        Part(
+            "Prometheus",
+            Child("Prometheus", prometheus, logs / "prometheus.log"),
+            lambda: ready(settings.prometheus_port),
+        ),
     ]
 
 
@@ -191,17 +199,28 @@ def _start(supervised: Supervised, part: Part, stop: Event) -> bool:
     """Start a server and wait until it serves; one that ends is reported and tried again. False if all shall stop."""
     with step(f"Starting {part.name}") as shown:
         supervised.start()
-        serves = _wait_until_ready(supervised, part.port, shown, stop)
+        serves = _wait_until_ready(supervised, part.serves, shown, stop)
         shown.result = "done" if serves else "not yet"
     if supervised.running and not serves and not stop.is_set():
         say(f"{part.name} is not ready after {_READY_SECONDS:.0f} s. It said last:\n{part.child.tail()}")
     return not stop.is_set()
 
 
-def _wait_until_ready(supervised: Supervised, port: int, shown: Step, stop: Event) -> bool:
+def _exporter_serves(settings: Settings) -> bool:
+    """Whether it is ready; where it has TLS or users, whether it answers: it need not be told who asks."""
+    if settings.web_config_file is None:
+        return ready(settings.exporter_port)
+    try:
+        health.exporter(settings.exporter_port)
+    except health.UnhealthyError:
+        return False
+    return True
+
+
+def _wait_until_ready(supervised: Supervised, serves: Callable[[], bool], shown: Step, stop: Event) -> bool:
     end = time.monotonic() + _READY_SECONDS
     while supervised.running and time.monotonic() < end:
-        if ready(port):
+        if serves():
             return True
         shown.update()
         supervised.check()
@@ -241,7 +260,7 @@ def _stopping() -> Iterator[list[Child]]:
 
 def summary(settings: Settings) -> str:
     """What a person wants to know once all is running."""
-    exporter = f"http://{LOOPBACK}:{settings.exporter_port}"
+    exporter = settings.exporter_url
     lines = {
         "status page": f"{exporter}/",
         "metrics": f"{exporter}/metrics",
