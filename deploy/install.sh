@@ -33,13 +33,14 @@ install -m 0644 "$here/systemd/sysusers.conf" "$root/etc/sysusers.d/vv.conf"
 install -m 0644 "$here/systemd/tmpfiles.conf" "$root/etc/tmpfiles.d/vv.conf"
 if [ ! -e "$root/etc/vv/vv.env" ]; then
   install -m 0600 "$here/../.env.example" "$root/etc/vv/vv.env"
+  printf '\n# For `vv --env-file /etc/vv/vv.env`, as the units have it.\nVV_DEPLOYMENT=systemd\n' >> "$root/etc/vv/vv.env"
 fi
 if [ -z "$root" ]; then
   systemd-sysusers /etc/sysusers.d/vv.conf
   systemd-tmpfiles --create /etc/tmpfiles.d/vv.conf
   systemctl daemon-reload
   echo "Installed. Fill in /etc/vv/vv.env and /etc/vv/vv.yml, try"
-  echo "  vv config check --env-file /etc/vv/vv.env; vv doctor"
+  echo "  vv --env-file /etc/vv/vv.env config check; vv doctor"
   echo "then:"
   echo "  systemctl enable --now vv-docker-proxy vv-exporter vv-self-monitor"
 fi

@@ -24,13 +24,13 @@ from tests.support.receivers import Mail, Recorder, Request
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from tests.support.world import CHANNELS, TEXTS, Alert, World, open_world, seen
+from vv_exporter.render.prometheus import here
 
 pytestmark = pytest.mark.prometheus
 
 NAMES = [f"{rule['alert']}.{rule['labels']['severity']}" for rule in ALERTS]
 TOLD = [name for name in NAMES if not name.endswith(".none")]
 NAME = re.compile(r"\b[A-Z]\w+\.(?:critical|error|warning|info|none)\b")
-LOGS = "/var/lib/vv/logs"  # as the rules are committed; rendered, they name the device's own folder
 NUMBERS = re.compile(r"[-+]?\d[\w.:%+-]*(?:\s+[-+]?\d[\w.:%+-]*)*")
 PATIENCE = 90  # seconds
 # Of Slack: it cannot tell of itself.
@@ -143,11 +143,9 @@ def ended(alert: dict[str, Any]) -> dict[str, Any]:
     return {name: alert[name] for name in ("labels", "annotations", "startsAt")} | {"endsAt": now}
 
 
-def words(annotations: dict[str, str], logs: str) -> dict[str, str]:
+def words(annotations: dict[str, str]) -> dict[str, str]:
     """What is said, numbers and times aside: they go on while the alert is on its way."""
-    return {
-        name: NUMBERS.sub("#", text.replace(logs, LOGS)).strip() for name, text in annotations.items() if text.strip()
-    }
+    return {name: NUMBERS.sub("#", text).strip() for name, text in annotations.items() if text.strip()}
 
 
 def test_all_rules_can_be_evaluated_side_by_side(wire: Wire) -> None:
@@ -168,7 +166,8 @@ def test_an_alert_says_what_its_unit_test_says(wire: Wire, name: str) -> None:
     alert, proof = wire.alert(name), wire.proofs[name]
 
     assert alert["labels"] == proof.labels
-    assert words(alert["annotations"], str(wire.world.settings.logs)) == words(proof.annotations, LOGS)
+    said_here = {name: here(text, wire.world.settings) for name, text in proof.annotations.items()}
+    assert words(alert["annotations"]) == words(said_here)
 
 
 @pytest.mark.parametrize("name", TOLD)

@@ -32,8 +32,8 @@ DOCKER = {
     "compose down": {"-v"},
     "compose exec": set[str](),
     "compose kill": {"-s"},
-    "compose logs": set[str](),
-    "compose ps": set[str](),
+    "compose logs": {"--tail"},
+    "compose ps": {"--all"},
     "compose restart": set[str](),
     "compose run": {"--rm"},
     "compose up": {"-d", "--build", "--detach", "--force-recreate"},
@@ -141,7 +141,7 @@ def test_the_shell_understands_it(place: str, script: str) -> None:
 @pytest.mark.parametrize("command", of("vv"), ids=lambda command: f"{command.place}: {' '.join(command.words)}")
 def test_vv_understands_its_commands(command: Command) -> None:
     """Read by the command line's own parser, up to the point where it would do something."""
-    reached, words = vv, list(command.words[1:])
+    reached, words = vv, list(command.words[3 if command.words[1] == "--env-file" else 1 :])
     context = click.Context(vv, info_name="vv")
     while isinstance(reached, click.Group) and words and not words[0].startswith("-"):
         name = words.pop(0)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from vv_exporter._clock import isoformat
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
+from vv_exporter.commands import Commands
 from vv_exporter.direct.message import Message, silence_url
 from vv_exporter.settings import Settings
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ALERT_PATH_BROKEN = "AlertPathBroken"
 EXPLAINED = {
     Hop.SCRAPE: "Prometheus does not scrape the exporter",
@@ -20,8 +18,9 @@ EXPLAINED = {
     Hop.DELIVER: "Alertmanager does not get its notifications to the exporter",
 }
 _COMPONENTS = {Hop.SEND: "alertmanager", Hop.DELIVER: "alertmanager"}
-_PROMETHEUS_RUNS = "See whether it runs: `pgrep -af prometheus; docker ps --all --filter name=prometheus`"
-_ALERTMANAGER_RUNS = "See whether it runs: `pgrep -af alertmanager; docker ps --all --filter name=alertmanager`"
+_PROMETHEUS, _ALERTMANAGER = "http://127.0.0.1:9090", "http://127.0.0.1:9093"  # where `Commands` finds them
+_PROMETHEUS_RUNS = "See whether it runs: `docker compose ps --all prometheus`"
+_ALERTMANAGER_RUNS = "See whether it runs: `docker compose ps --all alertmanager`"
 
 
 def component_of(hop: str) -> str:
@@ -67,48 +66,46 @@ def mended(state: PathState, settings: Settings, now: float) -> Message:
 
 
 def _actions(hop: str, settings: Settings) -> str:
-    prometheus, alertmanager = settings.prometheus_for_commands, settings.alertmanager_for_commands
     lines = {
         Hop.SCRAPE: [
-            f"Ask Prometheus: `curl -sS -i {prometheus}/-/ready`",
+            f"Ask Prometheus: `curl -sS -i {_PROMETHEUS}/-/ready`",
             _PROMETHEUS_RUNS,
-            f"Read why it does not scrape: `curl -sS '{prometheus}/api/v1/targets?state=active'`",
+            f"Read why it does not scrape: `curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'`",
         ],
         Hop.STORE: [
             "See whether the disk of Prometheus is full: `df -h; df -i`",
-            f"Read what it says of the scrape: `curl -sS '{prometheus}/api/v1/targets?state=active'`",
+            f"Read what it says of the scrape: `curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'`",
             _PROMETHEUS_RUNS,
         ],
         Hop.EVALUATE: [
-            f"See which rule fails, and why: `curl -sS '{prometheus}/api/v1/rules'`",
-            "Write the rules anew and check them: `vv config render --out DIR && promtool check rules DIR/rules/*.yml`",
+            f"See which rule fails, and why: `curl -sS '{_PROMETHEUS}/api/v1/rules'`",
+            "Write the rules anew and check them: "
+            "`vv config render --out DIR && promtool check config DIR/prometheus.yml`",
             "See whether Prometheus is short of memory or disk: `df -h; free -h`",
         ],
         Hop.SEND: [
-            f"Ask Alertmanager: `curl -sS -i {alertmanager}/-/ready`",
+            f"Ask Alertmanager: `curl -sS -i {_ALERTMANAGER}/-/ready`",
             _ALERTMANAGER_RUNS,
-            f"See which Alertmanager Prometheus sends to: `curl -sS {prometheus}/api/v1/alertmanagers`",
+            f"See which Alertmanager Prometheus sends to: `curl -sS {_PROMETHEUS}/api/v1/alertmanagers`",
         ],
         Hop.DELIVER: [
             _ask_as_alertmanager(settings),
-            f"Read what fails: `curl -sS {alertmanager}/metrics | grep notifications_failed`",
+            "Read what Alertmanager says: `docker compose logs --tail 50 alertmanager`",
+            f"Read what fails: `curl -sS {_ALERTMANAGER}/metrics | grep notifications_failed`",
             "Write its configuration and token anew, and have it read: `vv config render --out DIR`",
         ],
     }
     chosen = next((found for known, found in lines.items() if known == hop), lines[Hop.SCRAPE])
     chosen = [*chosen, "See the device's state meanwhile: `vv status`"]
-    return "\n".join(f"{number}. {text}" for number, text in enumerate(chosen, 1))
+    return Commands(settings).here("\n".join(f"{number}. {text}" for number, text in enumerate(chosen, 1)))
 
 
 def _ask_as_alertmanager(settings: Settings) -> str:
     """Whether it reaches the exporter. In a container it calls it by a name that only containers know."""
-    url = f"{settings.exporter_url}/-/healthy"
-    if urlsplit(url).hostname in LOOPBACK:
-        return f"Where Alertmanager runs, see whether it reaches the exporter: `curl -sS -i {url}`"
-    return (
-        f"Ask the exporter: `curl -sS -i {settings.public_url}/-/healthy`; then as Alertmanager does: "
-        f"`docker compose exec alertmanager wget -qO- {url}`"
-    )
+    if settings.deployment == "compose" and settings.exporter_url.startswith("http://"):
+        asked = f"docker compose exec alertmanager wget -qO- {settings.exporter_url}/-/healthy"
+        return f"See whether Alertmanager reaches the exporter: `{asked}`"
+    return "See whether the exporter answers: `vv get /-/healthy`"
 
 
 def _message(

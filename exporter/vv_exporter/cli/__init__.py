@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
@@ -50,7 +51,13 @@ def _not_installed(name: str, missing: str) -> click.Command:
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="vv")
-def vv() -> None:
+@click.option(
+    "--env-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, readable=False),
+    help="Take settings from this file, as systemd reads it for the services (/etc/vv/vv.env).",
+)
+def vv(env_file: str | None) -> None:
     """Monitoring of the VV-Video-AI-System on this device.
 
     \b
@@ -63,6 +70,21 @@ def vv() -> None:
 
     Exit codes: 0 ok, 1 failed, 2 wrong use or configuration.
     """
+    if env_file:
+        os.environ.update(_settings_in(env_file))
+
+
+def _settings_in(path: str) -> dict[str, str]:
+    from vv_exporter.settings.environmentfile import parse_environment_file
+
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs 4 ms
+            return parse_environment_file(file.read())
+    except PermissionError as error:
+        why = f"{path} cannot be read ({error.strerror}); run it as root"
+        raise click.BadParameter(why, param_hint="--env-file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} cannot be read: {error}", param_hint="--env-file") from error
 
 
 def main() -> None:

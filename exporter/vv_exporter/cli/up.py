@@ -35,7 +35,7 @@ def command(demo: str | None, state_dir: Path) -> None:
     from vv_exporter.stack.demo import run_demo
     from vv_exporter.stack.up import StackError, run
 
-    environment = dict(os.environ) | {"VV_STATE_DIR": str(state_dir.absolute())}
+    environment = dict(os.environ) | {"VV_STATE_DIR": str(state_dir.absolute()), "VV_DEPLOYMENT": "up"}
     try:
         if demo:
             run_demo(environment, demo)

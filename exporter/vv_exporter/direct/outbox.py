@@ -179,7 +179,7 @@ def together(messages: Sequence[Message]) -> Message:
         key=f"{first.key}-and-others",
         title=f"{len(messages)} alerts, the first: {first.title}",
         details="\n".join(lines + more),
-        suggested_actions="See the status page and `vv timeline --since 3h`.",
+        suggested_actions="See the status page and its timeline.",
         video="",
         video_sha256="",
         resolved=all(one.resolved for one in messages),

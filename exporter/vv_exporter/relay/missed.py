@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vv_exporter import accounts, channels
 from vv_exporter._clock import isoformat
 from vv_exporter.accounts import ACCOUNTS, Account
+from vv_exporter.commands import Commands
 from vv_exporter.direct.message import Message, line, silence_url
 from vv_exporter.direct.outbox import put
 from vv_exporter.direct.providers import Provider, ProviderError, defect
@@ -120,7 +121,7 @@ def summary(missed: Sequence[Account], settings: Settings, now: float) -> Messag
         alert_id=f"missed-{first:.0f}",
         alertname="NotificationsMissed",
         details="Fired and ended before anybody could be told:\n" + "\n".join(lines + more),
-        suggested_actions=(
+        suggested_actions=Commands(settings).here(
             f"1. See what happened: `vv timeline --since {max(1, round((now - first) / 3600) + 1)}h`\n"
             "2. See how the channels do: `vv status`, section Delivery\n"
             "3. Try each of them: `vv notify test`"

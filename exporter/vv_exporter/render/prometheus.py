@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from vv_exporter.commands import Commands
 from vv_exporter.render import base
 from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
 
-LOGS = "/var/lib/vv/logs"
-"""The folder of app.log that the committed rules name: that of a device with nothing configured."""
-
-
-EXPORTER_PASSWORD = "exporter_password"  # noqa: S105 - another one
+_RUNBOOK = re.compile(rf"{re.escape(RUNBOOK_BASE_URL)}/(\w+)\.md")
 PASSWORD, TOKEN = "remote_write_password", "remote_write_token"  # names of files
+EXPORTER_PASSWORD = "exporter_password"  # noqa: S105 - another one
 
 
 def config(source: Path, settings: Settings, out: Path) -> str:
@@ -60,7 +59,7 @@ def _store(settings: Settings, secrets: Path) -> dict[str, Any]:
 
 
 def rules(source: Path, settings: Settings) -> dict[str, str]:
-    """The rule files by name, with this device's runbooks and folder of logs in what they say."""
+    """The rule files by name, with this device's runbooks and commands in what they say."""
     return {
         path.name: here(path.read_text(encoding="utf-8"), settings)
         for path in sorted((source / "prometheus" / "rules").glob("*.yml"))
@@ -68,8 +67,8 @@ def rules(source: Path, settings: Settings) -> dict[str, str]:
 
 
 def here(text: str, settings: Settings) -> str:
-    """What a rule says, with this device's runbooks and folder of logs."""
-    return text.replace(RUNBOOK_BASE_URL, settings.runbook_base_url).replace(LOGS, str(settings.logs))
+    """What a rule says, with this device's runbooks and commands."""
+    return Commands(settings).here(_RUNBOOK.sub(lambda found: settings.runbook(found[1]), text))
 
 
 def _scrape(job: dict[str, Any], server: SplitResult, device: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from vv_core._environment import LOG_MAX
 from vv_core._environment import state_dir as default_state_dir
@@ -141,19 +142,31 @@ class Settings:
     )
     status_page_url: str = _variable(
         "VV_PUBLIC_URL",
-        "Where people reach the status page, for links in messages; default: VV_EXPORTER_PORT on 127.0.0.1.",
+        "Where people reach the exporter's pages, for links in messages; default: VV_EXPORTER_HOST_URL.",
         parse.shown_url,
     )
     silences_url: str = _variable(
         "VV_ALERTMANAGER_PUBLIC_URL",
-        "Where people reach Alertmanager, for links in messages; default: VV_ALERTMANAGER_PORT on 127.0.0.1.",
+        "Where people reach Alertmanager's pages; without VV_PUBLIC_URL *Silence* in messages leads there.",
         parse.shown_url,
     )
-    prometheus_shown_url: str = _variable(
-        "VV_PROMETHEUS_PUBLIC_URL",
-        "Where people reach Prometheus, for what a message tells them to do; default: VV_PROMETHEUS_URL.",
-        parse.shown_url,
+    exporter_host_url: str = _variable(
+        "VV_EXPORTER_HOST_URL",
+        "The exporter's address in a shell of the device, for links and commands; default: its port on 127.0.0.1.",
+        parse.exporter_url,
     )
+    prometheus_host_url: str = _variable(
+        "VV_PROMETHEUS_HOST_URL", "Prometheus' one; default: VV_PROMETHEUS_URL.", parse.shown_url
+    )
+    alertmanager_host_url: str = _variable(
+        "VV_ALERTMANAGER_HOST_URL", "Alertmanager's one; default: VV_ALERTMANAGER_URL.", parse.shown_url
+    )
+    deployment: str = _variable(
+        "VV_DEPLOYMENT",
+        "What runs the parts, for commands in alerts and runbooks: compose, systemd or up. Each sets it itself.",
+        parse.choice("", "compose", "systemd", "up"),
+    )
+    compose_project: str = _variable("VV_COMPOSE_PROJECT", "Name of the project, with compose.", parse.label, "vv")
     scrape_interval: float = _variable(
         "VV_SCRAPE_INTERVAL", "How often Prometheus scrapes and evaluates.", parse.whole_seconds, "10s"
     )
@@ -166,7 +179,10 @@ class Settings:
     remote_write_password: Secret = _secret("VV_REMOTE_WRITE_PASSWORD", "Password at that store.")
     remote_write_token: Secret = _secret("VV_REMOTE_WRITE_TOKEN", "Bearer token at that store, instead of these.")
     runbook_base_url: str = _variable(
-        "VV_RUNBOOK_BASE_URL", "Where the runbooks are.", parse.shown_url, RUNBOOK_BASE_URL
+        "VV_RUNBOOK_BASE_URL",
+        "Where the runbooks are, as NAME.md; default: /runbooks at VV_PUBLIC_URL where that is set, else the project's "
+        "own.",
+        parse.shown_url,
     )
     docker_host: str = _variable(
         "DOCKER_HOST", "The Docker Engine's address; default: /var/run/docker.sock where it exists."
@@ -400,18 +416,52 @@ class Settings:
         return self.own_url or f"http://127.0.0.1:{self.exporter_port}"
 
     @property
+    def exporter_on_host(self) -> str:
+        """The exporter's address in a shell of the device."""
+        if self.exporter_host_url:
+            return _reachable(self.exporter_host_url)
+        address = urlsplit(self.exporter_url)
+        if address.hostname in ("localhost", "127.0.0.1", "::1"):
+            return self.exporter_url
+        return f"{address.scheme}://127.0.0.1:{self.exporter_port}"
+
+    @property
+    def prometheus_on_host(self) -> str:
+        """Prometheus' address in a shell of the device."""
+        return _reachable(self.prometheus_host_url) or self.prometheus
+
+    @property
+    def alertmanager_on_host(self) -> str:
+        """Alertmanager's address in a shell of the device."""
+        return _reachable(self.alertmanager_host_url) or self.alertmanager
+
+    @property
     def public_url(self) -> str:
-        """The status page's address for people."""
-        return self.status_page_url or f"http://127.0.0.1:{self.exporter_port}"
+        """The address of the exporter's pages for people."""
+        return self.status_page_url or self.exporter_on_host
 
     @property
     def alertmanager_public_url(self) -> str:
         """Alertmanager's address for people."""
-        return self.silences_url or f"http://127.0.0.1:{self.alertmanager_port}"
+        return (
+            self.silences_url or _reachable(self.alertmanager_host_url) or f"http://127.0.0.1:{self.alertmanager_port}"
+        )
+
+    @property
+    def silence_form(self) -> str:
+        """The address of the form for a new silence, up to the matchers: `{name="value",…}`, encoded, follow it.
+
+        The exporter's own, since a packaged Alertmanager may have no pages.
+        """
+        if self.silences_url and not self.status_page_url:
+            return f"{self.silences_url}/#/silences/new?filter="
+        return f"{self.public_url}/silence?filter="
 
     def runbook(self, alert: str) -> str:
         """The address of an alert's runbook."""
-        return f"{self.runbook_base_url}/{alert}.md"
+        if self.status_page_url and not self.runbook_base_url:
+            return f"{self.status_page_url}/runbooks/{alert}"
+        return f"{self.runbook_base_url or RUNBOOK_BASE_URL}/{alert}.md"
 
     @property
     def alertmanager(self) -> str:
@@ -419,19 +469,14 @@ class Settings:
         return self.alertmanager_url or f"http://127.0.0.1:{self.alertmanager_port}"
 
     @property
-    def alertmanager_for_commands(self) -> str:
-        """Alertmanager's address where people type: that for people if there is one, else that for programs."""
-        return self.silences_url or self.alertmanager
-
-    @property
-    def prometheus_for_commands(self) -> str:
-        """Prometheus' address, likewise."""
-        return self.prometheus_shown_url or self.prometheus
-
-    @property
     def prometheus(self) -> str:
         """Prometheus' address without a slash at the end."""
         return self.prometheus_url or f"http://127.0.0.1:{self.prometheus_port}"
+
+
+def _reachable(address: str) -> str:
+    """The address itself; for what listens on all of them, that of loopback."""
+    return address.replace("://0.0.0.0", "://127.0.0.1", 1)
 
 
 # Read by other parts of the product; known here so that a misspelt name can be told from them.

@@ -14,13 +14,15 @@ class ComposeVariable(NamedTuple):
 
 
 VARIABLES = (
+    ComposeVariable("COMPOSE_PROJECT_NAME", "vv", "Name of the project, as commands in alerts and runbooks have it."),
     ComposeVariable("DOCKER_GID", "", "Must be set: the group of Docker's socket (stat -c %g /var/run/docker.sock)."),
     ComposeVariable("DOCKER_SOCKET", "/var/run/docker.sock", "Docker's socket on the device."),
     ComposeVariable("VV_CONFIG_DIR", "/etc/vv", "The folder of vv.yml and secrets/ on the device."),
     ComposeVariable("VV_BIND_ADDRESS", "127.0.0.1", "The address of the device that the servers listen on."),
-    ComposeVariable("VV_GRAFANA_PORT", "3000", "Port of Grafana."),
     ComposeVariable("VV_EXPORTER_SCHEME", "http", "https where VV_WEB_CONFIG_FILE gives the exporter TLS."),
+    ComposeVariable("VV_GRAFANA_PORT", "3000", "Port of Grafana."),
     ComposeVariable("VV_GRAFANA_PUBLIC_URL", "", "Where people reach Grafana; default: its port on 127.0.0.1."),
+    ComposeVariable("VV_PROMETHEUS_PUBLIC_URL", "", "Where people reach Prometheus; default: its port on 127.0.0.1."),
     ComposeVariable("VV_PROMETHEUS_RETENTION_TIME", "30d", "How long Prometheus keeps samples."),
     ComposeVariable("VV_PROMETHEUS_RETENTION_SIZE", "1GB", "Disk that they may use."),
     ComposeVariable("VV_UID", "19461", "User of the exporter and the servers; owns the state folder and the secrets."),

@@ -27,6 +27,12 @@ def parse_environment_file(text: str) -> dict[str, str]:
     return found
 
 
+def environment_line(name: str, value: str) -> str:
+    """The line that gives a variable this value."""
+    quoted = re.sub(r'(["\\`$])', r"\\\1", value)
+    return f'{name}="{quoted}"\n'
+
+
 def _key(text: str, position: int) -> tuple[str | None, int]:
     """What stands before the `=` of a line, and where its value begins; None for a line without one."""
     while position < len(text) and text[position] in _BLANK + _ENDS:

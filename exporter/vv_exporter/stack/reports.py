@@ -7,25 +7,27 @@ one that ended.
 from __future__ import annotations
 
 import contextlib
+import shlex
 
 from vv_core import _text
 from vv_core.alerter import send_alert
+from vv_exporter.commands import Commands
 from vv_exporter.stack.supervision import AGAIN_AND_AGAIN, LONGEST_PAUSE_SECONDS, WINDOW_SECONDS, End
 
 COMPONENT = "vv up"
 
 
-def report_end(end: End, log: str) -> None:
+def report_end(end: End, log: str, commands: Commands) -> None:
     """Report an end; `log` is where the program's output is. The terminal is not told for ever of what cannot run."""
     end = end._replace(name=_capitalized(end.name))
     if end.lately >= AGAIN_AND_AGAIN:
-        report_again_and_again(end, log)
+        report_again_and_again(end, log, commands)
     elif end.in_a_row == 1:
         say(f"{end.name} {end.how}; it is started again. It said last ({log}):\n{end.output}")
         send_alert("INFO", f"{end.name} ended and is started again", f"{end.name} {end.how}.", COMPONENT)
 
 
-def report_again_and_again(end: End, log: str) -> None:
+def report_again_and_again(end: End, log: str, commands: Commands) -> None:
     """The alert is raised at each end, so that its repeats are counted; the terminal is told once in a row."""
     if end.lately == AGAIN_AND_AGAIN:
         say(
@@ -37,7 +39,10 @@ def report_again_and_again(end: End, log: str) -> None:
         f"{end.name} ends again and again",
         f"{end.name} {end.how}, {end.lately} times within {WINDOW_SECONDS / 60:.0f} min. It said last:\n{end.output}",
         COMPONENT,
-        suggested_actions=(f"Read what it says: tail -n 50 {log}", "Check the configuration: vv config check"),
+        suggested_actions=(
+            f"Read what it says: `tail -n 50 {shlex.quote(log)}`",
+            commands.here("Check the configuration: `vv config check`"),
+        ),
         dedupe_key=f"{end.name} ends",
     )
 

@@ -17,9 +17,12 @@ from threading import Event
 
 from vv_exporter import health, signals, statefolders
 from vv_exporter.alert_path.hops import resend_delay
-from vv_exporter.render import render
+from vv_exporter.commands import Commands, environment_file
+from vv_exporter.render import files, render
 from vv_exporter.render.channels import deadman
 from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.settings.catalogue import OTHER_VARIABLES, variables
+from vv_exporter.settings.environmentfile import environment_line
 from vv_exporter.stack import fetch, tools
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.progress import Step, step
@@ -62,18 +65,18 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     except fetch.FetchError as error:
         raise StackError(str(error)) from error
     folder = settings.state_dir / "stack"
-    _prepare(settings, folder)
+    _prepare(settings, folder, environment)
     # What this process reports goes to the exporter that it runs.
     os.environ["VV_STATE_DIR"] = str(settings.state_dir)
     with _asked_to_stop() as stop, _stopping() as started, prometheus_scratch(folder / "prometheus"):
-        parts = [(_supervised(part.child, folder), part) for part in _parts(settings, folder, environment)]
+        parts = [(_supervised(part.child, folder, settings), part) for part in _parts(settings, folder, environment)]
         for supervised, part in parts:
             started.append(part.child)
             if not _start(supervised, part, stop):
                 return
         running = [supervised for supervised, _ in parts]
         if has_work(settings):
-            supervisor = _supervised(_self_monitor(folder, environment), folder)
+            supervisor = _supervised(_self_monitor(folder, environment), folder, settings)
             supervisor.start()
             started.append(supervisor.child)
             running.append(supervisor)
@@ -84,12 +87,16 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
         _supervise(running, demo, stop)
 
 
-def _prepare(settings: Settings, folder: Path) -> None:
-    """Write the servers' configuration. On a full disk that of before serves on. Raises `SettingsError`."""
+def _prepare(settings: Settings, folder: Path, environment: Mapping[str, str]) -> None:
+    """Write the servers' configuration, and the settings for `vv --env-file`. On a full disk that of before serves on.
+
+    Raises `SettingsError`.
+    """
     try:
         statefolders.make_shared_folders(settings.state_dir)
         statefolders.make_own_folder(folder)
         render(settings, folder / "config")
+        _write_environment(folder, environment)
     except OSError as error:
         rendered = all((folder / "config" / name).is_file() for name in ("prometheus.yml", "alertmanager.yml"))
         if error.errno in (errno.ENOSPC, errno.EDQUOT) and rendered:
@@ -98,9 +105,27 @@ def _prepare(settings: Settings, folder: Path) -> None:
         raise SettingsError([f"VV_STATE_DIR: {folder} cannot be written: {error}; name another folder"]) from error
 
 
-def _supervised(child: Child, folder: Path) -> Supervised:
-    log = str(child.log or folder / "logs")
-    return Supervised(child, time.monotonic, lambda end: report_end(end, log))
+def _write_environment(folder: Path, environment: Mapping[str, str]) -> None:
+    """Write the settings of an environment for `vv --env-file`, with a file of its own for each secret."""
+    secrets = folder / "secrets"
+    told = {name: environment[name] for name in OTHER_VARIABLES if environment.get(name)}
+    hidden = {}
+    for variable in variables().values():
+        for name in (variable.name, f"{variable.name}_FILE"):
+            if variable.secret and name == variable.name and environment.get(name):
+                hidden[name] = environment[name]
+                told[f"{name}_FILE"] = str(secrets / name)
+            elif environment.get(name):
+                told[name] = environment[name]
+    files.add(secrets, hidden, private=True)
+    files.keep_only(secrets, hidden)
+    text = "".join(environment_line(name, value) for name, value in sorted(told.items()))
+    files.write(environment_file(folder), text, private=True)
+
+
+def _supervised(child: Child, folder: Path, settings: Settings) -> Supervised:
+    log, commands = str(child.log or folder / "logs"), Commands(settings)
+    return Supervised(child, time.monotonic, lambda end: report_end(end, log, commands))
 
 
 def _supervise(running: Sequence[Supervised], demo: Child | None, stop: Event) -> None:

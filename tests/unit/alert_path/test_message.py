@@ -15,13 +15,16 @@ COMPOSE = {
     "VV_EXPORTER_URL": "http://exporter:19461",
     "VV_PROMETHEUS_URL": "http://prometheus:9090",
     "VV_ALERTMANAGER_URL": "http://alertmanager:9093",
-    "VV_PUBLIC_URL": "http://127.0.0.1:29461",
-    "VV_PROMETHEUS_PUBLIC_URL": "http://127.0.0.1:29090",
-    "VV_ALERTMANAGER_PUBLIC_URL": "http://127.0.0.1:29093",
+    "VV_DEPLOYMENT": "compose",
+    "VV_COMPOSE_PROJECT": "edge",
+    "VV_PUBLIC_URL": "https://edge-7.example.org",
+    "VV_EXPORTER_HOST_URL": "http://127.0.0.1:29461",
+    "VV_PROMETHEUS_HOST_URL": "http://127.0.0.1:29090",
+    "VV_ALERTMANAGER_HOST_URL": "http://127.0.0.1:29093",
 }
 UP = {"VV_EXPORTER_PORT": "39461", "VV_PROMETHEUS_PORT": "39090", "VV_ALERTMANAGER_PORT": "39093"}
 ELSEWHERE = {"VV_PROMETHEUS_URL": "http://monitoring.example.org:9090"}
-INSIDE = re.compile(r"`docker compose exec [^`]+`")
+INSIDE = re.compile(r"`docker compose --project-name edge exec alertmanager [^`]+`")
 
 
 def actions(hop: Hop, environ: dict[str, str]) -> str:
@@ -48,6 +51,6 @@ def test_addresses_are_those_that_answer_on_the_device(hop: Hop, environ: dict[s
 
 def test_whether_alertmanager_reaches_the_exporter_is_asked_from_inside_its_container() -> None:
     assert INSIDE.findall(actions(Hop.DELIVER, COMPOSE)) == [
-        "`docker compose exec alertmanager wget -qO- http://exporter:19461/-/healthy`"
+        "`docker compose --project-name edge exec alertmanager wget -qO- http://exporter:19461/-/healthy`"
     ]
     assert INSIDE.findall(actions(Hop.DELIVER, UP)) == []

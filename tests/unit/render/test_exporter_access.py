@@ -67,7 +67,7 @@ def test_an_authority_that_cannot_be_read_is_named(settings_of: Load, tmp_path: 
         render(settings, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["VV_EXPORTER_URL", "VV_PUBLIC_URL"])
+@pytest.mark.parametrize("name", ["VV_EXPORTER_URL", "VV_EXPORTER_HOST_URL", "VV_PUBLIC_URL", "VV_PROMETHEUS_HOST_URL"])
 @pytest.mark.parametrize(
     "url", ["http://ana:pw-of-ana@e:1", "https://ana@e", "http://ana:pw-of-ana@[e", "http://:pw-of-ana@\u2100e"]
 )

@@ -51,6 +51,7 @@ def test_an_installed_package_brings_the_files_it_renders() -> None:
 
     assert included == {
         "alertmanager": "vv_exporter/_deploy/alertmanager",
+        "docs/runbooks": "vv_exporter/_deploy/docs/runbooks",
         "prometheus": "vv_exporter/_deploy/prometheus",
     }
 

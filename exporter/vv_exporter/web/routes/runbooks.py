@@ -1,0 +1,35 @@
+"""`GET /runbooks/`: what to do when which alert fires. `GET /runbooks/NAME`: one, with this device's commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from markupsafe import Markup
+from werkzeug import Request, Response
+from werkzeug.exceptions import NotFound
+
+from vv_exporter import runbooks
+from vv_exporter.web.pages import page
+from vv_exporter.web.routes import Route, Site
+
+
+def build(site: Site) -> Iterable[Route]:
+    """Both."""
+    settings = site.context.settings
+
+    def list_all(request: Request) -> Response:
+        return page(request, "runbooks.html", **_common(settings.device_id), runbooks=runbooks.index())
+
+    def show(request: Request, name: str) -> Response:
+        try:
+            body = Markup(runbooks.html(name, settings))  # noqa: S704 - rendered from our own file, without raw HTML
+        except LookupError:
+            raise NotFound from None
+        return page(request, "runbook.html", **_common(settings.device_id), name=name, body=body)
+
+    yield Route("/runbooks/", list_all, at_once=2)
+    yield Route("/runbooks/<name>", show, at_once=2)
+
+
+def _common(device: str) -> dict[str, object]:
+    return {"device": device, "here": "runbooks", "refresh": 0}
