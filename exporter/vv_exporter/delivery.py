@@ -26,6 +26,9 @@ from vv_exporter.relay.payload import payload, repeats
 from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
 from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import Settings
+from vv_exporter.silences.client import Silences
+from vv_exporter.silences.watch import INTERVAL_SECONDS as SILENCES_ASKED
+from vv_exporter.silences.watch import SilenceWatch
 
 UNSEEN_ASKED = 10.0  # seconds between questions to Prometheus of what ended before it could be sent
 RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds
@@ -90,6 +93,7 @@ class Delivery:
         told_alerts = ToldAlerts(context.store, self._alertmanager, settings, context.clock, context.monotonic)
         told = Loop("told-directly", "alerts told directly", told_alerts.round, RETRIED_EVERY_SECONDS)
         context.store.when_changed(TOLD, told.wake)
+        silences = SilenceWatch(context.store, Silences(settings.alertmanager), context.clock)
         senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
         missed = Loop("missed", "missed alerts", self._missed.round)
@@ -101,6 +105,7 @@ class Delivery:
             unsaved_loop,
             unseen,
             told,
+            Loop("silences", "the timeline of silences", silences.check, SILENCES_ASKED),
             Loop("alert-path", "the alert path", path.round, path.interval),
             *senders,
             self.relay,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import requests
@@ -57,6 +57,12 @@ class ServerClient:
     def post(self, path: str, document: Any) -> ServerAnswer:
         """Send JSON. Raises `ServerError`."""
         return self._request("POST", path, json=document)
+
+    def request(
+        self, method: str, path: str, document: Any = None, parameters: Mapping[str, Sequence[str]] | None = None
+    ) -> ServerAnswer:
+        """Ask in another way, with JSON if there is a document. Raises `ServerError`."""
+        return self._request(method, path, json=document, params=parameters)
 
     def _request(self, method: str, path: str, **content: Any) -> ServerAnswer:
         try:

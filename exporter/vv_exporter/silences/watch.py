@@ -1,0 +1,80 @@
+"""Tells the timeline of silences, whoever made them: the page, `vv silence`, amtool, another Alertmanager's page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from vv_exporter._clock import isoformat, span
+from vv_exporter.silences.client import Silence, SilenceError, Silences
+from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.timeline import MAX_TITLE, Entry, shortened, tell
+from vv_exporter.times import UnixTime
+
+INTERVAL_SECONDS = 15.0
+MAX_KNOWN = 1000
+
+
+class Known(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A silence that was told of, while it holds."""
+
+    what: str
+    component: str
+    ends: UnixTime
+
+
+KNOWN: Kind[Known] = Kind("silence", Known)
+
+
+class SilenceWatch:
+    """Asks Alertmanager from time to time."""
+
+    def __init__(self, store: Store, silences: Silences, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._silences = silences
+        self._clock = clock
+
+    def check(self) -> None:
+        """Compare what holds with what was told. An Alertmanager that does not answer is told of elsewhere."""
+        try:
+            found = self._silences.list()
+        except SilenceError:
+            return
+        if differs(self._store.docs(KNOWN), found):
+            with self._store.transaction() as tx:
+                record(tx, found, self._clock())
+
+
+def differs(known: Mapping[str, Known], found: Sequence[Silence]) -> bool:
+    """Whether there is something to tell."""
+    holding = {one.id for one in found if one.holds}
+    return bool(known.keys() - holding) or (len(known) < MAX_KNOWN and bool(holding - known.keys()))
+
+
+def record(tx: Transaction, found: Sequence[Silence], now: float) -> None:
+    """Tell of silences that are new, and of those that no longer hold; `found` is all that Alertmanager has."""
+    known, by_id = tx.docs(KNOWN), {one.id: one for one in found}
+    over = [id_ for id_ in known if id_ not in by_id or not by_id[id_].holds]
+    for id_ in over:
+        tx.delete(KNOWN, id_)
+        _tell_end(tx, known[id_], by_id.get(id_), now)
+    new = [one for one in found if one.holds and one.id not in known]
+    for one in new[: max(0, MAX_KNOWN - len(known) + len(over))]:
+        tx.put(KNOWN, one.id, Known(shortened(one.what, MAX_TITLE), one.matcher("component"), one.ends))
+        _tell_begin(tx, one)
+
+
+def _tell_begin(tx: Transaction, one: Silence) -> None:
+    details = (
+        f"{one.reason}\nBy {one.author or 'nobody who gave a name'}, until {isoformat(one.ends)}. Silence {one.id}"
+    )
+    # Alertmanager has it begin when it takes it, a moment later than was asked for.
+    title = f"Silenced for {span(round(one.ends - one.starts, -1))}: {one.what}"
+    tell(tx, one.updated or one.starts, Entry("silence.added", title, "warning", one.matcher("component"), details))
+
+
+def _tell_end(tx: Transaction, known: Known, ended: Silence | None, now: float) -> None:
+    time = min(ended.ends if ended else known.ends, now)
+    why = "" if ended or known.ends <= now else "Alertmanager no longer holds it."
+    tell(tx, time, Entry("silence.ended", f"No longer silenced: {known.what}", "info", known.component, why))
