@@ -450,7 +450,7 @@ def test_a_killed_container_is_told_with_links_that_work(deployment: Deployment)
     told = json.dumps(slack.json)
     assert not deployment.client.inspect_container(PIPELINE)["State"]["Running"]
     assert f"http://127.0.0.1:{deployment.ports['EXPORTER']}/" in told
-    assert f"http://127.0.0.1:{deployment.ports['ALERTMANAGER']}/#/silences/new" in told
+    assert f"http://127.0.0.1:{deployment.ports['EXPORTER']}/silence?filter=" in told
     assert deployment.slack.violations + deployment.webhook.violations == []
     deployment.client.start(PIPELINE)
 

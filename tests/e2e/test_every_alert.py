@@ -195,12 +195,12 @@ def fields_not_in(text: str, alert: dict[str, Any], item: Request | Mail, world:
         "title": annotations["summary"],
         "details": annotations["description"],
         "runbook": annotations["runbook_url"],
-        "silence": f"{world.alertmanager.url}/#/silences/new",
     }
     wanted |= {name: annotations[name].strip() for name in ("video", "video_sha256", "error") if name in annotations}
     wanted |= {f"action {line[:2]}": line for line in annotations["suggested_actions"].splitlines()}
     if isinstance(item, Mail) or item.json.get("version") != "4":
         wanted["status page"] = world.settings.exporter_url
+        wanted["silence"] = f"{world.settings.public_url}/silence?filter="
         episode = f"{alert['fingerprint']}-{int(started.timestamp())}"
         wanted["alert id"] = annotations.get("alert_id", "").strip() or episode
     text = " ".join(text.split())

@@ -72,5 +72,6 @@ def test_a_megabyte_of_a_script_is_cut_and_no_field_is_lost(world: World, channe
 
     assert len(got) < 200_000
     assert "x" * 100 in got
-    for wanted in ("edge-7", "VVEvent.md", "silences", "20"):
+    silence = "" if channel in ("webhook", "app.log") else "/silence?filter="  # programs make their own link
+    for wanted in ("edge-7", "VVEvent.md", silence, "20"):
         assert wanted in got

@@ -33,7 +33,6 @@ class Up:
         self.ports = {name: free_port() for name in ("EXPORTER", "PROMETHEUS", "ALERTMANAGER")}
         self.state = folder / "state"
         self._output = folder / "output"
-        ports = {f"VV_{name}_PORT": str(port) for name, port in self.ports.items()}
         own = {"DOCKER_HOST": f"unix://{folder}/no-engine.sock", "VV_CONFIG": "", "VV_SCRAPE_INTERVAL": "1s"}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -42,8 +41,12 @@ class Up:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=ROOT,
-                env=dict(os.environ) | own | ports | environment,
+                env=dict(os.environ) | own | self.ports_told() | environment,
             )
+
+    def ports_told(self) -> dict[str, str]:
+        """What says where it serves."""
+        return {f"VV_{name}_PORT": str(port) for name, port in self.ports.items()}
 
     @property
     def output(self) -> str:

@@ -94,9 +94,7 @@ def test_the_object_arrives_for_the_beginning_and_for_the_end(chain: Chain) -> N
 
     links = first.json["suggested_actions"].splitlines()
     assert links[0] == "1. Look"
-    assert links[1].startswith(
-        f"Silence: {chain.alertmanager.url}/#/silences/new?filter=%7Balertname%3D%22StageFailing"
-    )
+    assert links[1].startswith(f"Silence: {chain.exporter.url}/silence?filter=%7Balertname%3D%22StageFailing")
     assert links[2:] == [
         f"Timeline: {chain.exporter.url}/timeline?at=1769855400&component=scan_video#entry",
         f"Status page: {chain.exporter.url}/",

@@ -239,6 +239,6 @@ def message_of(fired: Fired, settings: Settings, time: float, note: str) -> Mess
         video=texts.get("video", ""),
         video_sha256=texts.get("video_sha256", ""),
         runbook_url=texts.get("runbook_url", ""),
-        silence_url=silence_url(settings.alertmanager_public_url, fired.alert, settings.device_id),
+        silence_url=silence_url(settings.silence_form, fired.alert, settings.device_id),
         status_url=f"{settings.public_url}/",
     )

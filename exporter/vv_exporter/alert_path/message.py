@@ -130,6 +130,6 @@ def _message(
         suggested_actions=suggested_actions,
         resolved=resolved,
         runbook_url=settings.runbook(ALERT_PATH_BROKEN),
-        silence_url=silence_url(settings.alertmanager_public_url, ALERT_PATH_BROKEN, settings.device_id),
+        silence_url=silence_url(settings.silence_form, ALERT_PATH_BROKEN, settings.device_id),
         status_url=f"{settings.public_url}/",
     )

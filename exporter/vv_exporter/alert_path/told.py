@@ -124,7 +124,7 @@ def put_event(tx: Transaction, message: Message, labels: Mapping[str, str], sett
         ends_at=isoformat(tx.now),
         fingerprint=fingerprint,
     )
-    webhook.tell(tx, event, webhook.Links(settings.public_url, settings.alertmanager_public_url))
+    webhook.tell(tx, event, webhook.Links(settings.public_url, settings.silence_form))
 
 
 def annotations_of(message: Message) -> dict[str, str]:

@@ -87,6 +87,6 @@ def _message(settings: Settings) -> Message:
         details="Somebody tries whether notifications of this device arrive. They do.",
         suggested_actions="1. Nothing to do",
         runbook_url=settings.runbook("NotificationsFailing"),
-        silence_url=silence_url(settings.alertmanager_public_url, "Test", settings.device_id),
+        silence_url=silence_url(settings.silence_form, "Test", settings.device_id),
         status_url=f"{settings.public_url}/",
     )

@@ -62,10 +62,10 @@ def line(text: str, most: int) -> str:
     return shortened(" ".join(text.split()), most)
 
 
-def silence_url(alertmanager: str, alertname: str, device: str) -> str:
-    """Alertmanager's form for a new silence."""
+def silence_url(form: str, alertname: str, device: str) -> str:
+    """The form for a new silence, with its matchers filled in (`Settings.silence_form`)."""
     matchers = f'{{alertname="{alertname}",device="{device}"}}'
-    return f"{alertmanager}/#/silences/new?filter={quote(matchers, safe='')}"
+    return f"{form}{quote(matchers, safe='')}"
 
 
 def fitted(text: str, most: int, escape: Callable[[str], str], size: Callable[[str], int]) -> str:

@@ -84,7 +84,7 @@ class HandOver:
         """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels."""
         settings = self._settings
         if settings.webhook_url:
-            webhook.tell(tx, event, webhook.Links(settings.public_url, settings.alertmanager_public_url))
+            webhook.tell(tx, event, webhook.Links(settings.public_url, settings.silence_form))
 
     def _event(self, alert: OpenAlert, status: str) -> NotifiedAlert:
         """The alert as Alertmanager will notify of it."""
@@ -149,7 +149,7 @@ class HandOver:
             video=alert.context.get("video", ""),
             video_sha256=alert.context.get("video_sha256", ""),
             runbook_url=settings.runbook("VVEvent"),
-            silence_url=silence_url(settings.alertmanager_public_url, "VVEvent", settings.device_id),
+            silence_url=silence_url(settings.silence_form, "VVEvent", settings.device_id),
             status_url=f"{settings.public_url}/",
         )
 

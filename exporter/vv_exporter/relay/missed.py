@@ -127,6 +127,6 @@ def summary(missed: Sequence[Account], settings: Settings, now: float) -> Messag
             "3. Try each of them: `vv notify test`"
         ),
         runbook_url=settings.runbook("NotificationsFailing"),
-        silence_url=silence_url(settings.alertmanager_public_url, "NotificationsFailing", settings.device_id),
+        silence_url=silence_url(settings.silence_form, "NotificationsFailing", settings.device_id),
         status_url=f"{settings.public_url}/",
     )

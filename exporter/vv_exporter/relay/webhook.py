@@ -57,10 +57,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Links(NamedTuple):
-    """Addresses without a slash at the end."""
+    """The exporter's address without a slash at the end, and that of the form for a silence up to the matchers."""
 
     exporter: str
-    alertmanager: str
+    silence_form: str
 
 
 TOLD: Kind[Told] = Kind("webhook_told", Told)
@@ -214,14 +214,14 @@ def _links(alert: NotifiedAlert, links: Links) -> list[str]:
     component = f"&component={quote(component, safe='')}" if component else ""
     return [
         *([f"Runbook: {runbook}"] if re.fullmatch(r"https?://\S{1,500}", runbook) else []),
-        f"Silence: {links.alertmanager}/#/silences/new?filter={_filter(alert)}",
+        f"Silence: {links.silence_form}{_filter(alert)}",
         f"Timeline: {links.exporter}/timeline?at={_seconds(alert.starts_at):.0f}{component}#entry",
         f"Status page: {links.exporter}/",
     ]
 
 
 def _filter(alert: NotifiedAlert) -> str:
-    """What identifies the alert, as Alertmanager's form for a silence takes it."""
+    """What identifies the alert, as the form for a silence takes it."""
     passing = ("severity", "occurrence", "repeats", "told")  # when it comes up again it has others
     labels = {name: value for name, value in sorted(alert.labels.items()) if name not in passing and len(value) <= 120}
     matchers = ",".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in labels.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vv_exporter.render import base, channels
 from vv_exporter.settings import Settings
 
 LINKS = "links.tmpl"
+_COMMITTED = re.compile(r"http://127\.0\.0\.1:19461/(silence\?filter=)?")
 QUIET_HOURS = "quiet-hours"
 
 
@@ -66,7 +68,8 @@ def templates(source: Path, settings: Settings) -> dict[str, str]:
         path.name: path.read_text(encoding="utf-8")
         for path in sorted((source / "alertmanager" / "templates").glob("*.tmpl"))
     }
-    return found | {LINKS: f'{{{{ define "vv.url.status" }}}}{settings.public_url}/{{{{ end }}}}\n'}
+    addresses = {"": f"{settings.public_url}/", "silence?filter=": settings.silence_form}
+    return found | {LINKS: _COMMITTED.sub(lambda address: addresses[address[1] or ""], found[LINKS])}
 
 
 def _receiver(receiver: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:

@@ -403,7 +403,7 @@ def test_what_the_webhook_had_directly_it_does_not_get_again_from_alertmanager_b
     bench.down = False
     bench.work(60)
     (sent,) = {alert["labels"]["title"]: alert for alert in bench.sent}.values()
-    links = webhook.Links("http://e", "http://a")
+    links = webhook.Links("http://e", "http://e/silence?filter=")
     for status in ("firing", "firing", "resolved"):
         alert = notifications.NotifiedAlert(
             status, sent["labels"], sent["annotations"], sent["startsAt"], sent["endsAt"],

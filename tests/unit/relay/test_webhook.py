@@ -23,7 +23,7 @@ from vv_exporter.settings import Secret
 from vv_exporter.store import Store
 
 SCHEMA = json.loads((Path(webhook.__file__).parent / "webhook.schema.json").read_text())
-LINKS = Links("http://127.0.0.1:19461", "http://127.0.0.1:9093")
+LINKS = Links("http://127.0.0.1:19461", "http://127.0.0.1:19461/silence?filter=")
 
 
 def alert(status: str = "firing", starts: str = "2025-05-15T10:30:00.123456789Z", **changes: Any) -> NotifiedAlert:
@@ -85,7 +85,7 @@ def test_the_object_is_as_documented() -> None:
         "suggested_actions": "1. Check disk space on edge-device-001.\n"
         "2. Inspect: `docker logs scene_scanner`\n"
         "Runbook: https://runbooks.example/ContainerFailedPersistently.md\n"
-        "Silence: http://127.0.0.1:9093/#/silences/new?filter=%7Balertname%3D%22ContainerFailedPersistently%22%2C"
+        "Silence: http://127.0.0.1:19461/silence?filter=%7Balertname%3D%22ContainerFailedPersistently%22%2C"
         "component%3D%22self_monitor.py%22%2Cdevice%3D%22edge-device-001%22%2Cname%3D%22scene_scanner%22%7D\n"
         "Timeline: http://127.0.0.1:19461/timeline?at=1747305000&component=self_monitor.py#entry\n"
         "Status page: http://127.0.0.1:19461/",

@@ -48,9 +48,7 @@ def build(site: Site) -> Iterable[Route]:
             with store.transaction() as tx:
                 record(tx, notification)
                 if settings.webhook_url:
-                    links = webhook.Links(
-                        settings.public_url, notification.external_url or settings.alertmanager_public_url
-                    )
+                    links = webhook.Links(settings.public_url, settings.silence_form)
                     for alert in filter(is_for_webhook, notification.alerts):
                         webhook.tell(tx, alert, links)
         except StoreError as error:
