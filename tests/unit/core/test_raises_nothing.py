@@ -63,10 +63,11 @@ class Reported:
 
 
 class Formatting(logging.Handler):
-    """Formats what is logged, as every handler does."""
+    """Formats what is logged, as every handler does, and leaves text that pytest's reports take: no lone surrogates."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.format(record)
+        record.msg = self.format(record).encode(errors="backslashreplace").decode()
+        record.args = record.exc_info = record.exc_text = None
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,6 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Re
     monkeypatch.setattr(attempts, "_told", set())
     monkeypatch.setattr(_environment, "_told", set())
     monkeypatch.setattr(logging.getLogger("vv_core"), "handlers", [Formatting()])
-    monkeypatch.setattr(logging.getLogger("vv_core"), "propagate", False)  # pytest's reports take no lone surrogates
     (tmp_path / "input").mkdir()
     (tmp_path / "input" / "a.mp4").write_bytes(b"video")
     reported = Reported()
