@@ -4,7 +4,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from vv_exporter.direct.message import silence_url
 from vv_exporter.settings import load
 from vv_exporter.silences.matchers import Matcher, parse_filter
 
@@ -38,8 +37,24 @@ def test_links_lead_to_the_device_where_it_can_be_reached(environ: dict[str, str
     assert settings.silence_form == silence
 
 
-def test_the_link_of_a_direct_message_is_one() -> None:
-    url = silence_url("http://d/silence?filter=", "AlertPathBroken", "edge-1")
+@pytest.mark.parametrize(
+    ("labels", "matched"),
+    [
+        ({"title": 'a "b" \\ \u202e'}, {"alertname", "device", "title"}),
+        ({"severity": "error", "occurrence": "1", "repeats": "2", "told": "direct"}, {"alertname", "device"}),
+        ({"title": "x" * 121, "path": "/v"}, {"alertname", "device", "path"}),
+        ({f"l{number}": "ä" * 60 for number in range(5)}, {"alertname", "device"}),
+    ],
+)
+def test_a_link_to_a_silence_is_for_the_alert_as_it_will_come_up_again(
+    labels: dict[str, str], matched: set[str]
+) -> None:
+    labels = {"alertname": "VVEvent", "device": "edge-1", **labels}
+    url = load({"VV_CONFIG": ""}).silence_url(labels)
 
     (query,) = parse_qs(urlsplit(url).query)["filter"]
-    assert parse_filter(query) == [Matcher("alertname", "=", "AlertPathBroken"), Matcher("device", "=", "edge-1")]
+    assert parse_filter(query) == [Matcher(name, "=", labels[name]) for name in sorted(matched)]
+
+
+def test_what_fits_into_no_link_is_left_to_the_form() -> None:
+    assert load({"VV_CONFIG": ""}).silence_url({"alertname": "ä" * 100, "device": "b"}).endswith("?filter=")

@@ -23,7 +23,7 @@ from vv_exporter.alert_path.conditions import HMAC_WINDOW_SECONDS, Fired, Now, O
 from vv_exporter.alert_path.told import TOLD, Told, put_event
 from vv_exporter.alert_path.words import WordsError
 from vv_exporter.database import StoreError
-from vv_exporter.direct.message import Message, silence_url
+from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import put
 from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
 from vv_exporter.metrics.pipeline import LAST_FAILURE
@@ -239,6 +239,6 @@ def message_of(fired: Fired, settings: Settings, time: float, note: str) -> Mess
         video=texts.get("video", ""),
         video_sha256=texts.get("video_sha256", ""),
         runbook_url=texts.get("runbook_url", ""),
-        silence_url=silence_url(settings.silence_form, fired.alert, settings.device_id),
+        silence_url=settings.silence_url(fired.labels),
         status_url=f"{settings.public_url}/",
     )

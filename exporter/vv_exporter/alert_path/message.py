@@ -6,7 +6,7 @@ from vv_exporter._clock import isoformat
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.commands import Commands
-from vv_exporter.direct.message import Message, silence_url
+from vv_exporter.direct.message import Message
 from vv_exporter.settings import Settings
 
 ALERT_PATH_BROKEN = "AlertPathBroken"
@@ -130,6 +130,6 @@ def _message(
         suggested_actions=suggested_actions,
         resolved=resolved,
         runbook_url=settings.runbook(ALERT_PATH_BROKEN),
-        silence_url=silence_url(settings.silence_form, ALERT_PATH_BROKEN, settings.device_id),
+        silence_url=settings.silence_url({"alertname": ALERT_PATH_BROKEN, "device": settings.device_id}),
         status_url=f"{settings.public_url}/",
     )

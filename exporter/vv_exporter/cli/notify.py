@@ -72,7 +72,7 @@ def _try(provider: Provider, message: Message, width: int) -> bool:
 def _message(settings: Settings) -> Message:
     """A message of its own for each channel and call."""
     from vv_core._ids import uuid7
-    from vv_exporter.direct.message import Message, silence_url
+    from vv_exporter.direct.message import Message
 
     id_ = uuid7()
     return Message(
@@ -87,6 +87,6 @@ def _message(settings: Settings) -> Message:
         details="Somebody tries whether notifications of this device arrive. They do.",
         suggested_actions="1. Nothing to do",
         runbook_url=settings.runbook("NotificationsFailing"),
-        silence_url=silence_url(settings.silence_form, "Test", settings.device_id),
+        silence_url=settings.silence_url({"alertname": "Test", "device": settings.device_id}),
         status_url=f"{settings.public_url}/",
     )

@@ -7,7 +7,6 @@ escaped for its destination, cut before escaping. The budgets are those of `aler
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import quote
 
 import msgspec
 
@@ -60,12 +59,6 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 def line(text: str, most: int) -> str:
     """At most so many characters, in one line."""
     return shortened(" ".join(text.split()), most)
-
-
-def silence_url(form: str, alertname: str, device: str) -> str:
-    """The form for a new silence, with its matchers filled in (`Settings.silence_form`)."""
-    matchers = f'{{alertname="{alertname}",device="{device}"}}'
-    return f"{form}{quote(matchers, safe='')}"
 
 
 def fitted(text: str, most: int, escape: Callable[[str], str], size: Callable[[str], int]) -> str:

@@ -16,14 +16,14 @@ import msgspec
 
 from vv_exporter._clock import isoformat
 from vv_exporter.accounts import TOLD
-from vv_exporter.direct.message import Message, silence_url
+from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import put
 from vv_exporter.dropped import drop_alert
 from vv_exporter.notificationevents import LAST
 from vv_exporter.notifications import NotifiedAlert
 from vv_exporter.openalerts import ALERTS, OpenAlert
 from vv_exporter.relay import webhook
-from vv_exporter.relay.payload import description, payload
+from vv_exporter.relay.payload import description, labels_of, payload
 from vv_exporter.relay.watch import Watch
 from vv_exporter.settings import Settings
 from vv_exporter.store import Store, Transaction
@@ -149,7 +149,7 @@ class HandOver:
             video=alert.context.get("video", ""),
             video_sha256=alert.context.get("video_sha256", ""),
             runbook_url=settings.runbook("VVEvent"),
-            silence_url=silence_url(settings.silence_form, "VVEvent", settings.device_id),
+            silence_url=settings.silence_url(labels_of(alert, settings.device_id)),
             status_url=f"{settings.public_url}/",
         )
 

@@ -14,7 +14,7 @@ from vv_exporter import accounts, channels
 from vv_exporter._clock import isoformat
 from vv_exporter.accounts import ACCOUNTS, Account
 from vv_exporter.commands import Commands
-from vv_exporter.direct.message import Message, line, silence_url
+from vv_exporter.direct.message import Message, line
 from vv_exporter.direct.outbox import put
 from vv_exporter.direct.providers import Provider, ProviderError, defect
 from vv_exporter.loop import Backoff
@@ -127,6 +127,6 @@ def summary(missed: Sequence[Account], settings: Settings, now: float) -> Messag
             "3. Try each of them: `vv notify test`"
         ),
         runbook_url=settings.runbook("NotificationsFailing"),
-        silence_url=silence_url(settings.silence_form, "NotificationsFailing", settings.device_id),
+        silence_url=settings.silence_url({"alertname": "NotificationsFailing", "device": settings.device_id}),
         status_url=f"{settings.public_url}/",
     )

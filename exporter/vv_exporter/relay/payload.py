@@ -30,20 +30,25 @@ def payload(alert: OpenAlert, device: str, runbook_url: str, generator_url: str)
         **{name: alert.context[name] for name in QUOTED if name in alert.context},
     }
     return {
-        "labels": {
-            "alertname": "VVEvent",
-            "severity": alert.severity,
-            "component": _text.escaped(alert.component) or "unknown",
-            "device": device,
-            "title": _text.escaped(alert.title),
-            "alert_key": alert.key,
-            **({"occurrence": alert.occurrence_label} if alert.occurrence else {}),
-            **({"told": "direct"} if alert.direct else {}),
-        },
+        "labels": labels_of(alert, device),
         "annotations": {name: _text.escaped(value) for name, value in annotations.items() if value},
         "startsAt": isoformat(alert.first),
         "endsAt": isoformat(alert.ends + HELD),
         "generatorURL": generator_url,
+    }
+
+
+def labels_of(alert: OpenAlert, device: str) -> dict[str, str]:
+    """What identifies it, and how it is routed."""
+    return {
+        "alertname": "VVEvent",
+        "severity": alert.severity,
+        "component": _text.escaped(alert.component) or "unknown",
+        "device": device,
+        "title": _text.escaped(alert.title),
+        "alert_key": alert.key,
+        **({"occurrence": alert.occurrence_label} if alert.occurrence else {}),
+        **({"told": "direct"} if alert.direct else {}),
     }
 
 

@@ -20,6 +20,7 @@ from vv_exporter._clock import isoformat, moment
 from vv_exporter.notifications import NotifiedAlert
 from vv_exporter.relay.outbox import AwayError, Outbox, Parcel, RefusedError
 from vv_exporter.settings import Secret
+from vv_exporter.silences.matchers import link_filter
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import shortened
 from vv_exporter.times import UnixTime
@@ -214,18 +215,10 @@ def _links(alert: NotifiedAlert, links: Links) -> list[str]:
     component = f"&component={quote(component, safe='')}" if component else ""
     return [
         *([f"Runbook: {runbook}"] if re.fullmatch(r"https?://\S{1,500}", runbook) else []),
-        f"Silence: {links.silence_form}{_filter(alert)}",
+        f"Silence: {links.silence_form}{link_filter(alert.labels)}",
         f"Timeline: {links.exporter}/timeline?at={_seconds(alert.starts_at):.0f}{component}#entry",
         f"Status page: {links.exporter}/",
     ]
-
-
-def _filter(alert: NotifiedAlert) -> str:
-    """What identifies the alert, as the form for a silence takes it."""
-    passing = ("severity", "occurrence", "repeats", "told")  # when it comes up again it has others
-    labels = {name: value for name, value in sorted(alert.labels.items()) if name not in passing and len(value) <= 120}
-    matchers = ",".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in labels.items())
-    return quote(f"{{{matchers}}}", safe="")
 
 
 def _utc(time: str) -> str:

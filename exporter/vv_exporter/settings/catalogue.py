@@ -17,6 +17,7 @@ from vv_exporter.settings import compose
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.sections import ContainersSettings, JobSettings, SelfMonitorSettings, StageSettings
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
+from vv_exporter.silences.matchers import link_filter
 
 RUNBOOK_BASE_URL = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main/docs/runbooks"
 
@@ -456,6 +457,10 @@ class Settings:
         if self.silences_url and not self.status_page_url:
             return f"{self.silences_url}/#/silences/new?filter="
         return f"{self.public_url}/silence?filter="
+
+    def silence_url(self, labels: Mapping[str, str]) -> str:
+        """The form for a new silence of the alert with these labels."""
+        return f"{self.silence_form}{link_filter(labels)}"
 
     def runbook(self, alert: str) -> str:
         """The address of an alert's runbook."""

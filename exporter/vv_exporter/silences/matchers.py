@@ -8,12 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import quote
 
 from vv_core._text import UNSAFE
 
 MAX_MATCHERS = 30
 MAX_VALUE = 1000  # characters
 MAX_FILTER = 20_000
+PASSING = (
+    "severity",
+    "occurrence",
+    "repeats",
+    "told",
+)  # labels that the same alert may not have when it comes up again
+MAX_LINKED_VALUE = 120  # characters of a label's value in a link
+MAX_LINKED = 500  # characters of the whole in a link
 _ONE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(=~|!=|!~|=)(.*)", re.DOTALL)
 _QUOTED = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!=|!~|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
@@ -75,6 +84,18 @@ def parse_filter(text: str) -> list[Matcher]:
 def to_filter(matchers: Sequence[Matcher]) -> str:
     """What `parse_filter` reads."""
     return f"{{{','.join(one.quoted for one in matchers)}}}" if matchers else ""
+
+
+def link_filter(labels: Mapping[str, str]) -> str:
+    """What a link to the form asks for: the alert with these labels, encoded. As "vv.url.silence" of the templates."""
+    named = sorted((name, value) for name, value in labels.items() if name not in PASSING)
+    of_alert = [(name, value) for name, value in named if len(value) <= MAX_LINKED_VALUE]
+    by_name = [(name, value) for name, value in named if name in ("alertname", "device")]
+    for chosen in (of_alert, by_name):
+        query = quote(to_filter([Matcher(name, "=", value) for name, value in chosen]), safe="")
+        if len(query) <= MAX_LINKED:
+            return query
+    return ""
 
 
 def _unescaped(found: re.Match[str]) -> str:

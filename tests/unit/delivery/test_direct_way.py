@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -18,6 +19,7 @@ from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
 from vv_exporter.relay.payload import description
 from vv_exporter.relay.watch import INTERVAL
 from vv_exporter.settings import load
+from vv_exporter.silences.matchers import parse_filter
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import Filter, read
 
@@ -55,6 +57,18 @@ def test_after_it_alerts_go_directly_once_with_the_reason_and_are_not_told_by_al
     assert "Alertmanager does not answer since 2023-11-14T22:13:3" in bench.slack.took[0].note
     told = {labels["title"]: labels.get("told") for labels in labels_of(bench.sent)}
     assert told == {"T a": "direct", "T b": "direct", "T c": None}
+
+
+def test_the_silence_of_a_direct_message_is_for_its_alert_alone(bench: Bench) -> None:
+    bench.work(10)
+    bench.down = True
+    bench.put("a")
+    bench.work(AFTER + 60)
+
+    (query,) = parse_qs(urlsplit(bench.slack.took[0].silence_url).query)["filter"]
+    matched = {one.name: one.value for one in parse_filter(query)}
+    assert (matched["alertname"], matched["title"], matched["alert_key"]) == ("VVEvent", "T a", "a")
+    assert not matched.keys() & {"severity", "occurrence", "told"}
 
 
 def test_the_outage_adds_up_across_restarts_and_alerts_of_it_are_told_once(bench: Bench) -> None:
