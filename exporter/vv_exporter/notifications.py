@@ -7,6 +7,9 @@ The format is Alertmanager's webhook, version 4
 from __future__ import annotations
 
 import logging
+import math
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,6 +32,7 @@ LEVELS = {
     "info": logging.INFO,
 }
 STATUSES = ("firing", "resolved")
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 QUOTED = ("summary", "description", "suggested_actions", "video", "video_sha256", "error", "alert_id", "runbook_url")
 
 
@@ -146,6 +150,17 @@ def _texts(given: Any) -> dict[str, str]:
     return {str(name): str(value) for name, value in given.items() if isinstance(value, str | int | float)}
 
 
+def alert_id(alert: NotifiedAlert) -> str:
+    """What every message calls it (`vv.alert.id` of the templates)."""
+    return shown_id(alert.annotations, alert.fingerprint or alert.labels.get("alertname", "alert"), alert.starts_at)
+
+
+def shown_id(annotations: Mapping[str, str], fingerprint: str, starts_at: str) -> str:
+    """The id of an alert: its own, or what Alertmanager knows it by and when it began (Unix seconds)."""
+    given = annotations.get("alert_id", "")
+    return given if _ID.fullmatch(given) else f"{fingerprint}-{math.floor(moment(starts_at) or 0.0)}"
+
+
 def log_line(alert: NotifiedAlert) -> LogLine:
     """The alert as one line; a firing critical one is logged as CRITICAL."""
     labels, notes = alert.labels, alert.annotations
@@ -154,7 +169,8 @@ def log_line(alert: NotifiedAlert) -> LogLine:
         f"ALERT {alert.status.upper()} {alert.severity.upper()} {labels.get('alertname', '?')}: {what}",
         notes.get("description", ""),
         f"component={labels.get('component', '?')} device={labels.get('device', '?')} since={alert.starts_at}",
-        *(f"{name}={notes[name]}" for name in ("video", "video_sha256", "alert_id") if notes.get(name)),
+        *(f"{name}={notes[name]}" for name in ("video", "video_sha256") if notes.get(name)),
+        f"alert_id={alert_id(alert)}",
         f"Do: {notes['suggested_actions']}" if alert.status == "firing" and notes.get("suggested_actions") else "",
         f"Runbook: {notes['runbook_url']}" if alert.status == "firing" and notes.get("runbook_url") else "",
     ]
@@ -221,7 +237,7 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
         details=_details(alert) if status == "firing" else _lasted(alert),
         video=notes.get("video", ""),
         video_sha256=notes.get("video_sha256", ""),
-        alert_id=notes.get("alert_id", ""),
+        alert_id=alert_id(alert),
         runbook_url=notes.get("runbook_url", ""),
     )
     tell(tx, tx.now, entry)

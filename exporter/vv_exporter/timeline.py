@@ -78,13 +78,17 @@ RATES: Kind[Rate] = Kind("timeline_rate", Rate)
 
 
 class Filter(NamedTuple):
-    """Which moments are asked for; empty or 0: all. `severity` is the least; `component` and `video` are parts."""
+    """Which moments are asked for; empty or 0: all. `severity` is the least; `component` and `video` are parts.
+
+    `alert` is an alert's id, or the beginning of it.
+    """
 
     since: float = 0.0
     until: float = 0.0
     component: str = ""
     severity: str = ""
     video: str = ""
+    alert: str = ""
 
     def admits(self, entry: Entry) -> bool:
         """Whether the entry is asked for (its time is not looked at)."""
@@ -92,6 +96,7 @@ class Filter(NamedTuple):
             (not self.severity or _rank(entry.severity) >= _rank(self.severity))
             and (not self.component or self.component.lower() in entry.component.lower())
             and (not self.video or self.video in entry.video or entry.video_sha256.startswith(self.video))
+            and (not self.alert or entry.alert_id.startswith(self.alert))
         )
 
 

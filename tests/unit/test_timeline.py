@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from tests.support.clock import Clock
 from vv_exporter.cli import timeline as cli
 from vv_exporter.notifications import HISTORY as NOTIFICATIONS
-from vv_exporter.notifications import Notification, NotifiedAlert, record
+from vv_exporter.notifications import Notification, NotifiedAlert, log_line, record
 from vv_exporter.store import Store
 from vv_exporter.timeline import (
     BURST,
@@ -90,12 +90,16 @@ def test_a_time_to_come_is_taken_for_now(store: Store, clock: Clock) -> None:
         ({"since": 1_699_999_950.0}, ["failed", "slow"]),
         ({"until": 1_699_999_950.0}, ["began"]),
         ({"severity": "warning", "component": "other"}, []),
+        ({"alert": "f00d-1"}, ["failed"]),
+        ({"alert": "00d"}, []),
     ],
 )
 def test_it_can_be_filtered(store: Store, wanted: dict[str, object], found: list[str]) -> None:
     happened(store, Entry("a", "began", component="main.py"), time=1_699_999_900.0)
     happened(store, Entry("b", "slow", "warning", "scan.py", video="/v/b.mp4"), time=1_699_999_960.0)
-    happened(store, Entry("c", "failed", "error", "scan.py", video="/v/a.mp4", video_sha256="abcd1"))
+    happened(
+        store, Entry("c", "failed", "error", "scan.py", video="/v/a.mp4", video_sha256="abcd1", alert_id="f00d-17")
+    )
 
     assert titles(store, **wanted) == found
 
@@ -257,6 +261,44 @@ def test_an_alert_is_told_when_it_fires_and_when_it_ends_and_not_when_it_is_repe
     assert found[0].details == "3 runs\nno frames"
     assert found[0].video == "/v/a.mp4"
     assert len(store.history(NOTIFICATIONS)) == 5
+
+
+def test_the_alert_id_of_a_message_finds_its_moments(store: Store) -> None:
+    """Of a rule's alert it is what Alertmanager knows it by and when it began: `{{ .StartsAt.Unix }}` cuts, as this."""
+    for status in ("firing", "resolved"):
+        with store.transaction() as tx:
+            record(tx, notified(status, "2023-11-14T22:00:00.987Z"))
+    given = notified("firing")
+    given.alerts[0].annotations["alert_id"] = "0190b6c4"
+    with store.transaction() as tx:
+        record(tx, given)
+
+    assert [one.kind for one in read(store, Filter(alert="f00d-1699999200")).moments] == [
+        "alert.resolved",
+        "alert.firing",
+    ]
+    assert [one.kind for one in read(store, Filter(alert="0190b6c4")).moments] == ["alert.firing"]
+    assert "alert_id=f00d-1699999200" in log_line(notified("firing").alerts[0]).text
+
+
+@pytest.mark.parametrize(
+    ("given", "since"),
+    [([], "1h"), (["--alert", "f00d"], ""), (["--alert", "f00d", "--since", "2h"], "2h"), (["--since", "3h"], "3h")],
+)
+def test_an_alert_is_looked_for_since_the_beginning(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], since: str
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def ask(url: str | None, path: str, parameters: dict[str, str], kind: type) -> tuple[object, str]:
+        asked.append(parameters)
+        return cli.Document(0.0, (), ""), "{}"
+
+    monkeypatch.setattr(cli, "ask", ask)
+
+    assert CliRunner().invoke(cli.command, given).exit_code == 0
+    assert asked[0]["since"] == since
+    assert asked[0]["alert"] == ("f00d" if "--alert" in given else "")
 
 
 def test_it_is_printed_in_order_with_its_context() -> None:

@@ -22,24 +22,26 @@ class Document(msgspec.Struct, frozen=True):
 
 
 @click.command("timeline")
-@click.option("--since", default="1h", show_default=True, help="How far back: 30m, 12h, 7d, or a time (RFC 3339).")
+@click.option("--since", help="How far back: 30m, 12h, 7d, or a time (RFC 3339); default: 1h, with --alert all.")
 @click.option("--until", default="", help="Up to when, in the same forms.")
 @click.option("--around", default="", help="Instead: a quarter of an hour before and after a time, in the same forms.")
 @click.option("--severity", type=click.Choice(SEVERITIES), help="The least severity.")
 @click.option("--component", default="", help="Part of a component's name.")
 @click.option("--video", default="", help="Part of a video's name, or the beginning of its hash.")
+@click.option("--alert", default="", help="An alert's id, as its messages have it, or the beginning of it.")
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=200, show_default=True, help="At most so many, the newest."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the document that GET /api/v1/timeline gives.")
 @click.option("--url", help="The exporter's address; default: 127.0.0.1 and VV_EXPORTER_PORT.")
 def command(
-    since: str,
+    since: str | None,
     until: str,
     around: str,
     severity: str | None,
     component: str,
     video: str,
+    alert: str,
     limit: int,
     as_json: bool,
     url: str | None,
@@ -48,8 +50,9 @@ def command(
 
     The exit code is 1 when the exporter does not answer, 2 when it does not understand what is asked for.
     """
+    since = since if since is not None else "" if alert else "1h"
     asked = {"since": since, "until": until, "around": around, "component": component, "video": video}
-    asked["severity"] = severity or ""
+    asked |= {"severity": severity or "", "alert": alert}
     try:
         document, text = ask(url, "/api/v1/timeline", {**asked, "limit": str(limit)}, Document)
     except AskError as error:

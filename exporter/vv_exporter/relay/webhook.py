@@ -17,7 +17,7 @@ import requests
 
 from vv_exporter import __version__
 from vv_exporter._clock import isoformat, moment
-from vv_exporter.notifications import NotifiedAlert
+from vv_exporter.notifications import NotifiedAlert, alert_id
 from vv_exporter.relay.outbox import AwayError, Outbox, Parcel, RefusedError
 from vv_exporter.settings import Secret
 from vv_exporter.silences.matchers import link_filter
@@ -73,7 +73,7 @@ def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
     status = "resolved" if alert.status == "resolved" else "firing"
     known = tx.get(TOLD, name)
     if known is None or known.starts_at != alert.starts_at:
-        told = Told(status, alert.starts_at, alert_id(alert), tx.now)
+        told = Told(status, alert.starts_at, own_id(alert), tx.now)
     elif known.status == status:
         return  # Alertmanager repeats itself
     else:
@@ -124,15 +124,14 @@ def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:
     )
 
 
-def alert_id(alert: NotifiedAlert) -> str:
-    """The same that all channels show (`vv.alert.id` in the templates).
+def own_id(alert: NotifiedAlert) -> str:
+    """The same that all channels show.
 
     The message that tells of an alert's repeats has one of its own: its end is not that of the alert.
     """
-    given, repeats = alert.annotations.get("alert_id", ""), alert.labels.get("repeats", "")
-    if re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", given):
-        return f"{given}.{repeats}" if repeats.isascii() and repeats.isdigit() and len(repeats) < 20 else given
-    return f"{alert.fingerprint or alert.labels.get('alertname', 'alert')}-{_seconds(alert.starts_at):.0f}"
+    repeats = alert.labels.get("repeats", "")
+    is_count = repeats.isascii() and repeats.isdigit() and len(repeats) < 20
+    return f"{alert_id(alert)}.{repeats}" if is_count else alert_id(alert)
 
 
 def after(starts_at: str, ends_at: str) -> str:

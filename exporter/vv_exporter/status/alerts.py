@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from vv_exporter._clock import moment
+from vv_exporter.notifications import shown_id
 from vv_exporter.openalerts import SEVERITIES
 
 
@@ -66,7 +67,7 @@ def _alert(alert: Mapping[str, Any]) -> FiringAlert:
         video=notes.get("video", ""),
         video_sha256=notes.get("video_sha256", ""),
         error=notes.get("error", ""),
-        alert_id=notes.get("alert_id", ""),
+        alert_id=shown_id(notes, alert.get("fingerprint", ""), alert["startsAt"]),
     )
 
 

@@ -54,7 +54,7 @@ def noted(**annotations: str) -> NotifiedAlert:
 
 
 def told_of(given: NotifiedAlert) -> dict[str, str]:
-    found: dict[str, str] = msgspec.to_builtins(webhook.event(given, webhook.alert_id(given), LINKS))
+    found: dict[str, str] = msgspec.to_builtins(webhook.event(given, webhook.own_id(given), LINKS))
     return found
 
 

@@ -1,7 +1,8 @@
 """`GET /timeline`: what happened, newest first. `GET /api/v1/timeline`: the same as JSON.
 
 Both take `since`, `until` (`1h`, RFC 3339 or Unix seconds), `around` (a moment, and a quarter of an hour before and
-after it), `severity`, `component`, `video` (a name or the beginning of a hash) and, for what is older, `before`.
+after it), `severity`, `component`, `video` (a name or the beginning of a hash), `alert` (an id) and, for what is older,
+`before`.
 
 `/timeline?at=TIME&component=NAME#entry` is the link to a moment that messages hold: all that happened around it, and
 the component's moment marked.
@@ -108,7 +109,7 @@ def parse(arguments: Any, now: float) -> Asked:
     limit = get("limit") or "100"
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LIMIT:
         raise ValueError(f"limit: give a number from 1 to {MAX_LIMIT}")
-    wanted = Filter(begin, end, component, severity, get("video"))
+    wanted = Filter(begin, end, component, severity, get("video"), get("alert"))
     return Asked(since, severity, component, wanted.video, wanted, moment, of, _before(get("before")), int(limit))
 
 
@@ -137,6 +138,8 @@ def _values(store: Store, asked: Asked, problem: str) -> dict[str, Any]:
     found = _fitting(_found(store, asked))
     moments = [_shown(one) | {"place": place} for place, one in enumerate(found.moments)]
     kept = {"severity": asked.severity, "component": asked.component, "video": asked.video}
+    if asked.filter.alert:
+        kept["alert"] = asked.filter.alert
     place = {"around": asked.moment} if asked.moment else {"since": asked.since}
     spans = list(SPANS)
     if asked.since not in dict(SPANS):
@@ -148,7 +151,9 @@ def _values(store: Store, asked: Asked, problem: str) -> dict[str, Any]:
         "problem": problem,
         "days": [(day, list(group)) for day, group in groupby(moments, key=lambda one: isoformat(one["time"])[:10])],
         "meant": found.moments.index(found.meant) if found.meant else None,
-        "filtered": bool(asked.severity or asked.component or asked.video or asked.since or asked.moment),
+        "filtered": bool(
+            asked.severity or asked.component or asked.video or asked.since or asked.moment or asked.filter.alert
+        ),
         "older": urlencode({**place, **kept, "before": _place(found.older)}) if found.older else "",
         "newer": urlencode({"around": found.moments[0].time, **kept}) if found.newer else "",
         "only": urlencode({"around": asked.moment, **kept, "component": asked.of}) if asked.of else "",
