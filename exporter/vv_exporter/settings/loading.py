@@ -129,26 +129,38 @@ def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
     if not named and not path.exists():
         return ConfigFile()
     try:
-        content = load_yaml(read_small(path, MAX_CONFIG_BYTES, follow=True))
-        return msgspec.convert(content if content is not None else {}, ConfigFile)
+        content = load_yaml(read_small(path, MAX_CONFIG_BYTES, follow=True), _Config)
     except OSError as error:
         problems.append(f"VV_CONFIG: {path} cannot be read ({error.strerror}); name a file that can, or unset it")
     except yaml.YAMLError as error:
         problems.append(f"VV_CONFIG: {path} is not valid YAML: {error}")
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        sections = ", ".join(ConfigFile.__struct_fields__)
-        problems.append(f"VV_CONFIG: {path}: {_plain(error)}; its sections are {sections}")
+    else:
+        return _config_file(content, f"VV_CONFIG: {path}", problems)
     return ConfigFile()
 
 
-def load_yaml(text: bytes) -> Any:
+def _config_file(content: Any, where: str, problems: list[str]) -> ConfigFile:
+    """Section by section: one that is wrong hides nothing of what is wrong in others."""
+    given: dict[Any, Any] = content if isinstance(content, dict) else {None: content} if content is not None else {}
+    file = ConfigFile()
+    for name, section in given.items():
+        try:
+            one = msgspec.convert({name: section}, ConfigFile)
+            file = msgspec.structs.replace(file, **{name: getattr(one, name)})
+        except (msgspec.ValidationError, UnicodeEncodeError, TypeError) as error:
+            what = _plain(error) if isinstance(content, dict) else "holds no sections"
+            problems.append(f"{where}: {what}; its sections are {', '.join(ConfigFile.__struct_fields__)}")
+    return file
+
+
+def load_yaml(text: bytes, loader: type[yaml.SafeLoader] | None = None) -> Any:
     """What a YAML document says. Raises `yaml.YAMLError`, a line with the place, which quotes nothing.
 
     For any of it may be a secret. PyYAML quotes the line, and names that stand for others; and it lets through what is
     wrong with a date, a number, a depth.
     """
     try:
-        return yaml.load(text.decode(), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        return yaml.load(text.decode(), Loader=loader or _UniqueKeys)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark, problem = error.problem_mark, _QUOTED.sub("…", error.problem or "")
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
@@ -168,6 +180,31 @@ class _UniqueKeys(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"{key} stands twice", key_node.start_mark)
             seen.add(key if isinstance(key, str) else id(key_node))
         return super().construct_mapping(node, deep)
+
+
+class _Config(_UniqueKeys):
+    """In the section `settings` all is text, as in an environment.
+
+    YAML 1.1 reads `07:00` as 420, `01234567` as 342391 and `off` as false.
+    """
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        for key, section in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.value == "settings" and isinstance(section, yaml.MappingNode):
+                section.value = [(name, self._as_text(value)) for name, value in section.value]
+        return super().construct_document(node)
+
+    def _as_text(self, node: yaml.Node) -> yaml.Node:
+        """What was written without a tag and quotes; nothing is none."""
+        if not isinstance(node, yaml.ScalarNode):
+            return node
+        plain = self.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
+        if node.tag != plain or plain == _NULL:
+            return node
+        return yaml.ScalarNode(_TEXT, node.value, node.start_mark, node.end_mark)
+
+
+_TEXT, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 
 
 def _scalar(value: Any) -> str:

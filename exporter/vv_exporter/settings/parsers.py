@@ -254,8 +254,17 @@ def celsius(value: str) -> float:
     return float(value)
 
 
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "y"), "true"),
+    **dict.fromkeys(("false", "no", "off", "n"), "false"),
+}
+"""What YAML 1.1 takes for true and false, in any case: https://yaml.org/type/bool.html."""
+
+
 def choice(*allowed: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
+        if value not in allowed and _WORDS.get(value.lower()) in allowed:
+            return _WORDS[value.lower()]
         if value not in allowed:
             raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
         return value

@@ -270,6 +270,44 @@ def test_a_wrong_file_is_told_with_the_key(config: Path, text: str, said: str) -
     assert said in problem(with_file(config, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("DIGEST_AT: off", "digest_at", ""),
+        ("DIGEST_AT: 07:00", "digest_at", "07:00"),
+        ("DIGEST_AT: '07:00'", "digest_at", "07:00"),
+        ("VV_DEVICE_ID: 0123", "device_id", "0123"),
+        ("VV_DEVICE_ID: 1e3", "device_id", "1e3"),
+        ("VV_DEVICE_ID: 2026-11-29", "device_id", "2026-11-29"),
+        ("VV_DEVICE_ID: yes", "device_id", "yes"),
+        ("VV_DEVICE_ID: 1_000", "device_id", "1_000"),
+        ("VV_DEVICE_ID: 2026-13-45", "device_id", "2026-13-45"),
+        ("VV_DEVICE_ID: ! true", "device_id", "true"),
+        ("SMTP_REQUIRE_TLS: yes", "smtp_require_tls", "true"),
+        ("SMTP_REQUIRE_TLS: Off", "smtp_require_tls", "false"),
+        ("SMTP_REQUIRE_TLS: true", "smtp_require_tls", "true"),
+        ("VV_EXPORTER_PORT: 9001", "exporter_port", 9001),
+    ],
+)
+def test_text_stays_text_in_the_file_as_in_an_environment(config: Path, text: str, name: str, value: object) -> None:
+    assert getattr(load(with_file(config, f"settings:\n  {text}\n")), name) == value
+
+
+def test_a_password_of_digits_is_what_was_written(config: Path) -> None:
+    text = "settings: {DVR_URL: 'rtsp://camera/stream', DVR_USERNAME: 007, DVR_PASSWORD: 01234567}"
+    dvr = load(with_file(config, text)).dvrs["dvr"]
+
+    assert (dvr.username, dvr.password.value) == ("007", "01234567")
+
+
+def test_a_section_that_is_wrong_hides_nothing_of_others(config: Path) -> None:
+    text = "stages: [a]\njbos: {}\ncontainers: {essential: 5}\nsettings: {VV_EXPORTER_PORT: x}\njobs: {n: {}}\n"
+    told = " | ".join(problems(with_file(config, text)))
+
+    for said in ("$.stages", "unknown key `jbos`", "containers: ", "VV_EXPORTER_PORT: 'x'", "jobs.n: says nothing"):
+        assert said in told
+
+
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     told = problems({"VV_EXPORTER_PORT": "x", "VV_SCRAPE_INTERVAL": "y", "VV_CONFIG": "/nowhere"})
 
@@ -369,7 +407,6 @@ def test_there_is_a_digest_only_with_a_mail_server_and_unless_it_is_off(environ:
     [
         "!!int ''",
         "!!bool maybe",
-        "2026-13-45",
         "2026-01-31 99:99:99",
         "!!timestamp x",
         "[" * 2_000,
