@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from vv_exporter.direct.in_short import send_somehow
 from vv_exporter.direct.message import Message, line
-from vv_exporter.direct.providers import Answer, Provider, ProviderError, defect
+from vv_exporter.direct.providers import Provider, ProviderError
 from vv_exporter.loop import Backoff
 
 log = logging.getLogger(__name__)
@@ -48,24 +49,11 @@ class UnsavedMessages:
             waiting, backoff = self._waiting[channel.name], self._backoffs[channel.name]
             while waiting and backoff.ready():
                 try:
-                    answer = _send(channel, waiting[0])
+                    answer = send_somehow(channel, waiting[0])
                 except ProviderError as error:
                     backoff.failed(error.retry_after)
-                    if not error.refused:
-                        break
-                    log.error("%s does not take this message, given up (%s): %s", channel.name, error, waiting[0].title)
-                else:
-                    backoff.succeeded()
-                    log.info("sent by %s (%d), not noted: %s", channel.name, answer.status, line(waiting[0].title, 200))
+                    break
+                backoff.succeeded()
+                log.info("sent by %s (%d), not noted: %s", channel.name, answer.status, line(waiting[0].title, 200))
                 waiting.pop(0)
         return any(self._waiting.values())
-
-
-def _send(channel: Provider, message: Message) -> Answer:
-    """Raises `ProviderError`, whatever goes wrong: the others must not wait behind this message."""
-    try:
-        return channel.send(message)
-    except ProviderError:
-        raise
-    except Exception as error:
-        raise defect(error) from None

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from vv_exporter import channels
+from vv_exporter.direct.in_short import in_short, send_in_short, send_whole
 from vv_exporter.direct.message import Message, line
-from vv_exporter.direct.providers import Provider, ProviderError, defect
+from vv_exporter.direct.providers import Answer, Provider, ProviderError
 from vv_exporter.dropped import record_drop
 from vv_exporter.loop import Backoff, Loop
 from vv_exporter.openalerts import SEVERITIES
@@ -27,7 +28,7 @@ MANY = 5  # messages that wait for a channel and are still sent one by one
 LISTED = 20  # of many that are named
 INTERVAL = 1.0  # seconds between messages: what Slack and Telegram bear
 BACKOFF_MAX = 60.0  # seconds between tries while a provider does not answer
-REFUSALS = 3  # after which a message is given up that the provider does not take as it is
+REFUSALS = 3  # after which people hear in short of a message that the provider does not take as it is
 
 
 class Outgoing(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,15 +125,15 @@ class Sender:
         return True
 
     def _send(self, batch: Sequence[Outgoing], message: Message) -> None:
-        channel = self._provider.name
         try:
-            answer = self._provider.send(message)
+            answer = send_whole(self._provider, message)
         except ProviderError as error:
             self._failed(batch, error)
             return
-        except Exception as error:  # of this message: the others must not wait behind it for ever
-            self._failed(batch, defect(error))
-            return
+        self._taken(batch, message, answer)
+
+    def _taken(self, batch: Sequence[Outgoing], message: Message, answer: Answer) -> None:
+        channel = self._provider.name
         self._backoff.succeeded()
         self._most = min(2 * self._most, MAX_WAITING)
         log.info("sent directly by %s (%d): %s", channel, answer.status, line(message.title, 200))
@@ -162,10 +163,22 @@ class Sender:
         self._backoff.failed(error.retry_after)
         with self._store.transaction() as tx:
             channels.failed(tx, channel, str(error))
-            if error.refused and len(batch) == 1:
-                _refused(tx, batch[0].id, channel, str(error))
+            refusals = _refused(tx, batch[0].id, channel, str(error)) if error.refused and len(batch) == 1 else 0
         if error.refused and len(batch) > 1:  # one of them is meant: the others go without it
             self._most = len(batch) // 2
+        if refusals >= REFUSALS:
+            self._in_short(batch[0], is_first=refusals == REFUSALS)
+
+    def _in_short(self, one: Outgoing, *, is_first: bool) -> None:
+        """Tell at least that there is an alert; a channel that does not take that takes nothing, and all waits."""
+        try:
+            answer = send_in_short(self._provider, one.message)
+        except ProviderError as error:
+            if is_first:
+                log.error("%s takes nothing at all, will try again: %s", self._provider.name, error)
+            return
+        log.error("%s does not take this message, told in short: %s", self._provider.name, one.message.title)
+        self._taken([one], in_short(one.message), answer)
 
 
 def together(messages: Sequence[Message]) -> Message:
@@ -186,18 +199,20 @@ def together(messages: Sequence[Message]) -> Message:
     )
 
 
-def _refused(tx: Transaction, id_: str, channel: str, error: str) -> None:
+def _refused(tx: Transaction, id_: str, channel: str, error: str) -> int:
+    """Note it. Gives how often the channel has refused it; beyond `REFUSALS` that is not counted."""
     one = tx.get(OUTGOING, id_)
     if one is None or channel not in one.left:
-        return
+        return 0
     times = one.left[channel] + 1
-    if times < REFUSALS:
-        tx.put(OUTGOING, id_, msgspec.structs.replace(one, left={**one.left, channel: times}))
-        return
-    log.error("%s does not take this message, given up (%s): %s", channel, error, one.message.title)
-    title = f"{channel} does not take a message, given up: {one.message.title}"
-    tell(tx, tx.now, Entry("direct.given_up", title, "error", one.message.component, details=error))
-    _give_up(tx, id_, channel, f"{channel} does not take it")
+    if times > REFUSALS:
+        return times
+    tx.put(OUTGOING, id_, msgspec.structs.replace(one, left={**one.left, channel: times}))
+    if times == REFUSALS:
+        title = f"{channel} does not take a message as it is: {one.message.title}"
+        entry = Entry("direct.refused", title, "error", one.message.component, error, alert_id=one.message.alert_id)
+        tell(tx, tx.now, entry)
+    return times
 
 
 def _give_up(tx: Transaction, id_: str, channel: str, why: str) -> None:

@@ -14,9 +14,10 @@ from vv_exporter import accounts, channels
 from vv_exporter._clock import isoformat
 from vv_exporter.accounts import ACCOUNTS, Account
 from vv_exporter.commands import Commands
+from vv_exporter.direct.in_short import send_somehow
 from vv_exporter.direct.message import Message, line
 from vv_exporter.direct.outbox import put
-from vv_exporter.direct.providers import Provider, ProviderError, defect
+from vv_exporter.direct.providers import Provider, ProviderError
 from vv_exporter.loop import Backoff
 from vv_exporter.openalerts import SEVERITIES
 from vv_exporter.settings import Settings
@@ -70,12 +71,11 @@ class Missed:
     def _tell(self, provider: Provider, missed: Mapping[str, Account]) -> bool:
         message = summary(list(missed.values()), self._settings, self._clock())
         try:
-            provider.send(message)
-        except Exception as error:  # also one of the text's own: the next channel may take it
-            known = error if isinstance(error, ProviderError) else defect(error)
-            self._backoffs[provider.name].failed(known.retry_after)
+            send_somehow(provider, message)
+        except ProviderError as error:
+            self._backoffs[provider.name].failed(error.retry_after)
             with self._store.transaction() as tx:
-                channels.failed(tx, provider.name, str(known))
+                channels.failed(tx, provider.name, str(error))
             return False
         self._backoffs[provider.name].succeeded()
         log.info("told by %s: %s", provider.name, message.title)

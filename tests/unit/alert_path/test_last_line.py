@@ -328,9 +328,24 @@ def test_one_message_that_no_channel_can_send_holds_up_no_other(caplog: pytest.L
         unsaved.round()
         clock.advance(5)
 
-    assert (first.took, second.took) == (["good"], ["odd", "good"])
-    assert "slack does not take this message, given up (it cannot be sent (ValueError)): odd" in caplog.text
+    short = "An alert that this channel does not take as it is (VVEvent)"
+    assert (first.took, second.took) == ([short, "good"], ["odd", "good"])
+    assert "slack does not take this message (it cannot be sent (ValueError)), told in short: odd" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+def test_what_is_held_waits_for_a_channel_that_takes_nothing_now() -> None:
+    clock, channel = Clock(), Channel()
+    channel.error = ProviderError("answered 400: Bad Request: chat not found", 400)
+    unsaved = UnsavedMessages([channel], clock)
+    unsaved.hold(Message("k", "T", "critical", "d", "c", 0.0, "i"))
+    for _ in range(100):
+        assert unsaved.round()
+        clock.advance(60)
+    channel.error = None
+    unsaved.round()
+
+    assert channel.took == ["T"]
 
 
 def test_what_is_more_than_can_be_held_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

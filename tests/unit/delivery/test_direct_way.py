@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.delivery.bench import AFTER, WINDOW, Bench, dropped, labels_of, notified, outage
 from vv_exporter import notifications
+from vv_exporter.channels import CHANNELS
 from vv_exporter.database import StoreError
 from vv_exporter.direct import outbox
 from vv_exporter.direct.message import Message
@@ -22,6 +23,8 @@ from vv_exporter.settings import load
 from vv_exporter.silences.matchers import parse_filter
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import Filter, read
+
+SHORT = "An alert that this channel does not take as it is (VVEvent)"
 
 
 def test_while_alertmanager_answers_nothing_goes_directly(bench: Bench) -> None:
@@ -250,8 +253,55 @@ def test_a_message_that_is_refused_as_it_is_does_not_hold_up_the_others_for_ever
     bench.slack.send = refuse  # type: ignore[method-assign]
     bench.work(60)
 
-    assert bench.slack.titles == ["good"]
-    assert bench.slack.tries == REFUSALS + 1
+    assert bench.slack.titles == [SHORT, "good"]
+    assert bench.slack.tries == REFUSALS + 2
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_channel_that_takes_nothing_loses_nothing(bench: Bench, status: int) -> None:
+    """A chat that was moved, a key that is not valid: providers answer as they do to a text that is too long."""
+    wait_for_slack(bench, "first", severity="critical")
+    wait_for_slack(bench, "both", to=("slack", "telegram"))
+    bench.slack.error = ProviderError(f"answered {status}: chat not found", status)
+    bench.work(7200)
+    assert bench.telegram.titles == ["both"]
+    assert [one.message.title for one in waiting(bench.store, "slack")] == ["first", "both"]
+    moments = [one.title for one in read(bench.store, Filter()).moments if one.kind == "direct.refused"]
+    assert moments == ["slack does not take a message as it is: first"]
+    channel = bench.store.document(CHANNELS, "slack")
+    assert channel is not None
+    assert "chat not found" in channel.error
+
+    bench.slack.error = None
+    bench.work(120)
+    assert bench.slack.titles == ["first", "both"]
+    assert (dropped(bench, "critical"), dropped(bench, "error")) == (0, 0)
+
+
+def test_a_refused_text_is_told_in_words_of_our_own_and_where_to_read_it(bench: Bench) -> None:
+    hostile = Message(
+        "k", "bad \x1b", "critical", "d", "a<b", 0.0, "0190-a", "VVEvent", details="bad", note="bad",
+        suggested_actions="bad", video="bad", video_sha256="bad", runbook_url="bad", silence_url="bad",
+        status_url="bad",
+    )  # fmt: skip
+    with bench.store.transaction() as tx:
+        put(tx, hostile, ["slack"])
+    send = bench.slack.send
+
+    def picky(message: Message) -> Answer:
+        if "bad" in repr(message) or "<" in repr(message):
+            raise ProviderError("answered 400: can't parse entities", 400)
+        return send(message)
+
+    bench.slack.send = picky  # type: ignore[method-assign]
+    bench.work(60)
+
+    (told,) = bench.slack.took
+    assert (told.key, told.severity, told.title, told.alert_id) == ("k", "critical", SHORT, "0190-a")
+    assert "vv timeline --alert 0190-a" in told.suggested_actions
+    assert dropped(bench, "critical") == 0
+    kinds = [one.kind for one in read(bench.store, Filter(alert="0190-a")).moments]
+    assert kinds == ["direct.sent", "direct.refused"]
 
 
 def wait_for_slack(bench: Bench, *titles: str, severity: str = "error", to: tuple[str, ...] = ("slack",)) -> None:
@@ -283,20 +333,20 @@ def test_one_of_many_that_is_refused_costs_itself_only(bench: Bench, error: Exce
 
     told = "\n".join(f"{message.title} {message.details}" for message in bench.slack.took)
     assert [number for number in range(12) if f"T {number}." not in told] == [7]
+    assert SHORT in told
     assert waiting(bench.store, "slack") == []
-    assert dropped(bench, "error") == 1
+    assert dropped(bench, "error") == 0
 
 
-def test_what_the_last_channel_refuses_is_lost_and_what_another_took_is_not(bench: Bench) -> None:
+def test_what_the_only_channel_refuses_is_told_in_short(bench: Bench) -> None:
     wait_for_slack(bench, "to both", to=("telegram", "slack"))
     wait_for_slack(bench, "to one", severity="critical")
-    refuse(bench, "to", ProviderError("answered 400: no", 400))
+    refuse(bench, "to ", ProviderError("answered 400: no", 400))
     bench.work(120)
 
     assert bench.telegram.titles == ["to both"]
-    assert (dropped(bench, "error"), dropped(bench, "critical")) == (0, 1)
-    (moment,) = [one for one in read(bench.store, Filter()).moments if one.kind == "alert.dropped"]
-    assert (moment.alert_id, moment.details) == ("id-to one", "why")
+    assert bench.slack.titles == [SHORT, SHORT]
+    assert (dropped(bench, "error"), dropped(bench, "critical")) == (0, 0)
 
 
 def test_too_many_messages_push_out_what_was_read_elsewhere_and_then_the_least_severe(

@@ -209,6 +209,31 @@ def test_what_a_provider_answers_is_told_without_secrets(
     assert raised.value.refused == (status == 400)
 
 
+def test_a_telegram_group_that_became_a_supergroup_is_followed_and_its_new_id_said(
+    receivers: Receivers,
+    providers: dict[str, Provider],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = (
+        '{"ok":false,"error_code":400,"description":"Bad Request: group chat was upgraded to a supergroup chat",'
+        '"parameters":{"migrate_to_chat_id":-1001234567890}}'
+    )
+    handle, chats = receivers.telegram.handle, list[str]()
+
+    def moved(request: Any) -> Answer:
+        chats.append(request.json["chat_id"])
+        return handle(request) if chats[-1] == "-1001234567890" else Answer(400, said, "application/json")
+
+    monkeypatch.setattr(receivers.telegram, "handle", moved)
+    answer = providers["telegram"].send(MESSAGE)
+    providers["telegram"].send(MESSAGE)
+
+    assert chats[1:] == ["-1001234567890"] * 2
+    assert "set TELEGRAM_CHAT_ID to -1001234567890" in answer.text
+    assert "set TELEGRAM_CHAT_ID to -1001234567890" in caplog.text
+
+
 def test_telegram_says_how_long_to_wait(
     receivers: Receivers, providers: dict[str, Provider], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,13 +28,17 @@ class Answer(NamedTuple):
 class ProviderError(Exception):
     """The provider did not take it. `status` is 0 when there was no answer; the message is one line without secrets.
 
-    `refused` says that this very message is what it does not take; `retry_after` is in seconds.
+    `refused` says that this very message is what it does not take, as far as the answer tells; `retry_after` is in
+    seconds; `moved_to` is where the chat is now, if the provider says that.
     """
 
-    def __init__(self, text: str, status: int = 0, retry_after: float = 0.0, refused: bool = False) -> None:
+    def __init__(
+        self, text: str, status: int = 0, retry_after: float = 0.0, refused: bool = False, moved_to: str = ""
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.retry_after = retry_after
+        self.moved_to = moved_to
         self.refused = refused or status in (400, 413, 422)
         """Whether sending the same again is of no use."""
 

@@ -43,7 +43,10 @@ def post(
     if status in good:
         return Answer(status, text)
     raise ProviderError(
-        f"answered {status}: {text}" if text else f"answered {status}", status, _pause(retry_after, body)
+        f"answered {status}: {text}" if text else f"answered {status}",
+        status,
+        _pause(retry_after, body),
+        moved_to=_new_chat(body),
     )
 
 
@@ -91,6 +94,15 @@ def _pause(retry_after: str, body: str) -> float:
     except (ValueError, KeyError, TypeError, OverflowError):
         return 0.0
     return min(seconds, LONGEST_PAUSE) if seconds > 0 else 0.0  # NaN is neither
+
+
+def _new_chat(body: str) -> str:
+    """The id of the supergroup that a group has become: https://core.telegram.org/bots/api#responseparameters."""
+    try:
+        id_ = _document(body)["parameters"]["migrate_to_chat_id"]
+    except (KeyError, TypeError):
+        return ""
+    return str(id_) if type(id_) is int else ""
 
 
 def _document(body: str) -> Any:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from html import escape as html_escape
 
 from vv_exporter.direct.message import Message, fitted
-from vv_exporter.direct.providers import Answer
+from vv_exporter.direct.providers import Answer, ProviderError
 from vv_exporter.direct.providers._http import post
 from vv_exporter.settings import Settings
 from vv_exporter.timeline import shortened
+
+log = logging.getLogger(__name__)
 
 SIGNS = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}
 
 
 class Telegram:
-    """Writes to `chat` as the bot whose secret `token` is part of the address."""
+    """Writes to `chat` as the bot whose secret `token` is part of the address. A chat that was moved is followed."""
 
     name = "telegram"
     title = "Telegram"
@@ -26,13 +29,25 @@ class Telegram:
 
     def send(self, message: Message) -> Answer:
         """Send."""
+        try:
+            return self._post(message, self._chat)
+        except ProviderError as error:
+            if not error.moved_to:
+                raise
+            answer, moved_to = self._post(message, error.moved_to), error.moved_to
+        self._chat = moved_to
+        said = f"the chat is a supergroup now: set TELEGRAM_CHAT_ID to {moved_to} (Alertmanager does not follow it)"
+        log.error("Telegram: %s", said)
+        return Answer(answer.status, said)
+
+    def _post(self, message: Message, chat: str) -> Answer:
         document = {
-            "chat_id": self._chat,
+            "chat_id": chat,
             "text": html(message),
             "parse_mode": "HTML",
             "link_preview_options": {"is_disabled": True},
         }
-        return post(self._url, document, secrets=(self._token, self._chat))
+        return post(self._url, document, secrets=(self._token, chat))
 
     test = send
 
