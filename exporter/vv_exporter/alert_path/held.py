@@ -17,6 +17,7 @@ Nothing is written down: after a restart of the exporter Alertmanager still has 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -38,7 +39,9 @@ OF_THE_OUTAGE = "RuleEvaluationFailing"
 OUTAGE_SHOWS_SECONDS = 420.0  # after the path was whole: its window and `keep_firing_for`
 LASTS_SECONDS = 300.0  # for which Alertmanager holds one that is not sent again
 MISTAKEN_LASTS_SECONDS = 60.0  # likewise, what inhibits one that is mistaken
-GIVE_UP_SECONDS = 120.0  # after the path was whole, when the rules still cannot be asked
+GIVE_UP_SECONDS = 120.0
+"""After the path was whole: what Prometheus says reaches people again, whether its rules can be asked and each was
+evaluated anew (some may be once an hour) or not."""
 Identity = tuple[tuple[str, str], ...]
 Alert = Mapping[str, Any]
 Groups = Sequence[Mapping[str, Any]]
@@ -74,7 +77,7 @@ class HeldAlerts:
         self._clock = clock
         self._monotonic = monotonic
         self._held: dict[Identity, Alert] = {}
-        self._mistaken: list[Alert] = []
+        self._mistaken: dict[Identity, Alert] = {}
         self._blind_since = 0.0
         self._before: Evaluations | None = None
         self._whole_since: float | None = None
@@ -101,43 +104,51 @@ class HeldAlerts:
         try:
             self._settle(self._rules())
         except (QuestionError, DeliveryError, AttributeError, LookupError, TypeError, ValueError) as error:
-            if self._monotonic() - self._whole_since > GIVE_UP_SECONDS:
+            if self._whole_for() > GIVE_UP_SECONDS:
                 log.error("what became of the %d alerts that were held is not known: %s", len(self._held), error)
-                self._forget()
+                with contextlib.suppress(DeliveryError):
+                    self._see_again()
+                self._held, self._mistaken, self._blind_since = {}, {}, 0.0
 
     def _settle(self, groups: Groups) -> None:
         if self._before is None:
             self._before = evaluations(groups)
         active = {identity(one): one for one in self._alertmanager.alerts() if self._is_judged(one)}
-        verdict = judge(self._held, active, groups, self._before)
-        mistaken = [*verdict.mistaken, *self._of_the_outage(active)]
+        # What fires anew when Prometheus sees again is no mistake.
+        doubtful = {key: one for key, one in active.items() if self._blind_since or key in self._mistaken}
+        verdict = judge(self._held, doubtful, groups, self._before)
         ended = [self._alert(one, ends=0.0) for key, one in self._held.items() if key in verdict.ended]
         self._held = {
             key: one for key, one in self._held.items() if key not in verdict.ended and key not in verdict.firing
         }
-        self._mistaken = mistaken
+        self._mistaken = verdict.mistaken | self._of_the_outage(doubtful)
         self._send(ended)
-        if verdict.certain and self._blind_since:
-            self._alertmanager.send([self._alert(self._alerts_held(), ends=0.0)])
-            self._blind_since = 0.0
+        if self._blind_since and (verdict.certain or self._whole_for() > GIVE_UP_SECONDS):
+            self._see_again()
             log.info("Prometheus sees again: %d alerts are held until they fire again or end", len(self._held))
 
-    def _of_the_outage(self, active: Mapping[Identity, Alert]) -> list[Alert]:
-        if self._whole_since is None or self._monotonic() - self._whole_since > OUTAGE_SHOWS_SECONDS:
-            return []
-        return [
-            one
-            for key, one in active.items()
+    def _of_the_outage(self, doubtful: Mapping[Identity, Alert]) -> dict[Identity, Alert]:
+        if self._whole_for() > OUTAGE_SHOWS_SECONDS:
+            return {}
+        return {
+            key: one
+            for key, one in doubtful.items()
             if one["labels"].get("alertname") == OF_THE_OUTAGE and key not in self._held
-        ]
+        }
 
-    def _forget(self) -> None:
-        self._held, self._mistaken, self._blind_since = {}, [], 0.0
+    def _whole_for(self) -> float:
+        return 0.0 if self._whole_since is None else self._monotonic() - self._whole_since
+
+    def _see_again(self) -> None:
+        """End AlertsHeld."""
+        if self._blind_since:
+            self._alertmanager.send([self._alert(self._alerts_held(), ends=0.0)])
+            self._blind_since = 0.0
 
     def _send(self, ended: Sequence[dict[str, Any]] = ()) -> None:
         """All that is held, behind what inhibits it."""
         shields = [self._alert(self._alerts_held())] if self._blind_since else []
-        shields += [self._alert(_told_to_nobody(one), MISTAKEN_LASTS_SECONDS) for one in self._mistaken]
+        shields += [self._alert(_told_to_nobody(one), MISTAKEN_LASTS_SECONDS) for one in self._mistaken.values()]
         if alerts := [*shields, *map(self._alert, self._held.values()), *ended]:
             self._alertmanager.send(alerts)
 
@@ -169,20 +180,19 @@ class HeldAlerts:
 class Verdict(NamedTuple):
     """What the rules say of alerts: those that are Prometheus' again (none is ours that has no rule), and have ended.
 
-    `mistaken`: what Alertmanager has, was never held, and lasts only because it fired. `certain`: each rule has been
-    evaluated anew.
+    `mistaken`: what was never held, and lasts only because it fired. `certain`: each rule has been evaluated anew.
     """
 
     firing: set[Identity]
     ended: set[Identity]
-    mistaken: list[Alert]
+    mistaken: dict[Identity, Alert]
     certain: bool
 
 
 def judge(
-    held: Mapping[Identity, Alert], active: Mapping[Identity, Alert], groups: Groups, before: Evaluations
+    held: Mapping[Identity, Alert], doubtful: Mapping[Identity, Alert], groups: Groups, before: Evaluations
 ) -> Verdict:
-    """`active` is what Alertmanager has; `before`, when each rule was evaluated when it was first asked."""
+    """`doubtful` is what may be mistaken; `before`, when each rule was evaluated when it was first asked."""
     waiting = {rule["name"] for key, rule in _rules(groups) if before.get(key) == rule["lastEvaluation"]}
     known: dict[str, list[Alert]] = {}
     for _, rule in _rules(groups):
@@ -193,7 +203,7 @@ def judge(
     judged = {key: one for key, one in held.items() if one["labels"].get("alertname") in known}
     firing = {key for key, one in judged.items() if any(alert["state"] == "firing" for alert in same(one))}
     ended = {key for key, one in judged.items() if one["labels"]["alertname"] not in waiting and not same(one)}
-    mistaken = [one for key, one in active.items() if key not in held and any(map(_only_lasts, same(one)))]
+    mistaken = {key: one for key, one in doubtful.items() if key not in held and any(map(_only_lasts, same(one)))}
     return Verdict(firing | (held.keys() - judged.keys()), ended, mistaken, not waiting)
 
 

@@ -215,6 +215,32 @@ def test_that_rules_failed_in_the_outage_is_told_to_nobody_unless_it_goes_on(ben
     assert [one["labels"].get("told", "") for one in bench.alerts()] == [""]
 
 
+def test_what_ends_while_others_are_still_pending_is_not_mistaken(bench: Bench) -> None:
+    """One that fired when Prometheus saw again, and is told: its end must be, too."""
+    bench.fires("Hot")
+    bench.hold()
+    bench.rules["Hot"] = [rule_alert("pending")]
+    bench.release()
+    bench.fires("Down", lasts=500)
+    bench.rules["Down"] = [{**rule_alert(lasts=True), "labels": {"alertname": "Down"}}]
+    bench.fires("RuleEvaluationFailing", lasts=500)
+    bench.release()
+
+    assert {one["labels"].get("told", "") for one in bench.alerts()} == {""}
+
+
+def test_a_rule_that_is_evaluated_once_an_hour_keeps_nothing_from_people_for_long(bench: Bench) -> None:
+    bench.fires()
+    bench.hold()
+    bench.rules["Hot"] = [rule_alert()]
+    for _ in range(int(GIVE_UP_SECONDS / 15) + 1):
+        assert ALERTS_HELD in bench.firing()
+        bench.release(evaluated=False)
+    bench.release(evaluated=False)
+
+    assert ALERTS_HELD not in bench.firing()
+
+
 def test_what_fires_anew_is_not_mistaken(bench: Bench) -> None:
     bench.hold()
     bench.fires("Down", lasts=500)
@@ -245,6 +271,7 @@ def test_a_prometheus_that_cannot_be_asked_does_not_keep_alerts_from_people_for_
     bench.unasked = True
     for _ in range(int(GIVE_UP_SECONDS / 15) + 2):
         bench.release()
+    assert bench.firing() == ["Hot"]
     bench.wall.advance(LASTS_SECONDS)
     assert bench.firing() == []
 
