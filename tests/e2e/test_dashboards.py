@@ -115,6 +115,8 @@ class Site:
         self.device = Device(folder, environ, _config(camera, folder))
         script = [sys.executable, EXAMPLES / "demo.py", "faults"]
         self._demo = Child("the demo", script, folder / "demo.out", self.device.env)
+        drill = [sys.executable, "-m", "vv_exporter", "drill", "--channel", "pagerduty"]
+        self._drill = Child("a drill", drill, folder / "drill.out", self.device.env)
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Site":
@@ -125,15 +127,17 @@ class Site:
             self._run("web", "echo 'disk full'; exit 3")
             self._open.enter_context(self.device)
             self._open.enter_context(self._happenings())
-            self._demo.start()
-            self._open.callback(self._demo.stop)
+            for child in (self._demo, self._drill):
+                child.start()
+                self._open.callback(child.stop)
             self._open = self._open.pop_all()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._open.close()
         if error is not None:
-            error.add_note(f"the demo said last:\n{self._demo.tail(20)}")
+            for child in (self._demo, self._drill):
+                error.add_note(f"{child.name} said last:\n{child.tail(20)}")
 
     def _run(self, name: str, command: str, restart: str = "no", **config: Any) -> None:
         limits = {name: config.pop(name) for name in LIMITS if name in config}

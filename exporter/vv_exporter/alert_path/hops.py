@@ -100,9 +100,15 @@ def find_broken_hop(seen: Observation) -> Finding:
 
 
 def is_blind(seen: Observation, finding: Finding) -> bool:
-    """Whether Prometheus judges nothing, or by old samples only: it is silent, or stores nothing."""
-    silent = isinstance(seen.prometheus, str) and finding.hop == Hop.SCRAPE
-    return finding.certain and (silent or finding.hop == Hop.STORE)
+    """Whether Prometheus judges nothing, or by old samples only: it is silent, or stores nothing.
+
+    It must have been so for a quarter of the limit: a machine that is busy is slow to scrape, and to answer.
+    """
+    if not finding.certain:
+        return False
+    if isinstance(seen.prometheus, str):
+        return finding.hop == Hop.SCRAPE and seen.unscraped >= seen.after / 4
+    return finding.hop == Hop.STORE and (seen.prometheus.stored_age or 0.0) >= seen.after / 4
 
 
 def _patience(seen: Observation, prometheus: PrometheusState) -> float:

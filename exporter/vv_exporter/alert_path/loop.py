@@ -137,12 +137,12 @@ class AlertPath:
         if self.unheard() < min(EARLIEST_LOOK_SECONDS, self._after / 2):
             self._held.release()
             return
-        finding = self._look()
-        if finding is not None and finding.hop == Hop.STORE and finding.certain:
+        finding, blind = self._look()
+        if finding is not None and finding.hop == Hop.STORE and blind:
             self._break(finding)
 
     def _search(self) -> None:
-        finding = self._look()
+        finding, _ = self._look()
         if finding is None:
             return
         if self._state.is_broken:
@@ -153,16 +153,16 @@ class AlertPath:
         elif finding.certain or self.unheard() >= self._after + finding.patience:
             self._break(finding)
 
-    def _look(self) -> Finding | None:
-        """Which hop is broken, if there is a path."""
+    def _look(self) -> tuple[Finding | None, bool]:
+        """Which hop is broken, if there is a path, and whether Prometheus is blind."""
         observation = self._ask()
         if not self._is_expected(observation):
-            return None
+            return None, False
         finding = find_broken_hop(observation)
         blind = is_blind(observation, finding)
         if blind or (self.unheard() >= self._after and finding.hop in (Hop.EVALUATE, Hop.SEND)):
             self._held.hold(blind)
-        return finding
+        return finding, blind
 
     def _has_moved(self, finding: Finding) -> bool:
         """Whether it has been another hop for a while: a path that comes back is whole hop by hop."""

@@ -25,6 +25,7 @@ from vv_exporter.containers.engine import Engine, EngineError, Follower, transla
 from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.resources import Running, decode_stats
+from vv_exporter.containers.unanswered import LONGEST_PAUSE_SECONDS
 from vv_exporter.containers.watch import ContainerWatch
 from vv_exporter.metrics.containers import EXITS
 
@@ -261,6 +262,10 @@ class Docker:
         if self._said["entry"] == b"?":  # the whole list was none: that passes, or nothing could be known
             self._said["entry"] = ENTRY
         self._go(STEPS)
+        for _ in range(int(2 * LONGEST_PAUSE_SECONDS)):  # what was asked for in vain is asked for again after a pause
+            if self._watch.current:
+                break
+            self._go(1)
         assert self._watch.current, "the Engine is not followed any more"
         before = self._device.store.value(EXITS, ("good", "error")) or 0.0
         self._time = max(self._time, int(self._device.clock() * SECOND)) + SECOND

@@ -13,6 +13,7 @@ from vv_exporter.alert_path.hops import (
     PrometheusState,
     delivery_interval,
     find_broken_hop,
+    is_blind,
     resend_delay,
 )
 
@@ -124,3 +125,21 @@ def test_what_each_hop_may_take_is_no_fault_of_it(interval: float, after: float)
 def test_the_servers_bring_a_beat_back_several_times_in_the_time_that_is_waited() -> None:
     for after in (4.0, 20.0, 180.0, 3600.0):
         assert resend_delay(after) + delivery_interval(after) <= after / 2
+
+
+@pytest.mark.parametrize(
+    ("what", "blind"),
+    [
+        (seen(SILENT, scraped_age=60.0, unanswered=60.0), True),
+        (seen(SILENT, scraped_age=30.0, unanswered=30.0), False),  # a busy machine is slow to scrape, and to answer
+        (seen(SILENT, scraped_age=3.0, unanswered=600.0), False),  # it works, and cannot be asked
+        (seen(STUCK), True),
+        (seen(WELL._replace(stored_age=40.0)), False),
+        (seen(WELL._replace(stored_age=None)), False),
+        (seen(STUCK._replace(uptime=5.0)), False),  # it was just started
+        (seen(WELL._replace(fired_age=600.0)), False),
+        (seen(), False),
+    ],
+)
+def test_blind_is_who_has_long_had_nothing_new(what: Observation, blind: bool) -> None:
+    assert is_blind(what, find_broken_hop(what)) is blind
