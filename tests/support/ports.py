@@ -3,7 +3,7 @@
 import random
 import socket
 
-# Below those that the kernel gives to whoever asks for any (ip_local_port_range): nobody else takes one in the meantime.
+# Below those that the kernel gives to whoever asks for any (ip_local_port_range): nobody else takes one meanwhile.
 _PORTS = range(20_000, 32_000)
 _random = random.SystemRandom()  # other processes of the tests choose, too
 
