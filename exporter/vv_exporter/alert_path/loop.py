@@ -159,8 +159,10 @@ class AlertPath:
         if not self._is_expected(observation):
             return None, False
         finding = find_broken_hop(observation)
-        blind = is_blind(observation, finding)
-        if blind or (self.unheard() >= self._after and finding.hop in (Hop.EVALUATE, Hop.SEND)):
+        is_late = self.unheard() >= self._after
+        # After its lookback Prometheus has nothing at all, and no age is known.
+        blind = is_blind(observation, finding) or (is_late and finding.certain and finding.hop == Hop.STORE)
+        if blind or (is_late and finding.hop in (Hop.EVALUATE, Hop.SEND)):
             self._held.hold(blind)
         return finding, blind
 
