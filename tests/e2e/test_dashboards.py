@@ -107,6 +107,7 @@ class Site:
         environ |= {
             "VV_LOG_DIR": str(folder / "state" / "logs"),
             "VV_SCRAPE_INTERVAL": "2s",
+            "VV_DRILL_OVERDUE": "30d",
             "DISK_WARNING_FREE": "2%,1GB",
             "DISK_CRITICAL_FREE": "1%,500MB",
         }
