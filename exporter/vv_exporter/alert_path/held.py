@@ -197,9 +197,11 @@ def judge(
     known: dict[str, list[Alert]] = {}
     for _, rule in _rules(groups):
         known.setdefault(rule["name"], []).extend(rule.get("alerts") or ())
-    same: Callable[[Alert], list[Alert]] = lambda one: [  # noqa: E731
-        rules for rules in known.get(one["labels"].get("alertname"), ()) if _agree(rules["labels"], one["labels"])
-    ]
+
+    def same(alert: Alert) -> list[Alert]:
+        labels = alert["labels"]
+        return [one for one in known.get(labels.get("alertname"), ()) if _agree(one["labels"], labels)]
+
     judged = {key: one for key, one in held.items() if one["labels"].get("alertname") in known}
     firing = {key for key, one in judged.items() if any(alert["state"] == "firing" for alert in same(one))}
     ended = {key for key, one in judged.items() if one["labels"]["alertname"] not in waiting and not same(one)}

@@ -2,7 +2,6 @@ import inspect
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.anything import Endless
 from tests.unit.core.conftest import State
 from vv_core import _journal
 from vv_core.alerter import send_alert
@@ -200,22 +200,6 @@ def test_it_raises_nothing_where_hardly_any_stack_is_left() -> None:
 class Hostile:
     def __str__(self) -> str:
         raise RuntimeError("no text")
-
-
-class Endless(Mapping[str, str]):
-    def __getitem__(self, key: str) -> str:
-        return "x"
-
-    def __len__(self) -> int:
-        return 1 << 40
-
-    def __iter__(self) -> Iterator[str]:
-        while True:
-            yield "k"
-
-    def items(self) -> Iterator[tuple[str, str]]:  # type: ignore[override]
-        while True:
-            yield "k", "v"
 
 
 class Broken:
