@@ -1,0 +1,39 @@
+"""While the alert path is broken, what Alertmanager holds is no judgement: no account ends by it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import Clock
+from vv_exporter.accounts import ACCOUNTS, Account
+from vv_exporter.alert_path.state import PathState
+from vv_exporter.collectors import Context
+from vv_exporter.delivery import SETTLED_IN, Delivery
+from vv_exporter.settings import load
+from vv_exporter.store import Store
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ends"), [(PathState(closed=True), True), (PathState(since=1.0, hop="not stored"), False)]
+)
+def test_an_account_ends_only_while_the_alert_path_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: PathState, ends: bool
+) -> None:
+    clock = Clock()
+    settings = load({"VV_STATE_DIR": str(tmp_path), "VV_CONFIG": "", "SLACK_WEBHOOK_URL": "http://127.0.0.1:9/s"})
+    store = Store(tmp_path / "state.db", clock)
+    context = Context(settings, store, clock, clock)
+    delivery = Delivery(context)
+    context.beats.verdict = verdict
+    monkeypatch.setattr(delivery._alertmanager, "alerts", list)
+    account = Account(
+        fingerprint="ab", alertname="A", severity="error", component="c", title="T", fired=1.0, started=1.0
+    )
+    with store.transaction() as tx:
+        tx.put(ACCOUNTS, account.id, account)
+    clock.advance(2 * SETTLED_IN)
+
+    delivery._reconcile()
+
+    assert bool(store.docs(ACCOUNTS)[account.id].ended) is ends
+    store.close()
