@@ -9,7 +9,7 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint dashboards bench screenshots lock pin install tools setup clean
+.PHONY: help run demo test quick lint dashboards bench screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: ## The same with an example pipeline that fails in several ways
 test: ## Run all tests, those with real servers and a Docker Engine included (ARGS= goes to pytest)
 	@$(SETUP) --tools --engine --recent-engine --rtsp --browser --store || test -x $(VENV)/bin/pytest
 	@$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+quick: lint ## Check style and types, and run the unit tests without the exhaustive ones: two minutes
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not exhaustive" tests/unit -q $(ARGS)
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .

@@ -412,6 +412,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.exhaustive
 def test_nothing_is_missed_and_nothing_is_false_once_the_clock_is_right(
     folder: Path, folds: Folds, settings: Settings, part: int
 ) -> None:

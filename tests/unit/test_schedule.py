@@ -127,6 +127,7 @@ def by_the_minute(schedule: str, timezone: str, after: datetime) -> Iterator[dat
     change=st.sampled_from(CHANGES),
     seconds=st.integers(0, 2 * 86400),
 )
+@pytest.mark.exhaustive
 def test_the_next_time_is_what_looking_each_minute_finds(schedule: str, change: tuple[str, str], seconds: int) -> None:
     timezone, day = change
     after = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(seconds=seconds - 86400 // 2)

@@ -29,6 +29,7 @@ def run(folder: Path, content: str, **environment: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("content", SKIPPING.values(), ids=SKIPPING.keys())
 @pytest.mark.parametrize("variable", ["CI", "VV_REQUIRE_ALL"])
+@pytest.mark.exhaustive
 def test_a_skip_fails_where_all_is_required(tmp_path: Path, content: str, variable: str) -> None:
     done = run(tmp_path, content, **{variable: "true"})
 
@@ -38,6 +39,7 @@ def test_a_skip_fails_where_all_is_required(tmp_path: Path, content: str, variab
 
 
 @pytest.mark.parametrize("content", SKIPPING.values(), ids=SKIPPING.keys())
+@pytest.mark.exhaustive
 def test_a_skip_is_told_elsewhere(tmp_path: Path, content: str) -> None:
     done = run(tmp_path, content)
 
@@ -46,5 +48,6 @@ def test_a_skip_is_told_elsewhere(tmp_path: Path, content: str) -> None:
     assert "no engine" in done.stdout
 
 
+@pytest.mark.exhaustive
 def test_an_expected_failure_is_no_skip(tmp_path: Path) -> None:
     assert run(tmp_path, EXPECTED_FAILURE, CI="true").returncode == 0

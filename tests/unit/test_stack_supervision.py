@@ -172,6 +172,7 @@ def test_a_log_that_cannot_be_written_keeps_no_program_from_running(stack: Stack
     assert program.child.exit_code() is None
 
 
+@pytest.mark.exhaustive
 def test_fifty_kills_of_each_of_three_programs_in_any_order(stack: Stack) -> None:
     seed = time.time_ns()
     print("seed", seed)

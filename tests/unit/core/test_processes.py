@@ -7,6 +7,8 @@ import subprocess
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.waiting import wait_until
 from tests.unit.core.conftest import State
 from vv_core import _journal
@@ -100,6 +102,7 @@ os._exit(0)
         parent.stdin.write("\n")
 
 
+@pytest.mark.exhaustive
 def test_a_fork_while_other_threads_report_loses_nothing_and_leaves_no_lock(state: State) -> None:
     stop = threading.Event()
     counts = [0, 0]

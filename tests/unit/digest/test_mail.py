@@ -173,6 +173,7 @@ def test_a_real_server_takes_it_with_both_parts(full: Digest) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.exhaustive
 def test_it_fits_any_screen(full: Digest, chromium: Browser, tmp_path: Path, width: int) -> None:
     page_ = tmp_path / "digest.html"
     page_.write_text(mail.html(renamed(full, LONG), STATUS))

@@ -173,6 +173,7 @@ def test_an_alert_of_a_file_that_is_half_counted_has_its_component(journal: Jour
     assert set(journal.values(ALERT_EVENTS)) == {("scan.py", "critical"), ("other.py", "critical")}
 
 
+@pytest.mark.exhaustive
 def test_each_is_counted_once_whatever_system_call_the_exporter_is_killed_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def exposed(families: list[Family]) -> bytes:
     return text
 
 
+@pytest.mark.exhaustive
 def test_three_hundred_heartbeats_of_huge_names_make_a_small_scrape(journal: Journal) -> None:
     for number in range(300):
         writer = journal.writer(f"w{number}", component="c" * 50_000 + str(number))
@@ -64,6 +65,7 @@ def test_three_hundred_heartbeats_of_huge_names_make_a_small_scrape(journal: Jou
     assert failed <= {"containers"}
 
 
+@pytest.mark.exhaustive
 def test_the_largest_scrape_is_far_below_the_limits_of_prometheus(journal: Journal) -> None:
     """All families of the store are full, of the longest names, and so are runs and failures."""
     wide = "\N{GRINNING FACE}" * (MAX_NAME - 8)

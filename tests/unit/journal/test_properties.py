@@ -89,6 +89,7 @@ def test_every_line_is_counted_or_refused_and_none_harms_another(lines: list[byt
         assert journal.names() == []
 
 
+@pytest.mark.exhaustive
 def test_a_stage_script_may_be_killed_at_each_of_its_system_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

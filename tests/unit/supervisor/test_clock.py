@@ -74,6 +74,7 @@ def test_a_rare_failure_is_never_the_last_whatever_the_clock_does(tmp_path: Path
         assert one.told("container.gave_up") == [], seed
 
 
+@pytest.mark.exhaustive
 def test_a_container_that_keeps_failing_is_always_given_up(tmp_path: Path) -> None:
     for seed in range(100):
         dice, one = random.Random(seed), site(tmp_path / str(seed))

@@ -47,6 +47,7 @@ def test_what_runs_from_its_own_image_is_never_touched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on_exhausted", ["leave", "stop"])
+@pytest.mark.exhaustive
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, on_exhausted: str) -> None:
     kill_at, more = 0, True
     while more:
