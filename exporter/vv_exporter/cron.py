@@ -1,33 +1,45 @@
-"""Running a command for ``vv cron``: alone if wanted, not for ever, its signals passed on, its output bounded."""
+"""Running a command for ``vv cron``: alone if wanted, not for ever, and otherwise as if nobody stood between.
+
+It inherits what the wrapper has: descriptors, environment, limits, priority, folder, umask, standard input. Only its
+output goes elsewhere. Its place among the processes is `vv_exporter.cron_command`'s, its output
+`vv_exporter.cron_output`'s.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from vv_core import _shared
+from vv_exporter.cron_command import Command, Place, Signals, find_place
+from vv_exporter.cron_output import Output, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
+    from types import TracebackType
     from typing import Self
 
-SHOWN = 256 << 10
-"""Bytes of output that are kept: the last ones."""
+__all__ = ["BusyError", "Ended", "Output", "Signals", "Tail", "execute", "turn"]
+
 PATIENCE = 10.0
 """Seconds between SIGTERM and SIGKILL when the time is over."""
 TIMED_OUT = 124
 """Exit code when the time was over, as of timeout(1)."""
 CANNOT_START = 127
+"""Exit code when there is no such command, as of a shell."""
+CANNOT_EXECUTE = 126
+"""Exit code when it is there and cannot be executed, as of a shell."""
 
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # How long to wait for output of what the command left behind in the background.
 _LINGER = 0.5
 
@@ -44,97 +56,12 @@ class Ended(NamedTuple):
     output: Tail
 
 
-class Tail:
-    """The end of a stream. `cut` is how many bytes before it are lost."""
-
-    def __init__(self, limit: int = SHOWN) -> None:
-        self.cut = 0
-        self._limit = limit
-        self._kept = bytearray()
-
-    @property
-    def data(self) -> bytes:
-        """What is kept."""
-        return bytes(self._kept[-self._limit :])
-
-    def read(self, stream: int) -> None:
-        """Read on to the end."""
-        while chunk := os.read(stream, 64 << 10):
-            self._kept += chunk
-            if len(self._kept) > 2 * self._limit:  # not at each chunk: a command may write single lines
-                self._drop()
-        self._drop()
-
-    def _drop(self) -> None:
-        more = max(0, len(self._kept) - self._limit)
-        del self._kept[:more]
-        self.cut += more
-
-
-class Group:
-    """A command's process group: what is sent to it never reaches another that got its id later."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._lock = threading.RLock()  # a signal handler may come while its own thread is sending
-        self._gone = False
-
-    def send(self, number: int) -> None:
-        """Send a signal to all of it."""
-        with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
-            if not self._gone:
-                os.killpg(self._process.pid, number)
-
-    def wait(self) -> None:
-        """Wait until the command has ended; it still holds its id then."""
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-
-    def reap(self) -> int:
-        """The command's status, negative for a signal; from now on nothing is sent."""
-        with self._lock:
-            self._gone = True
-        return self._process.wait()
-
-
-class Signals:
-    """While it is entered, signals that would end this process go to the command; early ones as soon as it runs."""
-
-    def __init__(self) -> None:
-        self._group: Group | None = None
-        self._early: list[int] = []
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> Self:
-        for number in _FORWARDED:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup: the command ignores it too
-                self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def to(self, group: Group) -> None:
-        """Pass on what came and what will come."""
-        self._group = group
-        for number in self._early:
-            group.send(number)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._group is None:
-            self._early.append(number)
-        else:
-            self._group.send(number)
-
-
 class Deadline:
-    """Ends a group after `timeout` seconds, at first kindly. `over`: it had to."""
+    """Ends a command and its group after `timeout` seconds, at first kindly. `over`: it had to."""
 
-    def __init__(self, group: Group, timeout: float | None, patience: float) -> None:
+    def __init__(self, command: Command, timeout: float | None, patience: float) -> None:
         self.over = self.hard = False
-        self._group = group
+        self._command = command
         self._timeout = timeout
         self._patience = patience
         self._ended = threading.Event()
@@ -157,10 +84,10 @@ class Deadline:
         if self._ended.wait(self._timeout):
             return
         self.over = True
-        self._group.send(signal.SIGTERM)
+        self._command.end(signal.SIGTERM)
         if not self._ended.wait(self._patience):
             self.hard = True
-            self._group.send(signal.SIGKILL)
+            self._command.end(signal.SIGKILL)
 
 
 def execute(
@@ -168,40 +95,86 @@ def execute(
     signals: Signals,
     timeout: float | None = None,
     *,
+    output: Output | None = None,
     keep: int | None = None,
     patience: float = PATIENCE,
 ) -> Ended:
     """Run the command, for at most `timeout` seconds and a little more; it inherits the descriptor `keep`."""
-    output = Tail()
-    source, sink = os.pipe()
-    reader = threading.Thread(target=output.read, args=(source,), daemon=True)
+    with Output() if output is None else contextlib.nullcontext(output) as output:
+        return _run(cmd, signals, timeout, output, keep, patience)
+
+
+def _run(
+    cmd: tuple[str, ...], signals: Signals, timeout: float | None, output: Output, keep: int | None, patience: float
+) -> Ended:
+    place = find_place(limited=timeout is not None)
     try:
-        reader.start()  # before the command: without a reader it would hang in a full pipe
-        process = subprocess.Popen(
-            cmd, stdout=sink, stderr=sink, start_new_session=True, pass_fds=() if keep is None else (keep,)
-        )
+        output.follow()  # before the command: without a reader it would hang in a full pipe
+        process = _start(cmd, output.sink, place, keep)
     except RuntimeError as error:
-        os.close(source)
-        return Ended(CANNOT_START, f"cannot start {cmd[0]!r}: {error}", output)
+        return Ended(CANNOT_START, f"cannot start {cmd[0]!r}: {error}", output.tail)
     except OSError as error:
-        return Ended(CANNOT_START, f"cannot start {cmd[0]!r}: {error.strerror}", output)
+        code = CANNOT_START if error.errno in (errno.ENOENT, errno.ENOTDIR) else CANNOT_EXECUTE
+        return Ended(code, f"cannot start {cmd[0]!r}: {error.strerror}", output.tail)
     finally:
-        os.close(sink)
-    group = Group(process)
-    signals.to(group)
-    with Deadline(group, timeout, patience) as deadline:
-        group.wait()
-    reader.join(_LINGER)
+        os.close(output.sink)
+    command = Command(process, place)
+    signals.to(command)
+    with Deadline(command, timeout, patience) as deadline:
+        command.wait()
+    output.wait(_LINGER)
     if deadline.over:
-        group.send(signal.SIGKILL)  # what is left of it
-        reader.join(_LINGER)
-    status = group.reap()
+        command.end(signal.SIGKILL)  # what is left of it
+        output.wait(_LINGER)
+    status = command.reap()
     if deadline.over:
         more = ", and did not end by itself" if deadline.hard else ""
-        return Ended(TIMED_OUT, f"timed out after {timeout:g} s{more}", output)
+        return Ended(TIMED_OUT, f"timed out after {timeout:g} s{more}", output.tail)
     if status < 0:
-        return Ended(128 - status, f"killed by signal {-status} ({_signal_name(-status)})", output)
-    return Ended(status, f"exit code {status}" if status else "", output)
+        return Ended(128 - status, f"killed by signal {-status} ({_signal_name(-status)})", output.tail)
+    return Ended(status, f"exit code {status}" if status else "", output.tail)
+
+
+def _start(cmd: tuple[str, ...], sink: int, place: Place, keep: int | None) -> subprocess.Popen[bytes]:
+    """Start the command. Raises `OSError`."""
+    if keep is not None:
+        os.set_inheritable(keep, True)
+    try:
+        return _spawn(cmd, sink, place)
+    except OSError as error:
+        script = shutil.which(cmd[0])
+        if error.errno != errno.ENOEXEC or script is None or not _is_text(script):
+            raise
+        # It does not say what runs it: a shell does, as for one that is called by a shell or by execvp(3).
+        return _spawn(("/bin/sh", script, *cmd[1:]), sink, place)
+
+
+def _spawn(cmd: tuple[str, ...], sink: int, place: Place) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        cmd,
+        stdout=sink,
+        stderr=sink,
+        close_fds=False,  # what this process was given; its own are closed at an exec by themselves
+        start_new_session=place is Place.SESSION,
+        process_group=0 if place is Place.GROUP else None,
+        env=_environment(),
+    )
+
+
+def _is_text(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return b"\0" not in file.read(256)
+
+
+def _environment() -> Mapping[bytes, bytes]:
+    """This process' environment as it was given. Python itself sets LC_CTYPE where there is no locale (PEP 538)."""
+    own = {name: value for name, value in os.environb.items() if name != b"LC_CTYPE"}
+    try:
+        given = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return os.environb
+    values = [entry.partition(b"=")[2] for entry in given if entry.startswith(b"LC_CTYPE=")]
+    return {**own, b"LC_CTYPE": values[0]} if values else own
 
 
 @contextlib.contextmanager

@@ -47,8 +47,9 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
 def command(name: str, overlap: str, timeout: float | None, cmd: tuple[str, ...]) -> None:
     """Run CMD as the job NAME: nothing is printed when it succeeds; when it fails, its output (the last 256 KiB).
 
-    The exit code is CMD's; 128 + N when signal N killed it, 127 when it could not be started, 0 when it was skipped.
-    SIGTERM, SIGINT, SIGHUP and SIGQUIT are passed on to CMD and its children.
+    The exit code is CMD's; 128 + N when signal N killed it, 127 when it was not found, 126 when it could not be
+    executed, 0 when it was skipped. Signals are passed on: SIGTERM, SIGINT, SIGHUP and SIGQUIT to CMD and its
+    children, others to CMD. All else is for CMD as without vv cron; what it leaves in the background lives on.
     """
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -58,8 +59,9 @@ def command(name: str, overlap: str, timeout: float | None, cmd: tuple[str, ...]
             skipped(name, "another run is in progress", component="vv cron")
             return
         signals = stack.enter_context(cron.Signals())
+        output = stack.enter_context(cron.Output())
         with job(name, component="vv cron") as run:
-            ended = cron.execute(cmd, signals, timeout, keep=lock)
+            ended = cron.execute(cmd, signals, timeout, output=output, keep=lock)
             run.exit_code, run.output = ended.code, ended.output.data
             if ended.problem:
                 run.fail(ended.problem)

@@ -298,12 +298,12 @@ print(done.returncode, len(done.stdout), done.stdout[-8:], resource.getrusage(re
         if kind == "folder":
             target.mkdir()
         else:
-            target.write_text("no program")
+            target.write_bytes(b"\x7fNO\0program")
             target.chmod(0o644 if kind == "not executable" else 0o755)
 
         result = vv("cron", "--job", "j", "--", str(target))
 
         finished = state.events("job.finished")[0]
-        assert (result.returncode, result.stdout, finished["exit_code"]) == (127, "", 127)
+        assert (result.returncode, result.stdout, finished["exit_code"]) == (126, "", 126)
         assert result.stderr.count("\n") == 1
         assert f"cannot start '{target}'" in result.stderr
