@@ -28,6 +28,7 @@ from tests.support.ports import free_port
 from tests.support.receivers import Request, Slack, Webhook
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
+from tests.support.wayout import proxy_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.prometheus, pytest.mark.timeout(900)]
 
@@ -60,9 +61,13 @@ class Deployment:
         }
 
     def query(self, promql: str) -> list[dict[str, Any]]:
-        url = f"http://127.0.0.1:{self.ports['PROMETHEUS']}/api/v1/query"
-        result: list[dict[str, Any]] = requests.get(url, params={"query": promql}, timeout=10).json()["data"]["result"]
+        result: list[dict[str, Any]] = self.get("PROMETHEUS", "/api/v1/query", query=promql).json()["data"]["result"]
         return result
+
+    def get(self, server: str, path: str, **parameters: str) -> requests.Response:
+        """What a published port answers."""
+        url = f"http://127.0.0.1:{self.ports[server]}{path}"
+        return self.engine.inside(lambda: requests.get(url, params=parameters, timeout=20))
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +90,10 @@ def built(engine: Engine, programs: Programs) -> None:
     names = _image_names(engine)
     arguments = [f"--build-arg=BASE={base}", *images.pip_arguments(), "--network=host"]
     arguments += ["--file", str(CHECKOUT / "exporter" / "Dockerfile")]
-    images.docker(engine, "build", *arguments, "--target=demo", f"--tag={names['demo-pipeline']}", CHECKOUT)
-    images.docker(engine, "build", *arguments, f"--tag={names['exporter']}", CHECKOUT)
+    with proxy_for(engine) as proxy:
+        arguments += [f"--build-arg={name}={url}" for name, url in proxy.items()]
+        images.docker(engine, "build", *arguments, "--target=demo", f"--tag={names['demo-pipeline']}", CHECKOUT)
+        images.docker(engine, "build", *arguments, f"--tag={names['exporter']}", CHECKOUT)
     images.prometheus(engine, programs, names["prometheus"])
     images.alertmanager(engine, programs, names["alertmanager"])
     images.grafana(engine, names["grafana"])
@@ -108,8 +115,8 @@ def deployment(engine: Engine, built: None, tmp_path_factory: pytest.TempPathFac
         # The network comes first, so that receivers can listen where its containers reach the machine.
         images.docker(engine, "compose", "--project-directory", folder, "--profile", "demo", "create", "--quiet-pull")
         (pool,) = client.inspect_network("vv_monitoring")["IPAM"]["Config"]
-        slack = stack.enter_context(type("Slack", (Slack,), {"host": pool["Gateway"]})())
-        webhook = stack.enter_context(type("Webhook", (Webhook,), {"host": pool["Gateway"]})())
+        slack = stack.enter_context(engine.inside(type("Slack", (Slack,), {"host": pool["Gateway"]})))
+        webhook = stack.enter_context(engine.inside(type("Webhook", (Webhook,), {"host": pool["Gateway"]})))
         _write_secret(folder, "slack_webhook_url", slack.url)
         _write_secret(folder, "webhook_url", webhook.url)
         stack.enter_context(
@@ -431,7 +438,7 @@ def test_everything_listens_on_loopback(deployment: Deployment) -> None:
 
     assert published == {("127.0.0.1", port) for port in deployment.ports.values()}
     for name, path in (("EXPORTER", "/"), ("ALERTMANAGER", "/-/ready"), ("GRAFANA", "/api/health")):
-        assert requests.get(f"http://127.0.0.1:{deployment.ports[name]}{path}", timeout=20).status_code == 200
+        assert deployment.get(name, path).status_code == 200
 
 
 def test_a_killed_container_is_told_with_links_that_work(deployment: Deployment) -> None:
@@ -463,6 +470,6 @@ def test_up_again_takes_up_what_changed(deployment: Deployment) -> None:
     deployment.compose("kill", "--signal", "HUP", "prometheus", "alertmanager")
 
     def rules() -> str:
-        return requests.get(f"http://127.0.0.1:{deployment.ports['PROMETHEUS']}/api/v1/rules", timeout=10).text
+        return deployment.get("PROMETHEUS", "/api/v1/rules").text
 
     wait_until(lambda: "https://runbooks.example.org/ContainerDown.md" in rules(), 60, what="the new rules")

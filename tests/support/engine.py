@@ -1,14 +1,17 @@
-"""A private Docker Engine for tests: own socket, data, containerd and mounts; nothing is left of it.
+"""A private Docker Engine for tests: own socket, data, containerd, mounts and network; nothing is left of it.
 
 `private_engine()` starts one (as root); `answering_engine()` is the one that the environment names. A keeper
 process owns the private Engine and tears it down when its standard input closes: also after the tests were
 killed outright. In a shell: `python -m tests.support.engine` runs one until Ctrl-D.
 
-What a test may rely on: user-defined networks, published ports and container addresses work; there is no
-default bridge and no way out to the world (the machine's packet filter and forwarding are left alone).
+Its network is one of its own, with nothing but a loopback interface: the machine's `docker0`, bridges, packet filter
+and forwarding are neither touched nor in the way. What a test may rely on: user-defined networks, published ports
+and container addresses work among containers, and for what `Engine.inside` calls; there is no default bridge and no
+way out to the world (`tests/support/wayout.py` makes one for a build).
 """
 
 import contextlib
+import ctypes
 import io
 import itertools
 import json
@@ -20,10 +23,11 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import docker
 import docker.errors
@@ -32,14 +36,18 @@ from tests.support.waiting import wait_until
 from vv_exporter.stack import tools
 from vv_exporter.stack.progress import last_lines
 
+T = TypeVar("T")
+
 RECENT = os.environ.get("VV_TEST_ENGINE") == "recent"
 """Whether the private Engine is the recent one (`make tools` fetches both)."""
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 # In a mount namespace of its own, all that the Engine mounts vanishes with it; a /run of its own keeps it from
-# using the machine's containerd, and its shims' sockets from staying behind.
-_PRIVATE = ("unshare", "--mount", "--propagation", "slave", "sh", "-c")
-_PRIVATE_SCRIPT = 'mount -t tmpfs -o mode=755 tmpfs /run && exec dockerd "$@"'
+# using the machine's containerd, and its shims' sockets from staying behind. In a network of its own its bridges
+# vanish with it, and `--bridge=none`, which deletes `docker0`, finds none.
+_PRIVATE = ("unshare", "--net", "--mount", "--propagation", "slave", "sh", "-c")
+_PRIVATE_SCRIPT = 'mount -t tmpfs -o mode=755 tmpfs /run && busybox ip link set lo up && exec dockerd "$@"'
+_CLONE_NEWNET = 0x40000000  # setns(2); Python has os.setns from 3.12 on
 
 
 class EngineUnavailableError(Exception):
@@ -67,6 +75,16 @@ class Engine:
     def pid(self) -> int:
         """The process of a private Engine, to be frozen and thawed."""
         return int((Path(self.host.removeprefix("unix://")).parent / "pid").read_text())
+
+    def inside(self, call: Callable[[], T]) -> T:
+        """What `call` returns in the network of the Engine, where its networks' gateways and published ports are.
+
+        A socket stays in the network that it was opened in: a server that is made here is reached by containers.
+        """
+        if not self.private:
+            return call()
+        with ThreadPoolExecutor(1, initializer=_enter_network_of, initargs=(self.pid,)) as executor:
+            return executor.submit(call).result()
 
     def shut_down(self) -> None:
         """End a private Engine in order, with all containers; `start_again` continues on the same data."""
@@ -137,6 +155,13 @@ def _answer(answers: IO[str]) -> str:
     if "error" in answer:
         raise EngineUnavailableError(answer["error"])
     return str(answer["host"])
+
+
+def _enter_network_of(pid: int) -> None:
+    """Take this thread, and no other, into the network of a process."""
+    with Path(f"/proc/{pid}/ns/net").open() as network:
+        if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
 
 
 def busybox_image(engine: Engine, name: str = "vv-test/busybox:latest") -> str:
@@ -215,11 +240,8 @@ class _Daemon:
         self._namespace = str(Path(f"/proc/{self._process.pid}/ns/mnt").readlink())
 
     def stop(self) -> None:
-        bridges = self._empty()
+        self._empty()
         self.shut_down()
-        for bridge in bridges:
-            if Path(f"/sys/class/net/{bridge}").exists():
-                subprocess.run(["ip", "link", "delete", bridge], check=False)
         _remove(self.root)
 
     def shut_down(self) -> None:
@@ -256,9 +278,8 @@ class _Daemon:
         with contextlib.closing(docker.APIClient(base_url=self.host, version="auto")) as client:
             return bool(client.ping())
 
-    def _empty(self) -> list[str]:
-        """Remove all containers and networks; returns the names of the networks' bridges."""
-        bridges: list[str] = []
+    def _empty(self) -> None:
+        """Remove all containers."""
         with (
             contextlib.suppress(docker.errors.DockerException, OSError),
             contextlib.closing(docker.APIClient(base_url=self.host, version="auto", timeout=30)) as client,
@@ -266,12 +287,6 @@ class _Daemon:
             for container in client.containers(all=True):
                 with contextlib.suppress(docker.errors.APIError):
                     client.remove_container(container["Id"], force=True, v=True)
-            for network in client.networks():
-                if network["Driver"] == "bridge":
-                    bridges.append(f"br-{network['Id'][:12]}")
-                    with contextlib.suppress(docker.errors.APIError):
-                        client.remove_network(network["Id"])
-        return bridges
 
     def _left(self) -> list[int]:
         """What still lives in the Engine's mount namespace, and the children of that (containers)."""
