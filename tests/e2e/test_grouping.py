@@ -51,8 +51,6 @@ def burst(name: str, severity: str, device: str, component: str = "camera-{:02}"
 BURSTS = {
     "Slack": ("ContainerDown", "error"),
     "Telegram": ("ContainerDown", "error"),
-    "PagerDuty": ("ContainerDown", "critical"),
-    "Opsgenie": ("ContainerDown", "critical"),
     "webhook": ("ContainerDown", "error"),
     "e-mail": ("ContainerRestarting", "warning"),
     "e-mail in HTML": ("ContainerRestarting", "warning"),
@@ -93,6 +91,64 @@ def test_a_container_that_goes_down_later_is_told_with_those_that_are(world: Wor
     world.raise_alerts(second)
 
     assert first.component in told(world, "Slack", "later", second.component)
+
+
+# Of rules' alerts, beside alertname, device, component and severity: what names the subject.
+PAGERS = ("PagerDuty", "Opsgenie")
+SUBJECTS = ("name", "stage", "job", "role", "path", "dvr", "collector", "instance", "channel", "reason")
+
+
+def test_a_pager_rings_for_the_second_too_and_each_ends_by_itself(world: World) -> None:
+    """Two that differ in nothing but their subject, the second when somebody has the first in hand."""
+    first, second = (
+        [
+            Alert(
+                "ContainerDown", "critical", "subject", "two", {label: one}, {"summary": f"The {label} {one} is down"}
+            )
+            for label in SUBJECTS
+        ]
+        for one in ("first", "second")
+    )
+    world.raise_alerts(*first)
+    opened = {(pager, label): told_once(world, pager, label, "first") for pager in PAGERS for label in SUBJECTS}
+    world.raise_alerts(*second)
+    joined = {(pager, label): told_once(world, pager, label, "second") for pager in PAGERS for label in SUBJECTS}
+    assert [of for of, incident in opened.items() if joined[of] == incident] == []
+
+    world.raise_alerts(*(alert.resolved() for alert in first))
+
+    wait_until(lambda: set(opened.values()) <= ended(world), 60, what="the end of the first ones")
+    assert set(joined.values()) & ended(world) == set()
+
+
+def told_once(world: World, pager: str, label: str, subject: str) -> str:
+    """The identity of the incident that was opened for this subject, and for no other."""
+    words = f"The {label} {subject} fails"
+    told(world, pager, words)
+    recorder: Recorder[Any] = getattr(world, TEXTS[pager][0])
+    (request,) = recorder.matching(lambda item: words in seen(item))
+    return str(request.json["dedup_key"] if pager == "PagerDuty" else request.json["alias"])
+
+
+def ended(world: World) -> set[str]:
+    """The identities of the incidents that were closed."""
+    pages = [one.json for one in world.pagerduty.received]
+    closed = [one.path for one in world.opsgenie.received if one.path.endswith("/close")]
+    return {one["dedup_key"] for one in pages if one["event_action"] == "resolve"} | {
+        path.split("/")[-2] for path in closed
+    }
+
+
+def test_thirty_critical_containers_ring_thirty_times_at_a_pager_and_are_one_message_in_a_chat(world: World) -> None:
+    alerts = burst("ContainerDown", "critical", device="burst-critical")
+
+    world.raise_alerts(*alerts)
+
+    for alert in alerts:
+        told(world, "PagerDuty", "burst-critical", f"{alert.component} is down")
+    assert len(world.pagerduty.matching(lambda item: "burst-critical" in seen(item))) == MANY
+    told(world, "Slack", "burst-critical", *(alert.component for alert in alerts))
+    assert len(world.slack.matching(lambda item: "burst-critical" in seen(item))) == 1
 
 
 @pytest.mark.timeout(400)
