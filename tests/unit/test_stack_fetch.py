@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from vv_exporter.stack import apt, fetch, progress, tools
 
@@ -102,6 +103,10 @@ class TestFinding:
 
 
 class TestFetching:
+    @pytest.fixture(autouse=True)
+    def nothing_outside(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VV_RELEASES_URL", f"http://127.0.0.1:{free_port()}")
+
     def test_nothing_is_done_when_all_is_there(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -122,8 +127,11 @@ class TestFetching:
         assert fetch.main(["--home", str(tmp_path)]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("prometheus, promtool, alertmanager and amtool could not be fetched: this is no Debian")
+        assert "and 127.0.0.1 does not give prometheus-" in line
+        assert "Connection refused" in line
         assert "prometheus ≥ 3.5" in line
         assert "on PATH" in line
+        assert "VV_RELEASES_URL=URL" in line
 
     def test_one_line_tells_that_the_rtsp_server_is_missing_too(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

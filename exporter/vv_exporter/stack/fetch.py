@@ -1,5 +1,8 @@
 """Fetch the programs of the local stack and of the tests into a folder of our own; install nothing.
 
+Prometheus and Alertmanager come from Debian's archive where the machine knows one, which apt verifies, and else from
+upstream's releases; the rest, which only tests need, from Debian's.
+
 `python -m vv_exporter.stack.fetch [--engine] [--recent-engine] [--rtsp] [--browser] [--store] [--recent-python]`
 needs nothing but the standard library. Does nothing where all is there. Safe to run at the same time by several: the
 others wait. An interrupted run leaves nothing half done.
@@ -15,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vv_exporter.stack import tools
+from vv_exporter.stack import releases, tools
 from vv_exporter.stack.apt import Apt, AptError, extract, mirrors
 from vv_exporter.stack.progress import CommandError, Step, run, step
 
@@ -73,12 +76,12 @@ def ensure_tools(folder: Path) -> None:
         try:
             _fetch_tools(wanted, folder, work)
             recipe.write_text(_RECIPE)
-        except (AptError, CommandError) as error:
+        except (AptError, CommandError, releases.ReleaseError) as error:
             raise FetchError(
                 f"{_names(tool.name for tool in wanted)} could not be fetched: {error}. Put "
                 + _names(f"{tool.name} ≥ {'.'.join(map(str, tool.minimum))}" for tool in wanted)
-                + " on PATH (from prometheus.io/download or your distribution), or name a Debian mirror that answers "
-                "(VV_DEBIAN_MIRROR=URL), and run this again"
+                + " on PATH (from prometheus.io/download or your distribution), or name a server that answers "
+                "(VV_DEBIAN_MIRROR=URL, or VV_RELEASES_URL=URL for upstream's archives), and run this again"
             ) from error
 
 
@@ -185,6 +188,17 @@ def fetch_pip(folder: Path) -> Path:
 
 
 def _fetch_tools(wanted: Sequence[tools.Tool], folder: Path, work: Path) -> None:
+    try:
+        mirrors()
+        _fetch_debians(wanted, folder, work)
+    except (AptError, CommandError) as error:
+        try:
+            _fetch_upstreams(wanted, folder, work)
+        except releases.ReleaseError as other:
+            raise releases.ReleaseError(f"{error}, and {other}") from error
+
+
+def _fetch_debians(wanted: Sequence[tools.Tool], folder: Path, work: Path) -> None:
     packages = sorted({tool.package for tool in wanted})
     with step(f"Fetching {_names(tool.name for tool in wanted)} (about 60 MB, once)") as shown:
         apt = _recent(work, shown)
@@ -194,6 +208,17 @@ def _fetch_tools(wanted: Sequence[tools.Tool], folder: Path, work: Path) -> None
             _check(tool, root / tool.member)
         for tool in wanted:
             _install_tool(tool, root, folder)
+
+
+def _fetch_upstreams(wanted: Sequence[tools.Tool], folder: Path, work: Path) -> None:
+    with step(f"Fetching upstream's {_names(tool.name for tool in wanted)} (about 150 MB, once)") as shown:
+        programs = releases.download(wanted, work, shown)
+        for tool, program in programs.items():
+            found = tools.version(program)
+            if found is None or found < tool.minimum:
+                raise releases.ReleaseError(f"upstream's {tool.name} does not run on this machine")
+        for tool, program in programs.items():
+            _move(program, folder / "bin" / tool.name)
 
 
 def _recent(work: Path, shown: Step) -> Apt:
