@@ -31,10 +31,7 @@ for unit in "$here"/systemd/*.service; do
 done
 install -m 0644 "$here/systemd/sysusers.conf" "$root/etc/sysusers.d/vv.conf"
 install -m 0644 "$here/systemd/tmpfiles.conf" "$root/etc/tmpfiles.d/vv.conf"
-if [ ! -e "$root/etc/vv/vv.env" ]; then
-  install -m 0600 "$here/../.env.example" "$root/etc/vv/vv.env"
-  printf '\n# For `vv --env-file /etc/vv/vv.env`, as the units have it.\nVV_DEPLOYMENT=systemd\n' >> "$root/etc/vv/vv.env"
-fi
+"$here/environment-file.sh" "$root/etc/vv/vv.env" "$here/../.env.example"
 if [ -z "$root" ]; then
   systemd-sysusers /etc/sysusers.d/vv.conf
   systemd-tmpfiles --create /etc/tmpfiles.d/vv.conf

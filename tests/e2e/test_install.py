@@ -18,6 +18,7 @@ import pytest
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from vv_exporter import rights
+from vv_exporter.settings.environmentfile import parse_environment_file
 from vv_exporter.stack.processes import Child
 
 CHECKOUT = Path(__file__).parents[2]
@@ -71,8 +72,11 @@ def test_it_works_from_there_with_its_own_configuration(installed: Path, tmp_pat
     assert (tmp_path / "out" / "rules" / "containers.yml").exists()
 
 
-def test_what_the_operator_wrote_is_kept(installed: Path) -> None:
-    assert (installed / "etc/vv/vv.env").read_text() == OPERATORS
+def test_what_the_operator_wrote_is_kept_and_a_newer_version_adds_what_it_needs(installed: Path) -> None:
+    text = (installed / "etc/vv/vv.env").read_text()
+
+    assert text.startswith(OPERATORS)
+    assert parse_environment_file(text) == {"VV_DEVICE_ID": "edge-7", "VV_DEPLOYMENT": "systemd"}
 
 
 @contextlib.contextmanager
