@@ -8,6 +8,7 @@ import msgspec
 
 from vv_exporter._clock import span
 from vv_exporter.drills.failure import Failure
+from vv_exporter.drills.fingerprint import fingerprint, fits
 from vv_exporter.drills.plan import Step
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
@@ -63,11 +64,16 @@ class Drill(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Of a channel: since when it is known, when it last took a drill (0: never), and how many seconds that took."""
+    """Of a channel: since when it is known, when it last took a drill (0: never), and how many seconds that took.
+
+    `fingerprint` is of where it leads, and `changed` when that was last changed (0: never).
+    """
 
     since: UnixTime
     proven: UnixTime = 0.0
     seconds: float = 0.0
+    fingerprint: str = ""
+    changed: UnixTime = 0.0
 
 
 DRILLS: Kind[Drill] = Kind("drill", Drill)
@@ -131,12 +137,30 @@ def accept_drill(tx: Transaction, id_: str, channel: str, when: float) -> None:
     failed = {name: why for name, why in drill.failed.items() if name != channel}
     drill = msgspec.structs.replace(drill, accepted={**drill.accepted, channel: when}, failed=failed)
     tx.put(DRILLS, id_, drill)
-    seconds = drill.seconds(channel) or 0.0
-    known = tx.get(PROOFS, channel)
-    tx.put(PROOFS, channel, Proof(known.since if known else tx.now, when, seconds))
-    title = f"Proven by a drill: {channel}, after {span(seconds)}"
-    tell(tx, tx.now, Entry("drill.accepted", title, component=COMPONENT, alert_id=id_))
+    known = tx.get(PROOFS, channel) or Proof(tx.now)
+    if drill.counted >= known.changed:  # else it may have gone where the channel led before
+        seconds = drill.seconds(channel) or 0.0
+        tx.put(PROOFS, channel, msgspec.structs.replace(known, proven=when, seconds=seconds))
+        title = f"Proven by a drill: {channel}, after {span(seconds)}"
+        tell(tx, tx.now, Entry("drill.accepted", title, component=COMPONENT, alert_id=id_))
     _end_if_answered(tx, drill)
+
+
+def know_channels(tx: Transaction, addresses: Mapping[str, str]) -> None:
+    """These are the channels, and where they lead. A proof is of the address and the credentials it was made with."""
+    known = tx.docs(PROOFS)
+    for name in known.keys() - addresses.keys():
+        tx.delete(PROOFS, name)
+    for name, address in addresses.items():
+        proof = known.get(name)
+        if proof is None:
+            tx.put(PROOFS, name, Proof(tx.now, fingerprint=fingerprint(address)))
+        elif not proof.fingerprint:  # of a version that kept none
+            tx.put(PROOFS, name, msgspec.structs.replace(proof, fingerprint=fingerprint(address)))
+        elif not fits(proof.fingerprint, address):
+            tx.put(PROOFS, name, Proof(tx.now, fingerprint=fingerprint(address), changed=tx.now))
+            title = f"No longer proven by a drill: {name}, since its settings were changed"
+            tell(tx, tx.now, Entry("drill.outdated", title, component=COMPONENT))
 
 
 def fail_drill(tx: Transaction, id_: str, channel: str, why: Failure) -> None:

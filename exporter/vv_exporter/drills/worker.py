@@ -12,11 +12,11 @@ from vv_exporter import notificationevents
 from vv_exporter._clock import utc
 from vv_exporter.alert_path.state import PATH
 from vv_exporter.channels import CHANNELS, Channel
-from vv_exporter.direct.providers import CHATS
+from vv_exporter.direct.providers import CHATS, addresses
 from vv_exporter.drills.failure import given_up
 from vv_exporter.drills.reasons import Known, out_of_time
 from vv_exporter.drills.request import RequestError, request_drill
-from vv_exporter.drills.state import DRILLS, PROOFS, Drill, Proof, fail_drill
+from vv_exporter.drills.state import DRILLS, Drill, fail_drill, know_channels
 from vv_exporter.loop import Loop
 from vv_exporter.schedule import longest_pause, next_due
 from vv_exporter.settings import Settings
@@ -92,13 +92,9 @@ class DrillWorker:
 
     def _know_channels(self) -> None:
         """Those that are new are known from now on; those that are no longer configured are forgotten."""
+        every = addresses(self._settings)
         with self._store.transaction() as tx:
-            known = tx.docs(PROOFS)
-            for name in known.keys() - {*self._channels}:
-                tx.delete(PROOFS, name)
-            for name in self._channels:
-                if name not in known:
-                    tx.put(PROOFS, name, Proof(tx.now))
+            know_channels(tx, {name: every.get(name, "") for name in self._channels})
         self._are_channels_known = True
 
     def _begin_due(self) -> None:

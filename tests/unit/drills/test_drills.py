@@ -274,8 +274,89 @@ def test_proofs_survive_a_restart_and_new_channels_are_known_from_then_on(
     again = Store(tmp_path / "state.db", clock)
     DrillWorker(again, settings, ("slack", "email"), clock).round()
 
-    assert again.docs(PROOFS) == {"slack": Proof(NOW, NOW, 3.0), "email": Proof(NOW + 60)}
+    known = {name: msgspec.structs.replace(proof, fingerprint="") for name, proof in again.docs(PROOFS).items()}
+    assert known == {"slack": Proof(NOW, NOW, 3.0), "email": Proof(NOW + 60)}
     again.close()
+
+
+CHANGES = {
+    "SLACK_WEBHOOK_URL": ("slack", "https://hooks.example.org/other"),
+    "TELEGRAM_BOT_TOKEN": ("telegram", "456:other"),
+    "TELEGRAM_CHAT_ID": ("telegram", "-100123457"),
+    "TELEGRAM_API_URL": ("telegram", "https://telegram.example.org"),
+    "PAGERDUTY_ROUTING_KEY": ("pagerduty", "other"),
+    "PAGERDUTY_URL": ("pagerduty", "https://pagerduty.example.org"),
+    "OPSGENIE_API_KEY": ("opsgenie", "other"),
+    "OPSGENIE_API_URL": ("opsgenie", "https://opsgenie.example.org"),
+    "SMTP_SMARTHOST": ("email", "mail.example.org:465"),
+    "SMTP_FROM": ("email", "other@example.org"),
+    "SMTP_USERNAME": ("email", "other"),
+    "SMTP_PASSWORD": ("email", "other"),
+    "ALERT_EMAIL_TO": ("email", "eva@example.org"),
+    "WEBHOOK_URL": ("webhook", "https://example.org/other"),
+    "ALERTMANAGER_WEBHOOK_URL": ("alertmanager-webhook", "https://example.org/other"),
+}
+
+
+def test_every_channel_has_a_setting_whose_change_is_tried() -> None:
+    assert {channel for channel, _ in CHANGES.values()} == {*ALL}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_proof_is_of_the_address_and_the_credentials_that_it_was_made_with(
+    store: Store, clock: Clock, tmp_path: Path, name: str
+) -> None:
+    before = settings_of(tmp_path)
+    DrillWorker(store, before, ALL, clock).round()
+    took(store, *(event(begun(store, Step("critical", (one,))), one, "chat") for one in ("slack", "telegram")))
+    with store.transaction() as tx:  # as if each had taken one
+        for channel, proof in tx.docs(PROOFS).items():
+            tx.put(PROOFS, channel, msgspec.structs.replace(proof, proven=NOW))
+    clock.advance(60)
+
+    DrillWorker(store, before, ALL, clock).round()
+    assert {channel: proof.proven for channel, proof in store.docs(PROOFS).items()} == dict.fromkeys(ALL, NOW)
+
+    channel, other = CHANGES[name]
+    DrillWorker(store, settings_of(tmp_path, **{name: other}), ALL, clock).round()
+    proven = {channel: proof.proven for channel, proof in store.docs(PROOFS).items()}
+    assert proven == dict.fromkeys(ALL, NOW) | {channel: 0.0}
+    assert store.docs(PROOFS)[channel].since == NOW + 60
+    moments = timeline.read(store, timeline.Filter(NOW - 60, NOW + 61), 100).moments
+    told = [moment.title for moment in moments if moment.kind == "drill.outdated"]
+    assert told == [f"No longer proven by a drill: {channel}, since its settings were changed"]
+    # What is kept tells nothing of either.
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("state.db*"))
+    assert kept
+    assert not [
+        one
+        for one in (EVERY_CHANNEL.get(name, "https://example.org/hook"), other)
+        if one != "other" and one.encode() in kept
+    ]
+
+
+def test_a_drill_that_was_under_way_when_the_settings_were_changed_proves_nothing_of_the_new_ones(
+    store: Store, settings: Settings, clock: Clock, tmp_path: Path
+) -> None:
+    DrillWorker(store, settings, ALL, clock).round()
+    drill = begun(store)
+    clock.advance(5)
+    DrillWorker(store, settings_of(tmp_path, SLACK_WEBHOOK_URL="https://example.org/new"), ALL, clock).round()
+
+    took(store, event(drill, "slack", "chat"), event(drill, "pagerduty", "pager"))
+    assert store.docs(PROOFS)["slack"].proven == 0.0
+    assert store.docs(PROOFS)["pagerduty"].proven > 0.0
+
+
+def test_a_proof_of_a_version_that_kept_no_fingerprint_is_good_until_the_next_change(
+    store: Store, settings: Settings, clock: Clock, tmp_path: Path
+) -> None:
+    with store.transaction() as tx:
+        tx.put(PROOFS, "slack", Proof(NOW - 9, NOW - 9))
+    DrillWorker(store, settings, ("slack",), clock).round()
+    assert store.docs(PROOFS)["slack"].proven == NOW - 9
+    DrillWorker(store, settings_of(tmp_path, SLACK_WEBHOOK_URL="https://example.org/x"), ("slack",), clock).round()
+    assert store.docs(PROOFS)["slack"].proven == 0.0
 
 
 def test_a_channel_that_gives_up_fails_with_what_was_said(store: Store, settings: Settings, clock: Clock) -> None:

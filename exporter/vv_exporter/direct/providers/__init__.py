@@ -1,4 +1,5 @@
-"""The providers that the exporter can speak to itself: one file each, with `build(settings)`, found by being here.
+"""The providers that the exporter can speak to itself: one file each, found by being here, with `build(settings)` and
+`ADDRESSED_BY`: the settings that say where it leads and as whom.
 
 Each sends one request (or mail) and gives what was answered. What notification libraries offer does not fit: they know
 the providers' public addresses only, keep the answer to themselves, and log addresses that hold tokens.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import NamedTuple, Protocol
 
 from vv_exporter.direct.message import Message
-from vv_exporter.settings import Settings
+from vv_exporter.settings import Secret, Settings
 
 CHATS = ("slack", "telegram")
 PAGERS = ("pagerduty", "opsgenie")
@@ -65,11 +67,27 @@ class Provider(Protocol):
 
 def configured(settings: Settings) -> dict[str, Provider]:
     """Every provider that is configured, by its name."""
-    found = {}
-    for module in pkgutil.iter_modules(__path__):
-        if not module.name.startswith("_"):
-            build: Callable[[Settings], Provider | None] = importlib.import_module(f"{__name__}.{module.name}").build
+    return {provider.name: provider for _, provider in _built(settings)}
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """Where each channel that is configured leads, and as whom: a text that is another when that is, and is secret."""
+    return {
+        provider.name: "\n".join(f"{name}={_plain(getattr(settings, name))}" for name in module.ADDRESSED_BY)
+        for module, provider in _built(settings)
+    }
+
+
+def _built(settings: Settings) -> Iterator[tuple[ModuleType, Provider]]:
+    """Each file that makes a provider of the settings."""
+    for found in pkgutil.iter_modules(__path__):
+        if not found.name.startswith("_"):
+            module = importlib.import_module(f"{__name__}.{found.name}")
+            build: Callable[[Settings], Provider | None] = module.build
             provider = build(settings)
             if provider is not None:
-                found[provider.name] = provider
-    return found
+                yield module, provider
+
+
+def _plain(setting: Secret | str) -> str:
+    return setting.value if isinstance(setting, Secret) else setting

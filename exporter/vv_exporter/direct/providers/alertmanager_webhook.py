@@ -8,6 +8,8 @@ from vv_exporter.direct.message import Message
 from vv_exporter.direct.providers._hook import Hook
 from vv_exporter.settings import Settings
 
+ADDRESSED_BY = ("alertmanager_webhook_url",)
+
 
 def document(message: Message) -> dict[str, Any]:
     """What is posted: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config."""

@@ -9,6 +9,8 @@ from vv_exporter.direct.providers import Answer
 from vv_exporter.direct.providers._http import post
 from vv_exporter.settings import Settings
 
+ADDRESSED_BY = ("deadman_url",)
+
 
 class Deadman:
     """Posts to `url`, which is the secret."""

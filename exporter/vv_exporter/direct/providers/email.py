@@ -11,6 +11,8 @@ from vv_exporter.settings import Settings
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
+ADDRESSED_BY = ("smtp_smarthost", "smtp_from", "smtp_username", "smtp_password", "smtp_require_tls", "alert_email_to")
+
 
 class Email:
     """Sends mails as the settings say."""

@@ -10,6 +10,8 @@ from vv_exporter.direct.providers import Answer
 from vv_exporter.direct.providers._http import post
 from vv_exporter.settings import Settings
 
+ADDRESSED_BY = ("opsgenie_api_url", "opsgenie_api_key")
+
 PRIORITIES = {"critical": "P1", "error": "P2", "warning": "P3", "info": "P5"}
 
 

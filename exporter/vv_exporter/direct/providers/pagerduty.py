@@ -11,6 +11,8 @@ from vv_exporter.direct.providers._http import post
 from vv_exporter.settings import Settings
 from vv_exporter.timeline import shortened
 
+ADDRESSED_BY = ("pagerduty_url", "pagerduty_routing_key")
+
 
 @dataclass(frozen=True)
 class PagerDuty:

@@ -9,6 +9,8 @@ from vv_exporter.direct.providers._hook import Hook
 from vv_exporter.settings import Settings
 from vv_exporter.timeline import shortened
 
+ADDRESSED_BY = ("slack_webhook_url",)
+
 COLORS = {"critical": "#b00020", "error": "danger", "warning": "warning", "info": "#439fe0"}
 
 

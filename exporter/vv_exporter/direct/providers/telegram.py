@@ -11,6 +11,8 @@ from vv_exporter.direct.providers._http import post
 from vv_exporter.settings import Settings
 from vv_exporter.timeline import shortened
 
+ADDRESSED_BY = ("telegram_api_url", "telegram_bot_token", "telegram_chat_id")
+
 log = logging.getLogger(__name__)
 
 SIGNS = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}

@@ -12,6 +12,8 @@ from vv_exporter.direct.providers._http import post
 from vv_exporter.relay.webhook import NO_VIDEO, Event
 from vv_exporter.settings import Settings
 
+ADDRESSED_BY = ("webhook_url",)
+
 
 class Webhook:
     """Posts to `url`, which is the secret."""
