@@ -124,8 +124,10 @@ class Delivery:
             part.stop()
 
     def _look(self) -> None:
-        self.watch.look()
-        self.relay.wake()  # it hands over when there is an outage
+        if self.watch.look():
+            self.relay.retry()
+        else:
+            self.relay.wake()  # it hands over when there is an outage
 
     def _reconcile(self) -> None:
         """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost."""

@@ -102,6 +102,10 @@ class Backoff:
         self.failures += 1
         self._not_before = self._monotonic() + max(pause, at_least)
 
+    def hasten(self) -> None:
+        """The next try may be a good one: it need not wait."""
+        self._not_before = float("-inf")
+
     def succeeded(self) -> None:
         """A try succeeded."""
         self.failures = 0

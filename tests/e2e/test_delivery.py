@@ -142,6 +142,29 @@ def test_without_alertmanager_an_alert_goes_straight_to_people_and_is_not_repeat
     assert len(site.pagerduty.matching(about("Key gone"))) == 1
 
 
+def test_an_alertmanager_that_hangs_tells_nothing_again_when_it_goes_on(site: Site) -> None:
+    site.alertmanager.start()
+    site.exporter.start()
+    site.exporter.wait_for("vv_alertmanager_up", 1)
+    site.alertmanager.freeze()
+    titles = [f"Key {name} gone" for name in "abcd"]
+    for title in titles:
+        site.script(send("CRITICAL", title))
+    for title in titles:
+        site.pagerduty.wait_for(about(title), 90)
+        site.slack.wait_for(about(title), 60)
+    site.alertmanager.thaw()
+
+    def known() -> set[str]:
+        return {alert["labels"]["title"] for alert in site.alertmanager.alerts() if alert["labels"].get("told")}
+
+    wait_until(lambda: known() == {*titles}, 60, what="the alerts that were told directly")
+    site.script(send("CRITICAL", "The end"))
+    site.pagerduty.wait_for(about("The end"), 60)
+    for receiver in (site.pagerduty, site.slack, site.telegram):
+        assert [len(receiver.matching(about(title))) for title in titles] == [1, 1, 1, 1]
+
+
 def test_many_alerts_without_alertmanager_are_few_messages(site: Site) -> None:
     site.exporter.start()
     many = "from vv_core.alerter import send_alert\nfor n in range(40): send_alert('ERROR', f'Trouble {n}', '', 'x.py')"

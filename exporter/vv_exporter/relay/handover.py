@@ -5,6 +5,8 @@ So are alerts that it refuses for what they say, while it answers. That it does 
 
 What is handed over goes to Alertmanager all the same when it is back, for its pages and silences, but with the label
 `told="direct"`, which is routed to the log only: nobody is told twice. The mark and the message are one transaction.
+A request that an Alertmanager which hangs reads when it goes on does not tell anybody either: what is in it has ended
+by then (`worker.py`, of leases).
 """
 
 from __future__ import annotations
@@ -61,6 +63,10 @@ class HandOver:
     def alertmanager_started(self) -> float:
         """When Alertmanager was started, as far as is known (Unix seconds)."""
         return self._watch.seen.started
+
+    def lease(self) -> float:
+        """For how many seconds an alert surely is not handed over yet."""
+        return self._watch.until_outage()
 
     def takes(self, alert: OpenAlert) -> bool:
         """Whether there is a channel for it, and people are told of its like."""

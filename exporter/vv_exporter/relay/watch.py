@@ -96,6 +96,7 @@ class Watch:
         self._enough = enough
         self._monotonic = monotonic
         self._looked: float | None = None
+        self._answered = True
         self._seen = store.document(SEEN, "") or Seen()
         self._saved = self._seen.down
 
@@ -108,21 +109,31 @@ class Watch:
         """Whether it has not answered for long enough."""
         return self._seen.down >= self._enough
 
-    def look(self) -> None:
-        """Ask it, and keep what it said."""
+    def until_outage(self) -> float:
+        """Seconds from now in which there will be no outage yet, whatever the next looks show; 0 in one."""
+        looked_ago = 0.0 if self._looked is None else max(self._monotonic() - self._looked, 0.0)
+        unanswered = looked_ago if self._seen.down else 0.0
+        return max(self._enough - self._seen.down - unanswered, 0.0)
+
+    def look(self) -> bool:
+        """Ask it, and keep what it said. Gives whether it answers again, and what waits is to be tried at once."""
         try:
             sample = parse(self._ask())
         except (DeliveryError, ValueError):  # an answer that is none of its own is none
+            self._answered = False
             self._add_up()
-            return
+            return False
+        is_back, self._answered = not self._answered, True
         if not self._taking():
-            self._add_up()
+            if not is_back:  # else it has not been asked to take anything yet
+                self._add_up()
         elif self._seen.down:
             self._seen = msgspec.structs.replace(self._seen, down=0.0, since=0.0)
             self._saved = 0.0
         self._looked = self._monotonic()
         with self._store.transaction() as tx:
             self._count(tx, sample)
+        return is_back
 
     def _add_up(self) -> None:
         now = self._monotonic()

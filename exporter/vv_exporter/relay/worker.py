@@ -3,6 +3,10 @@
 The store's documents are the outbox. An alert is sent as soon as it is there or has changed, then every
 `RESEND` seconds (Alertmanager keeps alerts in memory only), and it does not end before it was delivered once. One that
 Alertmanager refuses for what it says holds up no other: it is handed to the direct way, and not sent again.
+
+An Alertmanager that hangs has the requests that it does not answer, and reads them when it goes on, when people may
+have been told directly. So what it has not taken yet is sent on a lease, which ends before it could be handed over,
+and in full as soon as the lease was taken: nobody is told of what had ended when Alertmanager first saw it.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from vv_exporter.loop import Backoff, Loop
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.openalerts import ALERTS, ENDED, SEVERITIES, OpenAlert, end_alert
 from vv_exporter.relay.dividing import Outcome, send_divided
-from vv_exporter.relay.payload import REPEATS_SHOWN
+from vv_exporter.relay.payload import HELD, REPEATS_SHOWN
 from vv_exporter.store import Store, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -53,6 +57,10 @@ class Aside(Protocol):
     @property
     def alertmanager_started(self) -> float:
         """When Alertmanager was started, as far as is known (Unix seconds)."""
+        ...
+
+    def lease(self) -> float:
+        """For how many seconds it surely takes nothing over."""
         ...
 
     def takes(self, alert: OpenAlert) -> bool:
@@ -111,6 +119,11 @@ class Relay:
 
     def wake(self) -> None:
         """Look soon; returns at once."""
+        self._loop.wake()
+
+    def retry(self) -> None:
+        """The destination answers again: what waits is tried soon; returns at once."""
+        self._backoff.hasten()
         self._loop.wake()
 
     def round(self) -> bool:
@@ -229,18 +242,41 @@ class Relay:
             alert if alert.delivered else msgspec.structs.replace(alert, ends=max(alert.ends, now + self._window))
             for alert in due
         ]
-        outcome = self._send(shown, self._present)
+        outcome, taken = self._send_leased(shown, now)
         with self._store.transaction() as tx:
-            _count(tx, outcome)
-            for place in outcome.taken:
+            for place in taken:
                 _mark_delivered(tx, shown[place], now)
             for place, why in outcome.rejected.items():
                 self._mark_rejected(tx, shown[place], why)
-        for place in outcome.taken:
+        for place in taken:
             sent = due[place]
             current = self._store.document(ALERTS, sent.key)
             unchanged = current is not None and current.count == sent.count
             self._sent[sent.key] = (current if unchanged and current else sent, self._monotonic())
+
+    def _send_leased(self, shown: Sequence[OpenAlert], now: float) -> tuple[Outcome, list[int]]:
+        """Send them; gives the places of those that were taken in full as well."""
+        leases = {place: self._leased(alert, now) for place, alert in enumerate(shown)}
+        outcome = self._counted_send([leases[place] or alert for place, alert in enumerate(shown)])
+        confirmed = [place for place in outcome.taken if leases[place] is not None]
+        if not confirmed:
+            return outcome, outcome.taken
+        in_full = self._counted_send([shown[place] for place in confirmed])
+        taken = {confirmed[number] for number in in_full.taken}
+        return outcome, [place for place in outcome.taken if leases[place] is None or place in taken]
+
+    def _leased(self, alert: OpenAlert, now: float) -> OpenAlert | None:
+        """The alert as it is sent until it is taken; None where nobody else would tell of it."""
+        if alert.reached_people or self._aside is None or not self._aside.takes(alert):
+            return None
+        # Alertmanager refuses what ends before it begins.
+        return msgspec.structs.replace(alert, ends=max(now + self._aside.lease(), alert.first + 1.0) - HELD)
+
+    def _counted_send(self, alerts: Sequence[OpenAlert]) -> Outcome:
+        outcome = self._send(alerts, self._present)
+        with self._store.transaction() as tx:
+            _count(tx, outcome)
+        return outcome
 
     def _due(self, alert: OpenAlert) -> bool:
         known = self._sent.get(alert.key)

@@ -65,12 +65,16 @@ class Provider:
 
 
 class Bench:
-    """The exporter's parts around one store; `down` says that Alertmanager does not answer."""
+    """The exporter's parts around one store; `down` says that Alertmanager does not answer.
+
+    One that `hangs` does not either, and reads what is `unread` when it goes on.
+    """
 
     def __init__(self, path: Path) -> None:
         self.clock = Clock()
         self.path = path
-        self.down = False
+        self.down = self.hangs = False
+        self.unread: list[dict[str, Any]] = []
         self.says = ""
         self.metrics = {"start": 1000.0, "attempts": 0, "in_vain": 0, "given_up": 0}
         self.sent: list[dict[str, Any]] = []
@@ -100,19 +104,23 @@ class Bench:
         self.begin()
 
     def ask(self) -> str:
-        if self.down:
+        if self.down or self.hangs:
             raise DeliveryError("nobody there")
         return self.says or METRICS.format(**self.metrics)
 
     def send(self, alerts: list[dict[str, Any]]) -> None:
         if self.down:
             raise DeliveryError("nobody there")
+        if self.hangs:
+            self.unread += alerts
+            raise DeliveryError("no answer in time")
         self.sent += alerts
 
     def work(self, seconds: float) -> None:
         """Let everything do its work for so long, in steps."""
         for _ in range(int(seconds / INTERVAL)):
-            self.watch.look()
+            if self.watch.look():
+                self.relay.retry()
             self.relay.round()
             for sender in self.senders:
                 sender.round()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.delivery.bench import AFTER, WINDOW, Bench, dropped, labels_of, notified, outage
 from vv_exporter import notifications
+from vv_exporter._clock import moment
 from vv_exporter.channels import CHANNELS
 from vv_exporter.database import StoreError
 from vv_exporter.direct import outbox
@@ -17,7 +18,7 @@ from vv_exporter.direct.providers import Answer, ProviderError
 from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert, end_alert
 from vv_exporter.relay import webhook
 from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
-from vv_exporter.relay.payload import description
+from vv_exporter.relay.payload import HELD, description
 from vv_exporter.relay.watch import INTERVAL
 from vv_exporter.settings import load
 from vv_exporter.silences.matchers import parse_filter
@@ -60,6 +61,60 @@ def test_after_it_alerts_go_directly_once_with_the_reason_and_are_not_told_by_al
     assert "Alertmanager does not answer since 2023-11-14T22:13:3" in bench.slack.took[0].note
     told = {labels["title"]: labels.get("told") for labels in labels_of(bench.sent)}
     assert told == {"T a": "direct", "T b": "direct", "T c": None}
+
+
+@pytest.mark.parametrize("before", [0, 5, 10, 60])
+@pytest.mark.parametrize("hangs", [10, AFTER - INTERVAL, AFTER, AFTER + INTERVAL, 300])
+def test_what_an_alertmanager_reads_when_it_goes_on_is_told_by_it_or_was_directly_and_never_both(
+    bench: Bench, before: float, hangs: float
+) -> None:
+    bench.work(60)
+    bench.hangs = True
+    bench.work(before)
+    for key, severity in (("a", "critical"), ("b", "error"), ("c", "warning"), ("d", "info")):
+        bench.put(key, severity)
+    bench.work(max(hangs - before, INTERVAL))
+    now = bench.clock.now
+    read = {labels["title"] for labels in labels_of(_firing(bench.unread, now)) if "told" not in labels}
+    bench.hangs = False
+    bench.work(60)
+
+    directly = set(bench.slack.titles)
+    assert read & directly == set()
+    told = {labels["title"] for labels in labels_of(_firing(bench.sent, bench.clock.now)) if "told" not in labels}
+    assert {"T a", "T b", "T c"} <= told | directly
+    assert told & directly == set()
+    assert len(bench.slack.titles) == len(directly)
+
+
+def test_one_that_waits_for_an_alertmanager_that_works_is_held_as_long_as_any(bench: Bench) -> None:
+    bench.work(10)
+    bench.put()
+    bench.work(5)
+
+    ends = [moment(one["endsAt"]) for one in bench.sent]
+    assert ends == [pytest.approx(1700000010 + AFTER), pytest.approx(1700000010 + WINDOW + HELD)]
+
+
+def test_an_alert_that_was_taken_on_a_lease_only_is_not_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.work(10)
+    bench.put()
+    answered: list[object] = []
+
+    def send(alerts: list[dict[str, Any]]) -> None:
+        if answered:
+            raise DeliveryError("no answer in time")
+        answered.append(alerts)
+
+    monkeypatch.setattr(bench, "send", send)
+    bench.relay.round()
+
+    assert bench.store.docs(ALERTS)["k"].delivered == 0
+
+
+def _firing(alerts: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
+    """Those of them that Alertmanager takes for firing at a time."""
+    return [one for one in alerts if (moment(one["endsAt"]) or 0.0) > now]
 
 
 def test_the_silence_of_a_direct_message_is_for_its_alert_alone(bench: Bench) -> None:
