@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,9 @@ from vv_exporter.stack.supervision import AGAIN_AND_AGAIN
 ROOT = Path(__file__).parents[2]
 RUNNING = "Ctrl-C stops everything."
 PARTS = ("vv_exporter exporter", "alertmanager.yml", "prometheus.yml")
+KILLS = int(os.environ.get("VV_TEST_KILLS", "1"))
+"""Of each server, at random moments; of fifty each it is known that they do not matter."""
+SEED = int(os.environ.get("VV_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 pytestmark = [pytest.mark.prometheus, pytest.mark.usefixtures("programs")]
 
 
@@ -189,6 +194,28 @@ def test_the_exporter_dies_again_and_again_and_people_are_told(folder: Path) -> 
     alert = "ERROR VVEvent: The exporter ends again and again"
     wait_until(lambda: alert in log.read_text(), 60, what="the alert in app.log")
     assert all(server.is_running() for server in servers)
+
+
+@pytest.mark.timeout(120 + 60 * KILLS)
+def test_servers_that_are_killed_at_random_moments_take_no_other_with_them(folder: Path) -> None:
+    up = Up(folder)
+    running = {word: up.part(up.wait_until_running(), word) for word in PARTS}
+    chance = random.Random(SEED)
+    kills = [word for word in PARTS for _ in range(KILLS)]
+    chance.shuffle(kills)
+    for word in kills:
+        time.sleep(chance.uniform(0, 2))
+        running[word].kill()
+        running[word].wait()
+        wait_until(lambda: len(up.children()) == 3 and len(up.listeners()) == 3, 60, what=f"{word} again, seed {SEED}")
+        running[word] = up.part(up.children(), word)
+        assert all(server.is_running() for server in running.values()), (word, SEED)
+
+    wait_until(lambda: up.asked('up{job="vv-exporter"}') == {"1"}, 60, what="a sample of the exporter")
+    wait_until(lambda: up.asked("vv_alert_path_up") == {"1"}, 120, what="the alert path")
+    up.process.send_signal(signal.SIGTERM)
+    assert up.end() == 0, up.output
+    assert up.listeners() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -338,6 +338,13 @@ class Settings:
     telegram_api_url: str = _variable(
         "TELEGRAM_API_URL", "Base address of Telegram's API.", parse.url, "https://api.telegram.org"
     )
+    telegram_through_exporter: str = _variable(
+        "TELEGRAM_THROUGH_EXPORTER",
+        "Have Alertmanager write to Telegram by way of the exporter: for a proxy at TELEGRAM_API_URL whose answers "
+        "name no chat, which crashes Alertmanager. `vv up` does so itself after the first crash.",
+        parse.choice("true", "false"),
+        "false",
+    )
     pagerduty_routing_key: Secret = _secret("PAGERDUTY_ROUTING_KEY", "PagerDuty Events API v2 integration key.")
     pagerduty_url: str = _variable(
         "PAGERDUTY_URL", "PagerDuty's events address.", parse.url, "https://events.pagerduty.com/v2/enqueue"

@@ -34,9 +34,11 @@ from vv_exporter.stack.servers import (
     prometheus_scratch,
     ready,
 )
-from vv_exporter.stack.supervision import Supervised, describe_exit
+from vv_exporter.stack.supervision import End, Supervised, describe_exit
+from vv_exporter.stack.telegramcrash import TelegramCrash
 from vv_exporter.supervisor.actions import has_work
 
+ALERTMANAGER = "Alertmanager"
 _READY_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
 
@@ -124,8 +126,14 @@ def _write_environment(folder: Path, environment: Mapping[str, str]) -> None:
 
 
 def _supervised(child: Child, folder: Path, settings: Settings) -> Supervised:
-    log, commands = str(child.log or folder / "logs"), Commands(settings)
-    return Supervised(child, time.monotonic, lambda end: report_end(end, log, commands))
+    log, commands = child.log or folder / "logs", Commands(settings)
+    crash = TelegramCrash(settings, lambda changed: render(changed, folder / "config"), child.tail, log)
+
+    def report(end: End) -> None:
+        if child.name != ALERTMANAGER or not crash.avert_next():
+            report_end(end, str(log), commands)
+
+    return Supervised(child, time.monotonic, report)
 
 
 def _supervise(running: Sequence[Supervised], demo: Child | None, stop: Event) -> None:
@@ -196,8 +204,8 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
             lambda: _exporter_serves(settings),
         ),
         Part(
-            "Alertmanager",
-            Child("Alertmanager", alertmanager, logs / "alertmanager.log"),
+            ALERTMANAGER,
+            Child(ALERTMANAGER, alertmanager, logs / "alertmanager.log"),
             lambda: ready(settings.alertmanager_port),
         ),
         Part(

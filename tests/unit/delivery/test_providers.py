@@ -234,6 +234,34 @@ def test_a_telegram_group_that_became_a_supergroup_is_followed_and_its_new_id_sa
     assert "set TELEGRAM_CHAT_ID to -1001234567890" in caplog.text
 
 
+@pytest.mark.parametrize("said", ['{"ok":true,"result":{"message_id":7}}', '{"ok":true}', "taken"])
+def test_an_answer_of_telegram_that_crashes_alertmanager_is_told_by_a_test_and_logged_once(
+    receivers: Receivers,
+    providers: dict[str, Provider],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert "TELEGRAM_THROUGH_EXPORTER" not in providers["telegram"].test(MESSAGE).text
+    monkeypatch.setattr(receivers.telegram, "answer", lambda request: Answer(200, said))
+
+    answers = [providers["telegram"].send(MESSAGE), providers["telegram"].test(MESSAGE)]
+
+    assert [answer.status for answer in answers] == [200, 200]
+    assert "set TELEGRAM_THROUGH_EXPORTER=true" in answers[1].text
+    assert caplog.text.count("set TELEGRAM_THROUGH_EXPORTER=true") == 1
+
+
+def test_a_message_that_telegram_does_not_take_is_not_taken_whatever_the_status_says(
+    receivers: Receivers, providers: dict[str, Provider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = '{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}'
+    monkeypatch.setattr(receivers.telegram, "answer", lambda request: Answer(200, said))
+
+    with pytest.raises(ProviderError, match="chat not found"):
+        providers["telegram"].send(MESSAGE)
+
+
 def test_telegram_says_how_long_to_wait(
     receivers: Receivers, providers: dict[str, Provider], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -287,11 +287,19 @@ def test_without_a_store_nothing_is_sent(settings_of: Load, tmp_path: Path) -> N
     assert "remote_write" not in read(tmp_path / "out" / "prometheus.yml")
 
 
+def test_telegram_can_be_written_to_by_way_of_the_exporter(settings_of: Load, tmp_path: Path) -> None:
+    render(settings_of(**EVERY_CHANNEL, TELEGRAM_THROUGH_EXPORTER="yes"), tmp_path / "out")
+
+    receivers = read(tmp_path / "out" / "alertmanager.yml")["receivers"]
+    entries = [entry for receiver in receivers for entry in receiver.get("telegram_configs", ())]
+    assert {entry["api_url"] for entry in entries} == {"http://127.0.0.1:19461/api/v1/telegram"}
+
+
 @pytest.mark.prometheus
 @pytest.mark.parametrize(
     "environ",
-    [{}, EVERY_CHANNEL, WITH_PASSWORD, WITH_TOKEN],
-    ids=["no channel", "every channel", "a store with password", "a store with token"],
+    [{}, EVERY_CHANNEL, {**EVERY_CHANNEL, "TELEGRAM_THROUGH_EXPORTER": "true"}, WITH_PASSWORD, WITH_TOKEN],
+    ids=["no channel", "every channel", "through the exporter", "a store with password", "a store with token"],
 )
 def test_the_servers_own_tools_find_no_fault(
     settings_of: Load, tmp_path: Path, programs: Programs, environ: dict[str, str]

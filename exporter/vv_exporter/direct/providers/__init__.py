@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from vv_exporter.direct.message import Message
 from vv_exporter.settings import Secret, Settings
@@ -21,10 +21,14 @@ PAGERS = ("pagerduty", "opsgenie")
 
 
 class Answer(NamedTuple):
-    """What a provider said: its status (HTTP or SMTP) and a short text, without secrets."""
+    """What a provider said: its status (HTTP or SMTP) and a short text, without secrets.
+
+    `document` is its JSON, where it was some; not to be shown.
+    """
 
     status: int
     text: str
+    document: Any = None
 
 
 class ProviderError(Exception):

@@ -40,8 +40,9 @@ def post(
     except Exception as error:  # urllib3's own, while reading the answer
         raise ProviderError(f"no good answer ({type(error).__name__})") from None
     text = hidden(_said(body), secrets)
-    if status in good:
-        return Answer(status, text)
+    said = _document(body)
+    if status in good and not (isinstance(said, dict) and said.get("ok") is False):
+        return Answer(status, text, said)
     raise ProviderError(
         f"answered {status}: {text}" if text else f"answered {status}",
         status,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from html import escape as html_escape
+from typing import Any
 
 from vv_exporter.direct.message import Message, fitted
 from vv_exporter.direct.providers import Answer, ProviderError
@@ -18,6 +20,12 @@ log = logging.getLogger(__name__)
 SIGNS = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}
 
 
+CRASHES_ALERTMANAGER = (
+    "its answer names no chat: Alertmanager crashes on such; mend the proxy at TELEGRAM_API_URL, or set "
+    "TELEGRAM_THROUGH_EXPORTER=true"
+)
+
+
 class Telegram:
     """Writes to `chat` as the bot whose secret `token` is part of the address. A chat that was moved is followed."""
 
@@ -28,30 +36,45 @@ class Telegram:
         self._url = f"{api_url}/bot{token}/sendMessage"
         self._token = token
         self._chat = chat
+        self._is_odd = False
 
     def send(self, message: Message) -> Answer:
         """Send."""
+        answer = self.post({"text": html(message), "parse_mode": "HTML", "link_preview_options": {"is_disabled": True}})
+        if not names_chat(answer) and not self._is_odd:
+            self._is_odd = True
+            log.error("Telegram: %s", CRASHES_ALERTMANAGER)
+        return answer
+
+    def test(self, message: Message) -> Answer:
+        """Send, and say what Alertmanager would not get over."""
+        answer = self.send(message)
+        return answer if names_chat(answer) else answer._replace(text=f"{answer.text}; {CRASHES_ALERTMANAGER}")
+
+    def post(self, document: Mapping[str, Any]) -> Answer:
+        """Have sendMessage take a document without its chat. Raises `ProviderError`."""
         try:
-            return self._post(message, self._chat)
+            return self._post(document, self._chat)
         except ProviderError as error:
             if not error.moved_to:
                 raise
-            answer, moved_to = self._post(message, error.moved_to), error.moved_to
+            answer, moved_to = self._post(document, error.moved_to), error.moved_to
         self._chat = moved_to
         said = f"the chat is a supergroup now: set TELEGRAM_CHAT_ID to {moved_to} (Alertmanager does not follow it)"
         log.error("Telegram: %s", said)
-        return Answer(answer.status, said)
+        return answer._replace(text=said)
 
-    def _post(self, message: Message, chat: str) -> Answer:
-        document = {
-            "chat_id": chat,
-            "text": html(message),
-            "parse_mode": "HTML",
-            "link_preview_options": {"is_disabled": True},
-        }
-        return post(self._url, document, secrets=(self._token, chat))
+    def _post(self, document: Mapping[str, Any], chat: str) -> Answer:
+        return post(self._url, {**document, "chat_id": chat}, secrets=(self._token, chat))
 
-    test = send
+
+def names_chat(answer: Answer) -> bool:
+    """Whether an answer to sendMessage has what Alertmanager (0.33, 0.34) reads of it without looking whether it is
+    there: notify/telegram/telegram.go there, `message.Chat.ID`."""
+    try:
+        return answer.document["result"]["chat"] is not None
+    except (KeyError, TypeError, IndexError):
+        return False
 
 
 def html(message: Message) -> str:

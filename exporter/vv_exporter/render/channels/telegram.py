@@ -3,11 +3,19 @@
 import re
 from collections.abc import Iterator
 
+from vv_exporter.render import base
 from vv_exporter.render.channels import Channel, Entry
 from vv_exporter.settings import Settings
 
+THROUGH_EXPORTER = "/api/v1/telegram"
+"""Where the exporter takes what is for Telegram (`web/routes/telegram.py`)."""
+
 
 def _adapt(entry: Entry, settings: Settings) -> Entry:
+    if settings.telegram_through_exporter == "true":
+        trusting = base.trusting(settings)
+        through = {"api_url": f"{settings.exporter_url}{THROUGH_EXPORTER}"}
+        return entry | through | ({"http_config": trusting} if trusting else {})
     return entry | {"api_url": settings.telegram_api_url}
 
 
