@@ -16,6 +16,8 @@ from vv_exporter._clock import boot_id, boottime
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS as LAST_LINE_SECONDS
 from vv_exporter.alert_path.last_line import LastLine
 from vv_exporter.alert_path.unsaved import UnsavedMessages
+from vv_exporter.alert_path.unwritten import INTERVAL_SECONDS as UNWRITTEN_SECONDS
+from vv_exporter.alert_path.unwritten import UnwrittenState
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.containers.expectation import listed
 from vv_exporter.database import StoreError
@@ -90,16 +92,19 @@ def running(
             server.start()
         stack.callback(server.stop)
         channels = channels_told_directly(settings)
+        names = [channel.name for channel in channels]
         unsaved = UnsavedMessages(channels, time.monotonic)
         last_line = LastLine(
             store,
             context.beats,
             lambda: gather(guarded),
-            [channel.name for channel in channels],
+            names,
             settings,
             time.time,
             unsaved.hold,
         )
+        unwritten = UnwrittenState(store, names, settings, time.time, time.monotonic, unsaved.hold)
+        unwritten_loop = Loop("unwritten", "what cannot be written", unwritten.round, UNWRITTEN_SECONDS)
         unsaved_loop = Loop("unsaved-last", "messages that could not be written down", unsaved.round)
         unsaved.when_held(unsaved_loop.wake)
         last_line_loop = Loop("last-line", "the last line", last_line.round, LAST_LINE_SECONDS)
@@ -107,7 +112,7 @@ def running(
             stack.enter_context(reading(settings.journal_dir))
         except OSError as error:
             log.warning("%s cannot be held, `vv alert` will say that nobody reads it: %s", settings.journal_dir, error)
-        stack.enter_context(_at_work([*_services(collectors), unsaved_loop, last_line_loop]))
+        stack.enter_context(_at_work([*_services(collectors), unsaved_loop, unwritten_loop, last_line_loop]))
         stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
         stack.enter_context(
             _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)

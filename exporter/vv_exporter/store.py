@@ -273,6 +273,8 @@ class Store:
         self._wakes: dict[str, list[Callable[[], None]]] = {}
         self._path = path
         self._opened = open_database(path, clock)
+        self.unwritable = "the disk is full" if self._opened.is_makeshift else ""
+        """Why the last change could not be written, "" if it was."""
         self._load()
 
     @property
@@ -537,10 +539,15 @@ class Store:
             self._opened = open_database(self._path, self._clock)
         try:
             with self._connection:
+                before = self._connection.total_changes
                 yield
+                changed = self._connection.total_changes != before
+            if changed:
+                self.unwritable = ""
         except _CONTENT_ERRORS as error:
             raise ContentError(f"this cannot be written to the exporter's database: {error}") from error
         except sqlite3.Error as error:
+            self.unwritable = str(error)
             raise StoreError(f"the exporter's database could not be written: {error}") from error
 
     def _show(self, changes: Transaction) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from vv_exporter import runbooks
-from vv_exporter.alert_path import message
+from vv_exporter.alert_path import message, unwritten
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.commands import Commands
@@ -36,6 +36,8 @@ def lines(settings: Settings) -> Iterator[tuple[str, str]]:
         state = PathState(since=1.0, hop=str(hop))
         for quoted in _QUOTED.findall(message.broken(state, settings).suggested_actions):
             yield f"AlertPathBroken, {hop}", quoted
+    for quoted in _QUOTED.findall(unwritten.message_of("", settings, 1.0).suggested_actions):
+        yield unwritten.STATE_NOT_WRITABLE, quoted
     commands = Commands(settings)
     for one in runbooks.index():
         text = commands.here((base.folder() / "docs" / "runbooks" / f"{one.name}.md").read_text())

@@ -8,7 +8,8 @@
 4. `message`: people are told directly, once, and once when the loop is closed again.
 5. `last_line`: meanwhile the worst is judged by `conditions` from the exporter's own series, and told in the `words` of
    its rule; `told` keeps Alertmanager from telling it again.
-6. `unseen`: what rules found and what had ended before it could be sent on is in the summary afterwards.
+6. `unwritten`: that the exporter cannot write to its disk is told whether the path is whole or not.
+7. `unseen`: what rules found and what had ended before it could be sent on is in the summary afterwards.
 
 `unsaved` sends what cannot be written down.
 """

@@ -126,7 +126,7 @@ class AlertPath:
         if not self._state.is_broken:
             if not self._state.closed:
                 self._keep(PathState(closed=True))
-        elif newest.given > self._broken_at:
+        elif newest.given > self._broken_at and not self._store.unwritable:
             if self._returning is None:
                 self._returning, self._returned = newest.given, newest.time
             if newest.given - self._returning >= self._steady:
@@ -134,11 +134,11 @@ class AlertPath:
 
     def _look_ahead(self) -> None:
         """Have held what would time out before the limit; that nothing is stored is told as soon as it is certain."""
-        if self.unheard() < min(EARLIEST_LOOK_SECONDS, self._after / 2):
+        if self.unheard() < min(EARLIEST_LOOK_SECONDS, self._after / 2) and not self._store.unwritable:
             self._held.release()
             return
         finding, blind = self._look()
-        if finding is not None and finding.hop == Hop.STORE and blind:
+        if finding is not None and finding.hop == Hop.STORE and finding.certain and blind:
             self._break(finding)
 
     def _search(self) -> None:
@@ -162,6 +162,9 @@ class AlertPath:
         is_late = self.unheard() >= self._after
         # After its lookback Prometheus has nothing at all, and no age is known.
         blind = is_blind(observation, finding) or (is_late and finding.certain and finding.hop == Hop.STORE)
+        # Prometheus mostly has the disk that the exporter cannot write to either. One that was just started there has
+        # no samples at all, and says within a minute that everything is down.
+        blind = blind or (bool(self._store.unwritable) and finding.hop == Hop.STORE)
         if blind or (is_late and finding.hop in (Hop.EVALUATE, Hop.SEND)):
             self._held.hold(blind)
         return finding, blind

@@ -495,6 +495,41 @@ def test_that_nothing_is_stored_is_told_within_two_minutes_and_named_to_the_end(
     assert path.holding == ""
 
 
+def test_where_the_exporter_cannot_write_either_what_fires_is_held_at_once(make: Make) -> None:
+    """Prometheus that was just started on a full disk says within a minute that everything is down."""
+    path = make()
+    path.run(600)
+    path.room = False
+    path.store.unwritable = "database or disk is full"
+    path.restart_exporter()
+    path.store.unwritable = "database or disk is full"
+    path.restart_prometheus()
+    path.stored = None
+    path.run(30)
+    assert path.holding == "blind"
+    assert path.titles() == []
+
+    path.run(90)
+    assert path.holding == "blind"
+
+
+def test_the_path_is_not_whole_while_the_exporter_cannot_write(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make()
+    path.run(600)
+    path.room = False
+    path.run(300)
+    assert path.titles() == ["The alert path is broken: not stored"]
+    path.room = True  # a little of it, for a sample now and then
+    path.store.unwritable = "database or disk is full"
+    with monkeypatch.context() as patch:
+        patch.setattr(path.store, "_write", lambda _: None)
+        path.run(300)
+    assert path.up is False
+    path.store.unwritable = ""
+    path.run(120)
+    assert path.titles()[1:] == ["The alert path works again"]
+
+
 @pytest.mark.parametrize(
     ("part", "kind"),
     [("prometheus_up", "blind"), ("room", "blind"), ("sends", "slow"), ("delivers", ""), ("alertmanager_up", "slow")],

@@ -1,0 +1,143 @@
+"""The exporter cannot write what it knows: the disk of its state is full, read-only, or broken. Told directly.
+
+No rule could tell of it: Prometheus and Alertmanager mostly have their data on the same disk, and the exporter cannot
+write down that there is something to be told. So the message goes out of memory (`unsaved`). It is not told for what is
+over within `LASTS_SECONDS`; after a restart of the exporter meanwhile it is told again, for nothing is remembered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from vv_exporter.alert_path.told import put_event
+from vv_exporter.commands import Commands
+from vv_exporter.database import StoreError, has_room
+from vv_exporter.direct.message import Message
+from vv_exporter.direct.outbox import put
+from vv_exporter.settings import Settings
+from vv_exporter.store import Kind, Store
+from vv_exporter.times import UnixTime
+
+log = logging.getLogger(__name__)
+
+STATE_NOT_WRITABLE = "StateNotWritable"
+INTERVAL_SECONDS = 5.0  # between rounds
+LASTS_SECONDS = 30.0
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """When it was last tried to write, after a failure, in Unix seconds."""
+
+    at: UnixTime
+
+
+TRIED: Kind[Tried] = Kind("write_tried", Tried)
+
+
+class UnwrittenState:
+    """Call `round` every `INTERVAL_SECONDS`. `hold` gets what is to be sent although it cannot be written down."""
+
+    def __init__(
+        self,
+        store: Store,
+        channels: Sequence[str],
+        settings: Settings,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        hold: Callable[[Message], None],
+    ) -> None:
+        self._store = store
+        self._channels = channels
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._hold = hold
+        self._since: float | None = None
+        self._told: Message | None = None
+
+    def round(self) -> None:
+        """Tell that nothing can be written, or can again. In health nothing is written."""
+        error = self._store.unwritable
+        if error:
+            self._try()
+        if self._store.unwritable:
+            self._note(error)
+        else:
+            self._end()
+
+    def _try(self) -> None:
+        try:
+            with self._store.transaction() as tx:
+                tx.put(TRIED, "", Tried(tx.now))
+        except StoreError as error:
+            log.debug("nothing can be written yet: %s", error)
+
+    def _note(self, error: str) -> None:
+        now = self._monotonic()
+        if self._since is None:
+            self._since = now
+        if self._told is None and now - self._since >= LASTS_SECONDS:
+            self._told = message_of(error, self._settings, self._clock())
+            log.critical("%s: %s", self._told.title, error)
+            self._hold(self._told)
+
+    def _end(self) -> None:
+        self._since = None
+        if self._told is None:
+            return
+        over = msgspec.structs.replace(
+            self._told,
+            title="The exporter's state can be written again",
+            details="What could not be written down meanwhile is counted now, or was counted as dropped.",
+            suggested_actions="",
+            time=self._clock(),
+            resolved=True,
+        )
+        labels = {"alertname": over.alertname, "severity": over.severity, "device": over.device}
+        with self._store.transaction() as tx:
+            put(tx, over, self._channels)
+            put_event(tx, over, {**labels, "component": over.component}, self._settings)
+        self._told = None
+
+
+def message_of(error: str, settings: Settings, time: float) -> Message:
+    """What people are told; `error` is what the database said."""
+    folder = settings.state_dir
+    is_full = not _has_room(settings.exporter_dir / "state.db")
+    title = f"The disk of {folder} is full" if is_full else f"The exporter cannot write to {folder}"
+    lines = (
+        f"See how full it is: `df -h '{folder}'; df -i '{folder}'`",
+        f"Find what is large: `du -xh --max-depth=2 '{folder}' | sort -rh | head -n 20`",
+        f"See how it is mounted: `findmnt --target '{folder}'`",
+        "See what the kernel says of the disk: `dmesg --level=err,warn | tail -n 30`",
+    )
+    return Message(
+        key=f"{settings.device_id}-{STATE_NOT_WRITABLE}",
+        title=title,
+        severity="critical",
+        device=settings.device_id,
+        component="exporter",
+        time=time,
+        alert_id=f"{STATE_NOT_WRITABLE}-{time:.0f}",
+        alertname=STATE_NOT_WRITABLE,
+        details=(
+            f"The exporter has not been able to write down anything for half a minute: {error}. Until it can, nothing "
+            "new is counted and alerts of scripts wait; where Prometheus and Alertmanager are on the same disk, rules "
+            "tell nobody anything either."
+        ),
+        suggested_actions=Commands(settings).here("\n".join(f"{n}. {text}" for n, text in enumerate(lines, 1))),
+        runbook_url=settings.runbook(STATE_NOT_WRITABLE),
+        silence_url=settings.silence_url({"alertname": STATE_NOT_WRITABLE, "device": settings.device_id}),
+        status_url=f"{settings.public_url}/",
+    )
+
+
+def _has_room(database: Path) -> bool:
+    try:
+        return has_room(database)
+    except OSError:
+        return True
