@@ -64,6 +64,7 @@ class AppLogHandler(logging.Handler):
         self._fd = -1
         self._identity = (0, 0)
         self._complained = False
+        self._torn = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write `record`. Raises nothing."""
@@ -85,10 +86,18 @@ class AppLogHandler(logging.Handler):
         if self._largest and self._follow() + len(data) > self._largest:
             self._move_away(len(data))
         self._follow()
-        written = os.write(self._fd, data)
-        if written < len(data):
-            os.write(self._fd, b"\n")  # so that the next line, another process' perhaps, stands by itself
+        self._end_torn_line()
+        self._torn = os.write(self._fd, data) < len(data)
+        if self._torn:
+            # So that the next line, another process' perhaps, stands by itself; on a full disk when there is room.
+            self._end_torn_line()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._complained = False
+
+    def _end_torn_line(self) -> None:
+        if self._torn:
+            os.write(self._fd, b"\n")
+            self._torn = False
 
     def _follow(self) -> int:
         """Have the file open that has the path now: it may have been moved away. Its size."""
@@ -99,7 +108,7 @@ class AppLogHandler(logging.Handler):
         except FileNotFoundError:
             pass
         self._release()
-        self._fd, self._gave_way = _open(self._path), 0
+        self._fd, self._gave_way, self._torn = _open(self._path), 0, False
         status = os.fstat(self._fd)
         self._identity = status.st_dev, status.st_ino
         return status.st_size

@@ -145,6 +145,14 @@ def test_what_is_wrong_is_said(family: Family, trouble: str) -> None:
     assert not found.ok
 
 
+def test_that_nothing_can_be_written_down_is_said_first() -> None:
+    found = status(healthy(), Known([alert("DiskSpaceLow", "warning")], 100.0, unwritable="disk I/O error"), "d", 100.0)
+
+    assert not found.ok
+    assert found.troubles[0] == "critical: the exporter can write nothing down (disk I/O error): nothing new is counted"
+    assert len(found.troubles) == 2
+
+
 def test_a_disk_that_is_missing_is_told_with_what_should_be_there() -> None:
     reason = "nothing is mounted at /srv, where /dev/sdb1 (ext4) was"
     found = made(

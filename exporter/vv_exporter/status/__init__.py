@@ -65,12 +65,14 @@ class Status(msgspec.Struct, frozen=True):
     delivery: Delivery | None = None
     exporter: Itself | None = None
     alert_path: AlertPath | None = None
+    unwritable: str = ""
+    """Why the exporter can write nothing down, "" while it can."""
 
 
 class Known(NamedTuple):
     """What is known besides the series: what Alertmanager's API said of alerts and when, the configured channels,
-    when the last notification came, the accounts of alerts, what was found of the alert path, and whether there is a
-    dead man's switch."""
+    when the last notification came, the accounts of alerts, what was found of the alert path, whether there is a
+    dead man's switch, and why the exporter can write nothing down."""
 
     alerts: Iterable[Mapping[str, Any]] | None = None
     alerts_time: float | None = None
@@ -79,6 +81,7 @@ class Known(NamedTuple):
     accounts: Iterable[Account] = ()
     alert_path: PathState | None = None
     deadman: bool = True
+    unwritable: str = ""
 
 
 class Past:
@@ -139,6 +142,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         delivery=delivery.read(series, known.channels, known.last_notification, known.accounts),
         exporter=itself.read(series),
         alert_path=alert_path.read(series, known.alert_path, known.deadman),
+        unwritable=known.unwritable,
     )
     troubles = tuple(_troubles(found))
     return msgspec.structs.replace(found, ok=not troubles, troubles=troubles)
@@ -176,6 +180,8 @@ def _troubles(found: Status) -> Iterator[str]:
     own = list(_own_troubles(found))
     if any(alert_path.troubles(found.alert_path, found.time)):
         yield own.pop(0)
+    if found.unwritable:
+        yield own.pop(0)
     if found.alerts is None or _stale(found):
         yield own.pop(0)
     for alert in found.alerts or ():
@@ -186,6 +192,8 @@ def _troubles(found: Status) -> Iterator[str]:
 
 def _own_troubles(found: Status) -> Iterator[str]:
     yield from alert_path.troubles(found.alert_path, found.time)
+    if found.unwritable:
+        yield f"critical: the exporter can write nothing down ({found.unwritable}): nothing new is counted"
     if found.alerts is None:
         yield "Alertmanager does not answer: what fires is not known"
     elif _stale(found):

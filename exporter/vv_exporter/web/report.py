@@ -44,6 +44,7 @@ class Report:
                 accounts,
                 context.beats.verdict,
                 bool(context.settings.deadman_url),
+                context.store.unwritable,
             )
             families = gather(self._site.guarded)
             made = status(families, known, context.settings.device_id, context.clock(), self._site.past)
