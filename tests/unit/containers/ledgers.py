@@ -170,3 +170,36 @@ def replay(history: list[Observation], *, once: bool = False, overtaking: bool =
     ledger.engine_settled()
     ledger.settle()
     return ledger
+
+
+def event(action: str, at: float, container: str = "1", name: str = "web", **attributes: str) -> Event:
+    return Event(container, name, action, int(at * SECOND), attributes)
+
+
+def inspection(**changes: Any) -> Inspection:
+    """A container that was started at 100 and runs."""
+    times = {key: int(changes.pop(key) * SECOND) for key in ("created", "started", "finished") if key in changes}
+    return _RUNNING._replace(**times, **changes)
+
+
+_RUNNING = Inspection(
+    id="1",
+    name="web",
+    image="web:1",
+    project="",
+    service="",
+    one_off=False,
+    policy="always",
+    max_retries=0,
+    auto_remove=False,
+    state="running",
+    health="",
+    streak=0,
+    exit_code=0,
+    oom_killed=False,
+    error="",
+    restart_count=0,
+    created=99 * SECOND,
+    started=100 * SECOND,
+    finished=0,
+)

@@ -4,9 +4,19 @@ from typing import Any
 
 import pytest
 
-from tests.unit.containers.ledgers import LATER, Ledger, Observation, histories, recorded, replay, swapped
+from tests.unit.containers.ledgers import (
+    LATER,
+    Ledger,
+    Observation,
+    event,
+    histories,
+    inspection,
+    recorded,
+    replay,
+    swapped,
+)
 from vv_exporter.containers.ledger import CLAIM_WAIT, GONE, Claim, ContainerRecord, Held, settle
-from vv_exporter.containers.observed import SECOND, Event, Inspection
+from vv_exporter.containers.observed import SECOND, Inspection
 from vv_exporter.metrics.containers import RESTARTS
 
 RESTARTS_AND_EXITS: dict[str, dict[str, tuple[dict[str, int], dict[str, int]]]] = {
@@ -181,39 +191,6 @@ def _without_the_rest(observations: list[Observation], gap: int) -> list[Observa
     rest = observations[gap:]
     marks = [one for one in rest if isinstance(one, str)]
     return [*seen, *marks, *_last_inspections(rest)]
-
-
-def event(action: str, at: float, container: str = "1", name: str = "web", **attributes: str) -> Event:
-    return Event(container, name, action, int(at * SECOND), attributes)
-
-
-def inspection(**changes: Any) -> Inspection:
-    """A container that was started at 100 and runs."""
-    times = {key: int(changes.pop(key) * SECOND) for key in ("created", "started", "finished") if key in changes}
-    return _RUNNING._replace(**times, **changes)
-
-
-_RUNNING = Inspection(
-    id="1",
-    name="web",
-    image="web:1",
-    project="",
-    service="",
-    one_off=False,
-    policy="always",
-    max_retries=0,
-    auto_remove=False,
-    state="running",
-    health="",
-    streak=0,
-    exit_code=0,
-    oom_killed=False,
-    error="",
-    restart_count=0,
-    created=99 * SECOND,
-    started=100 * SECOND,
-    finished=0,
-)
 
 
 @pytest.fixture
