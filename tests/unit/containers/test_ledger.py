@@ -158,8 +158,8 @@ def test_inspecting_again_and_again_counts_nothing(history: str) -> None:
     before = ledger.totals()
 
     for _ in range(2):
-        for inspection in _last_inspections(observations):
-            ledger.inspection(inspection)
+        for one in _last_inspections(observations):
+            ledger.inspection(one)
     ledger.settle()
 
     assert ledger.totals() == before

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vv_exporter.containers.ledger import GONE, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.settings import load
 from vv_exporter.supervisor.policy import Condition, GiveUp, Leave, Limits, Restart, Wait, condition, decide, recent
 from vv_exporter.supervisor.state import Attempt, Supervised
 
@@ -161,3 +162,58 @@ def test_an_end_that_nobody_saw_is_left_if_it_looks_like_a_stop(code: int, oom: 
 
 def test_what_the_self_monitor_stopped_itself_is_not_an_operators_stop() -> None:
     assert "could not be started again" in fault(record(wanted=False, stopped=True), owed=True)
+
+
+@pytest.mark.parametrize(("ago", "left"), [(0, True), (59.9, True), (60, False), (-0.1, False)])
+def test_an_operators_signal_is_given_a_minute(ago: float, left: bool) -> None:
+    one = record(state="running", health="unhealthy", killed=int((NOW - ago) * SECOND))
+
+    assert (fault(one) == "") == left
+
+
+def test_an_age_of_nothing_counts_and_a_time_to_come_does_not() -> None:
+    assert recent(history(0, -1, 3600), LIMITS, NOW) == (NOW,)
+
+
+def test_a_fault_that_was_first_seen_in_the_future_is_as_old_as_now() -> None:
+    assert decide(history(failing_for=-100), FAILED, LIMITS, NOW) == Wait(NOW + 5)
+
+
+def test_what_runs_and_is_listed_has_failed_without_having_been_seen_to_work() -> None:
+    one = record(state="running", health="unhealthy", wanted=False)
+
+    assert fault(one) == ""
+    assert fault(one, must_run=True) != ""
+
+
+def test_what_docker_is_about_to_start_again_failed_as_it_ended() -> None:
+    found = condition(record(state="restarting", exit_code=4), NOW, must_run=False, owed=False, missing="")
+
+    assert found == Condition("it ended with exit code 4", by_docker=True)
+    assert fault(record(state="restarting", wanted=False)) == ""
+    assert fault(record(state="restarting", stopped=True), must_run=True) == ""
+
+
+def test_what_is_owed_a_start_fails_whatever_else_is_known_of_it() -> None:
+    for state in ("exited", "restarting", "dead"):
+        assert "could not be started again" in fault(record(state=state, stopped=True), owed=True)
+    assert fault(record(state="paused"), owed=True) == ""
+    assert not condition(record(), NOW, must_run=False, owed=True, missing="").by_docker
+
+
+def test_the_limits_are_those_of_the_settings() -> None:
+    limits = Limits.of(
+        load(
+            {
+                "VV_STATE_DIR": "/nonexistent",
+                "SELF_MONITOR_MAX_RESTARTS": "7",
+                "SELF_MONITOR_WINDOW": "2h",
+                "SELF_MONITOR_BACKOFF": "3s",
+                "SELF_MONITOR_BACKOFF_MAX": "40s",
+            }
+        )
+    )
+
+    assert limits == Limits(7, 7200.0, 3.0, 40.0)
+    assert [limits.wait(made) for made in (0, 1, 3, 4)] == [3, 6, 24, 40]
+    assert Limits() == Limits.of(load({"VV_STATE_DIR": "/nonexistent"}))
