@@ -221,6 +221,14 @@ def test_an_exit_before_and_one_at_the_start_that_an_inspection_told_of_count_on
     assert (ledger.records["web"].state == "running") == (at < 300)
 
 
+def test_an_exit_at_the_very_start_is_of_the_run_that_an_inspection_showed_ended(ledger: Ledger) -> None:
+    ledger.inspection(inspection(started=300, finished=310, state="exited", exit_code=1, policy="no"))
+    before = ledger.exits()
+    ledger.event(event("die", 300, exitCode="1"))
+
+    assert ledger.exits() == before == {"error": 1}
+
+
 @pytest.mark.parametrize("action", ["oom", "kill", "pause", "health_status"])
 def test_of_the_run_before_only_its_exit_counts(ledger: Ledger, action: str) -> None:
     ledger.inspection(inspection(started=300, restart_count=1))
