@@ -54,6 +54,9 @@ RESCAN_PAUSE = 3.0  # times as long as a look took is the least pause until the 
 MAX_RESCAN_INTERVAL = 2.0  # but what is new is found within so many seconds
 REMEMBERED = 60.0  # seconds for which the lag of the latest events is told when nothing waits
 RETRY = 1.0  # seconds to wait when the database or the folder cannot be used
+SETTLING = 0.5
+"""Seconds after which a problem is logged: a file that a writer with another umask has just made is opened to others an
+instant later (vv_core._shared), and on a slow device the reader comes in between."""
 OPEN: tuple[Kind[Any], ...] = (*OPEN_RUNS, SCRIPTS, AGENTS)  # what a writer begins and ends
 
 
@@ -105,6 +108,8 @@ class Reader:
         self._tails: dict[str, int] = {}  # file → up to where it was read, the beginning of a line included
         self._checks = self._succeeded = False
         self._problem = ""
+        self._problem_began = float("-inf")
+        self._told = ""  # the problem that was logged
         self._complained: set[tuple[str, type[Exception]]] = set()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -155,8 +160,14 @@ class Reader:
         return changes.wait(LIVENESS_INTERVAL if self._files else RESTING)
 
     def _report(self, problem: str) -> None:
-        if problem and problem != self.status.problem:
+        now = self._monotonic()
+        if problem != self.status.problem:
+            self._problem_began = now
+        if not problem:
+            self._told = ""
+        elif problem != self._told and now - self._problem_began >= SETTLING:
             log.error("the journal cannot be read, will try again: %s", problem)
+            self._told = problem
         self.status.problem = problem
 
     def round(self) -> bool:

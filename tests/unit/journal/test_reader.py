@@ -334,6 +334,33 @@ def test_a_file_it_may_not_read_is_told_and_does_not_stop_the_others(
     assert journal.reader.status.problem == "a.0.jsonl cannot be read: Permission denied"
 
 
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_file_that_its_writer_is_about_to_open_to_us_is_no_error(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stays: bool
+) -> None:
+    journal.writer("a").event("heartbeat", job="nightly")
+    real_open = os.open
+
+    def refuse(path: str | Path, *args: int) -> int:
+        if str(path).endswith("a.0.jsonl"):
+            raise PermissionError(13, "Permission denied")
+        return real_open(path, *args)
+
+    monkeypatch.setattr(os, "open", refuse)
+    journal.reader.round()
+    assert caplog.messages == []
+    if not stays:
+        monkeypatch.setattr(os, "open", real_open)
+
+    for _ in range(3):
+        journal.clock.advance(4)
+        journal.reader.round()
+
+    told = "the journal cannot be read, will try again: a.0.jsonl cannot be read: Permission denied"
+    assert caplog.messages == ([told] if stays else [])
+    assert journal.value(EVENTS, "heartbeat") == (None if stays else 1)
+
+
 @pytest.mark.parametrize("inotify", [True, False])
 def test_at_work_it_follows_events_as_they_come_not_as_the_clock_says(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, inotify: bool
