@@ -35,7 +35,9 @@ install -m 0644 "$here/systemd/tmpfiles.conf" "$root/etc/tmpfiles.d/vv.conf"
 if [ -z "$root" ]; then
   systemd-sysusers /etc/sysusers.d/vv.conf
   systemd-tmpfiles --create /etc/tmpfiles.d/vv.conf
-  systemctl daemon-reload
+  if [ -d /run/systemd/system ]; then # sd_booted(3): not where a disk or an image is being made
+    systemctl daemon-reload
+  fi
   echo "Installed. Fill in /etc/vv/vv.env and /etc/vv/vv.yml, try"
   echo "  vv --env-file /etc/vv/vv.env config check; vv doctor"
   echo "then:"
