@@ -74,5 +74,4 @@ MODULES: dict[str, tuple[str, ...]] = {
     "vv_exporter/settings/values.py": SETTINGS,
     "vv_exporter/supervisor/policy.py": ("tests/unit/supervisor/test_policy.py",),
     "vv_exporter/supervisor/selection.py": ("tests/unit/supervisor/test_selection.py",),
-    "vv_exporter/times.py": ("tests/unit/test_times.py", "tests/unit/test_timekeeping.py"),
 }
