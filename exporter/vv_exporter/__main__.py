@@ -1,5 +1,5 @@
 """`python -m vv_exporter` is `vv`."""
 
-from vv_exporter.cli import main
+from vv_exporter.entry import main
 
 main()

@@ -21,7 +21,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,8 +127,10 @@ def _family(process: int) -> Iterator[int]:
     """A process, and all below it that are in this one's group."""
     yield process
     with contextlib.suppress(OSError):  # it ends meanwhile
-        for children in Path(f"/proc/{process}/task").glob("*/children"):
-            for child in map(int, children.read_text().split()):
+        for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208 - pathlib costs 4 ms
+            with open(f"/proc/{process}/task/{thread}/children") as children:  # noqa: PTH123
+                found = [int(child) for child in children.read().split()]
+            for child in found:
                 if os.getpgid(child) == os.getpgrp():
                     yield from _family(child)
 

@@ -15,10 +15,10 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from vv_core import _json, _units, alerter, quarantine
+from vv_core import _json, _units, alerter, jobs, quarantine
 from vv_exporter.cli import cron
 
-LATER = (ctypes, encodings.ascii, hashlib, json, _json, _units, alerter, quarantine, cron)
+LATER = (ctypes, encodings.ascii, hashlib, json, _json, _units, alerter, jobs, quarantine, cron)
 """What the product loads when it needs it: here before, for other users may not read this installation."""
 
 

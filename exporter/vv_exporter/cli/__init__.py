@@ -9,7 +9,6 @@ import sys
 
 import click
 
-from vv_exporter import __version__
 from vv_exporter.cli._output import say
 
 WRONG_USE = 2
@@ -49,8 +48,23 @@ def _not_installed(name: str, missing: str) -> click.Command:
     return command
 
 
+def _tell_version(context: click.Context, _option: click.Parameter, value: object) -> None:
+    if value and not context.resilient_parsing:
+        from vv_exporter import __version__
+
+        click.echo(f"vv, version {__version__}")
+        context.exit()
+
+
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="vv")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version and exit.",
+)
 @click.option(
     "--env-file",
     metavar="FILE",

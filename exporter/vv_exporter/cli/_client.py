@@ -12,7 +12,7 @@ import msgspec
 import requests
 
 from vv_core._text import UNSAFE
-from vv_exporter.cli._output import printable
+from vv_exporter.reporting import printable
 from vv_exporter.settings import load
 
 TIMEOUT = 15.0  # seconds

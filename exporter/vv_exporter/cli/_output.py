@@ -1,17 +1,8 @@
 """What commands print of others' texts: names, errors, answers."""
 
-from __future__ import annotations
-
 import click
 
-from vv_core._text import UNSAFE
-
-_BLANKS = dict.fromkeys({*UNSAFE} - {0x0A}, " ")
-
-
-def printable(text: str) -> str:
-    """Without the characters that terminals obey or do not show; lines stay lines."""
-    return text if text.isprintable() else text.translate(_BLANKS)
+from vv_exporter.reporting import printable
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -1,14 +1,10 @@
 """``vv alert``: `vv_core.alerter.send_alert` for shells."""
 
-import sys
-
 import click
 
-from vv_core import _journal, _levels
-from vv_core.alerter import LEVELS, send_alert
-from vv_exporter.cli._reader import warn_without_reader
-
-_MAX_STDIN = 64 << 10
+from vv_core import _levels
+from vv_core.alerter import LEVELS
+from vv_exporter.reporting import NotRecordedError, report_alert
 
 
 @click.command("alert")
@@ -33,19 +29,10 @@ def command(
     An alert with another level is raised as ERROR all the same, for it is worth more than the mistake; the exit
     code is then 2. That no exporter reads it at present is a warning: it is delivered when one does.
     """
-    alert_id = send_alert(
-        level,
-        title,
-        sys.stdin.read(_MAX_STDIN) if details == "-" else details,
-        component or "vv alert",
-        context=_pairs(context),
-        suggested_actions=suggest,
-        dedupe_key=dedupe_key,
-    )
-    if not _journal.complete():
-        raise click.ClickException("the alert could not be recorded")
-    click.echo(alert_id)
-    warn_without_reader()
+    try:
+        report_alert(level, title, details, component, _pairs(context), suggest, dedupe_key)
+    except NotRecordedError as error:
+        raise click.ClickException(str(error)) from error
     if _levels.known(level) is None:
         raise click.UsageError(f"LEVEL is one of {', '.join(LEVELS)}, not {level!r}; the alert was raised as ERROR")
 

@@ -2,16 +2,14 @@
 
 import click
 
-from vv_core import _journal
-from vv_core.jobs import heartbeat
-from vv_exporter.cli._reader import warn_without_reader
+from vv_exporter.reporting import NotRecordedError, report_heartbeat
 
 
 @click.command("heartbeat")
 @click.argument("job")
 def command(job: str) -> None:
     """Record that JOB succeeded just now."""
-    heartbeat(job, component="vv heartbeat")
-    if not _journal.complete():
-        raise click.ClickException("the heartbeat could not be recorded")
-    warn_without_reader(chosen=False)
+    try:
+        report_heartbeat(job)
+    except NotRecordedError as error:
+        raise click.ClickException(str(error)) from error

@@ -54,8 +54,8 @@ def test(context: click.Context, channel: str | None) -> None:
 
 def _try(provider: Provider, message: Message, width: int) -> bool:
     """Send, and print a line."""
-    from vv_exporter.cli._output import printable
     from vv_exporter.direct.providers import ProviderError
+    from vv_exporter.reporting import printable
 
     started = time.monotonic()
     try:

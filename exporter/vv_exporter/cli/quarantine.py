@@ -12,7 +12,7 @@ import click
 from vv_core import _text
 from vv_core.quarantine import FOLDER, QuarantineError, entries, read
 from vv_core.quarantine import release as give_back
-from vv_exporter.cli._output import printable
+from vv_exporter.reporting import printable
 
 T = TypeVar("T")
 

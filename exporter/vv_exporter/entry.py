@@ -1,0 +1,161 @@
+"""The entry point of ``vv``: what a script reports in plain words is recorded at once, all else goes to click.
+
+Click and what it needs take 60 ms to load, the report itself one (``benchmarks/bench_cli.py``). A call is plain when it
+is complete and right, and holds nothing that click would read in another way; help, mistakes and abbreviations are
+click's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+
+def main() -> None:
+    """Run the command line."""
+    report = None if "_VV_COMPLETE" in os.environ else plain(sys.argv[1:])
+    if report is None:
+        from vv_exporter.cli import main
+
+        main()
+    else:
+        sys.exit(_run(report))
+
+
+def plain(words: Sequence[str]) -> Callable[[], int] | None:
+    """What a plain call of `alert`, `heartbeat` or `cron` does; None for every other call."""
+    parse = {"alert": _alert, "heartbeat": _heartbeat, "cron": _cron}.get(words[0] if words else "")
+    return None if parse is None else parse(list(words[1:]))
+
+
+def _run(report: Callable[[], int]) -> int:
+    from vv_exporter.reporting import NotRecordedError
+
+    try:
+        return report()
+    except NotRecordedError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        _leave(1)  # nobody reads standard output, and a flush at the end would complain of it
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _heartbeat(words: list[str]) -> Callable[[], int] | None:
+    if len(words) != 1 or words[0].startswith("-"):
+        return None
+
+    def report() -> int:
+        from vv_exporter.reporting import report_heartbeat
+
+        report_heartbeat(words[0])
+        return 0
+
+    return report
+
+
+def _alert(words: list[str]) -> Callable[[], int] | None:
+    from vv_core import _levels
+
+    options = _Options(words, once=("--details", "--component", "--dedupe-key"), often=("--context", "--suggest"))
+    if not options.complete or len(options.rest) != 2 or _levels.known(options.rest[0]) is None:
+        return None
+    pairs = [item.partition("=") for item in options.often["--context"]]
+    if not all(key and equals for key, equals, _ in pairs):
+        return None
+
+    level, title = options.rest
+
+    def report() -> int:
+        from vv_exporter.reporting import report_alert
+
+        report_alert(
+            level,
+            title,
+            details=options.once.get("--details", ""),
+            component=options.once.get("--component"),
+            context={key: value for key, _, value in pairs},
+            suggest=tuple(options.often["--suggest"]),
+            dedupe_key=options.once.get("--dedupe-key"),
+        )
+        return 0
+
+    return report
+
+
+def _cron(words: list[str]) -> Callable[[], int] | None:
+    from vv_exporter.reporting import OVERLAPS
+
+    options = _Options(words, once=("--job", "--overlap", "--timeout"), until_word=True)
+    cmd = options.rest
+    if not options.complete or "--job" not in options.once or not cmd:
+        return None
+    overlap, limit = options.once.get("--overlap", OVERLAPS[0]), options.once.get("--timeout")
+    if overlap not in OVERLAPS:
+        return None
+    timeout = None
+    if limit is not None:
+        from vv_core._units import parse_duration
+
+        try:
+            timeout = parse_duration(limit)
+        except ValueError:
+            return None
+        if timeout == 0:
+            return None
+
+    def report() -> int:
+        from vv_exporter.reporting import run_job
+
+        return run_job(options.once["--job"], overlap, timeout, tuple(cmd))
+
+    return report
+
+
+class _Options:
+    """``--name value`` and ``--name=value`` among words. Not `complete` where a word could mean something else.
+
+    With `until_word` the first other word, or ``--``, begins `rest`, and what follows is not looked at.
+    """
+
+    def __init__(
+        self, words: list[str], once: tuple[str, ...], often: tuple[str, ...] = (), *, until_word: bool = False
+    ) -> None:
+        self.complete = True
+        self._once = once
+        self.once: dict[str, str] = {}
+        self.often: dict[str, list[str]] = {name: [] for name in often}
+        self.rest: list[str] = []
+        left = words[::-1]
+        while left:
+            word = left.pop()
+            if word == "--" and until_word:
+                self.rest = left[::-1]
+                return
+            if word.startswith("-"):
+                name, equals, value = word.partition("=")
+                self._take(name, value if equals else left.pop() if left else None)
+                continue
+            self.rest.append(word)
+            if until_word:
+                self.rest += left[::-1]
+                return
+
+    def _take(self, name: str, value: str | None) -> None:
+        if value is None or (value.startswith("-") and (name, value) != ("--details", "-")):
+            self.complete = False
+        elif name in self.often:
+            self.often[name].append(value)
+        elif name in self._once:
+            self.once[name] = value
+        else:
+            self.complete = False
