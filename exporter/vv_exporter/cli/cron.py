@@ -44,4 +44,5 @@ def command(name: str, overlap: str, timeout: float | None, cmd: tuple[str, ...]
     executed, 0 when it was skipped. Signals are passed on: SIGTERM, SIGINT, SIGHUP and SIGQUIT to CMD and its
     children, others to CMD. All else is for CMD as without vv cron; what it leaves in the background lives on.
     """
-    sys.exit(run_job(name, overlap, timeout, cmd))
+    if code := run_job(name, overlap, timeout, cmd):
+        sys.exit(code)
