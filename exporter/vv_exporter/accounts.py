@@ -2,6 +2,9 @@
 
 An account opens with Alertmanager's notification to the log, or with any other that it made. It is closed when the
 alert has ended and some channel took it. What ended while channels failed, and none took it, was *missed*.
+
+It holds the alert itself as well, as Alertmanager told of it: after a restart of everything that is what is known of it
+(`alert_path/continuity.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import msgspec
 
 from vv_exporter import _clock
 from vv_exporter.channels import CHANNELS, Channel
+from vv_exporter.direct.providers import CHATS
 from vv_exporter.dropped import record_drop
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.openalerts import SEVERITIES
@@ -24,11 +28,18 @@ TOLD = ("warning", "error", "critical")
 MAX_ACCOUNTS = 2000
 KEPT = 3600.0  # seconds that a closed account is shown
 MUTED_FOR = 60.0  # seconds for which an alert that was silenced or inhibited counts as that
+KEPT_UNCLOSED = 7 * 86400.0  # likewise, one whose end some channel still has to hear of
 NOT_OURS = ("Watchdog", "Drill")
+EVENT = "VVEvent"
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One alert, from `fired` to `ended` (Unix seconds, 0: not yet). `told` has the channels that took it, and when."""
+    """One alert, from `fired` to `ended` (Unix seconds, 0: not yet). `told` has the channels that took it, and when.
+
+    `closed` has those that took its end, and `incidents` what pagers know it by. At `carried`, or when it fired, the
+    Prometheus and the Alertmanager of then had it. `orphaned`: it ended, and Alertmanager knew nothing of it any more.
+    `starts_at` is as Alertmanager wrote it first.
+    """
 
     fingerprint: str
     alertname: str
@@ -42,11 +53,29 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     told: dict[str, UnixTime] = msgspec.field(default_factory=dict)
     missed: bool = False
     key: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    starts_at: str = ""
+    carried: UnixTime = 0.0
+    orphaned: bool = False
+    closed: dict[str, UnixTime] = msgspec.field(default_factory=dict)
+    incidents: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """Its key, which stays as it is when the clock is set."""
         return self.key or f"{self.fingerprint}-{self.fired:.3f}"
+
+    @property
+    def is_event(self) -> bool:
+        """Whether a script raised it: Prometheus knows nothing of it, and the chats do not tell its end."""
+        return self.alertname == EVENT
+
+    @property
+    def owed(self) -> list[str]:
+        """The channels that told people of it, and not yet of its end."""
+        silent = CHATS if self.is_event else ()
+        return [name for name in self.told if name not in self.closed and name not in silent]
 
 
 ACCOUNTS: Kind[Account] = Kind("account", Account)
@@ -59,6 +88,7 @@ class Alert(msgspec.Struct, frozen=True):
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     started: float
+    starts_at: str = ""
 
     @property
     def accountable(self) -> bool:
@@ -79,7 +109,7 @@ def moment(text: str) -> float:
 
 def fired(tx: Transaction, alert: Alert) -> Account | None:
     """It fires. None for what is not accounted for."""
-    known = _open(tx, alert)
+    known = open_account(tx, alert.fingerprint)
     if known is not None or not alert.accountable:
         return known
     labels = alert.labels
@@ -92,6 +122,9 @@ def fired(tx: Transaction, alert: Alert) -> Account | None:
         fired=tx.now,
         started=admitted(alert.started, tx.now),
         key=f"{alert.fingerprint}-{tx.now:.3f}",
+        labels={**labels},
+        annotations={**alert.annotations},
+        starts_at=alert.starts_at,
     )
     tx.put(ACCOUNTS, account.id, account)
     _bound(tx)
@@ -124,20 +157,37 @@ def _needs_telling(account: Account, now: float) -> bool:
 
 def ended(tx: Transaction, alert: Alert, when: float) -> None:
     """It has ended."""
-    known = _open(tx, alert)
+    known = open_account(tx, alert.fingerprint)
     if known is not None:
         tx.put(ACCOUNTS, known.id, msgspec.structs.replace(known, ended=admitted(when, tx.now)))
 
 
-def taken(tx: Transaction, alert: Alert, channel: str, when: float) -> None:
-    """A channel took a notification that it fires."""
+def taken(tx: Transaction, alert: Alert, channel: str, when: float, incident: str = "") -> None:
+    """A channel took a notification that it fires; a pager knows it as `incident`."""
     account = _ended_untold(tx, alert) or fired(tx, alert)
-    if account is not None and channel not in account.told:
-        told = {**account.told, channel: admitted(when, tx.now)}
+    if account is None:
+        return
+    changed = account
+    if channel in account.closed and not account.ended:  # it was taken for ended, and fires on
+        left = {name: at for name, at in account.closed.items() if name != channel}
+        changed = msgspec.structs.replace(changed, closed=left)
+    if channel not in account.told:
+        changed = msgspec.structs.replace(changed, told={**account.told, channel: admitted(when, tx.now)})
         if not account.told:
             entry = Entry("alert.told", f"Told by {channel}: {account.title}", component=account.component)
             tell(tx, when, entry)
-        tx.put(ACCOUNTS, account.id, msgspec.structs.replace(account, told=told))
+    if incident and account.incidents.get(channel) != incident:
+        changed = msgspec.structs.replace(changed, incidents={**account.incidents, channel: incident})
+    if changed is not account:
+        tx.put(ACCOUNTS, account.id, changed)
+
+
+def closed(tx: Transaction, fingerprint: str, channel: str, when: float) -> None:
+    """A channel took a notification that the alert has ended."""
+    for id_, account in tx.docs(ACCOUNTS).items():
+        if account.fingerprint == fingerprint and channel in account.owed:
+            closed = {**account.closed, channel: admitted(when, tx.now)}
+            tx.put(ACCOUNTS, id_, msgspec.structs.replace(account, closed=closed))
 
 
 def muted(tx: Transaction, fingerprint: str) -> None:
@@ -147,17 +197,17 @@ def muted(tx: Transaction, fingerprint: str) -> None:
             tx.put(ACCOUNTS, id_, msgspec.structs.replace(account, muted=tx.now))
 
 
-def _open(tx: Transaction, alert: Alert) -> Account | None:
-    """The account of the alert, if it has not ended."""
+def open_account(tx: Transaction, fingerprint: str) -> Account | None:
+    """The account of the alert with this fingerprint, if it has not ended."""
     for account in tx.docs(ACCOUNTS).values():
-        if account.fingerprint == alert.fingerprint and not account.ended:
+        if account.fingerprint == fingerprint and not account.ended:
             return account
     return None
 
 
 def _ended_untold(tx: Transaction, alert: Alert) -> Account | None:
     """The account of the alert that has ended meanwhile: Alertmanager was still trying."""
-    if _open(tx, alert) is not None:
+    if open_account(tx, alert.fingerprint) is not None:
         return None
     for account in tx.docs(ACCOUNTS).values():
         if account.fingerprint == alert.fingerprint and not account.told and not account.missed:
@@ -176,7 +226,7 @@ def judge(tx: Transaction, usual: Iterable[str], settle: float) -> None:
             continue
         since = tx.now - account.ended
         if account.told:
-            if since >= KEPT:
+            if since >= (KEPT_UNCLOSED if account.owed else KEPT):
                 tx.delete(ACCOUNTS, id_)
         elif since >= settle:
             if trouble >= account.fired and account.ended - account.muted > MUTED_FOR:
@@ -202,8 +252,20 @@ def untold(accounts: Iterable[Account]) -> list[Account]:
     return [account for account in accounts if not account.told]
 
 
-def reconcile(tx: Transaction, firing: Container[str], least: float) -> None:
-    """End those open for `least` seconds whose fingerprints are not among those that fire."""
-    for id_, account in tx.docs(ACCOUNTS).items():
-        if not account.ended and tx.now - account.fired >= least and account.fingerprint not in firing:
-            tx.put(ACCOUNTS, id_, msgspec.structs.replace(account, ended=tx.now))
+def absent(accounts: Mapping[str, Account], firing: Container[str], before: float) -> set[str]:
+    """The ids of those that opened before a time, have not ended, and do not fire by their fingerprints."""
+    return {
+        id_
+        for id_, account in accounts.items()
+        if not account.ended and account.fired <= before and account.fingerprint not in firing
+    }
+
+
+def orphan(tx: Transaction, id_: str) -> Account | None:
+    """It has ended, and Alertmanager does not tell that. Gives it, if it was open."""
+    account = tx.get(ACCOUNTS, id_)
+    if account is None or account.ended:
+        return None
+    account = msgspec.structs.replace(account, ended=tx.now, orphaned=True)
+    tx.put(ACCOUNTS, id_, account)
+    return account

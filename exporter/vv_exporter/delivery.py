@@ -6,7 +6,10 @@ import contextlib
 from collections.abc import Callable, Container
 from typing import Any
 
-from vv_exporter.accounts import ACCOUNTS, reconcile
+from vv_exporter import accounts
+from vv_exporter.accounts import ACCOUNTS
+from vv_exporter.alert_path.closing import tell_end
+from vv_exporter.alert_path.continuity import CHECKED_EVERY_SECONDS, Continuity
 from vv_exporter.alert_path.held import HeldAlerts
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.questions import Questions
@@ -41,6 +44,7 @@ class Delivery:
     def __init__(self, context: Context) -> None:
         settings = context.settings
         self._context = context
+        self._absent: set[str] = set()
         self._alertmanager = Alertmanager(settings.alertmanager)
         providers = configured(settings)
         self.channels = tuple(name for name in providers if name != "webhook")
@@ -90,6 +94,17 @@ class Delivery:
             "unseen", "unseen alerts", UnseenAlerts(context.store, settings, context.clock).round, UNSEEN_ASKED
         )
         context.store.when_changed(GAPS, unseen.wake)
+        self._continuity = Continuity(
+            context.store,
+            self._alertmanager,
+            questions,
+            context.beats,
+            urgent,
+            settings,
+            context.clock,
+            context.monotonic,
+        )
+        continuity = Loop("continuity", "what goes on after a restart", self._continuity.round, CHECKED_EVERY_SECONDS)
         told_alerts = ToldAlerts(context.store, self._alertmanager, settings, context.clock, context.monotonic)
         told = Loop("told-directly", "alerts told directly", told_alerts.round, RETRIED_EVERY_SECONDS)
         context.store.when_changed(TOLD, told.wake)
@@ -98,12 +113,14 @@ class Delivery:
         looks = min(INTERVAL, settings.direct_after / 4)
         missed = Loop("missed", "missed alerts", self._missed.round)
         context.store.when_changed(ACCOUNTS, missed.wake)
+        context.store.when_changed(ACCOUNTS, continuity.wake)
         self._parts: list[Service] = [
             Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
             missed,
             Loop("reconcile", "accounts", self._reconcile, RECONCILED),
             unsaved_loop,
             unseen,
+            continuity,
             told,
             Loop("silences", "the timeline of silences", silences.check, SILENCES_ASKED),
             Loop("alert-path", "the alert path", path.round, path.interval),
@@ -130,17 +147,29 @@ class Delivery:
             self.relay.wake()  # it hands over when there is an outage
 
     def _reconcile(self) -> None:
-        """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost."""
-        seen = self.watch.seen
-        open_ = any(not account.ended for account in self._context.store.docs(ACCOUNTS).values())
-        if not open_ or seen.down or self._context.clock() - seen.started < SETTLED_IN or self._is_path_broken():
+        """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost.
+
+        It has the time until the next round to tell of those that have just ended.
+        """
+        store, seen, now = self._context.store, self.watch.seen, self._context.clock()
+        known = store.docs(ACCOUNTS)
+        is_open = any(not account.ended for account in known.values())
+        if not is_open or seen.down or now - seen.started < SETTLED_IN or self._is_path_broken():
+            self._absent = set()
             return
         try:
             firing = {str(alert.get("fingerprint")) for alert in self._alertmanager.alerts()}
         except DeliveryError:
             return
-        with self._context.store.transaction() as tx:
-            reconcile(tx, firing, SETTLED_IN)
+        absent = accounts.absent(known, firing, now - SETTLED_IN) - self._continuity.doubtful
+        before, self._absent = self._absent, absent
+        if not absent & before:
+            return
+        with store.transaction() as tx:
+            for id_ in absent & before:
+                account = accounts.orphan(tx, id_)
+                if account is not None:
+                    tell_end(tx, account, self._context.settings)
 
     def _is_path_broken(self) -> bool:
         """What Alertmanager holds is then no judgement."""

@@ -8,12 +8,14 @@ counts.
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from vv_exporter import accounts
+from vv_exporter.direct.providers import PAGERS
 from vv_exporter.drills.failure import INHIBITED, SILENCED
 from vv_exporter.drills.state import accept_drill, is_drill, mute_drill
 from vv_exporter.openalerts import ALERTS, ENDED
@@ -59,9 +61,15 @@ class Grouped(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True, rename="camel"):
-    """Where it was routed to."""
+    """Where it was routed to, and what it was grouped by."""
 
     receiver_name: str = ""
+    group_key: str = ""
+
+    @property
+    def incident(self) -> str:
+        """What pagers know it by (`Key.Hash`, https://github.com/prometheus/alertmanager/blob/main/notify/util.go)."""
+        return hashlib.sha256(self.group_key.encode()).hexdigest() if self.group_key else ""
 
 
 class Integration(msgspec.Struct, frozen=True):
@@ -75,6 +83,7 @@ class Notification(msgspec.Struct, frozen=True, rename="camel"):
 
     alerts: tuple[msgspec.Raw, ...] = ()
     firing_alerts: tuple[msgspec.Raw, ...] = ()
+    resolved_alerts: tuple[msgspec.Raw, ...] = ()
     group_info: Group = Group()
     integration: Integration = Integration()
 
@@ -141,8 +150,11 @@ def record(tx: Transaction, event: Event) -> None:
         return
     tx.put(LAST, "", LastEvent(tx.now))
     when = admitted(accounts.moment(event.timestamp), tx.now)
+    for alert in resolved(data.notification):
+        accounts.closed(tx, alert.fingerprint, channel, when)
+    incident = data.notification.group_info.incident if channel in PAGERS else ""
     for alert in firing(data.notification):
-        accounts.taken(tx, alert, channel, when)
+        accounts.taken(tx, alert, channel, when, incident)
         if is_drill(alert.labels):
             accept_drill(tx, alert.labels.get("occurrence", ""), channel, when)
         elif "repeats" in alert.labels:
@@ -174,8 +186,17 @@ def _identity(labels: Mapping[str, str]) -> str:
 
 def firing(notification: Notification) -> Iterator[accounts.Alert]:
     """The alerts of it that fire. One that cannot be read is passed over."""
-    hashes = {one.hash for one in map(_grouped, notification.firing_alerts) if one is not None}
-    for one in map(_grouped, notification.alerts):
+    return _named(notification.alerts, notification.firing_alerts)
+
+
+def resolved(notification: Notification) -> Iterator[accounts.Alert]:
+    """The alerts of it that have ended, likewise."""
+    return _named(notification.alerts, notification.resolved_alerts)
+
+
+def _named(alerts: Iterable[msgspec.Raw], named: Iterable[msgspec.Raw]) -> Iterator[accounts.Alert]:
+    hashes = {one.hash for one in map(_grouped, named) if one is not None}
+    for one in map(_grouped, alerts) if hashes else ():
         if one is not None and one.details is not None and one.hash in hashes:
             details = one.details
             yield accounts.Alert(
@@ -183,6 +204,7 @@ def firing(notification: Notification) -> Iterator[accounts.Alert]:
                 details.labels.mapping(),
                 details.annotations.mapping(),
                 accounts.moment(details.starts_at),
+                details.starts_at,
             )
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from vv_exporter import accounts
-from vv_exporter._clock import moment, span
+from vv_exporter._clock import isoformat, moment, span
 from vv_exporter.drills.state import is_drill, reach_alertmanager
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.openalerts import SEVERITIES
@@ -192,25 +192,58 @@ def record(tx: Transaction, notification: Notification) -> None:
         if is_drill(alert.labels):
             reach_alertmanager(tx, alert.labels.get("occurrence", ""))
             continue
-        _tell(tx, status, alert)
-        _account(tx, status, alert)
-        tx.append(
-            HISTORY,
-            tx.now,
-            {
-                "status": status,
-                "labels": alert.labels,
-                "annotations": {name: alert.annotations[name] for name in QUOTED if name in alert.annotations},
-                "starts_at": alert.starts_at,
-                "ends_at": alert.ends_at,
-                "fingerprint": alert.fingerprint,
-            },
-        )
+        _record_one(tx, status, alert)
+
+
+def record_end(tx: Transaction, alert: NotifiedAlert) -> None:
+    """Keep an end that Alertmanager does not tell."""
+    _record_one(tx, "resolved", alert)
+
+
+def _record_one(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
+    _tell(tx, status, alert)
+    _account(tx, status, alert)
+    tx.append(
+        HISTORY,
+        tx.now,
+        {
+            "status": status,
+            "labels": alert.labels,
+            "annotations": {name: alert.annotations[name] for name in QUOTED if name in alert.annotations},
+            "starts_at": alert.starts_at,
+            "ends_at": alert.ends_at,
+            "fingerprint": alert.fingerprint,
+        },
+    )
+
+
+def continued(tx: Transaction, notification: Notification) -> Notification:
+    """The same; what goes on has its first start, and so its id. A Prometheus that was restarted gives another."""
+    return msgspec.structs.replace(notification, alerts=tuple(_continued(tx, alert) for alert in notification.alerts))
+
+
+def _continued(tx: Transaction, alert: NotifiedAlert) -> NotifiedAlert:
+    known = accounts.open_account(tx, alert.fingerprint)
+    if known is None or (moment(known.starts_at) or math.inf) >= (moment(alert.starts_at) or 0.0):
+        return alert
+    return msgspec.structs.replace(alert, starts_at=known.starts_at)
+
+
+def end_of(account: accounts.Account) -> NotifiedAlert:
+    """The end of an alert, as Alertmanager would have told it."""
+    return NotifiedAlert(
+        status="resolved",
+        labels=account.labels,
+        annotations=account.annotations,
+        starts_at=account.starts_at or isoformat(account.started),
+        ends_at=isoformat(account.ended),
+        fingerprint=account.fingerprint,
+    )
 
 
 def _account(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     started = accounts.moment(alert.starts_at)
-    shown = accounts.Alert(alert.fingerprint, alert.labels, alert.annotations, started)
+    shown = accounts.Alert(alert.fingerprint, alert.labels, alert.annotations, started, alert.starts_at)
     if status == "firing":
         accounts.fired(tx, shown)
     else:
@@ -221,7 +254,7 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     """Alertmanager repeats what still fires; the timeline has each alert's beginning and end."""
     key = alert.fingerprint or alert.labels.get("alertname", "?")
     known = tx.get(NOTIFIED, key)
-    if known is not None and (known.status, known.starts_at) == (status, alert.starts_at):
+    if known is not None and (known.status, moment(known.starts_at)) == (status, moment(alert.starts_at)):
         return
     if status == "resolved":
         tx.delete(NOTIFIED, key)

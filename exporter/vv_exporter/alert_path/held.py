@@ -193,14 +193,14 @@ def judge(
     held: Mapping[Identity, Alert], doubtful: Mapping[Identity, Alert], groups: Groups, before: Evaluations
 ) -> Verdict:
     """`doubtful` is what may be mistaken; `before`, when each rule was evaluated when it was first asked."""
-    waiting = {rule["name"] for key, rule in _rules(groups) if before.get(key) == rule["lastEvaluation"]}
+    waiting = {rule["name"] for key, rule in rules_of(groups) if before.get(key) == rule["lastEvaluation"]}
     known: dict[str, list[Alert]] = {}
-    for _, rule in _rules(groups):
+    for _, rule in rules_of(groups):
         known.setdefault(rule["name"], []).extend(rule.get("alerts") or ())
 
     def same(alert: Alert) -> list[Alert]:
         labels = alert["labels"]
-        return [one for one in known.get(labels.get("alertname"), ()) if _agree(one["labels"], labels)]
+        return [one for one in known.get(labels.get("alertname"), ()) if is_same(one["labels"], labels)]
 
     judged = {key: one for key, one in held.items() if one["labels"].get("alertname") in known}
     firing = {key for key, one in judged.items() if any(alert["state"] == "firing" for alert in same(one))}
@@ -211,7 +211,7 @@ def judge(
 
 def evaluations(groups: Groups) -> Evaluations:
     """When each rule was last evaluated, as Prometheus writes it."""
-    return {key: rule["lastEvaluation"] for key, rule in _rules(groups)}
+    return {key: rule["lastEvaluation"] for key, rule in rules_of(groups)}
 
 
 def identity(alert: Alert) -> Identity:
@@ -219,13 +219,14 @@ def identity(alert: Alert) -> Identity:
     return tuple(sorted(alert["labels"].items()))
 
 
-def _rules(groups: Groups) -> Iterator[tuple[tuple[str, str, int], Mapping[str, Any]]]:
+def rules_of(groups: Groups) -> Iterator[tuple[tuple[str, str, int], Mapping[str, Any]]]:
+    """Each alerting rule of Prometheus' answer, by what no other has."""
     for group in groups:
         for number, rule in enumerate(group["rules"]):
             yield (group["file"], group["name"], number), rule
 
 
-def _agree(of_rule: Mapping[str, str], of_alert: Mapping[str, str]) -> bool:
+def is_same(of_rule: Mapping[str, str], of_alert: Mapping[str, str]) -> bool:
     """Whether they are the same alert: on its way Prometheus adds external labels, and relabels."""
     return all(of_alert[name] == text for name, text in of_rule.items() if name in of_alert)
 

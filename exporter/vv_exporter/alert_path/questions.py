@@ -132,6 +132,22 @@ class Questions:
         """The groups of alerting rules, with their alerts. Raises `QuestionError`, or anything for an odd answer."""
         return list(self._prometheus.json("/api/v1/rules", {"type": "alert"})["data"]["groups"])
 
+    def prometheus_started(self) -> float:
+        """When it was started, in Unix seconds of its clock. Raises `QuestionError`."""
+        return self._started(
+            "Prometheus", lambda: self._prometheus.json("/api/v1/status/runtimeinfo")["data"]["startTime"]
+        )
+
+    def alertmanager_started(self) -> float:
+        """When it was started, likewise. Raises `QuestionError`."""
+        return self._started("Alertmanager", lambda: self._alertmanager.json("/api/v2/status")["uptime"])
+
+    def _started(self, name: str, ask: Callable[[], str]) -> float:
+        started = _or_reason(name, lambda: moment(ask()))
+        if isinstance(started, str):
+            raise QuestionError(started)
+        return started
+
     def alertmanager(self) -> AlertmanagerState:
         """What Alertmanager says. Raises `QuestionError`."""
         info = self._alertmanager.json("/api/v2/status")

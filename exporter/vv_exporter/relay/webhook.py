@@ -72,7 +72,7 @@ def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
     name = alert.fingerprint or repr(sorted(alert.labels.items()))
     status = "resolved" if alert.status == "resolved" else "firing"
     known = tx.get(TOLD, name)
-    if known is None or known.starts_at != alert.starts_at:
+    if known is None or _seconds(known.starts_at) != _seconds(alert.starts_at):
         told = Told(status, alert.starts_at, own_id(alert), tx.now)
     elif known.status == status:
         return  # Alertmanager repeats itself

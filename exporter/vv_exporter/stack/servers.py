@@ -92,6 +92,8 @@ def alertmanager_command(program: Path, config: Path, data: Path, port: int, pub
         f"--enable-feature={','.join(ALERTMANAGER_FEATURES)}",
         # It begins without an alert. The exporter's word of what was told directly has to be there before those go out.
         "--dispatch.start-delay=3s",
+        # What it noted of notifications since then is lost when it is killed.
+        "--data.maintenance-interval=2m",
     ]
 
 

@@ -158,13 +158,15 @@ class Bench:
         return list(self.store.docs(ACCOUNTS).values())
 
 
-def notified(integration: str = "slack", receiver: str = "chat", fingerprint: str = "255", **labels: str) -> Any:
+def notified(
+    integration: str = "slack", receiver: str = "chat", fingerprint: str = "255", *, over: bool = False, **labels: str
+) -> Any:
     every = {"alertname": "StageFailing", "severity": "error", "component": "scan_video", **labels}
     pairs = [{"key": name, "value": value} for name, value in every.items()]
     details = {"fingerprint": fingerprint, "labels": {"labels": pairs}, "startsAt": "2023-11-14T22:13:20.1Z"}
     return {
         "alerts": [{"hash": "7", "details": details}],
-        "firingAlerts": [{"hash": "7"}],
+        ("resolvedAlerts" if over else "firingAlerts"): [{"hash": "7"}],
         "groupInfo": {"receiverName": receiver},
         "integration": {"name": integration},
     }

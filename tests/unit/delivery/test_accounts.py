@@ -25,7 +25,11 @@ def test_an_account_opens_with_the_log_and_closes_when_a_channel_took_it(bench: 
     assert account.title == "StageFailing it is"
 
     bench.notification("resolved")
+    bench.event(notification=notified("slack", over=True))
     bench.clock.advance(KEPT + 1)
+    bench.missed.round()
+    assert [account.owed for account in bench.accounts()] == [["telegram"]]
+    bench.event(notification=notified("telegram", over=True))
     bench.missed.round()
     assert bench.accounts() == []
     assert bench.slack.took == []
@@ -171,11 +175,16 @@ def test_one_that_was_told_at_the_last_moment_is_not_missed(bench: Bench) -> Non
 
 def test_accounts_of_alerts_that_alertmanager_forgot_end(bench: Bench) -> None:
     bench.notification()
-    bench.clock.advance(200)
+    (account,) = bench.accounts()
+    known = {account.id: account}
+    assert accounts.absent(known, {account.fingerprint}, account.fired) == set()
+    assert accounts.absent(known, {"0000000000000001"}, account.fired - 1) == set()
+    assert accounts.absent(known, {"0000000000000001"}, account.fired) == {account.id}
     with bench.store.transaction() as tx:
-        accounts.reconcile(tx, {"0000000000000001"}, 180)
+        assert accounts.orphan(tx, account.id) is not None
+        assert accounts.orphan(tx, account.id) is None
 
-    assert bench.accounts()[0].ended == bench.clock.now
+    assert (bench.accounts()[0].ended, bench.accounts()[0].orphaned) == (bench.clock.now, True)
 
 
 def test_a_success_ends_a_failure(bench: Bench) -> None:

@@ -18,9 +18,8 @@ from vv_exporter import notificationevents
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.questions import RULE, beat_of
 from vv_exporter.database import StoreError
-from vv_exporter.drills.hook import is_for_webhook
-from vv_exporter.notifications import Notification, log_line, parse, record
-from vv_exporter.relay import webhook
+from vv_exporter.notifications import Notification, log_line, parse
+from vv_exporter.relay.received import receive as receive_notification
 from vv_exporter.render.token import read_token
 from vv_exporter.settings import Settings
 from vv_exporter.web.auth import credentials_of
@@ -46,11 +45,7 @@ def build(site: Site) -> Iterable[Route]:
             return _plain(200, "ok")
         try:
             with store.transaction() as tx:
-                record(tx, notification)
-                if settings.webhook_url:
-                    links = webhook.Links(settings.public_url, settings.silence_form)
-                    for alert in filter(is_for_webhook, notification.alerts):
-                        webhook.tell(tx, alert, links)
+                notification = receive_notification(tx, notification, settings)
         except StoreError as error:
             return _plain(503, str(error))
         for line in map(log_line, notification.alerts):
