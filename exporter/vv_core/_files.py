@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from vv_core import _shared
 from vv_core._ids import uuid7_hex
+from vv_core._lasting import sync_folder
 
 CHUNK = 1 << 20
 TEMPORARY = ".vv-"
@@ -92,18 +93,6 @@ def rename_new(source: bytes, target: bytes) -> None:
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(target))
     os.rename(source, target)
-
-
-def sync_folder(path: bytes) -> None:
-    """Write a folder's names through to the disk, where its file system can."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(fd)
 
 
 def set_aside_unless_folder(path: bytes) -> None:

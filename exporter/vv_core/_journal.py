@@ -14,7 +14,7 @@ import time
 from collections import deque
 from threading import RLock, get_ident
 
-from vv_core import __version__, _bound, _environment, _shared, _text
+from vv_core import __version__, _bound, _environment, _lasting, _shared, _text
 from vv_core._ids import uuid7_hex
 from vv_core._json import encode, members
 
@@ -37,6 +37,9 @@ ROUTINE = 1
 """Worth of a success: refused when the journal is over its bound."""
 NEEDED = 2
 """Worth of a failure, an alert, an account of losses: refused at twice the bound."""
+LASTING = 2.5
+"""Worth of what must outlive a power cut: refused at two and a half times the bound, on the disk when `emit` returns.
+That takes a sync, and `_lasting.PATIENCE` at most."""
 CLOSING = float("inf")
 """Worth of the end of a run whose start was written: without it the run would look crashed."""
 
@@ -86,8 +89,12 @@ class Journal:
         self._component: str | None = None
         self._fd = -1
         self._size = 0
+        self._path = ""
         self._writer = ""
         self._seq = 0
+        self._disk = _lasting.Disk()
+        self._unsaved: dict[str, _Event] = {}  # files with what must outlive a power cut, and the latest of it
+        self._saved_names: set[str] = set()  # of files: they are on the disk
         self._fullness = 0.0
         self._looked = self._checked = self._failed = self._reported = float("-inf")
         self._complaint = ""
@@ -121,6 +128,8 @@ class Journal:
                     break
             finally:
                 self._lock.release()
+        if self._unsaved:
+            self._save()
         return not self._queue
 
     def finish(self) -> None:
@@ -148,6 +157,23 @@ class Journal:
     def release(self) -> None:
         """Undo `hold`."""
         self._lock.release()
+
+    def _save(self) -> None:
+        """Wait until what must outlive a power cut is on the disk. Without the lock: others may go on meanwhile.
+
+        A file stays unsaved until that is done, so that whoever finds its event written by another thread waits, too.
+        """
+        for path, latest in list(self._unsaved.items()):
+            problem = self._disk.wait_for(lambda path=path: self._write_through(path))  # type: ignore[misc]
+            if problem or self._unsaved.get(path) is latest:
+                self._unsaved.pop(path, None)
+            self._complain(problem, "what is recorded may not outlive a power cut")
+
+    def _write_through(self, path: str) -> None:
+        _lasting.sync_file(path)
+        if path not in self._saved_names:
+            _lasting.sync_folder(os.path.dirname(path))
+            self._saved_names = {path}
 
     # Everything below is called with the lock held, by one thread at a time.
 
@@ -192,6 +218,8 @@ class Journal:
         if event.sent < len(event.line):
             self._complain(os.strerror(errno.ENOSPC))
             return False
+        if event.worth == LASTING:
+            self._unsaved[self._path] = event
         return True
 
     def _wants_file(self, event: _Event, now: float) -> bool:
@@ -234,7 +262,7 @@ class Journal:
             os.unlink(path)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.close()
-        self._fd, self._size = fd, len(header)
+        self._fd, self._size, self._path = fd, len(header), path
         if not self._writer:
             self._writer, self._seq = writer, 1
         self._reported = float("-inf")
@@ -314,15 +342,15 @@ class Journal:
         _shared.make_folder(self._folder, _shared.STICKY_FOLDER)
         return self._folder
 
-    def _complain(self, problem: str) -> None:
+    def _complain(self, problem: str, what: str = "events cannot be written") -> None:
         if problem and problem not in self._told and len(self._told) < _QUEUE:
             self._told.add(problem)
-            self._complaint = problem
+            self._complaint = f"{what}: {problem}"
 
     def _tell(self) -> None:
         """Without the lock: a log handler may take its time, or report an event itself."""
-        problem, self._complaint = self._complaint, ""
-        self._say(f"events cannot be written: {problem}")
+        complaint, self._complaint = self._complaint, ""
+        self._say(complaint)
 
     def _say(self, text: str) -> None:
         try:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
+
+from vv_core import _lasting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +35,8 @@ _WHOLE = stat.S_IRWXU
 def make_folder(path: Path, mode: int = COMMON_FOLDER, *, mend: bool = True) -> None:
     """Have the folder `path`; made, or with `mend` found, it has at least `mode`. Raises `OSError` without a folder.
 
-    A missing folder right above it is made as `STICKY_FOLDER`: whoever else has a folder there may come later.
+    A missing folder right above it is made as `STICKY_FOLDER`: whoever else has a folder there may come later. What is
+    made is on the disk: what lies in a folder whose name is lost is lost as well.
     """
     try:
         found = os.stat(path)
@@ -80,11 +84,13 @@ def _make(path: Path, mode: int, above: int) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except PermissionError:  # a umask that shuts out oneself
         os.chmod(path, mode)
-        return
-    try:
-        _settle(fd, folder, mode, True)
-    finally:
-        os.close(fd)
+    else:
+        try:
+            _settle(fd, folder, mode, True)
+        finally:
+            os.close(fd)
+    with suppress(OSError):  # whoever may write there may not be let read; it serves as it is
+        _lasting.sync_folder(folder)
 
 
 def _widen(path: Path, mode: int) -> None:

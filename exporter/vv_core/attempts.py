@@ -21,7 +21,7 @@ import stat
 import time
 from contextlib import suppress
 
-from vv_core import _environment, _files, _journal, _log, _runs, _shared, _text
+from vv_core import _environment, _files, _journal, _lasting, _log, _runs, _shared, _text
 from vv_core._ids import uuid7, uuid7_hex
 
 TYPE_CHECKING = False
@@ -130,11 +130,15 @@ class Attempts:
         """Forget the stage's history."""
         try:
             folder, prefix = self._folder(), os.fsencode(_name(stage))
-            for name in [*_attempts(folder, prefix), prefix + os.fsencode(_TOLD)]:
+            attempts = _attempts(folder, prefix)
+            for name in [*attempts, prefix + os.fsencode(_TOLD)]:
                 try:
                     _remove(os.path.join(folder, name))
                 except OSError as error:
                     _complain(error)
+            # With the one that just succeeded they would give up the video if a power cut brought them back.
+            if len(attempts) + 1 >= self.limit and os.path.isdir(folder):
+                _lasting.sync_folder(folder)
             with suppress(OSError):  # others have attempts there
                 os.rmdir(folder)
         except Exception as error:
@@ -170,7 +174,7 @@ class Attempts:
         }
         if self._sha256:
             fields["video_sha256"] = self._sha256
-        if _journal.emit("video.exhausted", self._component, fields, _journal.NEEDED):
+        if _journal.emit("video.exhausted", self._component, fields, _journal.LASTING):
             _append(told, b"told\n")
 
     def _move(self, stage: str, history: History) -> Path | None:
@@ -224,9 +228,8 @@ class Attempt:
         self._path = os.path.join(folder, os.fsencode(f"{_name(self._stage)}.{uuid7_hex()}{_ATTEMPT}"))
         self._fd, self._pid = _create(self._path), os.getpid()
         _files.write_all(self._fd, _line({"time": _stamp(time.time()), "component": self._attempts._component}))
-        # It must outlive the machine, which a video may take down, too.
-        os.fsync(self._fd)
-        _files.sync_folder(folder)
+        # That it was begun must outlive the machine, which a video may take down, too; for that its name is enough.
+        _lasting.sync_folder(folder)
 
     def _end(self, error: BaseException | None) -> None:
         if error is not None and not self._judge(error):
@@ -259,8 +262,10 @@ class Attempt:
 def forget(sha256: str) -> None:
     """Forget all attempts at a content. Raises nothing."""
     try:
-        if sha256.isalnum():
-            _remove(os.path.join(_home(), os.fsencode(sha256)))
+        known = os.path.join(_home(), os.fsencode(sha256))
+        if sha256.isalnum() and os.path.lexists(known):
+            _remove(known)
+            _lasting.sync_folder(os.path.dirname(known))
     except Exception as error:
         _complain(error)
 

@@ -17,7 +17,7 @@ from collections import deque
 from contextlib import suppress
 from itertools import islice
 
-from vv_core import _environment, _files, _journal, _log, _shared, _text
+from vv_core import _environment, _files, _journal, _lasting, _log, _shared, _text
 from vv_core._ids import uuid7
 
 TYPE_CHECKING = False
@@ -268,8 +268,8 @@ def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callab
             if error.errno != errno.EXDEV:  # one file system, mounted twice
                 raise
         else:
-            _files.sync_folder(folder)
-            _files.sync_folder(os.path.dirname(source))
+            _lasting.sync_folder(folder)
+            _lasting.sync_folder(os.path.dirname(source))
             return
     was = os.fstat(fd)
     unfinished, copy = _files.temporary(folder)
@@ -283,7 +283,7 @@ def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callab
         if not one_device:
             before()
         _files.rename_new(unfinished, target)
-        _files.sync_folder(folder)
+        _lasting.sync_folder(folder)
         _require_unchanged(fd, was)
         _delete(source)
     finally:
@@ -299,7 +299,7 @@ def _require_unchanged(fd: int, was: os.stat_result) -> None:
 
 def _delete(path: bytes) -> None:
     os.unlink(path)
-    _files.sync_folder(os.path.dirname(path))
+    _lasting.sync_folder(os.path.dirname(path))
 
 
 def _is_copied(fd: int, target: bytes, about: dict[str, Any]) -> bool:
@@ -392,7 +392,7 @@ def _report(target: bytes, about: dict[str, Any]) -> None:
     }
     if about["error_message"]:
         fields["error"] = _text.line(about["error_message"], _MAX_ERROR)
-    _journal.emit("video.quarantined", about["source_component"], fields, _journal.NEEDED)
+    _journal.emit("video.quarantined", about["source_component"], fields, _journal.LASTING)
 
 
 def _tell(path: object, error_type: object, component: str, error: BaseException) -> None:
