@@ -7,6 +7,7 @@
    A kill before the commit repeats the batch, a kill after it goes on behind it.
 4. A file whose lock can be had has no writer any more: it is read to its end, what its writer left open has crashed,
    and, once that is committed, the file is deleted.
+5. How far it was counted is forgotten when the folder, without it, is on the disk: after a power cut it may be back.
 
 The time for all that waits is linear: each byte is searched and read once, and the folder is looked at for a small part
 of the time, however many files lie in it.
@@ -24,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from vv_core._lasting import sync_folder
 from vv_exporter import threads
 from vv_exporter._clock import isoformat
 from vv_exporter.database import ContentError, StoreError
@@ -53,6 +55,8 @@ RESCAN_INTERVAL = 1.0  # seconds between looks at the folder while there is some
 RESCAN_PAUSE = 3.0  # times as long as a look took is the least pause until the next,
 MAX_RESCAN_INTERVAL = 2.0  # but what is new is found within so many seconds
 REMEMBERED = 60.0  # seconds for which the lag of the latest events is told when nothing waits
+FORGET_INTERVAL = 60.0  # seconds between syncs of the folder, after which files that were deleted are forgotten
+FORGET_FILES = 1000  # …or when so many were deleted
 RETRY = 1.0  # seconds to wait when the database or the folder cannot be used
 SETTLING = 0.5
 """Seconds after which a problem is logged: a file that a writer with another umask has just made is opened to others an
@@ -103,7 +107,8 @@ class Reader:
         self._lookahead = Lookahead(directory, store)
         self._next_scan = float("-inf")
         self._scanned = 0  # bytes that waited at the last look
-        self._gone: list[str] = []  # files that are no more, but known
+        self._gone: list[str] = []  # files that are no more, also after a power cut, but known
+        self._next_forgetting = float("-inf")
         self._since: dict[str, float] = {}  # file → when the oldest of what waits in it was written
         self._tails: dict[str, int] = {}  # file → up to where it was read, the beginning of a line included
         self._checks = self._succeeded = False
@@ -197,7 +202,7 @@ class Reader:
         entries = files.scan(self._directory)
         progress = self._store.docs(PROGRESS)
         self._files = len(entries)
-        self._gone = list(progress.keys() - {entry.name for entry in entries})
+        self._gone = self._gone_for_good(progress.keys() - {entry.name for entry in entries}, began)
         unread = {entry.name: size for entry in entries if (size := _unread(entry, progress.get(entry.name)))}
         self.status.backlog = self._scanned = sum(unread.values())
         self._tell_lag([entry for entry in entries if entry.name in unread])
@@ -213,6 +218,19 @@ class Reader:
         # A look costs as much as there are files: it takes a small part of the time, however many there are.
         pause = max(RESCAN_INTERVAL, RESCAN_PAUSE * (self._monotonic() - began))
         self._next_scan = self._monotonic() + min(pause, MAX_RESCAN_INTERVAL)
+
+    def _gone_for_good(self, absent: set[str], now: float) -> list[str]:
+        """Those of files that are not there which a power cut does not bring back. Seldom, for it costs a sync."""
+        known = [name for name in self._gone if name in absent]  # nothing was committed since
+        if known or not absent or (now < self._next_forgetting and len(absent) < FORGET_FILES):
+            return known
+        self._next_forgetting = now + FORGET_INTERVAL
+        try:
+            sync_folder(str(self._directory))
+        except OSError as error:  # then they stay known
+            log.warning("%s cannot be written through to the disk: %s", self._directory, error)
+            return []
+        return list(absent)
 
     def _end_plan(self) -> None:
         """All files were looked at, or enough: what is wrong with any of them is told, or that nothing is."""
@@ -255,7 +273,8 @@ class Reader:
             batch.take(self._turns)
             batch.commit()
         self._succeeded = True
-        self._gone.clear()
+        if batch.pieces:
+            self._gone.clear()
         for piece in batch.pieces:
             done = piece.hole + (len(piece.data) if piece.more else piece.data.rfind(b"\n") + 1)
             self.status.backlog = max(self.status.backlog - done, 0)
