@@ -16,6 +16,7 @@ from pathlib import Path
 from vv_core import _shared
 from vv_core._files import read_regular
 from vv_core._ids import uuid7_hex
+from vv_core._lasting import sync_folder
 from vv_core._shared import READABLE_FILE
 from vv_core._text import path as printed_path
 
@@ -38,18 +39,23 @@ def read_small(path: Path, limit: int, *, follow: bool = False) -> bytes:
     return content
 
 
-def write_small(path: Path, content: bytes, mode: int = READABLE_FILE) -> None:
+def write_small(path: Path, content: bytes, mode: int = READABLE_FILE, *, lasting: bool = False) -> None:
     """Have a file with this content, whole or not at all, whatever lies there. Raises `OSError`.
 
-    A power cut may take it back: it is for what is written anew again and again.
+    A power cut may take it back, or leave an empty file, unless it is `lasting`: not what is written again and again.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = _shared.open_file(str(temporary), os.O_WRONLY | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         make_way(path)
         temporary.replace(path)
+        if lasting:
+            sync_folder(str(path.parent))
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

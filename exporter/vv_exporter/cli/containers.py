@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from vv_core._journal import LASTING
 from vv_exporter._clock import boot_id, boottime, span
 from vv_exporter.cli._output import say
 from vv_exporter.settings import Settings, load
@@ -70,7 +71,7 @@ def forget(name: str) -> None:
         if _checked(name) in names:
             raise click.ClickException(f"{name} is listed in {key} in vv.yml: take it out there, and restart")
     with recording(settings) as journal:
-        journal.emit("container.forgotten", COMPONENT, {"name": name})
+        journal.emit("container.forgotten", COMPONENT, {"name": name}, LASTING)
         if not journal.flush() or journal.lost:
             raise click.ClickException("that could not be recorded")
     if settings.self_monitor_dir.exists():

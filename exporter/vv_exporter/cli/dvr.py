@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vv_core._journal import LASTING
 from vv_exporter.settings import load
 from vv_exporter.supervisor.run import recording
 
@@ -20,7 +21,7 @@ def command() -> None:
 def forget(name: str) -> None:
     """Stop missing the agent of DVR NAME that was killed: nobody is to get its stream any more."""
     with recording(load()) as journal:
-        journal.emit("dvr.ended", COMPONENT, {"dvr": name})
+        journal.emit("dvr.ended", COMPONENT, {"dvr": name}, LASTING)
         if not journal.flush() or journal.lost:
             raise click.ClickException("that could not be recorded")
     click.echo(f"no agent of DVR {name} is missed, until one reports again")

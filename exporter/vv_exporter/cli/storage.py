@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vv_core._journal import LASTING
 from vv_exporter.settings import load
 from vv_exporter.supervisor.run import recording
 
@@ -19,7 +20,7 @@ def command() -> None:
 def accept() -> None:
     """Take the file system that is there now for the one that should be (StorageMissing)."""
     with recording(load()) as journal:
-        journal.emit("storage.accepted", COMPONENT, {})
+        journal.emit("storage.accepted", COMPONENT, {}, LASTING)
         if not journal.flush() or journal.lost:
             raise click.ClickException("that could not be recorded")
     click.echo("what is mounted now at VIDEO_STORAGE_ROOT is what should be there")

@@ -342,7 +342,9 @@ class Supervisor:
         if not history.told:
             tail = self._engine.log_tail(record.id, self._settings.quoted_log_lines)
             fields = {"name": record.name, "restarts": len(history.restarts), "reason": line(history.reason, 300)}
-            self._tell("container.gave_up", fields | ({"log_tail": lines(tail, MAX_TAIL)} if tail else {}))
+            quoted = {"log_tail": lines(tail, MAX_TAIL)} if tail else {}
+            # On the disk before it is noted as told, or a power cut in between would leave it untold.
+            self._tell("container.gave_up", fields | quoted, _journal.LASTING)
             history = self._keep(record, replace(history, told=True))
         if history.stop_due and record.state != GONE:
             if not history.policy_before:

@@ -103,13 +103,15 @@ class Room:
             return None
 
     def ask(self, request: Request) -> Path:
-        """Leave a request; its file is gone when it is done. For root and the self-monitor's own user.
+        """Leave a request; its file is gone when it is done. A power cut does not take it back.
+
+        For root and the self-monitor's own user.
 
         Raises `OSError`.
         """
         _shared.make_folder(str(self._requests), PRIVATE_FOLDER)
         path = self._requests / f"{uuid7_hex()}.json"
-        write_small(path, msgspec.json.encode(request))
+        write_small(path, msgspec.json.encode(request), lasting=True)
         return path
 
     def requests(self) -> Iterator[tuple[Path, Request]]:
