@@ -20,8 +20,22 @@ def command() -> None:
 @click.argument("name")
 def forget(name: str) -> None:
     """Stop missing the agent of DVR NAME that was killed: nobody is to get its stream any more."""
+    _record("dvr.ended", name)
+    click.echo(f"no agent of DVR {name} is missed, until one reports again")
+
+
+@command.command("login")
+@click.argument("name")
+def login(name: str) -> None:
+    """Send user and password to DVR NAME again: it refused them, and takes them by now as they stand here."""
+    if name not in load().dvrs:
+        raise click.ClickException(f"no DVR {name} is configured; there are: {', '.join(load().dvrs) or 'none'}")
+    _record("dvr.login", name)
+    click.echo(f"user and password are sent to DVR {name} again; vv status shows what it answers")
+
+
+def _record(kind: str, dvr: str) -> None:
     with recording(load()) as journal:
-        journal.emit("dvr.ended", COMPONENT, {"dvr": name}, LASTING)
+        journal.emit(kind, COMPONENT, {"dvr": dvr}, LASTING)
         if not journal.flush() or journal.lost:
             raise click.ClickException("that could not be recorded")
-    click.echo(f"no agent of DVR {name} is missed, until one reports again")

@@ -21,6 +21,7 @@ from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.database import StoreError
 from vv_exporter.dvr_agents import agents_up
+from vv_exporter.dvr_logins import logins_of
 from vv_exporter.dvrs import LINKS, RESULTS, forget, forget_ended_agents, probed
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.dvr import (
@@ -35,23 +36,18 @@ from vv_exporter.metrics.dvr import (
     DVR_PROBE_DURATION,
     DVR_UP,
 )
-from vv_exporter.probes.rtsp import Answer, NotAskedError, Resolver, probe
+from vv_exporter.probes.rtsp import Answer, Logins, NotAskedError, Resolver, probe
 from vv_exporter.settings import Dvr
 from vv_exporter.store import Store
 
 log = logging.getLogger(__name__)
 
 FIRST_WITHIN = 3.0  # seconds after the start, spread so that many DVRs are not asked at once
-REFUSED_INTERVAL = 600.0
-"""Seconds between probes once user or password were refused: DVRs lock an account after a few wrong passwords."""
 HOUSEKEEPING_INTERVAL = 60.0
 
 
 class DvrProbe:
-    """The thread of one DVR: asks it again and again, and counts the answers.
-
-    `refusals`: how many refused passwords in a row are enough; further ones are asked for at long intervals.
-    """
+    """The thread of one DVR: asks it again and again, and counts the answers. `logins`: what it may send of them."""
 
     def __init__(
         self,
@@ -60,8 +56,8 @@ class DvrProbe:
         store: Store,
         clock: Callable[[], float],
         *,
-        refusals: int = 3,
-        ask: Callable[[Dvr, Resolver], Answer] = probe,
+        logins: Logins | None = None,
+        ask: Callable[[Dvr, Resolver], Answer] | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.name = name
@@ -70,11 +66,9 @@ class DvrProbe:
         self._dvr = dvr
         self._store = store
         self._clock = clock
-        self._refusals_allowed = refusals
-        self._ask = ask
+        self._ask = ask or (lambda dvr, resolver: probe(dvr, resolver, logins))
         self._jitter = jitter
         self._resolver = Resolver(dvr.host, dvr.port)
-        self._refusals = 0
         self._last = "ok"
         self._moved_to = ""
         self._stopping = threading.Event()
@@ -125,10 +119,7 @@ class DvrProbe:
                 "DVR %s sends its viewers elsewhere on %s: give that address instead", self.name, answer.moved_to
             )
         self._moved_to = answer.moved_to
-        self._refusals = self._refusals + 1 if answer.result == "auth" else 0
-        locked = self._refusals >= self._refusals_allowed
-        interval = max(self._dvr.interval, REFUSED_INTERVAL) if locked else self._dvr.interval
-        return self._jitter(0.9, 1.1) * interval
+        return self._jitter(0.9, 1.1) * self._dvr.interval
 
     def _tell(self, answer: Answer) -> None:
         if answer.result == "ok":
@@ -199,9 +190,7 @@ class Dvrs:
 
 def build(context: Context) -> Dvrs:
     """A probe for each DVR of the settings."""
-    settings = context.settings
-    probes = (
-        DvrProbe(name, dvr, context.store, context.clock, refusals=settings.dvr_failures)
-        for name, dvr in settings.dvrs.items()
-    )
+    dvrs = context.settings.dvrs
+    logins = logins_of(dvrs, context.store)
+    probes = (DvrProbe(name, dvr, context.store, context.clock, logins=logins[name]) for name, dvr in dvrs.items())
     return Dvrs(context.store, probes)

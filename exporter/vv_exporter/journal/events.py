@@ -188,6 +188,10 @@ class DvrEnded(Event, frozen=True, tag="dvr.ended", kw_only=True):
     dvr: Name
 
 
+class DvrLogin(Event, frozen=True, tag="dvr.login", kw_only=True):
+    dvr: Name
+
+
 class StorageAccepted(Event, frozen=True, tag="storage.accepted"):
     pass
 
@@ -279,6 +283,7 @@ AnyEvent = (
     | DvrAttempt
     | DvrFrames
     | DvrEnded
+    | DvrLogin
     | StorageAccepted
     | VideoExhausted
     | VideoQuarantined

@@ -56,6 +56,8 @@ _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDO
 
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,253}", re.ASCII)
 _TARGET = re.compile(r"[!-~]{0,1900}", re.ASCII)
+# Paths and queries that hold a password, of makers who do not ask for one: rtsp://…/user=admin_password=secret_channel=1
+_SECRET = re.compile(r"(?:pass|passwd|password|pwd|auth|token)=.", re.IGNORECASE)
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -116,6 +118,20 @@ class NotAskedError(Exception):
     """The DVR was not asked, for a reason that is this device's: nothing is known of the DVR."""
 
 
+class HeldBackError(Exception):
+    """User and password are not sent; the message says why, and is for people."""
+
+
+class Logins:
+    """Whether user and password may be sent, and what came of it. Here they always may."""
+
+    def send(self, seconds: float) -> None:
+        """They are sent next; wait for that for so long. Raises `HeldBackError` and `NotAskedError`."""
+
+    def settle(self, *, taken: bool | None) -> None:
+        """The probe has ended: were they taken? None if there was no answer."""
+
+
 class _Lookup:
     def __init__(self, ask: Callable[[], list[Address]]) -> None:
         self.done = threading.Event()
@@ -163,34 +179,36 @@ class _Progress:
         self._deadline = time.monotonic() + seconds
 
 
-def probe(dvr: Dvr, resolver: Resolver) -> Answer:
-    """Ask for frames once. Raises nothing that a DVR could bring about."""
+def probe(dvr: Dvr, resolver: Resolver, logins: Logins | None = None) -> Answer:
+    """Ask for frames once. Raises nothing that a DVR could bring about; `NotAskedError`."""
     progress = _Progress(dvr.timeout)
-    moved_to: list[str] = []
+    viewer = _Viewer(dvr, progress, logins or Logins())
+    result, error, frames = "ok", "", 0
     try:
-        frames = _watch(dvr, resolver, progress, moved_to)
+        frames = _watch(viewer, resolver, progress)
     except _FailedError as failure:
         result, error = failure.result, str(failure)
+    except HeldBackError as failure:
+        result, error = "auth", str(failure)
     except ProtocolError as failure:
         result, error = "error", str(failure)
     except OSError as failure:
         result, error = _reason(failure, progress.phase, dvr.timeout)
-    else:
-        return Answer("ok", "", progress.durations, frames, "".join(moved_to[-1:]))
-    return Answer(result, error, progress.durations)
+    finally:
+        viewer.settle(refused=result == "auth")
+    return Answer(result, error, progress.durations, frames, "" if error else "".join(viewer.moved_to[-1:]))
 
 
-def _watch(dvr: Dvr, resolver: Resolver, progress: _Progress, moved_to: list[str]) -> int:
+def _watch(viewer: _Viewer, resolver: Resolver, progress: _Progress) -> int:
     """Go through all phases; how many frames came."""
     with progress.timed("dns"):
         addresses = resolver.addresses(progress.left())
     with progress.timed("connect"):
-        viewer = _Viewer(dvr, progress, addresses)
+        viewer.connect(addresses)
     try:
         return viewer.watch()
     finally:
         viewer.leave()
-        moved_to += viewer.moved_to
 
 
 def _connect(addresses: list[Address], progress: _Progress) -> socket.socket:
@@ -223,27 +241,44 @@ def _reason(error: OSError, phase: str, timeout: float) -> tuple[str, str]:
 class _Viewer:
     """Requests and answers; on one connection, unless the DVR closes it where that means no harm."""
 
-    def __init__(self, dvr: Dvr, progress: _Progress, addresses: list[Address]) -> None:
+    def __init__(self, dvr: Dvr, progress: _Progress, logins: Logins) -> None:
         self._dvr = dvr
         self._progress = progress
-        self._addresses = addresses
+        self._logins = logins
+        self._addresses: list[Address] = []
         self._address = dvr.url
         self._port = dvr.port
-        self._connection = _connect(addresses, progress)
         self._parser = Parser()
         self.moved_to: list[str] = []
         """Where the DVR has sent the viewer to, fit to be shown."""
         self._authorization = Authorization(dvr.username, dvr.password.value)
         self._accepted = False
+        self._taken: bool | None = None
         self._sequence = 0
         self._received = 0
         self._session = ""
         self._channel = 0
         self._frames: set[int] = set()
 
+    def connect(self, addresses: list[Address]) -> None:
+        """Connect to the first address that answers. Raises `OSError`."""
+        self._addresses = addresses
+        self._connection = _connect(addresses, self._progress)
+
+    def settle(self, *, refused: bool) -> None:
+        """Say what came of user and password, if they were sent."""
+        self._logins.settle(taken=False if refused else self._taken)
+
+    def _log_in(self) -> None:
+        """User and password are sent next. Raises `HeldBackError`, `NotAskedError`."""
+        self._taken = None
+        self._logins.send(self._progress.left())
+
     def watch(self) -> int:
         """Go through the phases after the connection; how many frames came, 0 if no stream is named."""
         with self._progress.timed("describe"):
+            if _SECRET.search(self._dvr.target):
+                self._log_in()
             self._exchange("OPTIONS", self._address)  # whatever the answer, it speaks RTSP
             if not self._dvr.target:
                 return 0
@@ -333,6 +368,8 @@ class _Viewer:
         """The answer to a request that succeeds, with authentication where it is asked for."""
         for renewal in range(_RENEWALS + 1):
             authorization = self._authorization.header(method, address)
+            if authorization and not self._accepted:
+                self._log_in()
             answer = self._exchange(method, address, {**(headers or {}), **authorization})
             if answer.status != 401:
                 break
@@ -340,6 +377,7 @@ class _Viewer:
             if not self._session and self._is_closed(answer):
                 self._reconnect()
         self._accepted = bool(authorization)
+        self._taken = True
         if method != "DESCRIBE" or answer.status not in _MOVED:
             _check(answer.status, method)
         return answer

@@ -19,7 +19,7 @@ from tests.support.clock import Clock
 from tests.support.ports import free_port
 from tests.support.rtsp import RtspServer
 from tests.support.waiting import wait_until
-from vv_exporter.collectors.dvr import REFUSED_INTERVAL, DvrProbe, Dvrs
+from vv_exporter.collectors.dvr import DvrProbe, Dvrs
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS
 from vv_exporter.probes import rtsp
 from vv_exporter.probes.rtsp import FAREWELL, PHASES, Answer, Resolver, probe
@@ -621,14 +621,14 @@ def test_whatever_is_answered_the_probe_ends_with_a_result(answers: list[bytes])
 class Probing:
     """A probe's thread with answers of the test's making, and no waiting between them."""
 
-    def __init__(self, folder: Path, interval: float = 0.001, **options: int) -> None:
+    def __init__(self, folder: Path, interval: float = 0.001) -> None:
         self.answers: list[Answer | Exception] = []
         self.pauses: list[float] = []
         self.told = threading.Semaphore(0)
         self.clock = Clock()
         self.store = Store(folder / "state.db", self.clock)
         dvr = Dvr("10.0.0.1", 554, "/user=admin&password=s3cret", "admin", Secret("s3cret"), interval=interval)
-        self.probe = DvrProbe("front", dvr, self.store, self.clock, ask=self._ask, jitter=self._jitter, **options)
+        self.probe = DvrProbe("front", dvr, self.store, self.clock, ask=self._ask, jitter=self._jitter)
         self.jitter: Callable[[float, float], float] = min
 
     def tell(self, *answers: Answer | Exception) -> None:
@@ -717,14 +717,6 @@ class TestTheThreadOfADvr:
             "DVR front (10.0.0.1:554): refused: connection refused",
             "DVR front (10.0.0.1:554) gives a stream again",
         ]
-
-    def test_a_refused_password_is_not_tried_over_and_over(self, tmp_path: Path) -> None:
-        probing = Probing(tmp_path, interval=30, refusals=3)
-        auth, down = Answer("auth", "refused user or password"), Answer("timeout")
-
-        pauses = [probing.probe._take(answer) for answer in (auth, auth, auth, auth, down, auth)]
-        assert pauses == pytest.approx([27, 27, 0.9 * REFUSED_INTERVAL, 0.9 * REFUSED_INTERVAL, 27, 27])
-        probing.store.close()
 
 
 def test_probes_that_left_the_configuration_are_forgotten(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.dvr_agents import end_agent, miss_agents, saw_agent
+from vv_exporter.dvr_logins import allow_again
 from vv_exporter.dvrs import LINKS, Link, attempted, link, put, saw_frames
-from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames
+from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrLogin
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
+from vv_exporter.timeline import Entry, tell
 from vv_exporter.times import is_later
 
 AGENT = "agent"
@@ -45,6 +47,13 @@ def ended(tx: Transaction, event: DvrEnded, source: Source, settings: Settings) 
         put(tx, msgspec.structs.replace(known, gone=max(event.ts, known.time)))
 
 
+def login(tx: Transaction, event: DvrLogin, source: Source, settings: Settings) -> None:
+    """An operator says that the DVR takes user and password by now."""
+    allow_again(tx, event.dvr)
+    title = f"DVR {event.dvr}: user and password are sent again"
+    tell(tx, event.ts, Entry("dvr.login", title, component=event.component or source.component))
+
+
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     """The agent's process ended, and its streams with it."""
     miss_agents(tx, writer, last_seen)
@@ -58,4 +67,4 @@ def _saw(tx: Transaction, event: DvrAttempt | DvrFrames, source: Source) -> None
         saw_agent(tx, event.dvr, source.writer, event.component or source.component)
 
 
-HANDLERS: dict[type, Handler] = {DvrAttempt: attempt, DvrFrames: frames, DvrEnded: ended}
+HANDLERS: dict[type, Handler] = {DvrAttempt: attempt, DvrFrames: frames, DvrEnded: ended, DvrLogin: login}
