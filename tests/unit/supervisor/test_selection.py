@@ -74,3 +74,23 @@ def test_a_window_that_cannot_hold_all_restarts_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"SELF_MONITOR_WINDOW: 5 restarts .* take 155 s or more"):
         load({"SELF_MONITOR_WINDOW": "155"})
     assert load({"SELF_MONITOR_WINDOW": "156"}).restart_window == 156
+
+
+def test_what_is_not_chosen_is_left_for_each_reason_by_itself(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, "self_monitor: {containers: [web]}")
+
+    assert supervised(record(), chosen, "") is True
+    assert supervised(record(), chosen, "4f4e") is True
+    assert supervised(record(), chosen, "4f4f") is False
+    assert supervised(record(), chosen, "", "web:1") is False
+    assert supervised(record(), chosen, "", "web:2") is True
+    assert supervised(record(image=""), chosen, "", "") is True
+    assert supervised(record(name="other"), chosen, "") is False
+    assert supervised(record(name="other", project="web"), chosen, "") is False
+    assert supervised(record(opted="x"), chosen, "") is True
+
+
+def test_outside_a_container_there_is_no_own_one(tmp_path: Path) -> None:
+    assert own_container(tmp_path / "absent") == ""
+    (tmp_path / "mountinfo").write_text("22 1 0:1 / / rw - ext4 /dev/vda rw\n")
+    assert own_container(tmp_path / "mountinfo") == ""
