@@ -9,10 +9,10 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick lint dashboards bench screenshots lock pin install tools setup clean
+.PHONY: help run demo test quick field field-arm64 lint dashboards bench screenshots lock pin install tools setup clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run: ## Run exporter, Prometheus and Alertmanager here, until Ctrl-C (ARGS= goes to `vv up`)
 	@$(SETUP) --no-dev --tools
@@ -29,6 +29,13 @@ test: ## Run all tests, those with real servers and a Docker Engine included (AR
 
 quick: lint ## Check style and types, and run the unit tests without the exhaustive ones: two minutes
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not exhaustive" tests/unit -q $(ARGS)
+
+# Root on Debian; one disk of 3 GB is made once and kept in .vv/field. docs/field.md
+field: setup ## Try a whole device in an emulator: systemd, cgroup v2, clock, disks, power cuts (ARGS= goes to pytest)
+	@$(VENV)/bin/python -m pytest tests/field --timeout 1800 -q $(ARGS)
+
+field-arm64: setup ## Try the wheels and the unit tests of the SDK on an emulated arm64
+	@$(VENV)/bin/python -m tests.field.arm64
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .

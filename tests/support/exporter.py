@@ -80,13 +80,8 @@ class Exporter:
         return requests.get(f"{self.url}/-/ready", timeout=5).status_code == 200
 
     def metrics(self) -> dict[str, float]:
-        """All samples, by name with labels in the order of the exposition, e.g. `a_total{x="1",y="2"}`."""
-        samples: dict[str, float] = {}
-        for family in text_string_to_metric_families(requests.get(f"{self.url}/metrics", timeout=10).text):
-            for sample in family.samples:
-                labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
-                samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-        return samples
+        """All samples, by name with labels in alphabetical order, e.g. `a_total{x="1",y="2"}`."""
+        return samples(requests.get(f"{self.url}/metrics", timeout=10).text)
 
     def wait_for(self, sample: str, value: float, timeout: float = 15.0) -> None:
         """Wait until the sample (labels in alphabetical order) has this value."""
@@ -95,3 +90,13 @@ class Exporter:
     def log(self) -> str:
         """What stands in app.log."""
         return (self.state / "logs" / "app.log").read_text()
+
+
+def samples(exposition: str) -> dict[str, float]:
+    """The samples of `/metrics`, by name with labels in alphabetical order."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
