@@ -95,6 +95,7 @@ _versions: list[str] = []
 @pytest.fixture(scope="session", autouse=True)
 def _known_versions(device: Machine) -> None:
     _versions.append(device.check(report.VERSIONS))
+    print(_versions[0])
 
 
 @pytest.hookimpl(wrapper=True)
