@@ -55,13 +55,13 @@ def name(value: object) -> str:
     """`value` as a name: one line of at most `MAX_NAME` characters, so that two long names stay two."""
     text = printed(value)
     if len(text) <= MAX_NAME:
-        text = text if text.isprintable() else _encodable(text).translate(_ONE_LINE)
+        text = text if text.isprintable() else encodable(text).translate(_ONE_LINE)
     return text if len(text) <= MAX_NAME else _hashed(text)
 
 
 def label(text: str) -> str:
     """A name of any origin as the value of a label: of bounded length, in UTF-8, and no two of them become alike."""
-    if len(text) <= MAX_NAME and (text.isprintable() or _encodable(text) == text):
+    if len(text) <= MAX_NAME and (text.isprintable() or encodable(text) == text):
         return text
     return _hashed(text)
 
@@ -71,7 +71,7 @@ def _hashed(text: str) -> str:
     import hashlib
 
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
-    beginning = _encodable(text[:MAX_NAME]).translate(_ONE_LINE)
+    beginning = encodable(text[:MAX_NAME]).translate(_ONE_LINE)
     return f"{beginning[: MAX_NAME - _DIGITS - 1]}~{digest}"
 
 
@@ -80,7 +80,7 @@ def line(value: object, limit: int) -> str:
     text = printed(value)
     if len(text) * 4 <= limit and text.isprintable():
         return text
-    return _cut(_encodable(text[:limit]).translate(_ONE_LINE), limit, longer=len(text) > limit)
+    return _cut(encodable(text[:limit]).translate(_ONE_LINE), limit, longer=len(text) > limit)
 
 
 def lines(value: object, limit: int) -> str:
@@ -88,7 +88,7 @@ def lines(value: object, limit: int) -> str:
     text = printed(value)
     if len(text) * 4 <= limit and text.isprintable():
         return text
-    whole = _encodable(text[:limit]).replace("\r\n", "\n").translate(_MANY_LINES)
+    whole = encodable(text[:limit]).replace("\r\n", "\n").translate(_MANY_LINES)
     return _cut(whole, limit, longer=len(text) > limit)
 
 
@@ -106,7 +106,7 @@ def stamp(seconds: float) -> str:
 def last_lines(value: object, limit: int) -> str:
     """As `lines`, but the *end* of a long text is kept."""
     text = printed(value)
-    data = _encodable(text[-limit:]).replace("\r\n", "\n").translate(_MANY_LINES).encode()
+    data = encodable(text[-limit:]).replace("\r\n", "\n").translate(_MANY_LINES).encode()
     if len(data) <= limit and len(text) <= limit:
         return data.decode()
     return _CUT + data[-(limit - len(_CUT.encode())) :].decode(errors="ignore")
@@ -195,7 +195,8 @@ def path_bytes(value: object) -> bytes:
         raise ValueError(f"{kind(value)} is no path: {kind(error)}: {printed(error)}") from None
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """`text` in UTF-8: what is half a character is shown as `?`."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

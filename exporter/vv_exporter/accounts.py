@@ -127,11 +127,11 @@ def fired(tx: Transaction, alert: Alert) -> Account | None:
         starts_at=alert.starts_at,
     )
     tx.put(ACCOUNTS, account.id, account)
-    _bound(tx)
+    make_room(tx)
     return tx.get(ACCOUNTS, account.id)
 
 
-def _bound(tx: Transaction) -> None:
+def make_room(tx: Transaction) -> None:
     """Have the least important account give way where there are too many."""
     if tx.count(ACCOUNTS) <= MAX_ACCOUNTS:  # which may say too many
         return

@@ -10,7 +10,7 @@ import msgspec
 from vv_exporter.dvrs import MAX_LINKS, count_lost
 from vv_exporter.failures import Failure, remember
 from vv_exporter.metrics.dvr import DVR_AGENT_UP
-from vv_exporter.metrics.exporter import SERIES_LIMITED
+from vv_exporter.runs import writer_of
 from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.timeline import Entry, tell
 
@@ -26,8 +26,10 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     replaced: bool = False
 
 
-AGENTS: Kind[Agent] = Kind("dvr_agent", Agent)
-GONE_AGENTS: Kind[Agent] = Kind("dvr_agent_gone", Agent)
+AGENTS: Kind[Agent] = Kind(
+    "dvr_agent", Agent, MAX_LINKS, DVR_AGENT_UP, lambda agent: agent.dvr, lambda agent: int(not agent.replaced)
+)
+GONE_AGENTS: Kind[Agent] = Kind("dvr_agent_gone", Agent, MAX_LINKS, DVR_AGENT_UP, lambda agent: agent.dvr)
 """By DVR: the agent that was killed, as long as no other takes over."""
 
 
@@ -37,13 +39,10 @@ def saw_agent(tx: Transaction, dvr: str, writer: str, component: str) -> None:
     known = tx.get(AGENTS, _key(dvr, writer))
     if known is not None and not known.replaced:
         return
-    for key, other in tx.docs(AGENTS).items():
-        if other.dvr == dvr and other.writer != writer and not other.replaced:
+    for key, other in tx.having(AGENTS, _dvr_of, dvr).items():
+        if other.writer != writer and not other.replaced:
             tx.put(AGENTS, key, msgspec.structs.replace(other, replaced=True))
-    if known is not None or tx.count(AGENTS) < MAX_LINKS:
-        tx.put(AGENTS, _key(dvr, writer), Agent(dvr, writer, component))
-    else:
-        tx.inc(SERIES_LIMITED, (DVR_AGENT_UP.name,))
+    tx.put(AGENTS, _key(dvr, writer), Agent(dvr, writer, component))
 
 
 def end_agent(tx: Transaction, dvr: str, writer: str) -> None:
@@ -54,14 +53,12 @@ def end_agent(tx: Transaction, dvr: str, writer: str) -> None:
 
 def miss_agents(tx: Transaction, writer: str, last_seen: float) -> None:
     """A process is gone: the agents that did not end before were killed with it."""
-    for key, agent in tx.docs(AGENTS).items():
-        if agent.writer != writer:
-            continue
+    for key, agent in tx.having(AGENTS, writer_of, writer).items():
         tx.delete(AGENTS, key)
         count_lost(tx, agent.dvr, "agent")
         title = f"The agent of DVR {agent.dvr} was killed"
         tell(tx, last_seen, Entry("dvr.agent_gone", title, "error", agent.component, KILLED))
-        if not agent.replaced and tx.count(GONE_AGENTS) < MAX_LINKS:
+        if not agent.replaced:
             tx.put(GONE_AGENTS, agent.dvr, agent)
             remember(tx, Failure(agent.component, f"dvr_agent:{agent.dvr}", last_seen, error=KILLED))
 
@@ -70,6 +67,10 @@ def agents_up(store: Store) -> dict[str, bool]:
     """By DVR: whether an agent is at work, or was killed."""
     gone = dict.fromkeys(store.docs(GONE_AGENTS), False)
     return gone | dict.fromkeys((agent.dvr for agent in store.docs(AGENTS).values()), True)
+
+
+def _dvr_of(agent: Agent) -> str:
+    return agent.dvr
 
 
 def _key(dvr: str, writer: str) -> str:

@@ -6,7 +6,6 @@ import msgspec
 
 from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_LOST, DVR_UP
-from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
 from vv_exporter.times import UnixTime, is_later
@@ -49,7 +48,14 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.result == "ok" and not self.gone
 
 
-LINKS: Kind[Link] = Kind("dvr_link", Link)
+LINKS: Kind[Link] = Kind(
+    "dvr_link",
+    Link,
+    MAX_LINKS,
+    DVR_UP,
+    lambda link: link.dvr,
+    lambda link: int(link.result != "ok" and not link.gone),  # one that fails is what somebody is told of
+)
 
 
 def link(tx: Transaction, dvr: str, source: str) -> Link | None:
@@ -59,12 +65,6 @@ def link(tx: Transaction, dvr: str, source: str) -> Link | None:
 
 def put(tx: Transaction, state: Link) -> None:
     """Keep it. Where there are too many DVRs the longest untouched gives way, one that fails last."""
-    if link(tx, state.dvr, state.source) is None and tx.count(LINKS) >= MAX_LINKS:  # which may say too many
-        known = tx.docs(LINKS)
-        if len(known) >= MAX_LINKS:
-            least = min(known.values(), key=lambda one: (one.result != "ok" and not one.gone, one.time))
-            forget(tx, least.dvr, least.source)
-            tx.inc(SERIES_LIMITED, (DVR_UP.name,))
     tx.put(LINKS, f"{state.source}\n{state.dvr}", state)
 
 

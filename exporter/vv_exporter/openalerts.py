@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from vv_exporter.metrics.alerts import RELAY_QUEUE
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.times import Deadline, UnixTime
 
@@ -14,7 +15,8 @@ SEVERITIES = ("info", "warning", "error", "critical")
 Severity = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(SEVERITIES)})$")]
 """One of `SEVERITIES`: a row of the database with another is set aside, since none could be weighed against it."""
 MAX_ENDED = 1000
-"""Ended alerts that wait for their end to be sent. More end at Alertmanager by themselves, at the time it was given."""
+"""Ended alerts that wait for their end to be sent. More end at Alertmanager by themselves, at the time it was given;
+what was opened directly at a pager does not, and gives way last."""
 
 
 class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,7 +78,9 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
 
 ALERTS: Kind[OpenAlert] = Kind("alert", OpenAlert)
 """Those that are open, by `key`."""
-ENDED: Kind[OpenAlert] = Kind("alert_ended", OpenAlert)
+ENDED: Kind[OpenAlert] = Kind(
+    "alert_ended", OpenAlert, MAX_ENDED, RELAY_QUEUE, importance=lambda alert: int(bool(alert.direct))
+)
 """Those of which Alertmanager or a pager is still to be told the end, or people the count, by `identity`."""
 
 
@@ -89,5 +93,5 @@ def alert_key(component: str, title: str, severity: str, context: dict[str, str]
 def end_alert(tx: Transaction, alert: OpenAlert) -> None:
     """Take it from the open alerts; the relay winds it up. If `ends` is in the future, it gave way before its time."""
     tx.delete(ALERTS, alert.key)
-    if alert.direct or (alert.delivered and tx.count(ENDED) < MAX_ENDED):
+    if alert.direct or alert.delivered:
         tx.put(ENDED, alert.identity, alert)

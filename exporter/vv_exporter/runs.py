@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import msgspec
 
@@ -42,6 +43,18 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.mono and self.boot == boot:
             return max(0.0, mono - self.mono)
         return max(0.0, now - self.started)
+
+
+class Written(Protocol):
+    """What a writer began."""
+
+    @property
+    def writer(self) -> str: ...
+
+
+def writer_of(one: Written) -> str:
+    """Who began it."""
+    return one.writer
 
 
 def longest_named(

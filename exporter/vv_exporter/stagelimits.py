@@ -74,6 +74,11 @@ def learned_limit(recent: RecentRuns | None, settings: Settings) -> Limit:
     return Limit(max(settings.stage_overdue_factor * usual, settings.stage_overdue_floor), USUAL)
 
 
+def shortest_learned_limit(settings: Settings) -> float:
+    """No limit that `learned_limit` gives is shorter, whatever is usual."""
+    return min(settings.stage_overdue_default, settings.stage_overdue_floor)
+
+
 def limit_of(run: Run, recent: RecentRuns | None, settings: Settings) -> Limit:
     """The limit of a run in progress, given the recent runs of its stage; every run has one."""
     if run.limit is not None:

@@ -22,7 +22,7 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -70,7 +70,8 @@ class Kind(Generic[T]):
     """A kind of document: its name in the database and the (frozen) Struct it is stored as.
 
     With a `limit` there are at most so many: the longest untouched gives way, counted under `family`, the metric that
-    shows these documents; those whose `subject` is a name of the configuration come last.
+    shows these documents; those of a higher `importance` come after others, and last those whose `subject` is a name
+    of the configuration.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Kind(Generic[T]):
     limit: int = 0
     family: Metric | None = None
     subject: Callable[[T], str] | None = None
+    importance: Callable[[T], int] = lambda _: 0
 
     def __post_init__(self) -> None:
         KINDS[self.name] = self
@@ -93,6 +95,15 @@ class Record(NamedTuple):
     id: int
     time: float
     body: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Index:
+    """Keys of documents by what was read off them; some may be deleted or changed since."""
+
+    keys: dict[str, dict[str, None]] = field(default_factory=dict)
+    seen: int = 0
+    """How many of those that were stored in the transaction it knows."""
 
 
 class Timekeeper(Protocol):
@@ -126,6 +137,8 @@ class Transaction:
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._attempting = False
         self._keys: dict[str, dict[str, None]] = {}  # of `documents`, by kind
+        self._put: dict[str, list[str]] = {}  # keys by kind, in the order in which they were stored
+        self._indexes: dict[tuple[str, Callable[[Any], str]], _Index] = {}
 
     def attempt(self, change: Callable[Concatenate[Transaction, P], None], *args: P.args, **kwargs: P.kwargs) -> bool:
         """Make a change of which nothing remains if it raises. Gives whether it changed anything."""
@@ -193,6 +206,7 @@ class Transaction:
     def put(self, kind: Kind[T], key: str, document: T) -> None:
         """Store or replace a document."""
         self.kinds[kind.name] = kind
+        self._put.setdefault(kind.name, []).append(key)
         self._change(self.documents, (kind.name, key), document)
 
     def delete(self, kind: Kind[T], key: str) -> None:
@@ -212,6 +226,22 @@ class Transaction:
             else:
                 found[key] = document
         return found
+
+    def having(self, kind: Kind[T], of: Callable[[T], str], value: str) -> dict[str, T]:
+        """The documents of which `of` (one function each time) gives this value, without a look at all others."""
+        index = self._indexes.get((kind.name, of))
+        if index is None:
+            index = self._indexes[kind.name, of] = _Index()
+            for key, document in self._store.docs(kind).items():
+                index.keys.setdefault(of(document), {})[key] = None
+        stored = self._put.get(kind.name, [])
+        for key in stored[index.seen :]:
+            document = self.get(kind, key)  # type: ignore[assignment]
+            if document is not None:
+                index.keys.setdefault(of(document), {})[key] = None
+        index.seen = len(stored)
+        found = ((key, self.get(kind, key)) for key in index.keys.get(value, ()))
+        return {key: document for key, document in found if document is not None and of(document) == value}
 
     def count(self, kind: Kind[T]) -> int:
         """At least how many documents of a kind there are (those deleted just now included)."""
@@ -234,7 +264,10 @@ class Transaction:
     def _change(self, target: dict[Any, Any], key: Any, value: Any) -> None:
         if self._attempting:
             self._undo.append((target, key, target.get(key, _ABSENT)))
-        self._assign(target, key, value)
+        if target is self.series:  # the usual case: what is counted
+            target[key] = value
+        else:
+            self._assign(target, key, value)
 
     def _assign(self, target: dict[Any, Any], key: Any, value: Any) -> None:
         _assign(target, key, value, absent=_ABSENT)
@@ -482,7 +515,7 @@ class Store:
         for members in subjects.values():
             if gone >= over:
                 break
-            if self._is_reserved(metric, members[0]):
+            if any(self._is_reserved(metric, labels) for labels in members):
                 continue
             for labels in members:
                 _forget(changes.series, (metric.name, labels), stored=labels in family)
@@ -501,7 +534,10 @@ class Store:
         reserved = frozenset[str]().union(*self._reserved.values())
         order = sorted(
             {**untouched, **touched}.items(),
-            key=lambda item: kind.subject is not None and kind.subject(item[1]) in reserved,
+            key=lambda item: (
+                kind.subject is not None and kind.subject(item[1]) in reserved,
+                kind.importance(item[1]),
+            ),
         )
         for key, _ in order[: max(over, 0)]:
             _forget(changes.documents, (kind.name, key), stored=key in known)

@@ -20,7 +20,7 @@ from prometheus_client.core import Metric as Family
 from vv_exporter.accounts import ACCOUNTS
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.conditions import HMAC_WINDOW_SECONDS, Fired, Now, Observed, fire, judge, rule_of
-from vv_exporter.alert_path.told import TOLD, Told, put_event
+from vv_exporter.alert_path.told import TOLD, Told, drop, make_room, put_event
 from vv_exporter.alert_path.words import WordsError
 from vv_exporter.database import StoreError
 from vv_exporter.direct.message import Message
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 5.0  # between rounds
 LONGEST_HOLD_SECONDS = 30.0
-MAX_TOLD = 200
 BROKEN_NOTE = "The alert path is broken: sent directly."
 UNPROVEN_NOTE = "No beat has come back through Prometheus and Alertmanager yet: sent directly."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -68,6 +67,7 @@ class LastLine:
         self._hold = hold
         self._unsaved: dict[str, Told] = {}
         self._holding: dict[Key, float] = {}
+        self._dropped: set[Key] = set()  # those for which there was no room, as long as they hold
         self._ending: dict[Key, float] = {}
         self._failures: deque[tuple[float, dict[tuple[str, str], float]]] = deque()
 
@@ -100,6 +100,7 @@ class LastLine:
     def _tell(self, found: dict[Key, tuple[str, Observed]], now: Now, told: dict[str, Told]) -> None:
         awake = self._beats.now()
         self._holding = {key: self._holding.get(key, awake) for key in found}
+        self._dropped &= found.keys()
         known = {one.key for one in told.values() if not one.ended}
         for key, since in self._holding.items():
             alert, observed = found[key]
@@ -125,9 +126,12 @@ class LastLine:
         one = Told(*key, message_of(fired, self._settings, time, self._note()), dict(fired.labels))
         try:
             with self._store.transaction() as tx:
-                if tx.count(TOLD) < MAX_TOLD:
+                if make_room(tx, one):
                     self._send(tx, one.message, one)
                     tx.put(TOLD, one.key, one)
+                elif key not in self._dropped:
+                    self._dropped.add(key)
+                    drop(tx, one)
         except StoreError as error:
             log.error("%s is told, and cannot be written down yet: %s", one.alertname, error)
             self._unsaved[one.key] = one

@@ -14,11 +14,13 @@ import msgspec
 
 from vv_exporter._clock import isoformat
 from vv_exporter.direct.message import Message
+from vv_exporter.dropped import record_drop
 from vv_exporter.notifications import NotifiedAlert
 from vv_exporter.relay import webhook
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.timeline import Entry
 from vv_exporter.times import UnixTime
 
 KEPT_SECONDS = 420.0  # after the end: more than the longest `keep_firing_for` of these rules
@@ -43,6 +45,33 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 TOLD: Kind[Told] = Kind("told_directly", Told)
+
+
+MAX_TOLD = 200
+
+
+def make_room(tx: Transaction, new: Told) -> bool:
+    """Whether there is room for one more.
+
+    An alert that has ended gives way first, for people were told so. Of those that last the newest does: of the others
+    people know, and what they know of must not seem to be over.
+    """
+    known = tx.docs(TOLD)
+    if len(known) < MAX_TOLD or new.key in known:
+        return True
+    ended = [one for one in known.values() if one.ended]
+    if ended:
+        tx.delete(TOLD, min(ended, key=lambda one: one.ended).key)
+        return True
+    return False
+
+
+def drop(tx: Transaction, new: Told) -> None:
+    """Count an alert for which there is no room; when there is, and it lasts, people are told of it all the same."""
+    message = new.message
+    title = f"Alert dropped, more last than are told without Alertmanager: {message.title}"
+    component = new.labels.get("component", "")
+    record_drop(tx, Entry("alert.dropped", title, message.severity, component, message.details))
 
 
 class Destination(Protocol):

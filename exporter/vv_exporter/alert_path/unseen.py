@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from vv_exporter.accounts import ACCOUNTS, MAX_ACCOUNTS, NOT_OURS, TOLD, Account
+from vv_exporter.accounts import ACCOUNTS, NOT_OURS, TOLD, Account, make_room
 from vv_exporter.alert_path.questions import QuestionError, Server
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.settings import Settings
@@ -114,6 +114,7 @@ def _account(tx: Transaction, one: Unseen) -> None:
         ended=one.ended,
         missed=True,
     )
-    if tx.get(ACCOUNTS, account.id) is None and tx.count(ACCOUNTS) < MAX_ACCOUNTS:
+    if tx.get(ACCOUNTS, account.id) is None:
         tx.put(ACCOUNTS, account.id, account)
+        make_room(tx)
         tx.inc(ALERTS_MISSED, (account.severity,))

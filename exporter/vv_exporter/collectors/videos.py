@@ -28,6 +28,7 @@ from vv_exporter import threads
 from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.metrics import gauges
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.videos import (
     BACKLOG_OLDEST,
     BACKLOG_VIDEOS,
@@ -49,6 +50,7 @@ SHARE = 20
 TIMEOUT = 60.0
 """Seconds that a look may take before its answer counts as unknown."""
 MOST = 100_000
+_BEYOND = f" (beyond its first {MOST:,} entries)"
 """Files that are looked at in each of the two folders; where there are more, so many are shown."""
 SETTLED_SECONDS = 120.0
 """How long a video waits before that is written down: most are gone by then."""
@@ -67,6 +69,8 @@ class Census:
     waiting: frozenset[str]
     unread: str = ""
     """The first folder whose files are missing here, and why; "" if there is none."""
+    complete: bool = True
+    """Whether all entries were looked at, not only the first `MOST`."""
 
 
 def census(root: Path) -> Census | None:
@@ -77,7 +81,8 @@ def census(root: Path) -> Census | None:
     unread: list[str] = []
     sizes = [status.st_size for _, status in _files(corrupted, _is_quarantined, unread)]
     here = frozenset(_identity(path, status) for path, status in _files(waiting, _is_waiting, unread))
-    return Census(len(sizes), sum(sizes), here, next(iter(unread), ""))
+    complete = not any(one.endswith(_BEYOND) for one in unread)
+    return Census(len(sizes), sum(sizes), here, next(iter(unread), ""), complete)
 
 
 def _identity(path: str, status: os.stat_result) -> str:
@@ -114,6 +119,7 @@ def _files(folder: Path, wanted: Callable[[str], bool], unread: list[str]) -> It
             for entry in found:
                 looked += 1
                 if looked > MOST:
+                    unread.append(printed_path(folder, 500) + _BEYOND)
                     return
                 try:
                     if entry.is_dir(follow_symlinks=False):
@@ -219,6 +225,8 @@ class VideosCollector:
                 found = self._look(self._root) if self._root is not None else None
                 if found is not None:
                     self._waiting.see(found.waiting)
+                    if not found.complete:
+                        self._count_limited()
                 problem = f"those in {found.unread} are left out" if found is not None and found.unread else ""
             except Exception as error:
                 problem = str(error)
@@ -227,6 +235,11 @@ class VideosCollector:
             pause = max(INTERVAL, (self._monotonic() - began) * SHARE)
             self._last = (found, self._monotonic() + pause + TIMEOUT)
             self._stopping.wait(pause)
+
+    def _count_limited(self) -> None:
+        """Once a look, as long as there are more files than are looked at."""
+        with self._store.transaction() as tx:
+            tx.inc(SERIES_LIMITED, (BACKLOG_VIDEOS.name,))
 
 
 def build(context: Context) -> VideosCollector:

@@ -40,9 +40,18 @@ def ignored(name: str, one_off: bool, settings: ContainersSettings) -> bool:
     return one_off or any(fnmatchcase(name, pattern) for pattern in settings.ignore)
 
 
-def forgettable(records: Iterable[ContainerRecord], settings: ContainersSettings, now: float) -> list[str]:
-    """Names whose record and series are to go, so that nothing grows for ever."""
-    gone = sorted((record for record in records if record.state == GONE), key=lambda record: record.gone_at)
-    over = [record for record in gone if not expected(record, settings) and now - record.gone_at >= FORGET_AFTER]
-    missed = [record for record in gone if record.wanted and record.name not in listed(settings)]
-    return [record.name for record in over + missed[: max(0, len(missed) - MAX_MISSED)]]
+def gone_for_good(records: Iterable[ContainerRecord], settings: ContainersSettings, now: float) -> list[str]:
+    """Names whose record and series are to go, since nobody expects them back."""
+    old = (record for record in _gone(records) if now - record.gone_at >= FORGET_AFTER)
+    return [record.name for record in old if not expected(record, settings)]
+
+
+def over_limit(records: Iterable[ContainerRecord], settings: ContainersSettings) -> list[str]:
+    """Names that are expected back and forgotten all the same, for nothing may grow for ever."""
+    missed = [record.name for record in _gone(records) if record.wanted and record.name not in listed(settings)]
+    return missed[: max(0, len(missed) - MAX_MISSED)]
+
+
+def _gone(records: Iterable[ContainerRecord]) -> list[ContainerRecord]:
+    """The first to go come first."""
+    return sorted((record for record in records if record.state == GONE), key=lambda record: record.gone_at)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import msgspec
 
-from vv_exporter.untrusted import decode_untrusted
+from vv_exporter.untrusted import decode_untrusted, elements
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -165,12 +165,19 @@ def decode_event(line: bytes) -> Event | None:
 
 def decode_list(body: bytes) -> Listing:
     """The answer of `/containers/json?all=1`. Raises `msgspec.MsgspecError` if it is no list."""
-    entries = decode_untrusted(_LIST, body)
+    entries = _entries(body)
     containers = []
     for entry in entries:
         with contextlib.suppress(msgspec.MsgspecError):
             containers.append(_listed(decode_untrusted(_LISTED, entry)))
     return Listing(tuple(containers), len(containers) == len(entries))
+
+
+def _entries(body: bytes) -> Sequence[msgspec.Raw | bytes]:
+    try:
+        return decode_untrusted(_LIST, body)
+    except msgspec.DecodeError:  # one is too deep, or no JSON: the others may be as they should
+        return elements(body)
 
 
 def _listed(raw: _RawListed) -> Listed:

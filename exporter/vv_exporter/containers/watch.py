@@ -35,7 +35,7 @@ from vv_exporter.containers.engine import (
     NoAnswerError,
     NotUnderstoodError,
 )
-from vv_exporter.containers.expectation import forgettable, ignored
+from vv_exporter.containers.expectation import gone_for_good, ignored, over_limit
 from vv_exporter.containers.ledger import (
     CLAIMS,
     CONTAINERS,
@@ -57,6 +57,8 @@ from vv_exporter.containers.resources import Running
 from vv_exporter.containers.told import told
 from vv_exporter.containers.unanswered import Unanswered
 from vv_exporter.database import StoreError
+from vv_exporter.metrics.containers import EXPECTED
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.settings import ContainersSettings
 from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.timeline import tell
@@ -550,7 +552,11 @@ class ContainerWatch:
 
     def _forget(self, tx: Transaction, records: dict[str, ContainerRecord]) -> None:
         names = {name for name in records if ignored(name, one_off=False, settings=self._settings)}
-        names.update(forgettable(records.values(), self._settings, self._clock()))
+        names.update(gone_for_good(records.values(), self._settings, self._clock()))
+        beyond = over_limit(records.values(), self._settings)
+        if beyond:
+            tx.inc(SERIES_LIMITED, (EXPECTED.name,), len(beyond))
+        names.update(beyond)
         _apply(tx, Change(dict.fromkeys(names)), records)
 
     def _ignored(self, event: Event) -> bool:

@@ -6,15 +6,22 @@ that are not ours: all of them may hold secrets.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from vv_exporter.containers.observed import ONE_OFF_LABEL, PROJECT_LABEL, SELF_MONITOR_LABEL, SERVICE_LABEL
+from vv_exporter.untrusted import elements, whole_characters
 
 _NOT_UNDERSTOOD = b'{"Type": "unknown", "Action": "", "Actor": {}, "timeNano": 0}\n'
 Kept = Mapping[str, Any]
 """The names that are kept of an object; what stands for a name: True for its whole value, or what is kept of it."""
+
+Filter = Callable[[bytes], bytes]
+"""What is passed on of an answer. Raises `ValueError` for what is not understood."""
 
 LABELS = dict.fromkeys((PROJECT_LABEL, SERVICE_LABEL, ONE_OFF_LABEL, SELF_MONITOR_LABEL), True)
 
@@ -65,16 +72,34 @@ def only(document: Any, kept: Kept) -> Any:
     }
 
 
-def body(kept: Kept) -> Callable[[bytes], bytes]:
+def body(kept: Kept) -> Filter:
     """A filter for a whole answer. Raises `ValueError` if it is no JSON, or too deep."""
 
     def filtered(answer: bytes) -> bytes:
+        with contextlib.suppress(ValueError):
+            return _only(answer, kept)
         try:
-            return json.dumps(only(json.loads(answer), kept)).encode()
-        except RecursionError:
-            raise ValueError("too deep") from None
+            entries = elements(answer)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
+        return b"[" + b",".join(_only_entry(entry, kept) for entry in entries) + b"]"
 
     return filtered
+
+
+def _only(answer: bytes, kept: Kept) -> bytes:
+    try:
+        return json.dumps(only(json.loads(whole_characters(answer)), kept)).encode()
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def _only_entry(entry: bytes, kept: Kept) -> bytes:
+    """One entry of a list. What is not understood stays as nothing: without it the list would seem to be complete."""
+    try:
+        return _only(entry, kept)
+    except ValueError:
+        return b"null"
 
 
 def event(line: bytes) -> bytes:
@@ -84,7 +109,7 @@ def event(line: bytes) -> bytes:
     that is not understood nothing is shown but that there was one.
     """
     try:
-        return json.dumps(_event(json.loads(line))).encode() + b"\n"
+        return json.dumps(_event(json.loads(whole_characters(line)))).encode() + b"\n"
     except (ValueError, RecursionError):
         return _NOT_UNDERSTOOD
 

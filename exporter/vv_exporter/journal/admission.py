@@ -16,7 +16,7 @@ import msgspec
 
 from vv_exporter.journal.events import DvrFrames, Event, JobFinished, JobStarted, StageFinished, StageStarted
 from vv_exporter.journal.folds import Source
-from vv_exporter.times import EARLIEST, admitted, admitted_seconds
+from vv_exporter.times import EARLIEST, LONGEST_SECONDS, admitted, admitted_seconds
 
 _MEASURED = frozenset({DvrFrames, StageStarted, JobStarted, StageFinished, JobFinished})
 ODD_SECONDS = 60.0
@@ -30,15 +30,15 @@ class Admission:
         self._monotonic = monotonic
         self._boottime = boottime
         self._boot = boot
-        self._begun = self._now = 0.0
+        self._begun = self._now = self._mono = 0.0
 
     def admit(self, event: Event, now: float, source: Source) -> Event:
         """The event with times that can be true."""
         if now != self._now:  # once a transaction: there may be millions of events
-            self._now, self._begun = now, now - self._boottime()
+            self._now, self._begun, self._mono = now, now - self._boottime(), self._monotonic()
         here = bool(self._boot) and source.boot == self._boot
         begun = self._begun if here else EARLIEST
-        if begun <= event.ts <= now and type(event) not in _MEASURED:
+        if begun <= event.ts <= now and (type(event) not in _MEASURED or self._is_measured_well(event)):
             return event
         ts = max(admitted(event.ts, now), begun) if here else admitted(event.ts, now)
         found: dict[str, Any] = {"ts": ts}
@@ -51,6 +51,13 @@ class Admission:
             found["seconds"] = admitted_seconds(event.seconds)
         changed = {name: value for name, value in found.items() if value != getattr(event, name)}
         return msgspec.structs.replace(event, **changed) if changed else event
+
+    def _is_measured_well(self, event: Event) -> bool:
+        """Whether what the event says beside its time is sure to be believed: nearly always, and quickly found out."""
+        if isinstance(event, StageFinished | JobFinished):
+            return 0 <= event.seconds <= LONGEST_SECONDS
+        # What is not known to lie in the past yet is looked at by the clock.
+        return isinstance(event, StageStarted | JobStarted) and 0 <= event.mono <= self._mono
 
 
 def is_odd(before: Event, after: Event) -> bool:

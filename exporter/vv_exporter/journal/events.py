@@ -254,6 +254,7 @@ class Supervision(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class SupervisorChecked(Event, frozen=True, tag="supervisor.checked", kw_only=True):
     containers: Annotated[dict[Name, Supervision], Meta(max_length=MAX_ENTRIES)]
+    left_out: Count = 0
 
 
 class SupervisorRetired(Event, frozen=True, tag="supervisor.retired"):

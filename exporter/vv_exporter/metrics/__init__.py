@@ -16,7 +16,7 @@ from typing import Literal
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 
-from vv_core._text import MAX_NAME, label
+from vv_core._text import MAX_NAME, encodable, label
 
 MAX_TEXT = 1000
 """Characters of a label's value that is a text for people; of one that is a name, `vv_core._text.MAX_NAME`."""
@@ -93,7 +93,7 @@ def _exposed(metric: Metric, labels: Labels) -> Labels:
     if len(labels) == 1 or not _TEXT_LABELS.intersection(metric.labels):
         return label_values(labels)
     pairs = zip(metric.labels, labels, strict=True)
-    return tuple(value[:MAX_TEXT] if name in _TEXT_LABELS else label(value) for name, value in pairs)
+    return tuple(encodable(value[:MAX_TEXT]) if name in _TEXT_LABELS else label(value) for name, value in pairs)
 
 
 def gauges(metric: Metric, values: Iterable[tuple[Labels, float]]) -> Family:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import msgspec
 from vv_exporter._clock import isoformat, moment
 from vv_exporter.server_client import ServerAnswer, ServerClient, ServerError
 from vv_exporter.silences.matchers import Matcher
+from vv_exporter.untrusted import decode_untrusted
 
 TIMEOUT = (2.0, 5.0)  # seconds to connect, and between bytes of the answer
 _ID = re.compile(r"[0-9a-fA-F-]{1,64}")  # a UUID
@@ -91,6 +91,10 @@ class _Silence(msgspec.Struct):
     reason: str = msgspec.field(default="", name="comment")
 
 
+_SILENCES: msgspec.json.Decoder[list[_Silence]] = msgspec.json.Decoder(list[_Silence])
+_ALERTS: msgspec.json.Decoder[list[FiringAlert]] = msgspec.json.Decoder(list[FiringAlert])
+
+
 class Silences:
     """Those of the Alertmanager at `url` (without a slash at the end). Each method may raise `SilenceError`."""
 
@@ -102,8 +106,8 @@ class Silences:
         """All that it holds, those that ended lately included; what ends last comes first."""
         answer = self._answer("GET", "/api/v2/silences")
         try:
-            found = msgspec.json.decode(answer.body, type=list[_Silence])
-        except (msgspec.DecodeError, RecursionError) as error:
+            found = decode_untrusted(_SILENCES, answer.body)
+        except msgspec.MsgspecError as error:
             raise SilenceError(f"Alertmanager at {self._url} answered with no list of silences") from error
         return sorted(map(_silence, found), key=lambda one: (one.state == "expired", -one.ends))
 
@@ -140,8 +144,8 @@ class Silences:
         """The alerts that fire now and that all these match, with their `labels` and `annotations`."""
         answer = self._answer("GET", "/api/v2/alerts", parameters={"filter": [one.quoted for one in matchers]})
         try:
-            return msgspec.json.decode(answer.body, type=builtins.list[FiringAlert])
-        except (msgspec.DecodeError, RecursionError) as error:
+            return decode_untrusted(_ALERTS, answer.body)
+        except msgspec.MsgspecError as error:
             raise SilenceError(f"Alertmanager at {self._url} answered with no list of alerts") from error
 
     def _answer(self, method: str, path: str, document: Any = None, parameters: Any = None) -> ServerAnswer:

@@ -21,6 +21,7 @@ from vv_core._ids import uuid7_hex
 from vv_core._text import line, lines
 from vv_exporter._clock import boot_id, boottime
 from vv_exporter.containers.engine import EngineError, NoAnswerError
+from vv_exporter.containers.expectation import listed
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.containers.unanswered import Unanswered
 from vv_exporter.database import StoreError
@@ -99,6 +100,7 @@ class Supervisor:
         self._own_id = own_id
         self._room = Room(settings.self_monitor_dir)
         self._seen: dict[str, Seen] = {}
+        self._left_out = 0  # containers beyond `MAX_WATCHED`
         self._shown: tuple[Seen, ...] = ()
         self._told: dict[str, dict[str, int]] = {}
         self._show_at = 0.0
@@ -179,11 +181,15 @@ class Supervisor:
         """The names of our containers, also of those that are missing though they should be there."""
         known = self._store.docs(CONTAINERS)
         own_image = next((one.image for one in known.values() if self._own_id and one.id == self._own_id), "")
-        return [
+        found = [
             name
-            for name, one in sorted(known.items())
+            for name, one in known.items()
             if supervised(one, self._settings, self._own_id, own_image) and (one.state != GONE or one.wanted)
-        ][:MAX_WATCHED]
+        ]
+        configured = listed(self._settings.containers)
+        found.sort(key=lambda name: (name not in self._settings.containers.essential, name not in configured, name))
+        self._left_out = max(len(found) - MAX_WATCHED, 0)
+        return sorted(found[:MAX_WATCHED])
 
     def _drop(self, watched: set[str]) -> None:
         """Forget containers that are no business of ours any more."""
@@ -422,7 +428,10 @@ class Supervisor:
             for name, one in sorted(self._seen.items())
         }
         if told != self._told or self._monotonic() >= self._tell_at:
-            self._tell("supervisor.checked", {"containers": told}, _journal.ROUTINE)
+            content: dict[str, object] = {"containers": told}
+            if self._left_out:
+                content["left_out"] = self._left_out
+            self._tell("supervisor.checked", content, _journal.ROUTINE)
             self._told, self._tell_at = told, self._monotonic() + HEARTBEAT
 
     def _tidy(self) -> None:

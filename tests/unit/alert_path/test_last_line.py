@@ -11,6 +11,7 @@ from prometheus_client.core import Metric as Family
 
 from tests.support.clock import Clock
 from vv_exporter.accounts import ACCOUNTS, Account
+from vv_exporter.alert_path import told
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS, LastLine
 from vv_exporter.alert_path.state import PathState
@@ -34,6 +35,7 @@ from vv_exporter.metrics import (
     thresholds,
     videos,
 )
+from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import load
@@ -183,6 +185,28 @@ def test_each_is_told_once_within_a_minute_and_once_when_it_ends(
     assert bench.titles() == [title, f"RESOLVED {title}"]
     bench.work(300)
     assert bench.titles() == [title, f"RESOLVED {title}"]
+
+
+def given_up(*names: str) -> list[Family]:
+    return [gauges(self_monitor.GAVE_UP, [((name,), 1) for name in names])]
+
+
+def test_what_there_is_no_room_for_is_counted_once_and_hides_nothing_that_people_know_of(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told, "MAX_TOLD", 2)
+    bench.changes = given_up("a", "b")
+    bench.work(60)
+    bench.changes = given_up("a", "b", "c")
+    bench.work(120)
+    assert bench.titles() == ["Container a failed persistently", "Container b failed persistently"]
+    assert bench.store.value(ALERTS_DROPPED, ("critical",)) == 1
+
+    bench.changes = given_up("a", "c")
+    bench.work(240)
+
+    assert bench.titles()[2:] == ["RESOLVED Container b failed persistently", "Container c failed persistently"]
+    assert bench.store.value(ALERTS_DROPPED, ("critical",)) == 1
 
 
 def test_a_healthy_device_is_silent(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from vv_exporter.collectors.videos import (
     Waiting,
     census,
 )
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
 from vv_exporter.settings import load
 from vv_exporter.store import Store
@@ -103,6 +104,7 @@ class TestCensus:
         found = census(root)
         assert found is not None
         assert found.quarantined == 5
+        assert not found.complete
 
     def test_a_folder_that_is_too_deep_costs_its_own_files_only(self, root: Path) -> None:
         (root / "input" / "here.mp4").touch()
@@ -263,6 +265,19 @@ class TestCollector:
             ("vv_backlog_videos",): 1,
             ("vv_backlog_oldest_timestamp_seconds",): context.clock(),
         }
+
+    def test_more_files_than_are_looked_at_are_told(
+        self, root: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(videos, "MOST", 5)
+        for number in range(9):
+            put(root / "input" / f"{number}.mp4")
+        collector = VideosCollector(context, census)
+        collector.start()
+        try:
+            wait_until(lambda: context.store.value(SERIES_LIMITED, ("vv_backlog_videos",)))
+        finally:
+            collector.stop()
 
     def test_without_a_storage_only_counters_are_shown(self, context: Context) -> None:
         settings = load({"VV_STATE_DIR": str(context.settings.state_dir)})

@@ -1,6 +1,6 @@
 from typing import Any
 
-from vv_exporter.containers.expectation import FORGET_AFTER, MAX_MISSED, expected, forgettable, ignored
+from vv_exporter.containers.expectation import FORGET_AFTER, MAX_MISSED, expected, gone_for_good, ignored, over_limit
 from vv_exporter.containers.ledger import GONE, ContainerRecord
 from vv_exporter.settings import ContainersSettings
 
@@ -34,8 +34,8 @@ def test_ignored_are_patterns_and_commands_of_compose_run() -> None:
 def test_what_is_gone_and_not_expected_is_forgotten_after_an_hour() -> None:
     gone = record(state=GONE, gone_at=NOW)
 
-    assert forgettable([gone], NOTHING_LISTED, NOW + FORGET_AFTER - 1) == []
-    assert forgettable([gone], NOTHING_LISTED, NOW + FORGET_AFTER) == ["web"]
+    assert gone_for_good([gone], NOTHING_LISTED, NOW + FORGET_AFTER - 1) == []
+    assert gone_for_good([gone], NOTHING_LISTED, NOW + FORGET_AFTER) == ["web"]
 
 
 def test_what_is_there_or_expected_is_not_forgotten() -> None:
@@ -45,11 +45,11 @@ def test_what_is_there_or_expected_is_not_forgotten() -> None:
         record("listed", state=GONE, gone_at=NOW),
     ]
 
-    assert forgettable(records, ContainersSettings(expected=("listed",)), NOW + 10 * FORGET_AFTER) == []
+    assert gone_for_good(records, ContainersSettings(expected=("listed",)), NOW + 10 * FORGET_AFTER) == []
 
 
 def test_of_too_many_that_are_missed_the_first_to_go_are_forgotten() -> None:
     records = [record(f"job{i}", state=GONE, gone_at=NOW + i, wanted=True) for i in range(MAX_MISSED + 2)]
     listed = [record("listed", state=GONE, gone_at=0.0, wanted=True)]
 
-    assert forgettable([*records, *listed], ContainersSettings(expected=("listed",)), NOW) == ["job0", "job1"]
+    assert over_limit([*records, *listed], ContainersSettings(expected=("listed",))) == ["job0", "job1"]

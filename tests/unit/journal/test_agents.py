@@ -1,6 +1,8 @@
 """Agents of DVRs and guarded scripts: who was killed is missed, who ended is not."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -10,12 +12,13 @@ from tests.unit.journal.conftest import Journal
 from tests.unit.journal.test_dvr import attempt, shown
 from vv_exporter.cli import vv
 from vv_exporter.dvr_agents import AGENTS, GONE_AGENTS
-from vv_exporter.dvrs import MAX_LINKS, probed
+from vv_exporter.dvrs import LINKS, MAX_LINKS, probed
 from vv_exporter.failures import FAILURES
 from vv_exporter.metrics.dvr import DVR_LOST
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
 from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.runs import SCRIPTS
+from vv_exporter.store import Kind, Store
 from vv_exporter.timeline import Filter, read
 
 
@@ -171,6 +174,33 @@ def test_what_the_bound_refuses_is_counted(journal: Journal) -> None:
 
     assert len(agents(journal)) == MAX_LINKS
     assert journal.value(SERIES_LIMITED, "vv_dvr_agent_up") == 1
+
+
+def test_agents_of_very_many_dvrs_are_each_found_without_a_look_at_all_others(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one batch; what gives way for it is looked for once, and is that which works."""
+    looks: list[str] = []
+    docs = Store.docs
+
+    def counted(store: Store, kind: Kind[Any]) -> dict[str, Any]:
+        looks.append(kind.name)
+        return docs(store, kind)
+
+    monkeypatch.setattr(Store, "docs", counted)
+    for number in range(4):
+        writer = journal.writer(f"w{number}")
+        for dvr in range(MAX_LINKS):
+            result = "refused" if (number, dvr) == (0, 7) else "ok"
+            writer.event("dvr.attempt", dvr=f"dvr{number}.{dvr}", component="agent", result=result, error="")
+        if number:
+            writer.close()
+    journal.read()
+
+    assert len(looks) < 100, Counter(looks)
+    assert journal.store.count(LINKS) == MAX_LINKS
+    assert journal.store.document(LINKS, "agent\ndvr0.7") is not None
+    assert journal.value(SERIES_LIMITED, "vv_dvr_up") == 3 * MAX_LINKS
 
 
 def test_nobody_knows_whether_a_writer_lives_that_does_not_lock(journal: Journal) -> None:

@@ -15,7 +15,7 @@ from vv_core._text import MAX_NAME, label, name
 from vv_exporter.collectors import Context, discover
 from vv_exporter.exporter import reserved_names
 from vv_exporter.guard import Guarded, gather
-from vv_exporter.metrics import all_metrics, gauges
+from vv_exporter.metrics import all_metrics, counters, gauges, histograms
 from vv_exporter.metrics.jobs import JOB_RUNNING, JOB_RUNS
 from vv_exporter.runs import JOB_RUNS_OPEN, STAGE_RUNS
 from vv_exporter.settings import load
@@ -134,3 +134,20 @@ def test_a_long_name_of_the_configuration_is_that_of_the_events(tmp_path: Path) 
     assert list(settings.jobs) == [name(long)]
     assert reserved_names(settings)["job"] == {name(long)}
     assert settings.stages.keys() >= {name(long)}
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", "caf\udce9", "x" * 999 + "\ud800\udc00", "\ud83d\ude00", "\x1b[2J", '\n\\"']
+)
+def test_whatever_stands_in_a_label_can_be_shown(value: str) -> None:
+    for metric in all_metrics().values():
+        labels = (value,) * len(metric.labels)
+        if metric.type == "gauge":
+            family = gauges(metric, [(labels, 1.0)])
+        elif metric.type == "counter":
+            family = counters(metric, [(labels, 1.0, 1.0)])
+        else:
+            family = histograms(metric, [(labels, [1] * (len(metric.buckets) + 1), 1.0, 1.0)])
+        for sample in family.samples:
+            text = "\n".join(sample.labels.values())
+            assert text.encode(errors="replace").decode() == text

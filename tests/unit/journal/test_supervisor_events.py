@@ -8,6 +8,7 @@ from vv_exporter.collectors.self_monitor import SelfMonitorCollector
 from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim, ContainerRecord
 from vv_exporter.failures import FAILURES
 from vv_exporter.journal.folds.supervisor import MAX_QUOTE, SUPERVISED
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.self_monitor import LAST_CHECK, SUPERVISED_RESTARTS
 
 WELL = {"web": {"in_window": 1, "max": 5, "gave_up": False}}
@@ -116,3 +117,12 @@ def test_a_forgotten_container_is_not_expected_and_one_that_is_gone_goes_at_once
     record = journal.store.docs(CONTAINERS)["web"]
     assert not record.wanted
     assert record.gone_at == (0.0 if state == GONE else 1e9)
+
+
+def test_containers_that_are_left_out_are_counted_as_long_as_they_are(journal: Journal, writer: RawWriter) -> None:
+    writer.event("supervisor.checked", containers=WELL, left_out=7)
+    writer.event("supervisor.checked", containers=WELL, left_out=7)
+    writer.event("supervisor.checked", containers=WELL)
+    journal.read()
+
+    assert journal.value(SERIES_LIMITED, "vv_self_monitor_restarts_in_window") == 14

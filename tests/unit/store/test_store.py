@@ -1,5 +1,6 @@
 """The store keeps what was committed, shows nothing else, and says when it cannot write."""
 
+import contextlib
 import json
 import os
 import resource
@@ -267,6 +268,61 @@ def test_of_documents_with_a_limit_the_longest_untouched_gives_way_the_configure
 
     assert set(store.docs(FEW)) == {"e7", "e8", "e9"}
     assert store.value(SERIES_LIMITED, (JOB_RUNS.name,)) == 11
+
+
+def test_a_name_of_the_configuration_counts_in_whichever_label_it_stands(path: Path) -> None:
+    store = Store(path, Clock(), reserved={"result": frozenset({"failure"})})
+    with store.transaction() as tx:
+        tx.inc(JOB_RUNS, ("kept", "success"))
+        tx.inc(JOB_RUNS, ("kept", "failure"))
+    with store.transaction() as tx:
+        for number in range(JOB_RUNS.limit):
+            tx.inc(JOB_RUNS, (f"flood{number}", "success"))
+
+    assert store.value(JOB_RUNS, ("kept", "failure")) == 1
+
+
+RANKED: Kind[Note] = Kind("ranked", Note, limit=3, family=JOB_RUNS, importance=lambda note: len(note.text))
+
+
+def test_what_matters_more_gives_way_after_what_was_touched_later(path: Path) -> None:
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        for key, text in (("a", "matters"), ("b", ""), ("c", "")):
+            tx.put(RANKED, key, Note(text))
+    with store.transaction() as tx:
+        tx.put(RANKED, "d", Note(""))
+        tx.put(RANKED, "e", Note(""))
+
+    assert set(store.docs(RANKED)) == {"a", "d", "e"}
+    assert store.value(SERIES_LIMITED, (JOB_RUNS.name,)) == 2
+
+
+def _text_of(note: Note) -> str:
+    return note.text
+
+
+def test_documents_are_found_by_what_they_say_as_the_transaction_has_them(path: Path) -> None:
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        for key, text in (("a", "x"), ("b", "y"), ("c", "x")):
+            tx.put(NOTES, key, Note(text))
+    with store.transaction() as tx:
+        assert set(tx.having(NOTES, _text_of, "x")) == {"a", "c"}
+        tx.put(NOTES, "a", Note("y"))
+        tx.put(NOTES, "d", Note("x"))
+        tx.delete(NOTES, "c")
+        with contextlib.suppress(KeyError):
+            tx.attempt(_fail_after_storing)
+        assert set(tx.having(NOTES, _text_of, "x")) == {"d"}
+        assert set(tx.having(NOTES, _text_of, "y")) == {"a", "b"}
+        assert tx.having(NOTES, _text_of, "z") == {}
+
+
+def _fail_after_storing(tx: Transaction) -> None:
+    tx.put(NOTES, "e", Note("x"))
+    assert set(tx.having(NOTES, _text_of, "x")) == {"d", "e"}
+    raise KeyError
 
 
 def test_a_change_that_raises_leaves_nothing_of_itself_and_all_of_what_was_before(path: Path) -> None:

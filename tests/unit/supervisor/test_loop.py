@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tests.unit.supervisor.site import FAILED, KilledError, Site
 from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.ledger import GONE, ContainerRecord
+from vv_exporter.supervisor import loop
 from vv_exporter.supervisor.actions import RefusedError
 from vv_exporter.supervisor.loop import HEARTBEAT
 from vv_exporter.supervisor.room import Request
@@ -294,3 +295,20 @@ def test_a_request_that_makes_no_sense_is_thrown_away(tmp_path: Path) -> None:
     assert not path.exists()
     assert not broken.exists()
     assert site.told("container.resumed") == []
+
+
+def test_of_more_containers_than_it_can_look_after_the_configured_stay_and_the_others_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "MAX_WATCHED", 2)
+    site = Site(
+        tmp_path,
+        config="containers: {essential: [zz], expected: [yy]}\nself_monitor: {containers: [aa, bb, yy, zz]}",
+    )
+    for number, name in enumerate(("aa", "bb", "yy", "zz")):
+        site.set(failed(name=name, id=f"{number}", state="running"))
+    site.rounds()
+
+    checked = site.told("supervisor.checked")[-1]
+    assert set(checked["containers"]) == {"yy", "zz"}
+    assert checked["left_out"] == 2

@@ -9,6 +9,7 @@ from vv_exporter.dvr_logins import allow_again
 from vv_exporter.dvrs import LINKS, Link, attempted, link, put, saw_frames
 from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrLogin
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.runs import writer_of
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import Entry, tell
@@ -57,8 +58,8 @@ def login(tx: Transaction, event: DvrLogin, source: Source, settings: Settings) 
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     """The agent's process ended, and its streams with it."""
     miss_agents(tx, writer, last_seen)
-    for key, known in tx.docs(LINKS).items():
-        if known.source == AGENT and known.writer == writer and not known.gone:
+    for key, known in tx.having(LINKS, writer_of, writer).items():
+        if known.source == AGENT and not known.gone:
             tx.put(LINKS, key, msgspec.structs.replace(known, gone=max(last_seen, known.time)))
 
 

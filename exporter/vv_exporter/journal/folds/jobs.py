@@ -15,7 +15,7 @@ from vv_exporter.metrics.jobs import (
     JOB_RUNS,
     JOB_SKIPPED,
 )
-from vv_exporter.runs import JOB_RUNS_OPEN, Run
+from vv_exporter.runs import JOB_RUNS_OPEN, Run, writer_of
 from vv_exporter.settings import Settings
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import MAX_DETAILS, Entry, shortened, tell
@@ -87,9 +87,7 @@ def heartbeat(tx: Transaction, event: Heartbeat, source: Source, settings: Setti
 
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     """What the writer had open has crashed."""
-    for key, run in tx.docs(JOB_RUNS_OPEN).items():
-        if run.writer != writer:
-            continue
+    for key, run in tx.having(JOB_RUNS_OPEN, writer_of, writer).items():
         ended = max(last_seen, run.started)
         tx.delete(JOB_RUNS_OPEN, key)
         tx.inc(JOB_RUNS, (run.name, "crashed"))

@@ -10,7 +10,7 @@ from vv_exporter.journal.events import ScriptEnded, ScriptStarted
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.journal.folds.stages import CRASH
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
-from vv_exporter.runs import OPEN_RUNS, SCRIPTS, Script
+from vv_exporter.runs import OPEN_RUNS, SCRIPTS, Script, writer_of
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Transaction
 from vv_exporter.timeline import Entry, tell
@@ -38,7 +38,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     if script is None:
         return
     tx.delete(SCRIPTS, writer)
-    if any(one.writer == writer for kind in TELL_OF_THEIR_CRASH for one in tx.docs(kind).values()):
+    if any(tx.having(kind, writer_of, writer) for kind in TELL_OF_THEIR_CRASH):
         return
     tx.inc(SCRIPT_CRASHES, (script.component,))
     title, who = f"{script.component} crashed", script.component

@@ -13,9 +13,9 @@ from vv_exporter.metrics.pipeline import (
     STAGE_LAST_SUCCESS,
     STAGE_OVERRUNS,
 )
-from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited
+from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited, writer_of
 from vv_exporter.settings import Settings
-from vv_exporter.stagelimits import RECENT_RUNS, Limit, limit_of, note_success
+from vv_exporter.stagelimits import RECENT_RUNS, Limit, limit_of, note_success, shortest_learned_limit
 from vv_exporter.store import Transaction
 from vv_exporter.timeline import Entry, tell
 from vv_exporter.times import admitted_seconds
@@ -97,9 +97,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
 
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     """What the writer had open has crashed."""
-    for key, run in tx.docs(STAGE_RUNS).items():
-        if run.writer != writer:
-            continue
+    for key, run in tx.having(STAGE_RUNS, writer_of, writer).items():
         tx.delete(STAGE_RUNS, key)
         tx.observe(STAGE_DURATION, (run.name, "crashed"), admitted_seconds(last_seen - run.started))
         ended = max(last_seen, run.started)
@@ -137,6 +135,8 @@ def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
 
 def _overran(tx: Transaction, run: Run, seconds: float, settings: Settings) -> Limit | None:
     """The limit that a run which ended went past, if nobody noticed before."""
+    if run.limit is None and seconds <= shortest_learned_limit(settings):
+        return None
     # Nobody has had the time to look up the size: better no overrun than a false one.
     if run.overdue or lacks_size(run, settings.stages.get(run.name)):
         return None

@@ -18,6 +18,7 @@ from vv_exporter.journal.events import (
     SupervisorRetired,
 )
 from vv_exporter.journal.folds import Handler, Source, latest
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.self_monitor import IN_WINDOW, LAST_CHECK, SUPERVISED_RESTARTS
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Transaction
@@ -110,6 +111,8 @@ def checked(tx: Transaction, event: SupervisorChecked, source: Source, settings:
     if not is_later(event.ts, tx.value(LAST_CHECK) or 0.0, tx.now):
         return
     latest(tx, LAST_CHECK, (), event.ts)
+    if event.left_out:
+        tx.inc(SERIES_LIMITED, (IN_WINDOW.name,), event.left_out)
     known = tx.docs(SUPERVISED)
     for name in known.keys() - event.containers.keys():
         _drop(tx, name)
