@@ -1,4 +1,4 @@
-"""Whether new video may be stored: the exporter says no while the disk is critically full.
+"""Whether new video may be stored: the exporter says no while the disk is critically full, or missing.
 
 if not ingest_allowed():
     wait()
@@ -19,7 +19,7 @@ STALE = 300.0
 
 _CACHED = 1.0
 _PATIENCE = 0.5
-_MAX_FLAG = 4096
+MAX_FLAG_BYTES = 4096
 
 _looked = float("-inf")
 _allowed = True
@@ -27,7 +27,8 @@ _asking: list[object] = []
 
 
 def ingest_allowed() -> bool:
-    """False while the video storage has less free space than ``DISK_CRITICAL_FREE``, until there is clearly more.
+    """False while the video storage has less free space than ``DISK_CRITICAL_FREE``, until there is clearly more, and
+    while its disk is missing: what was stored then would lie on the disk below its mount point.
 
     Looks at most once a second, else it costs a microsecond: ask before every file, or every frame. The answer is
     True when there is no exporter. If the exporter is gone while ingestion is paused, the pause ends as soon as the
@@ -65,15 +66,16 @@ def _has_room(flag: str) -> bool:
 
     if _asking:
         return True
-    path, wanted = _told(flag)
+    path, wanted, wrong = _told(flag)
     answers: list[bool] = []
 
     def ask() -> None:
         try:
             found = os.statvfs(path)
-            answers.append(found.f_bavail * found.f_frsize >= wanted)
+            is_there = wrong is None or os.stat(path).st_dev != wrong
+            answers.append(is_there and found.f_bavail * found.f_frsize >= wanted)
         except OSError:
-            answers.append(True)
+            answers.append(wrong is None)
         _asking.clear()
 
     _asking.append(flag)
@@ -87,11 +89,15 @@ def _has_room(flag: str) -> bool:
     return answers[0] if answers else True
 
 
-def _told(flag: str) -> tuple[str, int]:
-    """Which file system the pause is for, and from how many free bytes on it ends."""
+def _told(flag: str) -> tuple[str, int, int | None]:
+    """Which file system the pause is for, and from how many free bytes on it ends.
+
+    Where the disk is missing, also the device (st_dev) that is there instead.
+    """
     import json
 
     from vv_core import _files
 
-    content = json.loads(_files.read_regular(os.fsencode(flag), _MAX_FLAG))
-    return str(content["path"]), int(content["resume_bytes"])
+    content = json.loads(_files.read_regular(os.fsencode(flag), MAX_FLAG_BYTES))
+    wrong = content.get("missing")
+    return str(content["path"]), int(content["resume_bytes"]), None if wrong is None else int(wrong)

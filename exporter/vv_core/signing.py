@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import islice
 from threading import Lock
 
 from vv_core import _journal, _log, _subject, _text, _told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 VERSION = 1
@@ -38,6 +39,8 @@ MIN_KEY = 16
 GOOD_KEY = 32
 """Shortest key without a warning: the hash's length (RFC 2104, section 3)."""
 SIGNATURE = "signature"
+MAX_VALUES = 1_000_000
+"""Values of an object that is signed, those within each other included: what others made may have no end."""
 """The member of an object that holds its signature, and that is not signed itself."""
 
 _MAX_KEY_FILE = 4096
@@ -82,9 +85,9 @@ def sign_payload(
 ) -> dict[str, Any]:
     """Sign bytes, and return the signature; or a JSON object, and return a copy of it with its ``signature``.
 
-    An object may have only what RFC 8785 can write: no NaN, no integers of 2⁵³ or more (write such as text). A member
-    ``signature`` that it has already is replaced. `key_file` is by default what ``VV_HMAC_KEY_FILE`` names;
-    `component`, `video` and `video_sha256` are those of the surrounding stage.
+    An object may have only what RFC 8785 can write: no NaN, no integers of 2⁵³ or more (write such as text), and at
+    most `MAX_VALUES` values. A member ``signature`` that it has already is replaced. `key_file` is by default what
+    ``VV_HMAC_KEY_FILE`` names; `component`, `video` and `video_sha256` are those of the surrounding stage.
 
     Each call is counted. Raises `SigningError`, and nothing else, if there can be no signature; that is logged on
     ``vv_core.signing``, too.
@@ -94,7 +97,7 @@ def sign_payload(
         key = _signing_key(key_file)
         form, message = _message(payload)
         signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))
-        signed = signature if form == "bytes" else {**payload, SIGNATURE: signature}  # type: ignore[dict-item]
+        signed = signature if form == "bytes" else _with_signature(payload, signature)  # type: ignore[arg-type]
     except _text.ENDS:
         raise
     except BaseException as error:
@@ -226,10 +229,38 @@ def _message(payload: object) -> tuple[str, bytes]:
     import rfc8785
 
     try:
-        return "jcs", rfc8785.dumps({name: value for name, value in payload.items() if name != SIGNATURE})
+        members = _Copy().mapping((name, value) for name, value in payload.items() if name != SIGNATURE)
+        return "jcs", rfc8785.dumps(members)
+    except SigningError:
+        raise
     except Exception as error:
         # Not its text: that may quote the data, which need not be fit for a log.
         raise SigningError("payload", f"the object has no canonical JSON (RFC 8785): {type(error).__name__}") from None
+
+
+def _with_signature(payload: Mapping[str, Any], signature: dict[str, Any]) -> dict[str, Any]:
+    return {**dict(islice(payload.items(), MAX_VALUES)), SIGNATURE: signature}
+
+
+class _Copy:
+    """Plain dicts and lists with the same content: those of others need not have an end."""
+
+    def __init__(self) -> None:
+        self._values = 0
+
+    def mapping(self, items: Iterable[tuple[str, object]]) -> dict[str, Any]:
+        """Raises `SigningError` for more than `MAX_VALUES` values, those within each other included."""
+        return {name: self._value(value) for name, value in items}
+
+    def _value(self, value: object) -> Any:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise SigningError("payload", f"the object has more than {MAX_VALUES:,} values")
+        if isinstance(value, dict):
+            return self.mapping(value.items())
+        if isinstance(value, list | tuple):
+            return [self._value(one) for one in value]
+        return value
 
 
 def _read(signature: object) -> tuple[str, str, str]:

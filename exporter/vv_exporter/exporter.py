@@ -18,6 +18,7 @@ from vv_exporter.alert_path.last_line import LastLine
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unwritten import INTERVAL_SECONDS as UNWRITTEN_SECONDS
 from vv_exporter.alert_path.unwritten import UnwrittenState
+from vv_exporter.boots import count_boot
 from vv_exporter.collectors import Collector, Context, Service, discover
 from vv_exporter.containers.expectation import listed
 from vv_exporter.database import StoreError
@@ -86,6 +87,7 @@ def running(
         with _explained("VV_STATE_DIR"):
             app = create_app(context, guarded, web_config, past=past, scrapes=scrapes)
         stack.enter_context(counted(store))
+        count_boot(store, boot_id())
         # The port first: with another exporter on it nothing must begin to work.
         with _explained(""):
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)

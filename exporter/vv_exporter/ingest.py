@@ -1,7 +1,8 @@
 """Whether new video may be stored: a flag in the state folder that `vv_core.ingest.ingest_allowed` reads.
 
 Ingestion pauses when the video storage has less free space than `DISK_CRITICAL_FREE`, and goes on when it has a fifth
-more than that (on a disk where that is much, half of what the limit leaves).
+more than that (on a disk where that is much, half of what the limit leaves). It pauses, too, while another file system
+than the storage's is at its place: what is written then lies below the mount point, on the system's disk.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vv_core import _files, _shared
-from vv_core.ingest import is_flag
+from vv_core.ingest import MAX_FLAG_BYTES, is_flag
 from vv_exporter import threads
 from vv_exporter.probes.filesystem import Status, Usage
 from vv_exporter.settings import FreeSpace
@@ -53,6 +54,9 @@ class IngestPause:
     def __init__(self, flag: Path, root: Path, critical: FreeSpace, status: Callable[[], Status | None]) -> None:
         self.paused = is_flag(flag)
         """Whether the flag is there; after a restart, as it was left."""
+        self._full = self.paused and not _is_for_missing(flag)
+        """Whether it is paused for want of space; what a missing disk had when it was there."""
+        self._missing = self.paused and not self._full
         self._flag = flag
         self._root = root
         self._critical = critical
@@ -76,10 +80,16 @@ class IngestPause:
         status = self._status()
         usage = status.usage if status is not None else None
         before = self.paused
-        wanted = before if usage is None else is_paused(before, usage, self._critical)
+        unknown = status is None or (status.usage is None and status.missing is None)
+        missing = self._missing if unknown or status is None else bool(status.missing)
+        wanted = missing or (self._full if usage is None else is_paused(self._full, usage, self._critical))
+        if not missing:
+            self._full = wanted
         try:
             make_way(self._flag)
-            if wanted:
+            if wanted and missing != self._missing:
+                self._write(usage, missing)
+            elif wanted:
                 self._keep(usage)
             else:
                 self._flag.unlink(missing_ok=True)
@@ -87,19 +97,23 @@ class IngestPause:
         except OSError as error:
             self._note(str(error))
             wanted = is_flag(self._flag)
-        self.paused = wanted
+        self.paused, self._missing = wanted, missing
         if wanted != before:
-            log.warning("storing video is %s: %s", "paused" if wanted else "allowed again", _said(usage))
+            said = status.missing if status is not None and status.missing else _said(usage)
+            log.warning("storing video is %s: %s", "paused" if wanted else "allowed again", said)
 
     def _keep(self, usage: Usage | None) -> None:
         try:
             os.utime(self._flag, follow_symlinks=False)
         except FileNotFoundError:
-            self._write(usage)
+            self._write(usage, self._missing)
 
-    def _write(self, usage: Usage | None) -> None:
+    def _write(self, usage: Usage | None, missing: bool) -> None:
         resume = resume_at(usage, self._critical) if usage is not None else 0.0
-        content = json.dumps({"path": str(self._root), "resume_bytes": int(resume)}) + "\n"
+        told: dict[str, object] = {"path": str(self._root), "resume_bytes": int(resume)}
+        if missing:
+            told["missing"] = _device_of(self._root)
+        content = json.dumps(told) + "\n"
         try:
             _files.write_new(os.fsencode(self._flag), content.encode(), replace=True, mode=_FOR_ALL)
         except OSError:  # the state folder may lie on the full disk, where an empty file has room
@@ -117,6 +131,23 @@ class IngestPause:
         if problem and problem != self._problem:
             log.error("storing video cannot be paused or allowed: %s", problem)
         self._problem = problem
+
+
+def _is_for_missing(flag: Path) -> bool:
+    """Whether a flag was set because the disk was missing."""
+    try:
+        content = json.loads(_files.read_regular(os.fsencode(flag), MAX_FLAG_BYTES))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "missing" in content
+
+
+def _device_of(path: Path) -> int:
+    """The device (st_dev) that is there now, -1 if nothing is."""
+    try:
+        return path.stat().st_dev
+    except OSError:
+        return -1
 
 
 def _said(usage: Usage | None) -> str:

@@ -26,6 +26,7 @@ from vv_exporter.metrics.containers import OOM_KILLS, RESTARTS
 from vv_exporter.metrics.dvr import DVR_LOST
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED, SCRIPT_CRASHES
 from vv_exporter.metrics.exporter import EVENTS_DROPPED, EVENTS_REJECTED, SERIES_LIMITED, STARTS
+from vv_exporter.metrics.host import BOOTS
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION, STAGE_OVERRUNS
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
@@ -44,6 +45,7 @@ MAX_AGENTS = 8
 HELD: Mapping[Metric, Sequence[str]] = {
     ALERTS_DROPPED: (),
     STARTS: (),
+    BOOTS: (),
     DVR_LOST: (),
     SCRIPT_CRASHES: (),
     EVENTS_DROPPED: (),

@@ -43,7 +43,7 @@ HIDES: dict[str, set[str]] = {
     | {"PipelineStalled", "BacklogGrowing", "IngestPaused"},
     "StorageMissing": {"DiskSpaceCritical", "DiskSpaceLow", "DiskFillingUp", "InodesLow", "CollectorFailing"}
     | {"PipelineStalled", "BacklogGrowing", "IngestPaused", "StorageUnavailable", "FilesystemReadOnly"},
-    "DockerUnreachable": CONTAINERS | {"SelfMonitorStalled", "DockerPartlyUnresponsive"},
+    "DockerUnreachable": CONTAINERS | {"SelfMonitorMissing", "SelfMonitorStalled", "DockerPartlyUnresponsive"},
     "ContainerFailedPersistently": {"ContainerDown", "ContainerUnhealthy", "ContainerRestarting"},
     "DvrUnreachableProlonged": {"DvrUnreachable", "DvrAuthenticationFailed", "DvrStreamFrozen", "DvrFlapping"},
     "DvrAuthenticationFailed": {"DvrUnreachable", "DvrStreamFrozen"},
@@ -57,6 +57,7 @@ HIDES: dict[str, set[str]] = {
     "JobMissed": {"JobRunningTooLong"},
     "ExporterDown": {"CollectorFailing", "EventsLagging", "ExporterRestarting", "RelayFailing", "NotificationsFailing"},
     "AlertmanagerDown": {"RelayFailing", "NotificationsFailing"},
+    "HostRebooting": {"ExporterRestarting", "ServerRestarting"},
 }
 # Those that hide the same for the whole device, whatever the subject of what they hide.
 WHOLE_DEVICE = {
@@ -66,6 +67,7 @@ WHOLE_DEVICE = {
     "StorageMissing": {"PipelineStalled", "BacklogGrowing", "IngestPaused", "CollectorFailing"},
     "DockerUnreachable": HIDES["DockerUnreachable"],
     "ExporterDown": HIDES["ExporterDown"],
+    "HostRebooting": HIDES["HostRebooting"],
     "AlertmanagerDown": HIDES["AlertmanagerDown"],
 }
 ORDER = ("critical", "error", "warning", "info")

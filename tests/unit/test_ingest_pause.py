@@ -77,12 +77,16 @@ class Paused:
         self.folder = folder
         self.flag = folder / FLAG
         self.free: int | None = 500 * GB
+        self.missing = ""
+        self.root = Path("/srv/video")
         self.pause = self.make()
 
     def make(self) -> IngestPause:
-        return IngestPause(self.flag, Path("/srv/video"), DEFAULT, self.status)
+        return IngestPause(self.flag, self.root, DEFAULT, self.status)
 
     def status(self) -> Status | None:
+        if self.missing:
+            return Status(False, None, None, self.missing)
         if self.free is None:
             return None
         return Status(True, disk(1000 * GB, self.free), 0.1)
@@ -106,6 +110,49 @@ def test_the_flag_comes_and_goes_with_the_space(paused: Paused) -> None:
 
 def test_a_disk_that_does_not_answer_changes_nothing(paused: Paused) -> None:
     assert [paused.at(free) for free in (None, 50 * GB, None)] == [(False, False), (True, True), (True, True)]
+
+
+def test_while_the_disk_is_missing_nothing_is_stored(paused: Paused) -> None:
+    assert paused.at(110 * GB) == (False, False)
+    paused.missing = "another file system is there"
+    assert paused.at(110 * GB) == (True, True)
+    paused.missing = ""
+    assert paused.at(None) == (True, True), "whether it is back is not known"
+    assert paused.at(110 * GB) == (False, False), "it was not full before"
+
+
+def test_a_disk_that_was_full_and_missing_is_full_when_it_is_back_also_after_a_restart(paused: Paused) -> None:
+    paused.at(50 * GB)
+    paused.missing = "gone"
+    paused.at(None)
+    paused.missing = ""
+    assert paused.at(110 * GB) == (True, True)
+    assert "missing" not in json.loads(paused.flag.read_text())
+    paused.at(500 * GB)
+
+    paused.missing = "gone"
+    paused.at(None)
+    paused.pause, paused.missing = paused.make(), ""
+    assert paused.at(None) == (True, True)
+    assert paused.at(110 * GB) == (False, False)
+
+
+@pytest.mark.parametrize(("returns", "allowed"), [(False, False), (True, True)])
+def test_without_an_exporter_the_pause_lasts_until_another_file_system_is_there(
+    paused: Paused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, returns: bool, allowed: bool
+) -> None:
+    paused.root, paused.missing = tmp_path, "gone"
+    paused.pause = paused.make()
+    paused.at(None)
+    os.utime(paused.flag, (0, 0))
+    if returns:
+        told = json.loads(paused.flag.read_text())
+        paused.flag.write_text(json.dumps(told | {"missing": told["missing"] + 1}))
+        os.utime(paused.flag, (0, 0))
+    monkeypatch.setenv("VV_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(sdk, "_looked", float("-inf"))
+
+    assert ingest_allowed() is allowed
 
 
 def test_the_flag_tells_when_the_pause_ends_and_is_kept_fresh(paused: Paused) -> None:

@@ -54,6 +54,7 @@ from vv_exporter.metrics.containers import (
     MEMORY_LIMIT,
     OOM_KILLS,
     PIDS,
+    PROXY_REFUSED,
     READ,
     RECEIVED,
     REQUESTS_ANSWERED,
@@ -108,6 +109,8 @@ class ContainersCollector:
         yield gauges(DOCKER_UP, self._engine(self._watch.up))
         yield gauges(EVENT_STREAM, self._engine(self._watch.following))
         yield gauges(REQUESTS_ANSWERED, self._requests())
+        refused = sorted(self._watch.refused_by_proxy.items())
+        yield counters(PROXY_REFUSED, (((socket,), float(count), None) for socket, count in refused))
         yield gauges(INSPECTED, (_of(one, self._watch.is_inspected(one.id)) for one in known if one.state != GONE))
         yield gauges(INFO, (self._info(record) for record in known))
         yield gauges(EXPECTED, [*self._expected(known), *self._never_seen(known, 1.0)])

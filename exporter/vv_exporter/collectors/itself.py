@@ -27,8 +27,10 @@ from vv_exporter.metrics.exporter import (
     SERIES_LIMITED,
     STARTS,
 )
+from vv_exporter.metrics.host import BOOTS
 from vv_exporter.store import Store
 
+_COUNTED = (EVENTS, EVENTS_REJECTED, EVENTS_DROPPED, EVENTS_MISTIMED, CLOCK_STEPS, SERIES_LIMITED, STARTS, BOOTS)
 REVISION_FILE = Path(vv_exporter.__file__).with_name("REVISION")
 """Holds the commit that an image was built from; there is none in a checkout."""
 
@@ -46,7 +48,7 @@ class Itself:
     def collect(self) -> Iterable[Family]:
         """Its families."""
         yield gauges(BUILD_INFO, [(self._build, 1)])
-        for metric in (EVENTS, EVENTS_REJECTED, EVENTS_DROPPED, EVENTS_MISTIMED, CLOCK_STEPS, SERIES_LIMITED, STARTS):
+        for metric in _COUNTED:
             yield stored(self._store, metric)
         yield from self._process.collect()
 

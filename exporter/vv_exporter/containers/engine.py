@@ -14,7 +14,7 @@ import queue
 import re
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import docker
 import docker.errors
@@ -34,6 +34,7 @@ from vv_exporter.containers.observed import (
     nanoseconds,
 )
 from vv_exporter.containers.resources import Running, Usage, decode_stats
+from vv_exporter.docker_proxy.request import REFUSED_PATH
 from vv_exporter.untrusted import decode_untrusted
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,12 @@ class Engine:
             return decode_untrusted(_NETWORK, body).created if body else ""
         except (EngineError, msgspec.MsgspecError):
             return ""
+
+    def refused_by_proxy(self) -> dict[str, int]:
+        """Connections that the proxy in between has refused, by socket; none where it is no proxy of ours."""
+        body = self._find(REFUSED_PATH)
+        with translated():
+            return decode_untrusted(_REFUSED, body) if body else {}
 
     def follow(self, since: int) -> Follower:
         """Its events after a time (0: from now on), in a thread of their own."""
@@ -220,6 +227,9 @@ class _Network(msgspec.Struct, rename="pascal"):
 
 
 _INFO: msgspec.json.Decoder[_Info] = msgspec.json.Decoder(_Info)
+_REFUSED: msgspec.json.Decoder[dict[str, int]] = msgspec.json.Decoder(
+    dict[Literal["read", "act"], Annotated[int, msgspec.Meta(ge=0)]]
+)
 _NETWORK: msgspec.json.Decoder[_Network] = msgspec.json.Decoder(_Network)
 
 

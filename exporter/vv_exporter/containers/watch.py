@@ -137,6 +137,9 @@ class ContainerWatch:
         self._answered: float | None = None
         self._ping_at = 0.0
         self._reconcile_at = 0.0
+        self._ask_proxy_at = 0.0
+        self.refused_by_proxy: Mapping[str, int] = {}
+        """Connections that the proxy in between refused, by socket; empty without one."""
         self._inspected: dict[str, float] = {}
         self._seen: dict[str, Inspection] = {}
         self.settled = False
@@ -235,6 +238,7 @@ class ContainerWatch:
             engine.ping()
             self._answer()
             self._ping_at = self._monotonic() + PING_INTERVAL
+        self._ask_proxy(engine)
         follower = self._followed(engine)
         if follower is not None and follower.ended.is_set():
             raise EngineError(f"the event stream ended ({follower.error or 'closed'})")
@@ -247,6 +251,15 @@ class ContainerWatch:
             self._decide()
         self._listen()
         self._reconcile(engine)
+
+    def _ask_proxy(self, engine: Engine) -> None:
+        """What a proxy in between has to say of itself, when it is time."""
+        if self._monotonic() >= self._ask_proxy_at:
+            self._ask_proxy_at = self._monotonic() + RECONCILE_INTERVAL
+            try:
+                self.refused_by_proxy = engine.refused_by_proxy()
+            except EngineError:
+                self.refused_by_proxy = {}
 
     def _answer(self) -> None:
         self._answered = self._monotonic()

@@ -47,14 +47,17 @@ def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[L
             ["DOCKER_HOST: the proxy asks an Engine on this machine; write unix:///var/run/docker.sock"]
         )
     engine = host.removeprefix(_UNIX)
-    return [
-        Listener(path, engine, rules, lambda container: supervised(container, settings, ""), _peers(key, users))
-        for path, rules, key, users in (
-            (read, READ, "VV_DOCKER_READ_USERS", settings.docker_read_users),
-            (act, ACT, "VV_DOCKER_ACT_USERS", settings.docker_act_users),
+    found = [
+        Listener(path, engine, rules, lambda container: supervised(container, settings, ""), _peers(key, users), name)
+        for path, rules, key, users, name in (
+            (read, READ, "VV_DOCKER_READ_USERS", settings.docker_read_users, "read"),
+            (act, ACT, "VV_DOCKER_ACT_USERS", settings.docker_act_users, "act"),
         )
         if path is not None
     ]
+    for listener in found:
+        listener.siblings = found
+    return found
 
 
 def _peers(key: str, users: str) -> Peers:

@@ -22,7 +22,7 @@ from vv_exporter.containers.observed import Inspection, decode_inspection
 from vv_exporter.docker_proxy.engine import Answer, UpstreamError, asked
 from vv_exporter.docker_proxy.peers import Peers, peer_of
 from vv_exporter.docker_proxy.policy import QUICK, Rule
-from vv_exporter.docker_proxy.request import MAX_HEAD, BadRequestError, Request, parse
+from vv_exporter.docker_proxy.request import MAX_HEAD, REFUSED_PATH, BadRequestError, Request, parse
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,18 @@ class Listener:
     """A socket at `path` for those who may do what `rules` allow; `given` says which containers may be acted on."""
 
     def __init__(
-        self, path: Path, engine: str, rules: Sequence[Rule], given: Given, peers: Peers | None = None
+        self,
+        path: Path,
+        engine: str,
+        rules: Sequence[Rule],
+        given: Given,
+        peers: Peers | None = None,
+        name: str = "",
     ) -> None:
         self.path = path
+        self.name = name
+        self.siblings: Sequence[Listener] = (self,)
+        """The proxy's sockets, this one included."""
         self.peers = Peers() if peers is None else peers
         """Whom it serves, and how many it did not."""
         self._engine = engine
@@ -172,6 +181,9 @@ class Listener:
     def _answer(self, client: socket.socket) -> None:
         try:
             request, body = _read(client)
+            if (request.method, request.path) == ("GET", REFUSED_PATH):
+                _send(client, 200, _refused_by(self.siblings), "application/json")
+                return
             rule = self._allowed(request, body)
             target = request.version + request.path + (f"?{urlencode(request.query)}" if request.query else "")
             with asked(self._engine, request.method, target, body, rule.timeout) as answer:
@@ -206,6 +218,10 @@ class Listener:
                 raise UpstreamError(502, "the Engine's answer is not understood") from None
         if not self._given(inspection):
             raise RefusedError(f"container {inspection.name[:100]} was not given to the self-monitor")
+
+
+def _refused_by(listeners: Sequence[Listener]) -> bytes:
+    return json.dumps({listener.name: listener.peers.refused for listener in listeners}).encode()
 
 
 def _read(client: socket.socket) -> tuple[Request, bytes]:

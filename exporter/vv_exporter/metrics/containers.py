@@ -11,6 +11,11 @@ REQUESTS_ANSWERED = gauge(
     "Whether an Engine that answers does so also for this: events, list, inspect (of every container), stats.",
     "request",
 )
+PROXY_REFUSED = counter(
+    "vv_docker_proxy_refused_total",
+    "Connections of users whom the Docker proxy does not serve, since it was started, by socket: read, act.",
+    "socket",
+)
 INSPECTED = gauge(
     "vv_container_inspect_success",
     "Whether the Engine answers about the container; 0: it is shown as the list has it.",

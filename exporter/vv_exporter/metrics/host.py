@@ -17,4 +17,5 @@ PRESSURE = counter(
     "Time in which some task waited for the resource (PSI).",
     "resource",
 )
+BOOTS = counter("vv_host_boots_total", "Starts of the machine since the exporter first ran on it.")
 BOOT_TIME = gauge("vv_host_boot_time_seconds", "When the machine started.")

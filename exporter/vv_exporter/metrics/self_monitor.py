@@ -6,6 +6,10 @@ LAST_CHECK = gauge(
     "vv_self_monitor_last_check_timestamp_seconds",
     "When the self-monitor last looked at its containers; absent where there never was one.",
 )
+EXPECTED = gauge(
+    "vv_self_monitor_expected",
+    "Whether there should be a self-monitor: vv.yml or a container's label asks for it, and none was retired.",
+)
 SUPERVISED_RESTARTS = counter(
     "vv_self_monitor_restarts_total", "Restarts by the self-monitor, by result: ok, failed.", "name", "result"
 )

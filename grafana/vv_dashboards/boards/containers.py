@@ -285,7 +285,7 @@ def _details() -> Row:
                 runs, and what it wrote to `app.log`.""",
                 Query('time() - max(vv_self_monitor_last_check_timestamp_seconds{device="$device"})', "age"),
                 unit="s",
-                alerts=("SelfMonitorStalled",),
+                alerts=("SelfMonitorStalled", "SelfMonitorMissing"),
             ),
             events(
                 "Restarts by the self-monitor",

@@ -248,7 +248,7 @@ def _host() -> Row:
                 crashed; the log of before is in `journalctl --boot=-1`.""",
                 Query('time() - max(vv_host_boot_time_seconds{device="$device"})', "up for"),
                 unit="s",
-                alerts=("HostRebooted",),
+                alerts=("HostRebooted", "HostRebooting"),
                 size=(8, 8),
             ),
         ),

@@ -86,6 +86,9 @@ class MemoryEngine(Engine):
     def bridge_created(self) -> str:
         return ""
 
+    def refused_by_proxy(self) -> dict[str, int]:
+        return {}
+
     def follow(self, since: int) -> Follower:
         return MemoryFollower(self._containers)
 

@@ -1,5 +1,6 @@
 """Signatures: the standards' vectors, what is refused and why, keys and their rotation, and that no key shows."""
 
+import itertools
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import rfc8785
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.anything import Endless
 from vv_core import signing
 from vv_core.signing import SignatureError, SigningError, check_signature, sign_payload, verify_signature
 from vv_core.stages import stage
@@ -528,3 +530,27 @@ class TestTelling:
         told += [caplog.text, json.dumps(events), *capfd.readouterr()]
 
         assert not [text for text in told if SECRET[:20] in text or "private" in text]
+
+
+class EndlessDict(dict[str, Any]):
+    def items(self) -> Any:
+        return ((f"k{number}", 1) for number in itertools.count())
+
+
+class EndlessList(list[Any]):
+    def __iter__(self) -> Any:
+        return itertools.repeat(1)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [Endless(), EndlessDict(), {"a": EndlessDict()}, {"a": [EndlessList()]}, {"a": ({"b": EndlessList()},)}],
+    ids=["mapping", "dict", "dict within", "list within", "tuple within"],
+)
+def test_what_has_no_end_is_refused(payload: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing, "MAX_VALUES", 1000)
+    with pytest.raises(SigningError, match="more than 1,000 values"):
+        sign_payload(payload)
+    assert not verify_signature(payload, {"v": 1})
+    signature = sign_payload({"a": 1})["signature"]
+    assert not verify_signature(payload, signature)

@@ -10,10 +10,12 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from tests.support.users import as_a_process, in_child, passable_folder
 from tests.support.waiting import wait_until
+from vv_exporter.containers.engine import Engine
 from vv_exporter.docker_proxy.peers import Peer, Peers, parse_peers, peer_of
 from vv_exporter.docker_proxy.policy import READ
 from vv_exporter.docker_proxy.run import listeners
@@ -81,6 +83,24 @@ class TestUsers:
         assert listener.peers.refused == 10
         assert len(caplog.records) == 2
         assert f"does not serve user {OTHER}: see VV_DOCKER_X" in caplog.text
+
+    def test_the_exporter_reads_how_many_each_socket_refused(self) -> None:
+        with passable_folder() as folder:
+            settings = load({"VV_CONFIG": "", "VV_DOCKER_ACT_USERS": str(ALLOWED), "DOCKER_HOST": "unix:///nowhere"})
+            read, act = served = listeners(settings, folder / "read", folder / "act")
+            for listener in served:
+                listener.start()
+                listener.path.chmod(0o666)
+            try:
+                assert in_child(lambda: [code(act.path) for _ in range(3)], OTHER, OTHER)
+                engine = Engine.__new__(Engine)
+                engine._client = docker.APIClient(base_url=f"unix://{read.path}", version="1.41", timeout=20)
+                engine._base = f"{engine._client.base_url}/v1.41"
+                assert engine.refused_by_proxy() == {"read": 0, "act": 3}
+                engine.close()
+            finally:
+                for listener in served:
+                    listener.stop()
 
     def test_who_is_not_served_takes_nobodys_place(self, listener: Listener) -> None:
         """Though it reads no answer, and keeps its end open."""

@@ -1,5 +1,6 @@
 """What the self-monitor's events change, each told once or twice."""
 
+import msgspec
 import pytest
 
 from tests.support.journals import RawWriter
@@ -9,7 +10,8 @@ from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim, Conta
 from vv_exporter.failures import FAILURES
 from vv_exporter.journal.folds.supervisor import MAX_QUOTE, SUPERVISED
 from vv_exporter.metrics.exporter import SERIES_LIMITED
-from vv_exporter.metrics.self_monitor import LAST_CHECK, SUPERVISED_RESTARTS
+from vv_exporter.metrics.self_monitor import EXPECTED, LAST_CHECK, SUPERVISED_RESTARTS
+from vv_exporter.settings import SelfMonitorSettings
 
 WELL = {"web": {"in_window": 1, "max": 5, "gave_up": False}}
 
@@ -20,12 +22,12 @@ def writer(journal: Journal) -> RawWriter:
 
 
 def shown(journal: Journal) -> dict[str, float]:
-    families = SelfMonitorCollector(journal.store).collect()
+    families = SelfMonitorCollector(journal.store, journal.settings.self_monitor).collect()
     return {
         f"{sample.name}{sorted(sample.labels.values())}": sample.value
         for family in families
         for sample in family.samples
-        if not sample.name.endswith("_created")
+        if not sample.name.endswith("_created") and sample.name != EXPECTED.name
     }
 
 
@@ -126,3 +128,37 @@ def test_containers_that_are_left_out_are_counted_as_long_as_they_are(journal: J
     journal.read()
 
     assert journal.value(SERIES_LIMITED, "vv_self_monitor_restarts_in_window") == 14
+
+
+def expected(journal: Journal, **asked: tuple[str, ...]) -> float:
+    families = SelfMonitorCollector(journal.store, SelfMonitorSettings(**asked)).collect()
+    (found,) = (one.samples[0].value for one in families if one.name == "vv_self_monitor_expected")
+    return found
+
+
+def test_one_is_expected_where_the_configuration_asks_for_it_until_it_is_retired(
+    journal: Journal, writer: RawWriter
+) -> None:
+    asked = {"containers": ("web",)}
+    assert expected(journal) == 0
+    assert expected(journal, **asked) == 1
+    assert expected(journal, projects=("vv",)) == 1
+
+    writer.event("supervisor.retired")
+    journal.read()
+    assert expected(journal, **asked) == 0
+
+    writer.event("supervisor.checked", containers=WELL)
+    journal.read()
+    assert expected(journal, **asked) == 1
+
+
+def test_one_is_expected_where_a_container_s_label_asks_for_it_as_long_as_there_is_one(journal: Journal) -> None:
+    record = ContainerRecord(name="web", id="1", opted="true")
+    with journal.store.transaction() as tx:
+        tx.put(CONTAINERS, "web", record)
+    assert expected(journal) == 1
+
+    with journal.store.transaction() as tx:
+        tx.put(CONTAINERS, "web", msgspec.structs.replace(record, state=GONE))
+    assert expected(journal) == 0

@@ -40,6 +40,11 @@ class Supervised(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: str = ""
 
 
+class Retired(msgspec.Struct, frozen=True):
+    """Somebody said that this device is to have no self-monitor."""
+
+
+RETIRED: Kind[Retired] = Kind("supervisor_retired", Retired)
 SUPERVISED: Kind[Supervised] = Kind("supervised", Supervised, MAX_ENTRIES, IN_WINDOW)
 
 
@@ -111,6 +116,7 @@ def checked(tx: Transaction, event: SupervisorChecked, source: Source, settings:
     if not is_later(event.ts, tx.value(LAST_CHECK) or 0.0, tx.now):
         return
     latest(tx, LAST_CHECK, (), event.ts)
+    tx.delete(RETIRED, "")
     if event.left_out:
         tx.inc(SERIES_LIMITED, (IN_WINDOW.name,), event.left_out)
     known = tx.docs(SUPERVISED)
@@ -127,6 +133,7 @@ def checked(tx: Transaction, event: SupervisorChecked, source: Source, settings:
 def retired(tx: Transaction, event: SupervisorRetired, source: Source, settings: Settings) -> None:
     """This device has no self-monitor any more."""
     tx.remove(LAST_CHECK, ())
+    tx.put(RETIRED, "", Retired())
     for name in tx.docs(SUPERVISED):
         _drop(tx, name)
 
