@@ -85,7 +85,7 @@ class Delivery:
             context.monotonic,
         )
         questions = Questions(settings, context.beats, context.clock, context.monotonic)
-        unsaved = UnsavedMessages([providers[name] for name in urgent], context.monotonic)
+        unsaved = UnsavedMessages([providers[name] for name in urgent], context.monotonic, context.store)
         held = HeldAlerts(self._alertmanager, questions.rules, settings, context.clock, context.monotonic)
         path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock, held, unsaved.hold)
         unsaved_loop = Loop("unsaved", "messages that could not be written down", unsaved.round)

@@ -95,7 +95,7 @@ def running(
         stack.callback(server.stop)
         channels = channels_told_directly(settings)
         names = [channel.name for channel in channels]
-        unsaved = UnsavedMessages(channels, time.monotonic)
+        unsaved = UnsavedMessages(channels, time.monotonic, store)
         last_line = LastLine(
             store,
             context.beats,

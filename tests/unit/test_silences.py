@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.clock import Clock
 from vv_core._text import UNSAFE
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.silences import watch
 from vv_exporter.silences.client import RefusedError, Silence, Silences
 from vv_exporter.silences.matchers import Matcher, check, parse_filter, parse_matcher, to_filter
@@ -189,3 +191,20 @@ def test_more_than_are_kept_are_not_told_again_and_again(store: Store, monkeypat
     with store.transaction() as tx:
         record(tx, later[:2], now)
     assert len(told(store)) == 4  # one ends, and there is room for the other
+
+
+def test_those_that_are_left_out_are_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "MAX_KNOWN", 2)
+    now = Clock()()
+    held = [silence(str(number), now=now) for number in range(3)]
+    silences = mock.create_autospec(Silences, instance=True)
+    silences.list.side_effect = lambda: held
+    watching = watch.SilenceWatch(store, silences, lambda: now)
+    for _ in range(4):
+        watching.check()
+    held.append(silence("9", now=now))
+    for _ in range(4):
+        watching.check()
+
+    assert len(told(store)) == 2
+    assert store.value(SERIES_LIMITED, ("silences",)) == 2

@@ -1,17 +1,25 @@
 """Messages that could not be written down, as on a disk that is full: kept in memory and sent from there.
 
-Once to each channel; a restart of the exporter meanwhile may tell them again.
+Once to each channel; a restart of the exporter meanwhile may tell them again. Where more wait for a channel than are
+kept, the least severe gives way, and of these the newest; it is counted as soon as that can be written down.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 
+from vv_exporter.database import StoreError
 from vv_exporter.direct.in_short import send_somehow
 from vv_exporter.direct.message import Message, line
+from vv_exporter.direct.outbox import severity_rank
 from vv_exporter.direct.providers import Provider, ProviderError
 from vv_exporter.loop import Backoff
+from vv_exporter.metrics.alerts import ALERTS_DROPPED
+from vv_exporter.openalerts import SEVERITIES
+from vv_exporter.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +30,10 @@ LONGEST_PAUSE_SECONDS = 60.0
 class UnsavedMessages:
     """`hold` from any thread; call `round` again and again from one."""
 
-    def __init__(self, channels: Sequence[Provider], monotonic: Callable[[], float]) -> None:
+    def __init__(self, channels: Sequence[Provider], monotonic: Callable[[], float], store: Store) -> None:
         self._channels = channels
+        self._store = store
+        self._dropped: Counter[str] = Counter()  # by severity, not counted yet
         self._backoffs = {channel.name: Backoff(LONGEST_PAUSE_SECONDS, monotonic) for channel in channels}
         self._waiting: dict[str, list[Message]] = {channel.name: [] for channel in channels}
         self._wakes: list[Callable[[], None]] = []
@@ -34,17 +44,34 @@ class UnsavedMessages:
 
     def hold(self, message: Message) -> None:
         """Have it sent."""
-        for channel, waiting in self._waiting.items():
-            if len(waiting) < MAX_HELD:
-                waiting.append(message)
-            else:  # it cannot be counted either
-                said = f"more messages wait for {channel} than are kept: {line(message.title, 200)}"
-                log.critical("ALERT DROPPED %s: %s", message.severity.upper(), said)
+        dropped = dict.fromkeys(filter(None, (self._make_room(channel, message) for channel in self._waiting)))
+        self._dropped.update(one.severity for one in dropped)  # each once, however many channels lose it
         for wake in self._wakes:
             wake()
 
+    def _make_room(self, channel: str, message: Message) -> Message | None:
+        """Have it wait for a channel. Gives what is dropped for it, which may be the message itself."""
+        waiting = self._waiting[channel]
+        waiting.append(message)
+        if len(waiting) <= MAX_HELD:
+            return None
+        # The first may be on its way just now.
+        least = min(reversed(waiting[1:]), key=severity_rank)
+        waiting[:] = [one for one in waiting if one is not least]
+        said = f"more messages wait for {channel} than are kept: {line(least.title, 200)}"
+        log.critical("ALERT DROPPED %s: %s", least.severity.upper(), said)
+        return least
+
+    def _count(self) -> None:
+        if self._dropped:
+            with contextlib.suppress(StoreError), self._store.transaction() as tx:
+                for severity, count in self._dropped.items():
+                    tx.inc(ALERTS_DROPPED, (severity if severity in SEVERITIES else "error",), count)
+                self._dropped = Counter()
+
     def round(self) -> bool:
-        """Send what waits. Gives whether anything did."""
+        """Send what waits, and count what was dropped. Gives whether anything waited."""
+        self._count()
         for channel in self._channels:
             waiting, backoff = self._waiting[channel.name], self._backoffs[channel.name]
             while waiting and backoff.ready():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from vv_exporter._clock import isoformat, span
+from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.silences.client import Silence, SilenceError, Silences
 from vv_exporter.store import Kind, Store, Transaction
 from vv_exporter.timeline import MAX_TITLE, Entry, shortened, tell
@@ -14,6 +15,8 @@ from vv_exporter.times import UnixTime
 
 INTERVAL_SECONDS = 15.0
 MAX_KNOWN = 1000
+SILENCES = "silences"
+"""What `vv_series_limited_total` has of them: no metric shows them."""
 
 
 class Known(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,6 +37,7 @@ class SilenceWatch:
         self._store = store
         self._silences = silences
         self._clock = clock
+        self._left_out = 0  # silences of which the timeline has nothing, since there are so many
 
     def check(self) -> None:
         """Compare what holds with what was told. An Alertmanager that does not answer is told of elsewhere."""
@@ -41,9 +45,14 @@ class SilenceWatch:
             found = self._silences.list()
         except SilenceError:
             return
-        if differs(self._store.docs(KNOWN), found):
+        known = self._store.docs(KNOWN)
+        left_out = len({one.id for one in found if one.holds} - known.keys()) if len(known) >= MAX_KNOWN else 0
+        if differs(known, found) or left_out > self._left_out:
             with self._store.transaction() as tx:
                 record(tx, found, self._clock())
+                if left_out > self._left_out:
+                    tx.inc(SERIES_LIMITED, (SILENCES,), left_out - self._left_out)
+        self._left_out = left_out
 
 
 def differs(known: Mapping[str, Known], found: Sequence[Silence]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from prometheus_client.core import Metric as Family
@@ -305,11 +305,11 @@ class Channel:
     test = send
 
 
-def test_what_is_held_in_memory_is_sent_once_to_each_channel() -> None:
+def test_what_is_held_in_memory_is_sent_once_to_each_channel(bench: Bench) -> None:
     clock, first, second = Clock(), Channel(), Channel()
     second.name = "telegram"
     second.error = ProviderError("no connection")
-    unsaved = UnsavedMessages([first, second], clock)
+    unsaved = UnsavedMessages([first, second], clock, bench.store)
     woken: list[bool] = []
     unsaved.when_held(lambda: woken.append(True))
     unsaved.hold(Message("k", "T", "critical", "d", "c", 0.0, "i"))
@@ -336,7 +336,7 @@ def test_what_people_know_of_already_is_not_told_again(bench: Bench) -> None:
     assert bench.titles() == ["The Docker Engine does not answer"]
 
 
-def test_one_message_that_no_channel_can_send_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_message_that_no_channel_can_send_holds_up_no_other(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     class Defective(Channel):
         def send(self, message: Message) -> Answer:
             if message.title == "odd":
@@ -345,7 +345,7 @@ def test_one_message_that_no_channel_can_send_holds_up_no_other(caplog: pytest.L
 
     clock, first, second = Clock(), Defective(), Channel()
     second.name = "telegram"
-    unsaved = UnsavedMessages([first, second], clock)
+    unsaved = UnsavedMessages([first, second], clock, bench.store)
     for title in ("odd", "good"):
         unsaved.hold(Message("k", title, "critical", "d", "c", 0.0, "i"))
     for _ in range(5):
@@ -358,10 +358,10 @@ def test_one_message_that_no_channel_can_send_holds_up_no_other(caplog: pytest.L
     assert "s3cret" not in caplog.text
 
 
-def test_what_is_held_waits_for_a_channel_that_takes_nothing_now() -> None:
+def test_what_is_held_waits_for_a_channel_that_takes_nothing_now(bench: Bench) -> None:
     clock, channel = Clock(), Channel()
     channel.error = ProviderError("answered 400: Bad Request: chat not found", 400)
-    unsaved = UnsavedMessages([channel], clock)
+    unsaved = UnsavedMessages([channel], clock, bench.store)
     unsaved.hold(Message("k", "T", "critical", "d", "c", 0.0, "i"))
     for _ in range(100):
         assert unsaved.round()
@@ -372,13 +372,32 @@ def test_what_is_held_waits_for_a_channel_that_takes_nothing_now() -> None:
     assert channel.took == ["T"]
 
 
-def test_what_is_more_than_can_be_held_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    unsaved = UnsavedMessages([Channel()], Clock())
-    for number in range(MAX_HELD + 1):
-        unsaved.hold(Message("k", f"T{number}", "critical", "d", "c", 0.0, "i"))
+def test_of_more_than_can_be_held_the_least_severe_gives_way_and_is_counted_when_it_can_be(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = [Channel(), Channel()]
+    channels[1].name = "telegram"
+    unsaved = UnsavedMessages(channels, bench.clock, bench.store)
+    for number in range(MAX_HELD):
+        severity = "warning" if number in (3, 7) else "critical"
+        unsaved.hold(Message("k", f"T{number}", severity, "d", "c", 0.0, "i"))
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.store, "transaction", refuse)
+        for number in range(3):
+            unsaved.hold(Message("k", f"later{number}", "critical", "d", "c", 0.0, "i"))
+            unsaved._count()
+    unsaved.round()
 
-    assert f"ALERT DROPPED CRITICAL: more messages wait for slack than are kept: T{MAX_HELD}" in caplog.text
-    assert caplog.text.count("ALERT DROPPED") == 1
+    assert "ALERT DROPPED WARNING: more messages wait for slack than are kept: T7" in caplog.text
+    assert caplog.text.count("ALERT DROPPED") == 3 * len(channels)
+    assert "T3" not in channels[0].took
+    assert channels[0].took[-2:] == ["later0", "later1"]
+    assert bench.store.value(ALERTS_DROPPED, ("warning",)) == 2
+    assert bench.store.value(ALERTS_DROPPED, ("critical",)) == 1
+
+
+def refuse() -> NoReturn:
+    raise StoreError("the disk is full")
 
 
 def test_a_collector_that_is_silent_ends_nothing(bench: Bench) -> None:
