@@ -17,5 +17,5 @@ MISSING_INFO = gauge(
 )
 PROBE_DURATION = gauge("vv_filesystem_probe_duration_seconds", "How long the last probe took.", *_LABELS)
 INGEST_PAUSED = gauge(
-    "vv_ingest_paused", "Whether new video is kept from the video storage because that is critically full."
+    "vv_ingest_paused", "Whether new video is kept from the video storage because that is critically full, or missing."
 )
