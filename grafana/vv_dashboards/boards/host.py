@@ -230,7 +230,6 @@ def _host() -> Row:
                 Query('max(vv_host_load15{device="$device"})', "15 min"),
                 limit('max(vv_host_cpu_count{device="$device"})', "processors"),
                 unit="short",
-                size=(8, 8),
             ),
             lines(
                 "Temperature",
@@ -240,7 +239,6 @@ def _host() -> Row:
                 limit('max(vv_threshold_temperature_celsius{device="$device"})', "too hot"),
                 unit="celsius",
                 alerts=("HostOverheating",),
-                size=(8, 8),
             ),
             lines(
                 "Since the machine started",
@@ -248,8 +246,22 @@ def _host() -> Row:
                 crashed; the log of before is in `journalctl --boot=-1`.""",
                 Query('time() - max(vv_host_boot_time_seconds{device="$device"})', "up for"),
                 unit="s",
-                alerts=("HostRebooted", "HostRebooting"),
-                size=(8, 8),
+                alerts=("HostRebooted",),
+            ),
+            lines(
+                "Starts of the machine within an hour",
+                """As the exporter counts them, whatever the clock shows. Three within an hour are no accident: power,
+                heat, a watchdog.""",
+                Query(
+                    """
+                    max(
+                      vv_host_boots_total{device="$device"} - min_over_time(vv_host_boots_total{device="$device"}[1h])
+                    )
+                    """,
+                    "starts",
+                ),
+                unit="short",
+                alerts=("HostRebooting",),
             ),
         ),
     )
