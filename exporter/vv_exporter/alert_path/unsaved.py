@@ -57,17 +57,22 @@ class UnsavedMessages:
             return None
         # The first may be on its way just now.
         least = min(reversed(waiting[1:]), key=severity_rank)
-        waiting[:] = [one for one in waiting if one is not least]
+        with contextlib.suppress(ValueError):  # sent meanwhile
+            waiting.remove(least)
         said = f"more messages wait for {channel} than are kept: {line(least.title, 200)}"
         log.critical("ALERT DROPPED %s: %s", least.severity.upper(), said)
         return least
 
     def _count(self) -> None:
-        if self._dropped:
-            with contextlib.suppress(StoreError), self._store.transaction() as tx:
-                for severity, count in self._dropped.items():
+        dropped, self._dropped = self._dropped, Counter()
+        if not dropped:
+            return
+        try:
+            with self._store.transaction() as tx:
+                for severity, count in dropped.items():
                     tx.inc(ALERTS_DROPPED, (severity if severity in SEVERITIES else "error",), count)
-                self._dropped = Counter()
+        except StoreError:
+            self._dropped.update(dropped)
 
     def round(self) -> bool:
         """Send what waits, and count what was dropped. Gives whether anything waited."""
