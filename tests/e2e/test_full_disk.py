@@ -1,4 +1,8 @@
-"""The disk of the state is full when the exporter starts: it answers, and goes on when there is room."""
+"""The disk of the state is full when the exporter starts: it answers, and goes on when there is room.
+
+So does a whole device whose servers have no other disk; `python -m tests.e2e.full_disk_rounds` does it ten times, with
+unshortened settings.
+"""
 
 import signal
 import subprocess
@@ -9,8 +13,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.e2e.full_disk_rounds import round_of, site_on_small_disk
 from tests.support.disks import SmallDisk, small_disk
 from tests.support.exporter import QUIET, Exporter
+from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 
 HEARTBEATS = 'vv_job_runs_total{job="nightly",result="success"}'
@@ -82,3 +88,14 @@ def test_a_new_one_starts_too_and_begins_to_count_when_there_is_room(exporter: E
     heartbeat(exporter)
     exporter.wait_for(HEARTBEATS, 1)
     assert requests.post(webhook, headers=token, timeout=10).status_code == 401
+
+
+@pytest.mark.prometheus
+@pytest.mark.timeout(900)
+def test_a_device_whose_one_disk_is_full_tells_it_and_nothing_that_is_not_so(
+    tmp_path: Path, programs: Programs
+) -> None:
+    quick = {"VV_SCRAPE_INTERVAL": "2s", "VV_ALERT_PATH_AFTER": "20s"}
+    with site_on_small_disk(tmp_path, quick) as site:
+        for running in (True, False):
+            round_of(site, full_seconds=45, running=running)

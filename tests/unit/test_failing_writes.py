@@ -271,4 +271,4 @@ def test_a_rendered_configuration_is_whole_at_any_time_and_new_when_there_is_roo
         return work
 
     prepared: list[Path] = []
-    assert disk.fail(prepare, every=4) > 20
+    assert disk.fail(prepare, every=12) > 20
