@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vv_exporter.alert_path.message import ALERT_PATH_BROKEN
+from vv_exporter.alert_path.unwritten import STATE_NOT_WRITABLE
 from vv_exporter.render import ruleset
 from vv_exporter.render.ruleset import Rule, RuleFile
 
@@ -37,8 +38,8 @@ def page(source: Path) -> str:
     names = {rule["alert"] for file in files for rule in file.rules if "alert" in rule}
     silenced = ruleset.silenced(source, names)
     runbooks = source / "docs" / "runbooks"
-    direct = _line(ALERT_PATH_BROKEN, "critical", runbooks, "")
-    return _HEAD + "".join(_chapter(file, silenced, runbooks) for file in files) + _DIRECT + direct + "\n"
+    direct = "".join(f"{_line(name, 'critical', runbooks, '')}\n" for name in (ALERT_PATH_BROKEN, STATE_NOT_WRITABLE))
+    return _HEAD + "".join(_chapter(file, silenced, runbooks) for file in files) + _DIRECT + direct
 
 
 def _chapter(file: RuleFile, silenced: Mapping[str, Sequence[str]], runbooks: Path) -> str:
