@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from vv_exporter._clock import span
 from vv_exporter.alert_path.told import put_event
 from vv_exporter.commands import Commands
 from vv_exporter.database import StoreError, has_room
@@ -20,6 +21,7 @@ from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import put
 from vv_exporter.settings import Settings
 from vv_exporter.store import Kind, Store
+from vv_exporter.timeline import Entry, tell
 from vv_exporter.times import UnixTime
 
 log = logging.getLogger(__name__)
@@ -97,10 +99,20 @@ class UnwrittenState:
             time=self._clock(),
             resolved=True,
         )
-        labels = {"alertname": over.alertname, "severity": over.severity, "device": over.device}
+        labels = {name: getattr(over, name) for name in ("alertname", "severity", "device", "component")}
+        lasted = span(over.time - self._told.time + LASTS_SECONDS)
+        entry = Entry(
+            "state.unwritable",
+            f"The exporter could write nothing down for {lasted}",
+            "critical",
+            over.component,
+            details=self._told.details,
+        )
         with self._store.transaction() as tx:
             put(tx, over, self._channels)
-            put_event(tx, over, {**labels, "component": over.component}, self._settings)
+            for message in (self._told, over):  # the webhook has got nothing yet
+                put_event(tx, message, labels, self._settings)
+            tell(tx, tx.now, entry)
         self._told = None
 
 

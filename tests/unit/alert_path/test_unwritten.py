@@ -17,8 +17,10 @@ from vv_exporter.database import StoreError
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import OUTGOING
 from vv_exporter.metrics.jobs import JOB_RUNS
+from vv_exporter.relay import webhook
 from vv_exporter.settings import load
 from vv_exporter.store import Store
+from vv_exporter.timeline import HISTORY
 
 LABELS = ("nightly", "success")
 
@@ -28,7 +30,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.clock, self.monotonic = Clock(), Clock(1000.0)
-        settings = load({"VV_STATE_DIR": str(folder), "VV_DEVICE_ID": "edge-7"})
+        settings = load({"VV_STATE_DIR": str(folder), "VV_DEVICE_ID": "edge-7", "WEBHOOK_URL": "http://127.0.0.1:1/"})
         self.store = Store(settings.exporter_dir / "state.db", self.clock)
         self.held: list[Message] = []
         self.work = UnwrittenState(self.store, ["slack"], settings, self.clock, self.monotonic, self.held.append)
@@ -90,6 +92,11 @@ def test_a_full_disk_is_told_once_and_once_that_there_is_room(
         (over,) = bench.over()
         assert (over.key, over.alert_id, over.resolved) == (told.key, told.alert_id, True)
         assert len(bench.held) == 1
+        # What could not be written down meanwhile: for the record, and for the webhook.
+        (entry,) = bench.store.history(HISTORY)
+        assert entry.body["title"].startswith("The exporter could write nothing down for 60 min")
+        parcels = webhook.OUTBOX.waiting(bench.store).values()
+        assert [parcel.headers["VV-Alert-Status"] for parcel in parcels] == ["firing", "resolved"]
         bench.store.close()
 
 
