@@ -126,7 +126,9 @@ class AlertPath:
         if not self._state.is_broken:
             if not self._state.closed:
                 self._keep(PathState(closed=True))
-        elif newest.given > self._broken_at and not self._store.unwritable:
+        elif self._store.unwritable:
+            self._returning = None
+        elif newest.given > self._broken_at:
             if self._returning is None:
                 self._returning, self._returned = newest.given, newest.time
             if newest.given - self._returning >= self._steady:

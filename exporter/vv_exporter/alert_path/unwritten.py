@@ -1,8 +1,9 @@
 """The exporter cannot write what it knows: the disk of its state is full, read-only, or broken. Told directly.
 
 No rule could tell of it: Prometheus and Alertmanager mostly have their data on the same disk, and the exporter cannot
-write down that there is something to be told. So the message goes out of memory (`unsaved`). It is not told for what is
-over within `LASTS_SECONDS`; after a restart of the exporter meanwhile it is told again, for nothing is remembered.
+write down that there is something to be told. So the message goes out of memory (`unsaved`). What is over within
+`LASTS_SECONDS` is not told, and a disk on which now and then a write succeeds is told of once; after a restart of the
+exporter meanwhile it is told again, for nothing is remembered.
 """
 
 from __future__ import annotations
@@ -59,16 +60,19 @@ class UnwrittenState:
         self._monotonic = monotonic
         self._hold = hold
         self._since: float | None = None
+        self._well_since: float | None = None
         self._told: Message | None = None
 
     def round(self) -> None:
         """Tell that nothing can be written, or can again. In health nothing is written."""
         error = self._store.unwritable
-        if error:
+        if error or self._told is not None:
             self._try()
         if self._store.unwritable:
-            self._note(error)
+            self._well_since = None
+            self._note(self._store.unwritable)
         else:
+            self._since = None
             self._end()
 
     def _try(self) -> None:
@@ -88,8 +92,10 @@ class UnwrittenState:
             self._hold(self._told)
 
     def _end(self) -> None:
-        self._since = None
-        if self._told is None:
+        now = self._monotonic()
+        if self._well_since is None:
+            self._well_since = now
+        if self._told is None or now - self._well_since < LASTS_SECONDS:
             return
         over = msgspec.structs.replace(
             self._told,
@@ -100,7 +106,7 @@ class UnwrittenState:
             resolved=True,
         )
         labels = {name: getattr(over, name) for name in ("alertname", "severity", "device", "component")}
-        lasted = span(over.time - self._told.time + LASTS_SECONDS)
+        lasted = span(over.time - self._told.time)
         entry = Entry(
             "state.unwritable",
             f"The exporter could write nothing down for {lasted}",

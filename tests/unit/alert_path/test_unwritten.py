@@ -119,7 +119,7 @@ def test_whatever_keeps_it_from_writing_is_told_in_the_words_of_the_database(
         with pytest.raises(StoreError):
             bench.count()
         bench.run(600)
-    bench.run(10)
+    bench.run(60)
 
     (told,) = bench.held
     assert told.title == f"The exporter cannot write to {tmp_path}"
@@ -140,3 +140,25 @@ def test_in_health_nothing_is_written_and_what_is_over_at_once_is_told_to_nobody
 
     assert bench.held == []
     assert bench.over() == []
+
+
+def test_a_disk_on_which_now_and_then_a_write_succeeds_is_told_of_once(
+    make: Callable[[Path], Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make(tmp_path)
+
+    def no_space(changes: object) -> None:
+        bench.store.unwritable = "database or disk is full"
+        raise StoreError(bench.store.unwritable)
+
+    bench.store.unwritable = "database or disk is full"
+    for _ in range(5):
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.store, "_write", no_space)
+            bench.run(60)
+        bench.run(20)
+    assert len(bench.held) == 1
+    assert bench.over() == []
+
+    bench.run(60)
+    assert len(bench.over()) == 1
