@@ -9,7 +9,7 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick field field-arm64 lint dashboards bench screenshots lock pin install tools setup clean
+.PHONY: help run demo test quick mutants field field-arm64 lint dashboards bench screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ field: setup ## Try a whole device in an emulator: systemd, cgroup v2, clock, di
 
 field-arm64: setup ## Try the wheels and the unit tests of the SDK on an emulated arm64
 	@$(VENV)/bin/python -m tests.field.arm64
+
+mutants: setup ## Change the pure modules at 200 places, and see whether a unit test notices each (ARGS="--jobs 2")
+	@$(VENV)/bin/python -m tests.mutation $(ARGS)
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .

@@ -66,7 +66,7 @@ class _Site(NamedTuple):
 
     owner: ast.AST
     field: str
-    index: int | None
+    position: int | None
     node: ast.AST
     place: str
     statement: ast.AST
@@ -97,10 +97,10 @@ def compiled(source: str, number: int, path: str) -> CodeType:
 
 def _put(site: _Site, replacement: ast.AST) -> None:
     ast.copy_location(replacement, site.node)
-    if site.index is None:
+    if site.position is None:
         setattr(site.owner, site.field, replacement)
     else:
-        getattr(site.owner, site.field)[site.index] = replacement
+        getattr(site.owner, site.field)[site.position] = replacement
 
 
 def _changes(tree: ast.Module) -> Iterator[tuple[_Site, str, ast.AST]]:
@@ -122,8 +122,10 @@ def _sites(owner: ast.AST, place: str, statement: ast.AST) -> Iterator[_Site]:
                 continue
             inside = node if isinstance(node, ast.stmt) else statement
             yield _Site(owner, field, index, node, place or "module", inside)
-            named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            yield from _sites(node, f"{place}.{node.name}".lstrip(".") if named else place, inside)
+            within = place
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                within = f"{place}.{node.name}".lstrip(".")
+            yield from _sites(node, within, inside)
 
 
 def _is_passed_over(node: ast.AST) -> bool:
@@ -161,7 +163,7 @@ def _variants(site: _Site) -> Iterator[ast.AST]:
     elif isinstance(node, ast.If | ast.IfExp) and not isinstance(node.test, ast.Compare):
         yield _with_test(node)
     elif isinstance(node, ast.Return):
-        if node.value is not None and not _is_none(node.value):
+        if node.value is not None and not isinstance(node.value, ast.Constant):  # which is changed itself
             yield ast.Return(ast.Constant(None))
     elif isinstance(node, ast.Continue):
         yield ast.Break()
@@ -196,7 +198,3 @@ def _with_test(node: ast.If | ast.IfExp) -> ast.AST:
 def _joins_texts(node: ast.BinOp) -> bool:
     sides = (node.left, node.right)
     return any(isinstance(one, ast.JoinedStr) or isinstance(getattr(one, "value", None), str) for one in sides)
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
