@@ -60,7 +60,12 @@ MODULES: dict[str, tuple[str, ...]] = {
     "vv_exporter/probes/rtsp_messages.py": (f"{UNIT}/probes/test_rtsp_bounds.py",),
     "vv_exporter/relay/dividing.py": SAID,
     "vv_exporter/relay/payload.py": (*SAID, f"{UNIT}/relay/test_payload.py"),
-    "vv_exporter/relay/watch.py": (*SAID, f"{UNIT}/delivery/test_alertmanager_counts.py"),
+    "vv_exporter/relay/watch.py": (
+        *SAID,
+        f"{UNIT}/relay/test_watch_edges.py",
+        f"{UNIT}/delivery/test_alertmanager_counts.py",
+        f"{UNIT}/test_server_client.py",
+    ),
     "vv_exporter/settings/checks.py": SETTINGS,
     "vv_exporter/settings/parsers.py": SETTINGS,
     "vv_exporter/settings/values.py": SETTINGS,

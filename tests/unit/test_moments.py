@@ -158,6 +158,16 @@ class TestMove:
 
         assert move.deadline(NOW + 900) == after
 
+    def test_what_goes_along_lies_after_the_first_moment_and_up_to_the_last(self) -> None:
+        for time, moves in (
+            (NOW - 2 * DAY, False), (NOW - 2 * DAY + 0.1, True), (NOW + DAY, True), (NOW + DAY + 0.1, False)
+        ):  # fmt: skip
+            assert (self.MOVE.along(time) == time - 3600) == moves
+
+    def test_by_itself_it_moves_nothing_that_can_be_true(self) -> None:
+        assert Move(NOW).deadline(NOW + 9) == NOW + 9
+        assert [Move(NOW).past(time) for time in (NOW - 9, NOW, EARLIEST, 0.0)] == [NOW - 9, NOW, EARLIEST, 0.0]
+
     def test_a_document_and_all_that_it_holds(self) -> None:
         kept = Kept(
             NOW - 60,

@@ -400,6 +400,24 @@ def test_the_policy_starts_it_again(policy: str, retries: int, made: int, code: 
     assert ledger.records["web"].restart_count == (made + 1 if covered else 0)
 
 
+@pytest.mark.parametrize(
+    ("changes", "code", "wanted"),
+    [
+        ({}, 0, False),
+        ({}, 1, True),
+        ({"policy": "always"}, 0, True),
+        ({"killed": 150 * SECOND}, 0, True),  # an operator's signal: whether it was a stop comes with the next event
+        ({"booting": True}, 0, True),
+        ({"wanted": False}, 1, False),
+    ],
+)
+def test_what_ended_well_by_itself_is_not_wanted_any_more(changes: dict[str, Any], code: int, wanted: bool) -> None:
+    ledger = ledger_of(record(**{"policy": "no", **changes}))
+    ledger.event(event("die", 200, exitCode=str(code)))
+
+    assert ledger.records["web"].wanted == wanted
+
+
 def test_a_lost_death_under_on_failure_is_taken_for_one_that_the_policy_covers() -> None:
     ledger = ledger_of(record(policy="on-failure", exit_code=0))
     ledger.event(event("start", 201))

@@ -258,6 +258,7 @@ alertmanager_notification_requests_total{integration="webhook",receiver_name="al
 alertmanager_notification_requests_total{integration="",receiver_name="x"} 9
 alertmanager_notification_requests_total{integration="webhook",receiver_name="webhook"} 3
 alertmanager_notifications_total{integration="slack",receiver_name="chat"} 77
+alertmanager_notifications_failed_total{integration="email",receiver_name="mail",reason="other"} 1
 """
 
 
@@ -266,8 +267,9 @@ def test_alertmanagers_metrics_by_channel() -> None:
 
     assert sample.started == 5
     assert sample.counts == {
-        "slack": Counts(10.0, 4.0, 4.0 - 0.0, {"serverError": 3.0, "authError": 1.0}),
+        "slack": Counts(10.0, 4.0, 4.0, {"serverError": 3.0, "authError": 1.0}),
         "alertmanager-webhook": Counts(3.0),
+        "email": Counts(0.0, 0.0, 1.0, {"other": 1.0}),
     }
     assert channel_of("webhook", "site") == "site"
     assert channel_of("email", "webhook") == "email"

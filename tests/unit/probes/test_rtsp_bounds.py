@@ -57,6 +57,11 @@ def test_a_head_of_16_kib_is_read(length: int) -> None:
     assert answer.status == 200
 
 
+def test_a_longer_head_is_refused_though_its_end_is_there() -> None:
+    with pytest.raises(ProtocolError, match="without an end in 16384 bytes"):
+        fed(head(MAX_HEAD + 1))
+
+
 @pytest.mark.parametrize(("length", "refused"), [(MAX_HEAD, False), (MAX_HEAD + 1, True)])
 def test_without_an_end_it_is_awaited_up_to_there(length: int, refused: bool) -> None:
     data = head(length + 10)[:length]

@@ -1,0 +1,120 @@
+"""How long Alertmanager has not answered: what adds up, what is written down, and what ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import Clock
+from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.relay.watch import SEEN, Watch
+from vv_exporter.store import Store
+
+NOW = 1_700_000_000.0
+STARTED = "process_start_time_seconds 5\n"
+
+
+class Desk:
+    """An Alertmanager that answers, or does not, or takes no alerts."""
+
+    def __init__(self, path: Path) -> None:
+        self.wall, self.monotonic = Clock(NOW), Clock(1000.0)
+        self.store = Store(path, self.wall)
+        self.store._connection.execute("PRAGMA synchronous = OFF")  # no power is cut here
+        self.answer: str | Exception = STARTED
+        self.taking = True
+        self.watch = self.begin()
+
+    def begin(self) -> Watch:
+        return Watch(self.store, self.ask, lambda: self.taking, 30.0, self.monotonic)
+
+    def ask(self) -> str:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def look(self, after: float = 5.0) -> float:
+        self.wall.advance(after)
+        self.monotonic.advance(after)
+        self.watch.look()
+        return self.watch.seen.down
+
+    @property
+    def saved(self) -> float:
+        document = self.store.document(SEEN, "")
+        return document.down if document else -1.0
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path / "state.db")
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize("answer", [DeliveryError("away"), 'alertmanager_notifications_failed_total{x="y"} z\n'])
+def test_seconds_without_an_answer_add_up_from_the_first_look(desk: Desk, answer: str | Exception) -> None:
+    desk.answer = answer
+
+    assert [desk.look() for _ in range(4)] == [0.0, 5.0, 10.0, 15.0]
+    assert desk.watch.seen.since == NOW + 5
+
+
+def test_one_look_adds_a_quarter_of_a_minute_at_most(desk: Desk) -> None:
+    desk.look()
+    desk.answer = DeliveryError("away")
+
+    assert [desk.look(14.0), desk.look(15.0), desk.look(16.0)] == [14.0, 29.0, 44.0]
+
+
+@pytest.mark.parametrize(("seconds", "outage"), [(29.0, False), (30.0, True)])
+def test_an_outage_has_a_length(desk: Desk, seconds: float, outage: bool) -> None:
+    desk.look()
+    desk.answer = DeliveryError("away")
+    desk.look(15.0)
+    desk.look(seconds - 15.0)
+
+    assert desk.watch.outage() is outage
+
+
+def test_it_is_written_down_when_it_begins_and_every_quarter_of_a_minute(desk: Desk) -> None:
+    desk.look()
+    desk.answer = DeliveryError("away")
+
+    assert [(desk.look(), desk.saved)[1] for _ in range(8)] == [5, 5, 5, 20, 20, 20, 35, 35]
+
+
+def test_it_goes_on_after_a_restart(desk: Desk) -> None:
+    desk.look()
+    desk.answer = DeliveryError("away")
+    desk.look()
+    desk.watch = desk.begin()
+
+    assert [desk.look(), desk.look()] == [5.0, 10.0]
+    assert desk.saved == 5.0
+
+
+def test_an_answer_ends_it_if_alerts_are_taken(desk: Desk) -> None:
+    desk.look()
+    desk.answer = DeliveryError("away")
+    desk.look()
+    desk.answer, desk.taking = STARTED, False
+    assert desk.look() == 10.0
+    desk.taking = True
+    assert desk.look() == 0.0
+
+    assert (desk.watch.seen.since, desk.saved) == (0.0, 0.0)
+    desk.answer = DeliveryError("away")
+    assert (desk.look(), desk.saved) == (5.0, 5.0)
+
+
+def test_what_it_counted_is_kept_and_written_when_it_changes(desk: Desk) -> None:
+    desk.look()
+    assert desk.watch.seen.started == 5.0
+    with desk.store.transaction() as tx:
+        tx.delete(SEEN, "")
+    desk.look()
+
+    assert desk.store.document(SEEN, "") == desk.watch.seen
