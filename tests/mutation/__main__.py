@@ -81,7 +81,7 @@ def main() -> int:
     print(f"seed {given.seed}: {len(chosen)} of {len(of)} mutants", flush=True)
     reasons = explained()
     left = excused = 0
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
         harness.preload(cache)
         with multiprocessing.get_context("fork").Pool(given.jobs) as pool:
             for result in pool.imap_unordered(try_module, by_module(chosen)):

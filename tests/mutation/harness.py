@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -113,7 +113,11 @@ def is_noticed(path: Path, code: CodeType, tests: Sequence[str], unchanged: Unch
 
         def run() -> int:
             sys.meta_path.insert(0, _Finder(path, code))
-            return int(pytest.main([*OPTIONS, f"--basetemp={folder}/tests", *files], plugins=[_Chosen(set(chosen))]))
+            return int(
+                pytest.main(
+                    [*OPTIONS, f"--basetemp={folder}/tests", *files], plugins=[_Chosen(chosen, unchanged.seconds)]
+                )
+            )
 
         result, output = _in_fork(run, Path(folder), int(limit))
     if result == NOTHING_RUN:
@@ -151,13 +155,13 @@ class _Finder(MetaPathFinder):
 
 
 class _Chosen:
-    """Leaves the other tests out."""
+    """Leaves out the others that are known. A change may also rename a test, by the values that it is run with."""
 
-    def __init__(self, chosen: set[str]) -> None:
-        self._chosen = chosen
+    def __init__(self, chosen: Collection[str], known: Collection[str]) -> None:
+        self._left_out = {*known} - {*chosen}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if item.nodeid in self._chosen]
+        items[:] = [item for item in items if item.nodeid not in self._left_out]
 
 
 class _Recorder:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from vv_exporter._clock import isoformat
 from vv_exporter.alert_path import held as module
-from vv_exporter.alert_path.held import Verdict, evaluations, identity, judge
+from vv_exporter.alert_path.held import HeldAlerts, Verdict, evaluations, identity, judge
+from vv_exporter.alert_path.questions import QuestionError
+from vv_exporter.settings import load
 
 NOTHING_BEFORE: dict[tuple[str, str, int], str] = {}
 
@@ -104,6 +108,55 @@ def test_an_alert_without_a_name_is_nobodys_here() -> None:
 
 def test_an_alert_is_known_by_its_labels_in_any_order() -> None:
     assert identity({"labels": {"b": "2", "a": "1"}}) == (("a", "1"), ("b", "2"))
+
+
+class Servers:
+    """An Alertmanager with one alert that was held, and rules that say that it has ended."""
+
+    def __init__(self) -> None:
+        self.now, self.seconds = 1_700_000_000.0, 1000.0
+        self.sent: list[dict[str, Any]] = []
+        self.unasked = False
+        settings = load({"VV_STATE_DIR": "/nonexistent", "VV_DEVICE_ID": "edge-7"})
+        self.held = HeldAlerts(self, self.rules, settings, lambda: self.now, lambda: self.seconds)
+
+    def rules(self) -> list[dict[str, Any]]:
+        if self.unasked:
+            raise QuestionError("Prometheus does not answer")
+        return [{"file": "f", "name": "g", "rules": [rule("Hot", at=str(self.seconds))]}]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        return [alert(device="edge-7")]
+
+    def send(self, alerts: Sequence[dict[str, Any]]) -> None:
+        self.sent += alerts
+
+    def ends(self, name: str) -> list[str]:
+        return [one["endsAt"] for one in self.sent if one["labels"]["alertname"] == name]
+
+
+def test_what_has_ended_ends_now() -> None:
+    servers = Servers()
+    servers.held.hold(blind=False)
+    assert servers.ends("Hot") == [isoformat(servers.now + 300)]
+    servers.held.release()
+    servers.seconds += 5
+    servers.held.release()
+
+    assert servers.ends("Hot")[-1] == isoformat(servers.now)
+
+
+@pytest.mark.parametrize(("after", "given_up"), [(119.0, False), (120.0, False), (120.1, True)])
+def test_when_nobody_can_be_asked_it_is_given_up_after_two_minutes(after: float, given_up: bool) -> None:
+    servers = Servers()
+    servers.held.hold(blind=True)
+    servers.unasked = True
+    servers.held.release()
+    servers.seconds += after
+    servers.sent.clear()
+    servers.held.release()
+
+    assert servers.ends("AlertsHeld") == ([isoformat(servers.now)] if given_up else [])
 
 
 def test_the_times_are_those_of_the_documents() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.clock import Clock
 from vv_exporter import accounts, timeline
-from vv_exporter.accounts import ACCOUNTS, KEPT, MUTED_FOR, Account, Alert
+from vv_exporter.accounts import ACCOUNTS, KEPT, KEPT_UNCLOSED, MUTED_FOR, Account, Alert
 from vv_exporter.channels import CHANNELS, Channel
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.metrics.delivery import ALERTS_MISSED
@@ -94,7 +94,18 @@ def test_an_account_says_what_fired_and_when(books: Books) -> None:
 
     key = f"f-{books.start + 50:.3f}"
     assert books.store.docs(ACCOUNTS) == {
-        key: Account("f", "StageFailing", "error", "scan", "It fails", books.start + 50, books.start + 20, key=key)
+        key: Account(
+            "f",
+            "StageFailing",
+            "error",
+            "scan",
+            "It fails",
+            books.start + 50,
+            books.start + 20,
+            key=key,
+            labels=LABELS,
+            annotations={"summary": "It fails"},
+        )
     }
 
 
@@ -207,7 +218,18 @@ class TestJudged:
     @pytest.mark.parametrize(("after", "kept"), [(KEPT - 0.1, True), (KEPT, False)])
     def test_what_was_told_is_kept_for_an_hour(self, books: Books, after: float, kept: bool) -> None:
         assert KEPT == 3600
-        books.put(ended=books.start, told={"slack": books.start})
+        books.put(ended=books.start, told={"slack": books.start}, closed={"slack": books.start})
+        books.clock.advance(after)
+        self.judge(books)
+
+        assert bool(books.all()) == kept
+
+    @pytest.mark.parametrize(("after", "kept"), [(KEPT_UNCLOSED - 0.1, True), (KEPT_UNCLOSED, False)])
+    def test_what_some_channel_has_to_hear_the_end_of_is_kept_for_a_week(
+        self, books: Books, after: float, kept: bool
+    ) -> None:
+        assert KEPT_UNCLOSED == 7 * 86_400
+        books.put(ended=books.start, told={"slack": 1.7e9, "pagerduty": 1.7e9}, closed={"slack": books.start})
         books.clock.advance(after)
         self.judge(books)
 
@@ -316,26 +338,78 @@ class TestTooMany:
         assert books.titles() == []
 
 
-@pytest.mark.parametrize(("age", "ends"), [(29.9, False), (30.0, True)])
-@pytest.mark.parametrize("firing", [False, True])
-def test_what_fires_no_more_ends_once_it_was_open_for_long_enough(
-    books: Books, age: float, ends: bool, firing: bool
+@pytest.mark.parametrize(
+    ("more", "firing", "found"),
+    [
+        ({}, set(), True),
+        ({"fired": 1.7e9 - 1}, set(), True),
+        ({"fired": 1.7e9 + 0.1}, set(), False),
+        ({}, {"f"}, False),
+        ({}, {"g"}, True),
+        ({"ended": 1.7e9}, set(), False),
+    ],
+)
+def test_what_is_open_for_long_enough_and_fires_no_more_is_absent(
+    books: Books, more: dict[str, Any], firing: set[str], found: bool
 ) -> None:
-    books.put()
-    books.clock.advance(age)
-    with books.tx() as tx:
-        accounts.reconcile(tx, {"f"} if firing else set(), 30.0)
+    account = books.put(**more)
 
-    assert books.only().ended == (books.clock() if ends and not firing else 0)
+    assert accounts.absent({"id": account}, firing, books.start) == ({"id"} if found else set())
 
 
-def test_what_has_ended_does_not_end_again(books: Books) -> None:
-    books.put(ended=books.start)
+def test_an_orphan_ends_once(books: Books) -> None:
+    account = books.put()
     books.clock.advance(100)
     with books.tx() as tx:
-        accounts.reconcile(tx, set(), 30.0)
+        assert accounts.orphan(tx, "unknown") is None
+        orphaned = accounts.orphan(tx, account.id)
+    assert orphaned == books.only()
+    books.clock.advance(100)
+    with books.tx() as tx:
+        assert accounts.orphan(tx, account.id) is None
 
-    assert books.only().ended == books.start
+    assert (books.only().ended, books.only().orphaned) == (books.start + 100, True)
+
+
+class TestIncidents:
+    """What pagers know an alert by, and who has heard of its end."""
+
+    def take(self, books: Books, channel: str, incident: str = "") -> None:
+        with books.tx() as tx:
+            accounts.taken(tx, alert(), channel, books.clock(), incident)
+
+    def test_a_pager_knows_it_by_the_last_name(self, books: Books) -> None:
+        books.put()
+        self.take(books, "pagerduty", "i1")
+        self.take(books, "slack")
+        assert books.only().incidents == {"pagerduty": "i1"}
+        self.take(books, "pagerduty", "i2")
+
+        assert (books.only().incidents, sorted(books.only().told)) == ({"pagerduty": "i2"}, ["pagerduty", "slack"])
+
+    def test_one_that_fires_on_was_not_closed(self, books: Books) -> None:
+        books.put(told={"slack": 1.7e9, "pagerduty": 1.7e9}, closed={"slack": 1.7e9, "pagerduty": 1.7e9})
+        self.take(books, "slack")
+        assert books.only().closed == {"pagerduty": 1.7e9}
+
+    def test_the_end_is_heard_once_by_those_who_heard_of_it(self, books: Books) -> None:
+        books.put(told={"slack": 1.7e9, "pagerduty": 1.7e9}, ended=books.start)
+        for channel, when in (("slack", -5.0), ("slack", -3.0), ("telegram", -5.0)):
+            with books.tx() as tx:
+                accounts.closed(tx, "f", channel, books.start + when)
+                accounts.closed(tx, "g", "pagerduty", books.start)
+        assert (books.only().closed, books.only().owed) == ({"slack": books.start - 5}, ["pagerduty"])
+        with books.tx() as tx:
+            accounts.closed(tx, "f", "pagerduty", books.start + 5)
+
+        assert (books.only().closed["pagerduty"], books.only().owed) == (books.start, [])
+
+    def test_chats_do_not_tell_the_end_of_a_scripts_alert(self, books: Books) -> None:
+        told = {"slack": 1.7e9, "telegram": 1.7e9, "pagerduty": 1.7e9}
+
+        assert books.put(alertname="VVEvent", told=told).owed == ["pagerduty"]
+        assert books.put(alertname="VVEvent").is_event
+        assert not books.put().is_event
 
 
 def test_what_is_asked_of_many(books: Books) -> None:

@@ -101,13 +101,37 @@ def test_an_answer_ends_it_if_alerts_are_taken(desk: Desk) -> None:
     desk.answer = DeliveryError("away")
     desk.look()
     desk.answer, desk.taking = STARTED, False
-    assert desk.look() == 10.0
+    assert [desk.look(), desk.look()] == [5.0, 10.0]  # at first it has not been asked to take anything yet
     desk.taking = True
     assert desk.look() == 0.0
 
     assert (desk.watch.seen.since, desk.saved) == (0.0, 0.0)
     desk.answer = DeliveryError("away")
     assert (desk.look(), desk.saved) == (5.0, 5.0)
+
+
+def test_that_it_answers_again_is_said_once(desk: Desk) -> None:
+    assert desk.watch.look() is False
+    desk.answer = DeliveryError("away")
+    assert desk.watch.look() is False
+    desk.answer = STARTED
+
+    assert [desk.watch.look(), desk.watch.look()] == [True, False]
+
+
+def test_how_long_there_is_no_outage_yet(desk: Desk) -> None:
+    assert desk.watch.until_outage() == 30.0
+    desk.look()
+    desk.monotonic.advance(4.0)
+    assert desk.watch.until_outage() == 30.0
+    desk.answer = DeliveryError("away")
+    desk.look()  # nine seconds after the last
+    assert desk.watch.until_outage() == 21.0
+    desk.monotonic.advance(4.0)
+    assert desk.watch.until_outage() == 17.0
+    desk.monotonic.advance(40.0)
+
+    assert desk.watch.until_outage() == 0.0
 
 
 def test_what_it_counted_is_kept_and_written_when_it_changes(desk: Desk) -> None:
