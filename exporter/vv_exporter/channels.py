@@ -15,7 +15,8 @@ MAX_ERROR = 200
 class Channel(msgspec.Struct, frozen=True, omit_defaults=True):
     """Times are Unix seconds, 0: never. `tried` is when a single attempt last failed, also one that went well later.
 
-    `since` is when it began to fail, 0 while it does not; `error` is what was said last.
+    `since` is when it began to fail, 0 while it does not; `error` is what was said last. `refused` is since when the
+    provider refuses what Alertmanager sends, and `answer` what it said of that to the exporter.
     """
 
     ok: UnixTime = 0.0
@@ -23,6 +24,8 @@ class Channel(msgspec.Struct, frozen=True, omit_defaults=True):
     tried: UnixTime = 0.0
     since: UnixTime = 0.0
     error: str = ""
+    refused: UnixTime = 0.0
+    answer: str = ""
 
 
 CHANNELS: Kind[Channel] = Kind("channel", Channel)
@@ -37,7 +40,7 @@ def took(tx: Transaction, channel: str, amount: float = 1.0) -> None:
     """It took notifications."""
     tx.inc(NOTIFICATIONS, (channel, "ok"), amount)
     known = tx.get(CHANNELS, channel) or Channel()
-    tx.put(CHANNELS, channel, msgspec.structs.replace(known, ok=tx.now, since=0.0, error=""))
+    tx.put(CHANNELS, channel, msgspec.structs.replace(known, ok=tx.now, since=0.0, error="", refused=0.0, answer=""))
     if known.since:
         tell(tx, tx.now, Entry("channel.works", f"Notifications by {channel} arrive again", component=channel))
 
@@ -47,13 +50,27 @@ def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> No
     tx.inc(NOTIFICATIONS, (channel, "failed"), amount)
     known = tx.get(CHANNELS, channel) or Channel()
     error = shortened(error, MAX_ERROR)
-    tx.put(
-        CHANNELS,
-        channel,
-        msgspec.structs.replace(known, failed=tx.now, tried=tx.now, since=known.since or tx.now, error=error),
-    )
+    changed = msgspec.structs.replace(known, failed=tx.now, tried=tx.now, since=known.since or tx.now, error=error)
+    tx.put(CHANNELS, channel, changed)
     if not known.since:
         tell(tx, tx.now, Entry("channel.fails", f"Notifications by {channel} fail", "error", channel, details=error))
+
+
+def refused(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> None:
+    """Its provider refused what Alertmanager sent. What it answered to the exporter says more than that."""
+    known = tx.get(CHANNELS, channel) or Channel()
+    failed(tx, channel, known.answer or error, amount)
+    tx.put(
+        CHANNELS, channel, msgspec.structs.replace(tx.get(CHANNELS, channel) or known, refused=known.refused or tx.now)
+    )
+
+
+def answered(tx: Transaction, channel: str, answer: str) -> None:
+    """What the provider of a channel that refuses Alertmanager said to the exporter."""
+    known = tx.get(CHANNELS, channel)
+    if known is not None and known.refused and known.answer != answer:
+        answer = shortened(answer, MAX_ERROR)
+        tx.put(CHANNELS, channel, msgspec.structs.replace(known, answer=answer, error=answer))
 
 
 def tried(tx: Transaction, channel: str) -> None:

@@ -16,6 +16,7 @@ from vv_exporter.alert_path.questions import Questions
 from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, UnseenAlerts
+from vv_exporter.channels import CHANNELS
 from vv_exporter.collectors import Context, Service
 from vv_exporter.database import StoreError
 from vv_exporter.direct.outbox import Sender, drop_others
@@ -26,6 +27,7 @@ from vv_exporter.relay.alertmanager import Alertmanager, DeliveryError
 from vv_exporter.relay.handover import HandOver
 from vv_exporter.relay.missed import Missed
 from vv_exporter.relay.payload import payload, repeats
+from vv_exporter.relay.takeover import TakeOver
 from vv_exporter.relay.watch import INTERVAL, Metrics, Watch
 from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import Settings
@@ -35,6 +37,7 @@ from vv_exporter.silences.watch import SilenceWatch
 
 UNSEEN_ASKED = 10.0  # seconds between questions to Prometheus of what ended before it could be sent
 RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds
+TAKEN_OVER_EVERY = 5.0  # seconds between looks at channels that refuse what Alertmanager sends
 SETTLED_IN = 180.0  # seconds after Alertmanager's start when everything that fires has been sent to it
 
 
@@ -111,12 +114,18 @@ class Delivery:
         silences = SilenceWatch(context.store, Silences(settings.alertmanager), context.clock)
         senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
+        take_over = TakeOver(
+            context.store, providers, self._alertmanager.alerts, settings, context.clock, context.monotonic
+        )
+        taking_over = Loop("take-over", "channels that refuse Alertmanager", take_over.round, TAKEN_OVER_EVERY)
+        context.store.when_changed(CHANNELS, taking_over.wake)
         missed = Loop("missed", "missed alerts", self._missed.round)
         context.store.when_changed(ACCOUNTS, missed.wake)
         context.store.when_changed(ACCOUNTS, continuity.wake)
         self._parts: list[Service] = [
             Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
             missed,
+            taking_over,
             Loop("reconcile", "accounts", self._reconcile, RECONCILED),
             unsaved_loop,
             unseen,

@@ -256,5 +256,29 @@ def test_a_channel_that_fails_is_told_by_the_others_until_it_works_again(site: S
     assert site.pagerduty.received == []
 
 
+def test_what_is_wrong_with_a_channel_is_said_by_another_and_its_messages_come_another_way(
+    site: Site, programs: Programs
+) -> None:
+    """Alertmanager's own notifiers are refused: a group has become a supergroup, a routing key leads nowhere."""
+    site.telegram.supergroup = -1001234567890
+    site.pagerduty.is_key_known = False
+    site.exporter.start()
+    site.alertmanager.start()
+    with Prometheus(site.folder / "config" / "prometheus.yml", site.folder / "prometheus", programs):
+        site.exporter.wait_for("vv_alertmanager_up", 1)
+        site.fire("DockerUnreachable", severity="critical")
+
+        came = site.telegram.wait_for(about("DockerUnreachable it is"), 120)
+        assert "Telegram refuses what Alertmanager sends: sent directly" in came.body.decode()
+        assert came.json["chat_id"] == "-1001234567890"
+        site.slack.wait_for(about("Notifications by telegram fail", "set TELEGRAM_CHAT_ID to -1001234567890"), 180)
+        site.slack.wait_for(about("Notifications by pagerduty fail", "Invalid routing key"), 180)
+
+        # The operator puts it right: what still rings, rings.
+        site.pagerduty.is_key_known = True
+        site.pagerduty.wait_for(about("DockerUnreachable it is", "trigger"), 120)
+    assert len(site.telegram.matching(about("DockerUnreachable it is"))) == 1
+
+
 def missed(site: Site) -> float:
     return sum(value for name, value in site.exporter.metrics().items() if name.startswith("vv_alerts_missed_total"))

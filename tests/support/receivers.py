@@ -375,6 +375,16 @@ class Telegram(HttpReceiver):
     token = "123456:secret-of-the-bot"
     path = ""
     MAX_TEXT = 4096
+    supergroup: int | None = None
+    """What the group of any other id has become, if it has: https://core.telegram.org/bots/api#responseparameters."""
+
+    def handle(self, request: Request) -> Answer:
+        """A group that has become another takes nothing, and says which."""
+        if self.supergroup is None or str(request.json.get("chat_id")) == str(self.supergroup):
+            return super().handle(request)
+        said = "Bad Request: group chat was upgraded to a supergroup chat"
+        moved = {"migrate_to_chat_id": self.supergroup}
+        return Answer(400, json.dumps({"ok": False, "error_code": 400, "description": said, "parameters": moved}))
 
     def refused(self, problems: list[str]) -> Answer:
         description = f"Bad Request: {'; '.join(problems)}"
@@ -453,6 +463,12 @@ class PagerDuty(HttpReceiver):
     path = "/v2/enqueue"
     MAX_EVENT = 512 * 1024
     SEVERITIES = frozenset({"critical", "error", "warning", "info"})
+    is_key_known = True
+    """Whether there is a service with the key that comes."""
+
+    def handle(self, request: Request) -> Answer:
+        """A key that leads nowhere is answered like a bad event."""
+        return super().handle(request) if self.is_key_known else self.refused(["Invalid routing key"])
 
     def refused(self, problems: list[str]) -> Answer:
         return Answer(

@@ -40,6 +40,8 @@ REASONS = {
     "contextDeadlineExceeded": "no answer in time",
     "contextCanceled": "cut short",
 }
+REFUSALS = frozenset({"clientError", "authError"})
+"""Of these: the provider says no, and will say it again."""
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -180,7 +182,8 @@ def _tell(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Co
         if given_up > 0:
             grown = [why for why, count in now.reasons.items() if count > then.reasons.get(why, 0.0)]
             said = ", ".join(REASONS.get(why, "see Alertmanager's log") for why in grown)
-            channels.failed(tx, channel, f"Alertmanager gave up: {said}", given_up)
+            note = channels.refused if REFUSALS.intersection(grown) else channels.failed
+            note(tx, channel, f"Alertmanager gave up: {said}", given_up)
 
 
 def parse(text: str) -> Sample:

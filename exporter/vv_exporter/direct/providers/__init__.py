@@ -24,11 +24,13 @@ class Answer(NamedTuple):
     """What a provider said: its status (HTTP or SMTP) and a short text, without secrets.
 
     `document` is its JSON, where it was some; not to be shown.
+    `to_do` is what has to be set right although it took the message, if anything.
     """
 
     status: int
     text: str
     document: Any = None
+    to_do: str = ""
 
 
 class ProviderError(Exception):

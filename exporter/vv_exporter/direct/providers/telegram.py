@@ -37,6 +37,7 @@ class Telegram:
         self._token = token
         self._chat = chat
         self._is_odd = False
+        self._to_do = ""
 
     def send(self, message: Message) -> Answer:
         """Send."""
@@ -54,15 +55,16 @@ class Telegram:
     def post(self, document: Mapping[str, Any]) -> Answer:
         """Have sendMessage take a document without its chat. Raises `ProviderError`."""
         try:
-            return self._post(document, self._chat)
+            return self._post(document, self._chat)._replace(to_do=self._to_do)
         except ProviderError as error:
             if not error.moved_to:
                 raise
             answer, moved_to = self._post(document, error.moved_to), error.moved_to
         self._chat = moved_to
         said = f"the chat is a supergroup now: set TELEGRAM_CHAT_ID to {moved_to} (Alertmanager does not follow it)"
+        self._to_do = said
         log.error("Telegram: %s", said)
-        return answer._replace(text=said)
+        return answer._replace(text=said, to_do=said)
 
     def _post(self, document: Mapping[str, Any], chat: str) -> Answer:
         return post(self._url, {**document, "chat_id": chat}, secrets=(self._token, chat))
