@@ -9,6 +9,7 @@ Engine's own (Docker 29 refuses those below 1.44): it stands in the head of its 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import queue
 import re
@@ -263,11 +264,19 @@ def _is_silence(error: Exception) -> bool:
     return isinstance(error, (requests.Timeout, TimeoutError))
 
 
+@functools.cache
+def _warn_of_podman(host: str) -> None:
+    """Once: Podman says in each answer of its Docker-compatible socket which it is."""
+    log.warning("what answers at %s is Podman, which is not supported: what is shown of containers may be wrong", host)
+
+
 def connected(host: str) -> docker.APIClient:
     """A client that speaks the Engine's own version of the API; what it raises see `translated`."""
     with contextlib.closing(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=TIMEOUT)) as client:
         response = client.get(f"{client.base_url}/_ping")
         response.raise_for_status()
+        if "Libpod-Api-Version" in response.headers:
+            _warn_of_podman(host)
         version = response.headers.get("Api-Version", "")
         if not _VERSION.fullmatch(version):
             version = str(client.version(api_version=False).get("ApiVersion", ""))

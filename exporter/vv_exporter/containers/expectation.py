@@ -6,6 +6,8 @@ not; or when it was seen running and has not ended on purpose:
 - stopped by `docker stop` or `docker compose down` (also when the Engine's restart policy was overruled while nobody
   looked): not expected any more;
 - ended by itself with exit code 0, and its policy does not start it again: a finished one-shot, not expected;
+- replaced under another name: a task of a swarm whose slot has a newer one that runs, a container of compose that was
+  recreated; expected is the one that has its place, and when the old one is gone its series end;
 - run with `--rm`, or gone before anything was known of it: never expected;
 - everything else that ends a container (a crash, no memory, `docker kill`, the Engine, removal while it was
   expected) leaves it expected: it is down.
@@ -41,8 +43,10 @@ def ignored(name: str, one_off: bool, settings: ContainersSettings) -> bool:
 
 
 def gone_for_good(records: Iterable[ContainerRecord], settings: ContainersSettings, now: float) -> list[str]:
-    """Names whose record and series are to go, since nobody expects them back."""
-    old = (record for record in _gone(records) if now - record.gone_at >= FORGET_AFTER)
+    """Names whose record and series are to go, since nobody expects them back, or another has taken their place."""
+    every = list(records)
+    taken = {record.place for record in every if record.place and record.state != GONE}
+    old = (record for record in _gone(every) if now - record.gone_at >= FORGET_AFTER or record.place in taken)
     return [record.name for record in old if not expected(record, settings)]
 
 

@@ -66,6 +66,7 @@ from vv_exporter.containers.observed import (
     Event,
     Inspection,
     Listed,
+    place_of,
 )
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
@@ -108,6 +109,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     project: str = ""
     service: str = ""
     opted: str = ""
+    place: str = ""
     policy: str = "no"
     max_retries: int = 0
     auto_remove: bool = False
@@ -275,6 +277,7 @@ def _first_listed(records: Records, listed: Listed) -> ContainerRecord:
         project=listed.project,
         service=listed.service,
         opted=listed.opted,
+        place=listed.place,
         state=listed.state,
         exit_code=record.exit_code if listed.exit_code is None else listed.exit_code,
         wanted=lives or record.wanted,
@@ -318,6 +321,22 @@ def engine_settled(records: Iterable[ContainerRecord]) -> Change:
     return Change({record.name: replace(record, booting=False) for record in records if record.booting})
 
 
+def supersede(records: Iterable[ContainerRecord]) -> Change:
+    """What does not run, and whose place a later container has taken, is expected no more: that one is."""
+    every = list(records)
+    taken: dict[str, int] = {}
+    for record in every:
+        if record.place and record.running:
+            taken[record.place] = max(record.started, taken.get(record.place, 0))
+    return Change(
+        {
+            record.name: replace(record, wanted=False)
+            for record in every
+            if record.wanted and not record.running and taken.get(record.place, -1) >= record.started
+        }
+    )
+
+
 def settle(records: Iterable[ContainerRecord], claims: Mapping[str, Claim], now: float) -> tuple[Change, list[str]]:
     """Decide who made the starts through the API; also gives the keys of the claims that are used up or too old."""
     unused = {key: claim for key, claim in claims.items() if now - max(claim.at, claim.noted) <= 2 * CLAIM_REACH}
@@ -352,6 +371,7 @@ def _new(records: Records, event: Event, inspection: Inspection | None, unanswer
         image=event.attributes.get("image", ""),
         project=event.attributes.get(PROJECT_LABEL, ""),
         service=event.attributes.get(SERVICE_LABEL, ""),
+        place=place_of(event.attributes),
         auto_remove=not unanswered,
         listed_only=unanswered,
     )
@@ -382,6 +402,7 @@ def _described(record: ContainerRecord, inspection: Inspection) -> ContainerReco
         project=inspection.project,
         service=inspection.service,
         opted=inspection.opted,
+        place=inspection.place,
         policy=inspection.policy,
         max_retries=inspection.max_retries,
         auto_remove=inspection.auto_remove,

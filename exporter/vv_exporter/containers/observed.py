@@ -21,6 +21,8 @@ from vv_exporter.untrusted import decode_untrusted, elements
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
+NUMBER_LABEL = "com.docker.compose.container-number"
+TASK_LABEL = "com.docker.swarm.task.name"
 SELF_MONITOR_LABEL = "vv.self-monitor"
 SECOND = 1_000_000_000
 ACTIONS = (
@@ -71,6 +73,7 @@ class Listed(NamedTuple):
     service: str = ""
     opted: str = ""
     exit_code: int | None = None
+    place: str = ""
 
     @property
     def running(self) -> bool:
@@ -118,6 +121,8 @@ class Inspection(NamedTuple):
     """Cores that it may use at most, None for all."""
     memory_limit: int | None = None
     """Bytes, None for all."""
+    place: str = ""
+    """What it is one of a succession in (see `place_of`); "" for one by itself."""
 
     @property
     def own_network(self) -> bool:
@@ -155,9 +160,13 @@ def decode_event(line: bytes) -> Event | None:
     if raw.type != "container" or not raw.actor.id:
         return None
     attributes = raw.actor.attributes or {}
+    if "containerExitCode" in attributes:  # Podman's word
+        attributes = {"exitCode": attributes["containerExitCode"], **attributes}
     if not _EXIT_CODE.fullmatch(attributes.get("exitCode", "0")):
         raise msgspec.ValidationError("an exit code that is no number")
     action, _, detail = raw.action.partition(": ")
+    if action == "health_status":
+        detail = detail or attributes.get("health_status", "")  # Podman says it here
     if detail:
         attributes = {**attributes, "detail": detail}
     return Event(raw.actor.id, attributes.get("name", ""), action, raw.time_nano, attributes)
@@ -194,6 +203,7 @@ def _listed(raw: _RawListed) -> Listed:
         service=labels.get(SERVICE_LABEL, "")[:_MAX_TEXT],
         opted=_opted(labels),
         exit_code=int(ended[1]) if ended else None,
+        place=place_of(labels),
     )
 
 
@@ -229,12 +239,27 @@ def decode_inspection(body: bytes) -> Inspection:
         network_mode=raw.host_config.network_mode,
         cpu_limit=_cores(raw.host_config),
         memory_limit=raw.host_config.memory or None,
+        place=place_of(labels),
     )
 
 
 def is_one_off(labels: Mapping[str, str]) -> bool:
     """Whether `docker compose run` made it: a command of a person, not a part of the deployment."""
     return labels.get(ONE_OFF_LABEL, "").lower() == "true"
+
+
+def place_of(labels: Mapping[str, str]) -> str:
+    """The place that containers of other names succeed each other in; "" where none would.
+
+    A slot of a swarm's service, whose tasks are named `service.slot.task`; a number of a service of compose, which
+    gives a container that it replaces a name of its own for a while.
+    https://docs.docker.com/engine/swarm/how-swarm-mode-works/swarm-task-states/
+    """
+    slot, _, _ = labels.get(TASK_LABEL, "").rpartition(".")
+    if slot:
+        return f"swarm {slot}"[:_MAX_TEXT]
+    names = [labels.get(label, "") for label in (PROJECT_LABEL, SERVICE_LABEL, NUMBER_LABEL)]
+    return f"compose {'/'.join(names)}"[:_MAX_TEXT] if all(names) and not is_one_off(labels) else ""
 
 
 def _opted(labels: Mapping[str, str]) -> str:

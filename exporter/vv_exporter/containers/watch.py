@@ -51,6 +51,7 @@ from vv_exporter.containers.ledger import (
     fold_listed,
     fold_missing,
     settle,
+    supersede,
 )
 from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, Listing, is_one_off
 from vv_exporter.containers.resources import Running
@@ -417,6 +418,7 @@ class ContainerWatch:
                     seen = inspections.get(event.id)
                     change = fold_event(records, event, seen, self._clock(), unanswered=unanswered)
                     _apply(tx, change, records)
+            _apply(tx, supersede(records.values()), records)
             self._put_engine(tx, cursor=relevant[-1].time)
 
     def _inspections(self, engine: Engine, events: Iterable[Event]) -> dict[str, Inspection]:
@@ -506,6 +508,7 @@ class ContainerWatch:
             if complete:
                 unknown = {one.id for one in blind}
                 _apply(tx, engine_settled(one for one in records.values() if one.id not in unknown), records)
+            _apply(tx, supersede(records.values()), records)
             self._forget(tx, records)
         self._unanswered.keep(here)
         self._inspected = {one: at for one, at in self._inspected.items() if one in here}

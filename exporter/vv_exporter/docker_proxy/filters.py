@@ -13,7 +13,14 @@ from typing import Any
 
 import msgspec
 
-from vv_exporter.containers.observed import ONE_OFF_LABEL, PROJECT_LABEL, SELF_MONITOR_LABEL, SERVICE_LABEL
+from vv_exporter.containers.observed import (
+    NUMBER_LABEL,
+    ONE_OFF_LABEL,
+    PROJECT_LABEL,
+    SELF_MONITOR_LABEL,
+    SERVICE_LABEL,
+    TASK_LABEL,
+)
 from vv_exporter.untrusted import elements, whole_characters
 
 _NOT_UNDERSTOOD = b'{"Type": "unknown", "Action": "", "Actor": {}, "timeNano": 0}\n'
@@ -23,7 +30,9 @@ Kept = Mapping[str, Any]
 Filter = Callable[[bytes], bytes]
 """What is passed on of an answer. Raises `ValueError` for what is not understood."""
 
-LABELS = dict.fromkeys((PROJECT_LABEL, SERVICE_LABEL, ONE_OFF_LABEL, SELF_MONITOR_LABEL), True)
+LABELS = dict.fromkeys(
+    (PROJECT_LABEL, SERVICE_LABEL, NUMBER_LABEL, ONE_OFF_LABEL, TASK_LABEL, SELF_MONITOR_LABEL), True
+)
 
 
 def _names(text: str) -> dict[str, bool]:
@@ -55,7 +64,10 @@ STATS: Kept = _names("read cpu_stats memory_stats blkio_stats pids_stats network
 NETWORK: Kept = _names("Id Name Created Driver Scope")
 EVENT: Kept = {
     **_names("Type scope time timeNano"),
-    "Actor": {"ID": True, "Attributes": {**_names("name image exitCode signal oldName"), **LABELS}},
+    "Actor": {
+        "ID": True,
+        "Attributes": {**_names("name image exitCode containerExitCode health_status signal oldName"), **LABELS},
+    },
 }
 
 

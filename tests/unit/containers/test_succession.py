@@ -1,0 +1,164 @@
+"""Containers that are replaced under other names: the place is watched, and who had it before is not down for ever."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import Clock
+from tests.unit.containers.engines import Containers, MemoryEngine
+from tests.unit.containers.test_half_deaf import Device
+from vv_exporter.containers import watch as watching
+from vv_exporter.containers.expectation import FORGET_AFTER
+from vv_exporter.containers.observed import decode_event, place_of
+from vv_exporter.store import Store
+
+PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+NUMBER, ONE_OFF = "com.docker.compose.container-number", "com.docker.compose.oneoff"
+TASK = "com.docker.swarm.task.name"
+
+
+def compose(number: str = "1", **more: str) -> dict[str, str]:
+    return {PROJECT: "vv", SERVICE: "web", NUMBER: number, ONE_OFF: "False", **more}
+
+
+def task(slot: str, task_id: str) -> dict[str, str]:
+    return {"com.docker.swarm.service.name": "stack_web", TASK: f"stack_web.{slot}.{task_id}"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "place"),
+    [
+        (task("1", "aaa"), "swarm stack_web.1"),
+        (task("1", "bbb"), "swarm stack_web.1"),
+        (task("2", "aaa"), "swarm stack_web.2"),
+        (task("node5", "aaa"), "swarm stack_web.node5"),  # of a global service
+        (compose(), "compose vv/web/1"),
+        (compose("2"), "compose vv/web/2"),
+        (compose() | {ONE_OFF: "True"}, ""),
+        ({PROJECT: "vv", SERVICE: "web"}, ""),
+        ({TASK: "nonsense"}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_names_a_place(labels: Mapping[str, str], place: str) -> None:
+    assert place_of(labels) == place
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Device]:
+    containers, clock = Containers(), Clock()
+    monkeypatch.setattr(watching, "_WAIT", 0.0)
+    monkeypatch.setattr(watching, "Engine", lambda _host: MemoryEngine(containers))
+    store = Store(tmp_path / "state.db", clock)
+    yield Device(containers, tmp_path, store, clock)
+    store.close()
+
+
+def crash(device: Device, name: str, seconds: int) -> None:
+    device.containers.states[name] = "exited", "", 1
+    device.containers.tell(name, "die", seconds, exitCode="1", **device.containers.labels[name])
+
+
+def begin(device: Device, name: str, seconds: int, labels: Mapping[str, str]) -> None:
+    device.containers.started[name] = 0
+    device.containers.run(name, **labels)
+    device.containers.start_again(name, seconds)
+    device.containers.tell(name, "start", seconds, **labels)
+
+
+SUCCESSIONS = {
+    "a task of a swarm": ("stack_web.1.aaa", task("1", "aaa"), "stack_web.1.bbb", task("1", "bbb")),
+    "compose, recreated": ("0123456789ab_vv-web-1", compose(), "vv-web-1", compose()),
+    "compose, another separator": ("vv_web_1", compose(), "vv-web-1", compose()),
+}
+
+
+@pytest.mark.parametrize("succession", SUCCESSIONS)
+def test_the_old_one_is_down_until_its_successor_runs(device: Device, succession: str) -> None:
+    old, old_labels, new, new_labels = SUCCESSIONS[succession]
+    device.containers.run(old, **old_labels)
+    device.go(3)
+    crash(device, old, 5)
+    device.go(2)
+    assert (device.shows("container_expected", old), device.shows("container_running", old)) == (1, 0)
+
+    begin(device, new, 8, new_labels)
+    device.go(3)
+
+    assert device.shows("container_expected", old) == 0
+    assert (device.shows("container_expected", new), device.shows("container_running", new)) == (1, 1)
+
+
+@pytest.mark.parametrize("succession", SUCCESSIONS)
+def test_when_the_old_one_is_removed_its_series_end(device: Device, succession: str) -> None:
+    old, old_labels, new, new_labels = SUCCESSIONS[succession]
+    device.containers.run(old, **old_labels)
+    device.go(3)
+    crash(device, old, 5)
+    begin(device, new, 8, new_labels)
+    device.go(3)
+    del device.containers.states[old]
+    device.containers.tell(old, "destroy", 12, **old_labels)
+    device.go(int(watching.RECONCILE_INTERVAL) + 2)
+
+    assert FORGET_AFTER > 10 * watching.RECONCILE_INTERVAL
+    assert device.shows("container_running", old) is None
+    assert device.shows("container_expected", new) == 1
+
+
+def test_the_successor_that_crashes_is_down(device: Device) -> None:
+    device.containers.run("stack_web.1.aaa", **task("1", "aaa"))
+    device.go(3)
+    crash(device, "stack_web.1.aaa", 5)
+    begin(device, "stack_web.1.bbb", 8, task("1", "bbb"))
+    device.go(3)
+    crash(device, "stack_web.1.bbb", 12)
+    device.go(3)
+
+    assert device.shows("container_expected", "stack_web.1.aaa") == 0
+    assert device.shows("container_expected", "stack_web.1.bbb") == 1
+    assert device.shows("container_running", "stack_web.1.bbb") == 0
+
+
+@pytest.mark.parametrize("other", [task("2", "ccc"), compose("2"), {}], ids=["slot", "number", "none"])
+def test_another_place_is_no_successor(device: Device, other: Mapping[str, str]) -> None:
+    device.containers.run("stack_web.1.aaa", **task("1", "aaa"))
+    device.go(3)
+    crash(device, "stack_web.1.aaa", 5)
+    begin(device, "other", 8, other)
+    device.go(3)
+
+    assert device.shows("container_expected", "stack_web.1.aaa") == 1
+
+
+def test_an_older_one_that_runs_is_no_successor(device: Device) -> None:
+    device.containers.run("stack_web.1.old", **task("1", "old"))
+    device.go(3)
+    begin(device, "stack_web.1.new", 4, task("1", "new"))
+    device.go(2)
+    crash(device, "stack_web.1.new", 6)
+    device.go(2)
+
+    assert device.shows("container_expected", "stack_web.1.new") == 1
+
+
+@pytest.mark.parametrize(
+    ("attributes", "action", "code", "detail"),
+    [
+        ({"containerExitCode": "137"}, "die", "137", None),
+        ({"exitCode": "1", "containerExitCode": "1"}, "die", "1", None),
+        ({"health_status": "unhealthy"}, "health_status", None, "unhealthy"),
+    ],
+)
+def test_what_podman_calls_otherwise_is_understood(
+    attributes: Mapping[str, str], action: str, code: str | None, detail: str | None
+) -> None:
+    quoted = ", ".join(f'"{name}": "{value}"' for name, value in {"name": "web", **attributes}.items())
+    event = decode_event(
+        f'{{"Type": "container", "Action": "{action}", "Actor": {{"ID": "ab", "Attributes": {{{quoted}}}}}, '
+        '"timeNano": 5}'.encode()
+    )
+
+    assert event is not None
+    assert (event.action, event.attributes.get("exitCode"), event.attributes.get("detail")) == (action, code, detail)
