@@ -49,7 +49,7 @@ def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> No
     """It did not take notifications."""
     tx.inc(NOTIFICATIONS, (channel, "failed"), amount)
     known = tx.get(CHANNELS, channel) or Channel()
-    error = shortened(error, MAX_ERROR)
+    error = shortened(known.answer or error, MAX_ERROR)
     changed = msgspec.structs.replace(known, failed=tx.now, tried=tx.now, since=known.since or tx.now, error=error)
     tx.put(CHANNELS, channel, changed)
     if not known.since:
@@ -59,10 +59,16 @@ def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> No
 def refused(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> None:
     """Its provider refused what Alertmanager sent. What it answered to the exporter says more than that."""
     known = tx.get(CHANNELS, channel) or Channel()
-    failed(tx, channel, known.answer or error, amount)
+    failed(tx, channel, error, amount)
     tx.put(
         CHANNELS, channel, msgspec.structs.replace(tx.get(CHANNELS, channel) or known, refused=known.refused or tx.now)
     )
+
+
+def found_refused(tx: Transaction, channel: str, answer: str) -> None:
+    """Its provider says no to the exporter, and that is why what Alertmanager sends fails."""
+    refused(tx, channel, answer)
+    answered(tx, channel, answer)
 
 
 def answered(tx: Transaction, channel: str, answer: str) -> None:

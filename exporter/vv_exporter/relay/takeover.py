@@ -4,7 +4,8 @@ Alertmanager takes an answer of 4xx for one of this message, and tries it again 
 tell a text that is refused from a channel that takes nothing, follows no Telegram group that has become a supergroup
 (https://core.telegram.org/bots/api#responseparameters), and its metrics say no more than that it was refused. So:
 
-1. A channel is *refused* when Alertmanager gave up for an answer of 4xx, until it takes a notification again.
+1. A channel is *refused* when Alertmanager gave up for an answer of 4xx, until it takes a notification again. Its
+   Telegram notifier does not tell that from trouble of the network (its reason is `other`): the provider is asked.
 2. An alert that fires and that such a channel has not taken a while after it began (`DUE_SECONDS`) is sent there
    directly, whole or in short, if Alertmanager itself has it as active: neither silenced nor inhibited.
 3. Taken: it is in the account of the alert, and what has to be set right (the new id) stands beside the channel.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -54,6 +55,15 @@ class TakenOver(msgspec.Struct, frozen=True):
 TAKEN_OVER: Kind[TakenOver] = Kind("taken-over", TakenOver)
 
 
+@runtime_checkable
+class Asked(Protocol):
+    """A provider whose refusals Alertmanager does not tell from trouble of the network."""
+
+    def refusal(self) -> ProviderError | None:
+        """Why it takes nothing, if that is what it says."""
+        ...
+
+
 class Due(NamedTuple):
     """An alert that a channel has not taken."""
 
@@ -79,15 +89,31 @@ class TakeOver:
         self._settings = settings
         self._clock = clock
         self._backoffs = {name: Backoff(LONGEST_PAUSE, monotonic) for name in self._providers}
+        self._asked = {name: Backoff(LONGEST_PAUSE, monotonic) for name in self._providers}
         self._sent: set[tuple[str, str]] = set()
         """(account, channel): on a disk that is full this alone keeps them from being sent again."""
 
     def round(self) -> bool:
         """Send what is due, and end what has ended. Gives whether any channel is refused, or anything open."""
         self._close_ended()
+        self._ask_those_that_fail()
         refused = self._find_refused()
         self._send_due([one for one in self._find_due(refused) if self._backoffs[one.channel].ready()])
         return bool(refused or self._store.docs(TAKEN_OVER))
+
+    def _ask_those_that_fail(self) -> None:
+        """Whether it is for a refusal, where Alertmanager cannot say."""
+        states = self._store.docs(CHANNELS)
+        for name, provider in self._providers.items():
+            state = states.get(name)
+            if state is None or state.tried <= state.ok:
+                self._asked[name].succeeded()
+            elif not state.refused and isinstance(provider, Asked) and self._asked[name].ready():
+                self._asked[name].failed()
+                error = provider.refusal()
+                if error is not None:
+                    with self._store.transaction() as tx:
+                        channels.found_refused(tx, name, str(error))
 
     def _send_due(self, due: Sequence[Due]) -> None:
         if not due:

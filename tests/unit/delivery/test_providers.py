@@ -13,6 +13,7 @@ from tests.support.receivers import Answer, DeadMan, MailServer, Opsgenie, Pager
 from vv_exporter.direct.message import Message
 from vv_exporter.direct.outbox import together
 from vv_exporter.direct.providers import Provider, ProviderError, configured
+from vv_exporter.relay.takeover import Asked
 from vv_exporter.settings import Settings, load
 
 MESSAGE = Message(
@@ -260,6 +261,25 @@ def test_a_message_that_telegram_does_not_take_is_not_taken_whatever_the_status_
 
     with pytest.raises(ProviderError, match="chat not found"):
         providers["telegram"].send(MESSAGE)
+
+
+def test_telegram_is_asked_whether_the_chat_is_there_and_nobody_reads_it(
+    receivers: Receivers, providers: dict[str, Provider]
+) -> None:
+    telegram = providers["telegram"]
+    assert isinstance(telegram, Asked)
+    assert telegram.refusal() is None
+    receivers.telegram.outage = 503
+    assert telegram.refusal() is None
+    receivers.telegram.outage = None
+    receivers.telegram.supergroup = -1001234567890
+    for _ in range(2):
+        error = telegram.refusal()
+        assert error is not None
+        assert "upgraded to a supergroup" in str(error)
+        telegram.send(MESSAGE)  # follows, and the chat that is configured stays what it is
+
+    assert {request.path.rpartition("/")[2] for request in receivers.telegram.received} == {"sendMessage"}
 
 
 def test_telegram_says_how_long_to_wait(

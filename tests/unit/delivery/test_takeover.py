@@ -220,6 +220,38 @@ def test_what_is_not_due_is_left_to_alertmanager(bench: Bench) -> None:
     assert bench.providers["telegram"].titles == ["Young it is", "Warning it is"]
 
 
+class Asked(Provider):
+    """As Telegram, of which Alertmanager does not say why it fails."""
+
+    why: ProviderError | None = None
+    asked = 0
+
+    def refusal(self) -> ProviderError | None:
+        self.asked += 1
+        return self.why
+
+
+def test_where_alertmanager_does_not_say_why_the_provider_is_asked(bench: Bench) -> None:
+    provider = Asked("telegram")
+    bench.providers["telegram"] = provider
+    bench.begin()
+    bench.fire("StageFailing")
+    bench.later()
+    assert provider.asked == 0
+    with bench.store.transaction() as tx:
+        channels.failed(tx, "telegram", "Alertmanager gave up: see Alertmanager's log")
+    for _ in range(600):
+        bench.later(1)
+    assert 5 < provider.asked < 20
+    assert provider.took == []  # it is the network: Alertmanager goes on
+
+    provider.why = NOT_FOUND
+    bench.later(61)
+    bench.later(1)
+    assert provider.titles == ["StageFailing it is"]
+    assert bench.channel().refused
+
+
 def test_while_alertmanager_does_not_answer_nothing_is_taken_over(bench: Bench) -> None:
     bench.fire("StageFailing")
     bench.refuse()

@@ -33,9 +33,9 @@ class Telegram:
     title = "Telegram"
 
     def __init__(self, api_url: str, token: str, chat: str) -> None:
-        self._url = f"{api_url}/bot{token}/sendMessage"
+        self._url = f"{api_url}/bot{token}"
         self._token = token
-        self._chat = chat
+        self._chat = self._configured = chat
         self._is_odd = False
         self._to_do = ""
 
@@ -66,8 +66,20 @@ class Telegram:
         log.error("Telegram: %s", said)
         return answer._replace(text=said, to_do=said)
 
+    def refusal(self) -> ProviderError | None:
+        """Why the chat that is configured takes nothing, if the provider says that. People see "typing" at most.
+
+        Alertmanager does not tell it from trouble of the network: https://core.telegram.org/bots/api#sendchataction.
+        """
+        try:
+            document = {"chat_id": self._configured, "action": "typing"}
+            post(f"{self._url}/sendChatAction", document, secrets=(self._token, self._configured))
+        except ProviderError as error:
+            return error if error.refused or error.status in (401, 403, 404) else None
+        return None
+
     def _post(self, document: Mapping[str, Any], chat: str) -> Answer:
-        return post(self._url, {**document, "chat_id": chat}, secrets=(self._token, chat))
+        return post(f"{self._url}/sendMessage", {**document, "chat_id": chat}, secrets=(self._token, chat))
 
 
 def names_chat(answer: Answer) -> bool:
