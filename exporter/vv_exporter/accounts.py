@@ -126,9 +126,26 @@ def fired(tx: Transaction, alert: Alert) -> Account | None:
         annotations={**alert.annotations},
         starts_at=alert.starts_at,
     )
+    account = _take_over(tx, account)
     tx.put(ACCOUNTS, account.id, account)
     make_room(tx)
     return tx.get(ACCOUNTS, account.id)
+
+
+def _take_over(tx: Transaction, account: Account) -> Account:
+    """With the channels that were told of it before and not of its end: it fires again sooner than Alertmanager tells
+    that, and stands there as it was."""
+    for id_, before in tx.docs(ACCOUNTS).items():
+        if before.fingerprint == account.fingerprint and before.ended and before.owed and not before.orphaned:
+            standing = before.owed
+            told = {name: before.told[name] for name in standing}
+            incidents = {name: text for name, text in before.incidents.items() if name in told}
+            account = msgspec.structs.replace(
+                account, told={**account.told, **told}, incidents={**account.incidents, **incidents}
+            )
+            closed = {**before.closed, **dict.fromkeys(standing, tx.now)}
+            tx.put(ACCOUNTS, id_, msgspec.structs.replace(before, closed=closed))
+    return account
 
 
 def make_room(tx: Transaction) -> None:

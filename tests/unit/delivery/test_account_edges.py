@@ -168,7 +168,10 @@ def test_what_a_channel_takes_opens_an_account_or_belongs_to_the_one_that_has_en
     assert books.only().ended == books.start
 
 
-@pytest.mark.parametrize("changes", [{"told": {"slack": 1.7e9}}, {"missed": True}, {"fingerprint": "other"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"told": {"slack": 1.7e9}, "closed": {"slack": 1.7e9}}, {"missed": True}, {"fingerprint": "other"}],
+)
 def test_an_account_that_is_closed_or_anothers_takes_nothing_more(books: Books, changes: dict[str, Any]) -> None:
     before = books.put(ended=books.start, **changes)
     books.clock.advance(1)

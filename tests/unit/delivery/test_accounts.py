@@ -35,6 +35,25 @@ def test_an_account_opens_with_the_log_and_closes_when_a_channel_took_it(bench: 
     assert bench.slack.took == []
 
 
+def test_one_that_fires_again_before_its_end_was_told_stands_where_it_was_told(bench: Bench) -> None:
+    bench.notification()
+    bench.event(notification=notified("slack"))
+    bench.event(notification=notified("telegram"))
+    bench.notification("resolved")
+    bench.event(notification=notified("telegram", over=True))
+    bench.clock.advance(30)
+    bench.notification()
+
+    (again,) = (account for account in bench.accounts() if not account.ended)
+    assert sorted(again.told) == ["slack"]  # to Telegram it is sent anew
+    assert [account.owed for account in bench.accounts() if account.ended] == [[]]
+    bench.notification("resolved")
+    bench.event(notification=notified("slack", over=True))
+    bench.clock.advance(30)
+    bench.notification()
+    assert [account.told for account in bench.accounts() if not account.ended] == [{}]
+
+
 def test_the_log_and_the_dead_mans_switch_are_nobody(bench: Bench) -> None:
     bench.notification()
     bench.event(notification=notified("webhook", "log"))
