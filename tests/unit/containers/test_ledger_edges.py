@@ -229,6 +229,14 @@ def test_an_exit_at_the_very_start_is_of_the_run_that_an_inspection_showed_ended
     assert ledger.exits() == before == {"error": 1}
 
 
+def test_with_a_death_events_have_caught_up(ledger: Ledger) -> None:
+    ledger.inspection(inspection(started=300, restart_count=1))
+    ledger.event(event("die", 400, exitCode="1"))
+
+    assert not ledger.records["web"].ahead
+    assert ledger.records["web"].finished == 400 * SECOND
+
+
 @pytest.mark.parametrize("action", ["oom", "kill", "pause", "health_status"])
 def test_of_the_run_before_only_its_exit_counts(ledger: Ledger, action: str) -> None:
     ledger.inspection(inspection(started=300, restart_count=1))
@@ -537,6 +545,12 @@ class TestHealth:
 
         assert (ledger.records["web"].health, ledger.records["web"].streak) == ("unhealthy", 3)
 
+    def test_is_none_while_it_is_paused_whatever_is_told(self) -> None:
+        for after in (None, inspection(health="unhealthy", streak=5)):
+            ledger = ledger_of(record(state="paused"))
+            ledger.event(event("health_status", 110, detail="unhealthy"), after)
+            assert (ledger.records["web"].health, ledger.records["web"].streak) == ("", 0)
+
     def test_is_nothing_without_a_detail_and_for_what_does_not_run(self) -> None:
         ledger = ledger_of(record(health="healthy"))
         ledger.event(event("health_status", 110))
@@ -709,7 +723,7 @@ class TestFirstSeen:
     ) -> None:
         assert self.seen(state=state, auto_remove=remove)[0].wanted == wanted
 
-    @pytest.mark.parametrize(("since", "counted"), [(0, 0), (98.9, 3), (99, 0), (99.1, 0)])
+    @pytest.mark.parametrize(("since", "counted"), [(0, 0), (1e-9, 3), (98.9, 3), (99, 0), (99.1, 0)])
     def test_restarts_by_policy_count_of_one_that_was_created_after_the_last_event(
         self, since: float, counted: int
     ) -> None:
@@ -717,7 +731,7 @@ class TestFirstSeen:
 
         assert counts == ({(RESTARTS, "web", "policy"): counted} if counted else {})
 
-    @pytest.mark.parametrize(("since", "counted"), [(0, False), (99.9, True), (100, False)])
+    @pytest.mark.parametrize(("since", "counted"), [(0, False), (1e-9, True), (99.9, True), (100, False)])
     def test_its_end_counts_if_it_was_started_after_the_last_event(self, since: float, counted: bool) -> None:
         one, counts = self.seen(since, state="exited", exit_code=137, oom_killed=True, finished=150, policy="no")
 

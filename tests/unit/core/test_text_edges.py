@@ -198,6 +198,9 @@ def test_no_more_of_a_mapping_is_read_than_fits() -> None:
     many = Counted(dict.fromkeys(map(str, range(10)), "123456"))  # each is nine characters
     _text.listing(many, 18)
     assert many.read == 3
+    growing = Counted({"a": "1", "b": "2" * 20, "c": "3", "d": "4"})
+    _text.listing(growing, 20)
+    assert growing.read == 2
 
 
 def test_texts_of_other_kinds() -> None:

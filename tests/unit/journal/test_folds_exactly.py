@@ -762,6 +762,7 @@ class TestAlerts:
 
         remembered = self.only(fold).on_timeline
         assert len(remembered) == len(set(remembered)) == 32
+        assert {len(digest) for digest in remembered} == {8}
         fold(self.raised(details="d1"))
         assert self.only(fold).on_timeline == remembered
         fold(self.raised(details="d0"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.clock import Clock
 from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.relay.watch import SEEN, Watch
+from vv_exporter.relay.watch import SEEN, Metrics, Watch
 from vv_exporter.store import Store
 
 NOW = 1_700_000_000.0
@@ -142,3 +143,22 @@ def test_what_it_counted_is_kept_and_written_when_it_changes(desk: Desk) -> None
     desk.look()
 
     assert desk.store.document(SEEN, "") == desk.watch.seen
+
+
+def test_a_new_process_with_the_same_counts_is_known_as_that(desk: Desk) -> None:
+    desk.look()
+    desk.answer = "process_start_time_seconds 7\n"
+    desk.look()
+
+    assert (desk.watch.seen.started, desk.store.document(SEEN, "")) == (7.0, desk.watch.seen)
+
+
+@pytest.mark.parametrize(("status", "taken"), [(200, True), (199, False), (201, False), (503, False)])
+def test_metrics_are_what_comes_with_200(monkeypatch: pytest.MonkeyPatch, status: int, taken: bool) -> None:
+    metrics = Metrics("http://alertmanager:9093")
+    monkeypatch.setattr(metrics._client, "get", lambda path: SimpleNamespace(status=status, text=f"of {path}"))
+    if taken:
+        assert metrics() == "of /metrics"
+    else:
+        with pytest.raises(DeliveryError, match=f"http://alertmanager:9093/metrics answered {status}"):
+            metrics()
