@@ -47,7 +47,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "vv_exporter/journal/folds/__init__.py": FOLDS,
     "vv_exporter/journal/folds/alerts.py": FOLDS,
     "vv_exporter/journal/folds/drills.py": DRILLS,
-    "vv_exporter/journal/folds/dvr.py": FOLDS,
+    "vv_exporter/journal/folds/dvr.py": (*FOLDS, f"{UNIT}/journal/test_dvr_login_again.py"),
     "vv_exporter/journal/folds/exceptions.py": FOLDS,
     "vv_exporter/journal/folds/jobs.py": FOLDS,
     "vv_exporter/journal/folds/scripts.py": FOLDS,

@@ -11,6 +11,7 @@ from tests.support.clock import Clock
 from vv_exporter import stagelimits
 from vv_exporter.collectors import Context
 from vv_exporter.collectors.thresholds import build
+from vv_exporter.metrics.thresholds import STAGE_USUAL_SECONDS
 from vv_exporter.runs import Run
 from vv_exporter.settings import Duration, StageSettings, load
 from vv_exporter.stagelimits import (
@@ -114,3 +115,20 @@ def test_limits_are_series_and_a_failure_without_one_has_none(tmp_path: Path) ->
 
     assert found["vv_threshold_filesystem_free_ratio", "system", "critical"] == 0.05
     assert ("vv_threshold_filesystem_free_bytes", "system", "critical") not in found
+
+
+def test_what_is_usual_is_a_series_of_stages_that_nobody_limits(tmp_path: Path) -> None:
+    (tmp_path / "vv.yml").write_text("stages: {limited: {limit: 5s}, named: {}}")
+    settings = load({"VV_STATE_DIR": str(tmp_path), "VV_CONFIG": str(tmp_path / "vv.yml")})
+    store = Store(tmp_path / "state.db", Clock())
+    with store.transaction() as tx:
+        for stage, runs in (("limited", 5), ("named", 5), ("free", 5), ("new", 4)):
+            for _ in range(runs):
+                note_success(tx, stage, 1000.0)
+    collector = build(Context(settings, store, Clock(), Clock()))
+    (usual,) = [family for family in collector.collect() if family.name == STAGE_USUAL_SECONDS.name]
+    store.close()
+
+    assert {tuple(one.labels.values()): one.value for one in usual.samples} == {
+        (stage,): settings.stage_overdue_factor * 1000.0 for stage in ("free", "named")
+    }

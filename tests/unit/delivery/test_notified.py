@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -270,6 +271,26 @@ class TestEvents:
         assert (account.fingerprint, account.title, account.started) == ("00000000000000ff", "S", 1_699_999_800.0)
         assert account.told == {"slack": NOW - 10}
         assert books.store.document(notificationevents.LAST, "") == notificationevents.LastEvent(NOW)
+
+    @pytest.mark.parametrize("body", [b"x", b"[]", b"5", b'{"data": 5}'])
+    def test_what_is_none_is_refused(self, body: bytes) -> None:
+        with pytest.raises(ValueError, match="not an event of Alertmanager"):
+            notificationevents.parse(body)
+
+    @pytest.mark.parametrize(
+        ("by", "group", "incident"),
+        [
+            ("pagerduty", "g", hashlib.sha256(b"g").hexdigest()),
+            ("opsgenie", "g", hashlib.sha256(b"g").hexdigest()),
+            ("slack", "g", ""),
+            ("pagerduty", "", ""),
+        ],
+    )
+    def test_a_pager_knows_it_by_the_hash_of_its_group(self, books: Books, by: str, group: str, incident: str) -> None:
+        books.happen(notification=taken(by=by, groupInfo={"receiverName": by, "groupKey": group}))
+
+        (account,) = books.store.docs(ACCOUNTS).values()
+        assert account.incidents == ({by: incident} if incident else {})
 
     @pytest.mark.parametrize(
         ("fingerprint", "shown"),
