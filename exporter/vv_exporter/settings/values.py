@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,28 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self.value)
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """Every secret of settings, of a mapping or a sequence of them."""
+    if isinstance(value, Secret):
+        yield value.value
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from secrets_in(getattr(value, each.name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from secrets_in(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from secrets_in(part)
+
+
+def without_secrets(text: str, settings: object) -> str:
+    """The text without what the settings hold as a secret: programs print it, as Alertmanager does a bot's token."""
+    for secret in sorted({*secrets_in(settings)} - {""}, key=len, reverse=True):  # one may be part of another
+        text = text.replace(secret, str(Secret(secret)))
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from vv_exporter.render.channels import deadman
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, variables
 from vv_exporter.settings.environmentfile import environment_line
+from vv_exporter.settings.values import without_secrets
 from vv_exporter.stack import fetch, tools
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.progress import Step, step
@@ -74,7 +75,7 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
         parts = [(_supervised(part.child, folder, settings), part) for part in _parts(settings, folder, environment)]
         for supervised, part in parts:
             started.append(part.child)
-            if not _start(supervised, part, stop):
+            if not _start(supervised, part, stop, settings):
                 return
         running = [supervised for supervised, _ in parts]
         if has_work(settings):
@@ -131,7 +132,7 @@ def _supervised(child: Child, folder: Path, settings: Settings) -> Supervised:
 
     def report(end: End) -> None:
         if child.name != ALERTMANAGER or not crash.avert_next():
-            report_end(end, str(log), commands)
+            report_end(end._replace(output=without_secrets(end.output, settings)), str(log), commands)
 
     return Supervised(child, time.monotonic, report)
 
@@ -228,14 +229,15 @@ def _program(tool: tools.Tool) -> Path:
     return found
 
 
-def _start(supervised: Supervised, part: Part, stop: Event) -> bool:
+def _start(supervised: Supervised, part: Part, stop: Event, settings: Settings) -> bool:
     """Start a server and wait until it serves; one that ends is reported and tried again. False if all shall stop."""
     with step(f"Starting {part.name}") as shown:
         supervised.start()
         serves = _wait_until_ready(supervised, part.serves, shown, stop)
         shown.result = "done" if serves else "not yet"
     if supervised.running and not serves and not stop.is_set():
-        say(f"{part.name} is not ready after {_READY_SECONDS:.0f} s. It said last:\n{part.child.tail()}")
+        output = without_secrets(part.child.tail(), settings)
+        say(f"{part.name} is not ready after {_READY_SECONDS:.0f} s. It said last:\n{output}")
     return not stop.is_set()
 
 
