@@ -32,6 +32,7 @@ from vv_exporter.probes.rtsp_messages import (
     challenges,
     described,
     request,
+    rtp_source,
     rtp_timestamp,
 )
 from vv_exporter.settings import Dvr
@@ -47,6 +48,7 @@ _ADDRESSES = 4  # of a name that are tried
 _RENEWALS = 2  # of a nonce for one request
 _MOVED = {301, 302, 303, 305, 307, 308}  # RFC 2326, section 11.3, and what HTTP has besides
 _MAX_MOVES = 3
+_STRAY = 1.0  # seconds in which the right answer may follow one that has another number
 _CLOSING = 0.05  # seconds after a 401, or a move, in which the DVR closes the connection if it means to
 # There is no such stream, or none to be had now: RFC 2326, section 7.1.1. 503 is what GStreamer's server answers when
 # the camera is not there.
@@ -258,7 +260,11 @@ class _Viewer:
         self._received = 0
         self._session = ""
         self._channel = 0
-        self._frames: set[int] = set()
+        self._miscounts = False
+        self._source: int | None = None
+        self._strangers: set[int] = set()
+        self._playing = self._answered = False
+        self._frames: dict[int, set[int]] = {}
 
     def connect(self, addresses: list[Address]) -> None:
         """Connect to the first address that answers. Raises `OSError`."""
@@ -287,10 +293,14 @@ class _Viewer:
             self._set_up(description.track)
         with self._progress.timed("first_packet"):
             # Without a Range: to a server that can seek, one would mean to do so.
+            self._playing = True
             self._ask("PLAY", description.whole)
             self._await_frames(1)
         self._await_frames(2)
-        return len(self._frames)
+        return self._frames_seen()
+
+    def _frames_seen(self) -> int:
+        return max(map(len, self._frames.values()), default=0)
 
     def leave(self) -> None:
         """End the session, so that the DVR has its place back, and the connection."""
@@ -355,13 +365,15 @@ class _Viewer:
         if channel is None and "tcp" not in transport:
             raise _FailedError("no_stream", "does not send over TCP")
         self._channel = int(channel[1]) if channel else 0
+        source = re.search(r"ssrc=([0-9a-f]{1,8})\b", transport)
+        self._source = int(source[1], 16) if source else None
 
     def _await_frames(self, wanted: int) -> None:
         try:
-            while len(self._frames) < wanted:
+            while self._frames_seen() < wanted:
                 self._receive()
         except TimeoutError:
-            came = "one frame came and no further one" if self._frames else "no frame came"
+            came = "one frame came and no further one" if self._frames_seen() else "no frame came"
             raise _FailedError("frozen", f"connected, but {came} within {self._dvr.timeout:g} s") from None
 
     def _ask(self, method: str, address: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -400,14 +412,40 @@ class _Viewer:
         self._connection.sendall(
             request(method, address, self._sequence, {**session, **authorization, **(headers or {})})
         )
-        while True:
-            for answer in self._receive():
-                if answer.first("cseq") in ("", str(self._sequence)):
-                    return answer
+        return self._await_answer()
 
-    def _receive(self) -> list[Response]:
-        """Wait for bytes; the answers in them. Packets of the stream are noted."""
-        self._connection.settimeout(self._progress.left())
+    def _await_answer(self) -> Response:
+        """The answer to the latest request.
+
+        One that has another number is passed over, for it may be late; it is the one all the same if none follows. So
+        do cameras that count wrong get through, as they do with ffmpeg, which does not look at the numbers.
+        """
+        stray: Response | None = None
+        until = float("inf")
+        while True:
+            try:
+                answers = self._receive(until - time.monotonic())
+            except (TimeoutError, _FailedError):  # nothing more comes
+                if stray is None:
+                    raise
+                self._miscounts = True
+                return stray
+            for answer in answers:
+                if answer.status < 200:  # more is to come: RFC 2326, section 7.1.1
+                    continue
+                if self._miscounts or self._is_expected(answer):
+                    return answer
+                stray, until = answer, time.monotonic() + _STRAY
+
+    def _is_expected(self, answer: Response) -> bool:
+        number = answer.first("cseq")
+        return number == "" or (number.isdecimal() and int(number[:20]) == self._sequence)
+
+    def _receive(self, seconds: float = float("inf")) -> list[Response]:
+        """Wait for bytes, at most for so long; the answers in them. Packets of the stream are noted."""
+        if seconds <= 0:
+            raise TimeoutError
+        self._connection.settimeout(min(self._progress.left(), seconds))
         data = self._connection.recv(_CHUNK)
         if not data:
             result = "no_stream" if self._session else "error"
@@ -419,14 +457,26 @@ class _Viewer:
         for message in self._parser.feed(data):
             if isinstance(message, Response):
                 answers.append(message)
+                self._answered = self._answered or (self._playing and message.status >= 200)
             else:
                 self._note(message)
         return answers
 
     def _note(self, packet: Packet) -> None:
-        timestamp = rtp_timestamp(packet.data)
-        if packet.channel == self._channel and timestamp is not None and len(self._frames) < 2:
-            self._frames.add(timestamp)
+        """Count a frame of this session.
+
+        Packets on its channel may also be left from a session before: those are not it that came before it was to
+        play, and until the DVR has answered that, those of another source than the one it named for it.
+        """
+        timestamp, source = rtp_timestamp(packet.data), rtp_source(packet.data)
+        if timestamp is None or packet.channel != self._channel:
+            return
+        if not self._playing:
+            self._strangers.add(source)
+        elif self._answered or (source not in self._strangers and self._source in (None, source)):
+            timestamps = self._frames.setdefault(source, set()) if len(self._frames) < 16 else set()
+            if len(timestamps) < 2:
+                timestamps.add(timestamp)
 
 
 def _place(location: str) -> tuple[str, int, str]:

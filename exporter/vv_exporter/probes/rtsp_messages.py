@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import quote
 
 MAX_HEAD = 16 * 1024
 """Bytes of an answer's status line and headers; live555 and GStreamer send a few hundred."""
@@ -22,11 +23,19 @@ MAX_CHALLENGE = 4 * 1024
 """Characters of a challenge; longer ones are not looked at."""
 
 _DOLLAR = 0x24  # what begins an interleaved packet: RFC 2326, section 10.12
-_STATUS_LINE = re.compile(r"RTSP/\d\.\d (\d{3})(?: .*)?")
+# As far from RFC 2326, section 7.1, as ffmpeg and live555 take it: more blanks, no phrase, one that follows at once.
+_STATUS_LINE = re.compile(r"RTSP/\d{1,2}\.\d{1,2}[ \t]+(\d{3})(?!\d).*", re.IGNORECASE)
 _REQUEST_LINE = re.compile(r"[A-Z_]{1,32} \S+ RTSP/\d\.\d")
 _PARAMETER = re.compile(r'([\w-]+) *= *(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _SCHEME = re.compile(r"(?:^|,) *(basic|digest)(?= |$)", re.IGNORECASE)
-_ADDRESS = re.compile(r"[!-~]{1,2000}")
+_BEGINNING = re.compile(rb"\$|RTSP/|(?<=\n)[A-Z_]{1,32} [!-~]{1,2000} RTSP/", re.IGNORECASE)
+_REQUEST_BEGINS = re.compile(rb"[A-Z_]{1,32} [!-~]{1,2000} RTSP/", re.IGNORECASE)
+# A message, or what may become one with more bytes.
+_MAY_BEGIN = rb"RTSP/|R?T?S?P?\Z|[A-Z_]{1,32}(?: (?:[!-~]{1,2000}(?: (?:RTSP/|(?:RTSP|RTS|RT|R)?\Z)|\Z)|\Z)|\Z)"
+_BEGINS = re.compile(_MAY_BEGIN, re.IGNORECASE)
+_BEGUN = re.compile(rb"(?<=\n)(?:" + _MAY_BEGIN + rb")|(?:RTSP|RTS|RT|R)\Z", re.IGNORECASE)
+_MAX_ADDRESS = 2000
+_SAFE = "!#$%&'()*+,-./:;<=>?@[]^_`{|}~"
 
 
 class ProtocolError(Exception):
@@ -58,10 +67,15 @@ class Packet(NamedTuple):
 
 
 class Parser:
-    """Bytes in any portions go in, messages come out. Requests of the server are passed over."""
+    """Bytes in any portions go in, messages come out. Requests of the server are passed over.
+
+    So are bytes that belong to nothing, once there was a message: cameras send zeros or lines between packets, and
+    bodies longer than they say. Players look for the next packet or answer there, too.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._speaks = False
 
     def feed(self, data: bytes) -> Iterator[Response | Packet]:
         """The messages that are complete now. Raises `ProtocolError`."""
@@ -72,11 +86,26 @@ class Parser:
 
     def _next(self) -> Response | Packet | _Request | None:
         buffer = self._buffer
-        if buffer.startswith((b"\r", b"\n")):
-            buffer[:] = buffer.lstrip(b"\r\n")
+        if self._speaks:
+            self._pass_over()
+        else:
+            del buffer[: _first_answer(buffer)]
         if not buffer:
             return None
-        return self._packet() if buffer[0] == _DOLLAR else self._message()
+        message = self._packet() if buffer[0] == _DOLLAR else self._message()
+        self._speaks = self._speaks or message is not None
+        return message
+
+    def _pass_over(self) -> None:
+        """Drop what is no beginning of a packet or a message."""
+        buffer = self._buffer
+        if not buffer or buffer[0] == _DOLLAR or _BEGINS.match(buffer):
+            return
+        if found := _BEGINNING.search(buffer):
+            del buffer[: found.start()]
+            return
+        begun = _BEGUN.search(buffer)
+        del buffer[: begun.start() if begun else len(buffer)]
 
     def _packet(self) -> Packet | None:
         buffer = self._buffer
@@ -108,6 +137,16 @@ class Parser:
         raise ProtocolError("does not speak RTSP")
 
 
+def _first_answer(buffer: bytearray) -> int:
+    """Where the first answer begins: whoever sends something else first, and then RTSP, speaks it."""
+    if buffer.startswith(b"$"):
+        return 0
+    found = buffer.find(b"RTSP/", 0, MAX_HEAD)
+    if found >= 0 and not _REQUEST_BEGINS.match(buffer):
+        return found
+    return len(buffer) - len(buffer.lstrip(b"\r\n\0"))
+
+
 class _Request:
     """Something the server asks; it need not be answered by one who stays for seconds."""
 
@@ -120,10 +159,13 @@ def _headers(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _content_length(headers: Iterable[tuple[str, str]]) -> int:
+    """As strtol(3) has it, with which players read it: what is no number is no body."""
     text = next((value for name, value in headers if name == "content-length"), "0")
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > MAX_BODY:
-        raise ProtocolError(f"sent an answer of more than {MAX_BODY} bytes, or of an unknown length")
-    return int(text)
+    found = re.match(r"\+?([0-9]+)", text)
+    digits = found[1].lstrip("0") if found else ""
+    if len(digits) > len(str(MAX_BODY)) or int(digits or "0") > MAX_BODY:
+        raise ProtocolError(f"sent an answer of more than {MAX_BODY} bytes")
+    return int(digits or "0")
 
 
 def request(method: str, address: str, sequence: int, headers: Mapping[str, str]) -> bytes:
@@ -138,6 +180,11 @@ def rtp_timestamp(packet: bytes) -> int | None:
     if len(packet) < 12 or packet[0] >> 6 != 2:
         return None
     return int.from_bytes(packet[4:8], "big")
+
+
+def rtp_source(packet: bytes) -> int:
+    """Who sends an RTP packet: its SSRC (RFC 3550, section 5.1)."""
+    return int.from_bytes(packet[8:12], "big")
 
 
 class Description(NamedTuple):
@@ -175,9 +222,10 @@ def _joined(base: str, control: str) -> str:
         address = control
     else:
         address = base + ("" if base.endswith("/") else "/") + control
-    if not _ADDRESS.fullmatch(address):
+    asked = quote(address, safe=_SAFE)
+    if not 0 < len(asked) <= _MAX_ADDRESS:
         raise ProtocolError("described a stream by an address that cannot be asked for")
-    return address
+    return asked
 
 
 class Challenge(NamedTuple):
@@ -263,13 +311,15 @@ class Authorization:
         secret = hashed(f"{self._username}:{realm}:{self._password}".encode())
         if algorithm.upper().endswith("-SESS"):
             secret = hashed(f"{secret}:{nonce}:{own}".encode())
-        what = hashed(f"{method}:{address}".encode())
+        quality = _quality(asked)
+        # With auth-int also the body is hashed, and no request of ours has one.
+        what = hashed(f"{method}:{address}{':' + hashed(b'') if quality == 'auth-int' else ''}".encode())
         fields = {name: _quoted(value) for name, value in (("username", self._username), ("realm", realm))}
         fields |= {"nonce": _quoted(nonce), "uri": _quoted(address)}
-        if _wants_auth(asked):
+        if quality:
             count = f"{self._count:08x}"
-            fields |= {"qop": "auth", "nc": count, "cnonce": _quoted(own)}
-            response = hashed(f"{secret}:{nonce}:{count}:{own}:auth:{what}".encode())
+            fields |= {"qop": quality, "nc": count, "cnonce": _quoted(own)}
+            response = hashed(f"{secret}:{nonce}:{count}:{own}:{quality}:{what}".encode())
         else:
             response = hashed(f"{secret}:{nonce}:{what}".encode())
         fields["response"] = _quoted(response)
@@ -280,16 +330,18 @@ class Authorization:
         return "Digest " + ", ".join(f"{name}={value}" for name, value in fields.items())
 
 
-def _wants_auth(asked: Mapping[str, str]) -> bool:
-    return "auth" in [option.strip().lower() for option in asked.get("qop", "").split(",")]
+def _quality(asked: Mapping[str, str]) -> str:
+    """What is protected, of what is offered: RFC 7616, section 3.3; "" without an offer, as of RFC 2069."""
+    offered = [option.strip().lower() for option in asked.get("qop", "").split(",")]
+    return next((quality for quality in ("auth", "auth-int") if quality in offered), "")
 
 
 def _strength(challenge: Challenge) -> int:
-    """3 SHA-256, 2 MD5, 1 Basic, 0 what cannot be met (`auth-int` alone, other hashes)."""
+    """3 SHA-256, 2 MD5, 1 Basic, 0 what cannot be met (other hashes)."""
     if challenge.scheme == "basic":
         return 1
     asked = challenge.parameters
     algorithm = asked.get("algorithm", "MD5").upper().removesuffix("-SESS")
-    if algorithm not in _HASHES or ("qop" in asked and not _wants_auth(asked)):
+    if algorithm not in _HASHES or ("qop" in asked and not _quality(asked)):
         return 0
     return 3 if algorithm == "SHA-256" else 2

@@ -156,9 +156,9 @@ class Peer:
         lines = [f"RTSP/1.0 {status}", f"CSeq: {sequence[1]}", f"Content-Length: {len(body)}", *headers]
         self.connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 
-    def frame(self, timestamp: int, channel: int = 0) -> None:
+    def frame(self, timestamp: int, channel: int = 0, source: int = 1) -> None:
         """Send a packet of RTP."""
-        packet = b"\x80\x60\x00\x01" + timestamp.to_bytes(4, "big") + b"\x00\x00\x00\x01" + b"x" * 20
+        packet = b"\x80\x60\x00\x01" + timestamp.to_bytes(4, "big") + source.to_bytes(4, "big") + b"x" * 20
         self.connection.sendall(b"$" + bytes([channel]) + len(packet).to_bytes(2, "big") + packet)
 
     def until(self, method: str) -> None:
@@ -253,6 +253,86 @@ class TestStreams:
             plays(1, 2)(peer)
 
         assert told(script).result == "ok"
+
+
+def streaming(*, source: str = "", before: tuple[int, ...] = (), after: tuple[int, ...] = ()) -> Script:
+    """A stream whose SETUP names its source; frames of these sources come before the answer to PLAY, and after it."""
+
+    def script(peer: Peer) -> None:
+        peer.until("SETUP")
+        ssrc = f";ssrc={source}" if source else ""
+        peer.answer("200 OK", f"Transport: RTP/AVP/TCP;unicast;interleaved=0-1{ssrc}", "Session: a")
+        peer.request()
+        for place, sender in enumerate(before):
+            peer.frame(place, source=sender)
+        peer.answer()
+        for place, sender in enumerate(after, 100):
+            peer.frame(place, source=sender)
+        peer.until("TEARDOWN")
+        peer.answer()
+
+    return script
+
+
+class TestOnlyFramesOfThisSession:
+    @pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP"])
+    def test_those_of_one_before_are_none(self, method: str) -> None:
+        """They come on the same channel, before anything was to be played."""
+
+        def script(peer: Peer) -> None:
+            peer.until(method)
+            for timestamp in range(4):
+                peer.frame(timestamp, source=9)
+            transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=00000001"
+            peer.answer("200 OK", transport, "Session: abc", body=SDP)
+            peer.until("TEARDOWN")
+            peer.answer()
+
+        answer = told(script)
+        assert (answer.result, answer.error) == ("frozen", "connected, but no frame came within 1 s")
+
+    @pytest.mark.parametrize(
+        ("source", "before", "after", "result"),
+        [
+            ("", (5, 5), (), "ok"),
+            ("00000005", (5, 5), (), "ok"),
+            ("00000005", (9, 9), (), "frozen"),
+            ("00000005", (9, 9, 5), (5,), "ok"),
+            ("00000005", (9, 9), (5, 5), "ok"),
+            ("00000005", (), (7, 7), "ok"),  # cameras that name another than they send; players take it
+            ("", (), (7, 8), "frozen"),
+        ],
+    )
+    def test_by_their_source(self, source: str, before: tuple[int, ...], after: tuple[int, ...], result: str) -> None:
+        assert told(streaming(source=source, before=before, after=after)).result == result
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("number", ["0", "99", "x", "1 2"])
+    def test_a_camera_that_counts_wrong(self, number: str) -> None:
+        def script(peer: Peer) -> None:
+            while True:
+                request = peer.request()
+                lines = ["RTSP/1.0 200 OK", f"CSeq: {number}", f"Content-Length: {len(SDP)}", "Session: a"]
+                lines += ["Transport: RTP/AVP/TCP;interleaved=0-1", "", ""]
+                peer.connection.sendall("\r\n".join(lines).encode() + SDP)
+                if request.startswith("PLAY"):
+                    peer.frame(1)
+                    peer.frame(2)
+
+        assert told(script, timeout=20.0).result == "ok"
+
+    @pytest.mark.parametrize("status", ["100 Continue", "404 Not Found", "401 Unauthorized"])
+    def test_what_is_not_the_answer_yet(self, status: str) -> None:
+        number = 2 if status.startswith("1") else 1
+
+        def script(peer: Peer) -> None:
+            peer.until("DESCRIBE")
+            peer.connection.sendall(f"RTSP/1.0 {status}\r\nCSeq: {number}\r\n\r\n".encode())
+            peer.answer("200 OK", body=SDP)
+            plays(1, 2)(peer)
+
+        assert told(script, timeout=20.0).result == "ok"
 
 
 def closing(answer: Callable[[Peer], None]) -> Script:
@@ -568,7 +648,7 @@ class TestAuthentication:
 
     def test_a_wrong_password_is_sent_once(self) -> None:
         with Peer(guarded("SHA-256")) as peer:
-            answer = ask(peer.port, password="wrong")
+            answer = ask(peer.port, password="wrong", timeout=20)
 
         assert answer.result == "auth"
         assert sum("Authorization" in request for request in peer.asked) == 1
@@ -580,7 +660,7 @@ class TestAuthentication:
                 peer.answer("401 No", 'WWW-Authenticate: Digest realm="r", nonce="n", stale=true')
 
         with Peer(script) as peer:
-            assert ask(peer.port).result == "auth"
+            assert ask(peer.port, timeout=20).result == "auth"
         assert len(peer.asked) <= 5
 
     def test_what_cannot_be_met(self) -> None:
