@@ -189,6 +189,9 @@ def test_what_is_not_said_is_nothing() -> None:
     assert (stage.mono, stage.video_bytes, stage.video_seconds, stage.limit, stage.limit_scales) == (
         0.0, 0, 0.0, None, False
     )  # fmt: skip
+    job = decode(of(type="job.started", run="r"))
+    assert isinstance(job, events.JobStarted)
+    assert job.mono == 0.0
     writer = decode(of(type="writer"))
     assert isinstance(writer, events.WriterStarted)
     assert (writer.lock, writer.pid, writer.pid_ns) == (False, 0, 0)

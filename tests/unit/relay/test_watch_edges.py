@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.clock import Clock
+from vv_exporter.channels import CHANNELS
+from vv_exporter.metrics.delivery import NOTIFICATIONS
 from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.relay.watch import SEEN, Metrics, Watch
 from vv_exporter.store import Store
@@ -162,3 +164,31 @@ def test_metrics_are_what_comes_with_200(monkeypatch: pytest.MonkeyPatch, status
     else:
         with pytest.raises(DeliveryError, match=f"http://alertmanager:9093/metrics answered {status}"):
             metrics()
+
+
+def test_after_a_restart_the_outage_is_as_near_as_before(desk: Desk) -> None:
+    desk.look()
+    desk.answer = DeliveryError("away")
+    desk.look()
+
+    assert desk.begin().until_outage() == 25.0
+
+
+COUNTS = """\
+process_start_time_seconds 5
+alertmanager_notification_requests_total{integration="slack",receiver_name="chat"} %d
+alertmanager_notification_requests_failed_total{integration="slack",receiver_name="chat"} %d
+"""
+
+
+@pytest.mark.parametrize(("failed", "tried", "ok"), [(0, 0.0, 2), (1, NOW + 10, 1), (2, NOW + 10, 0)])
+def test_an_attempt_that_failed_is_a_try_and_no_failure(desk: Desk, failed: int, tried: float, ok: float) -> None:
+    desk.answer = COUNTS % (0, 0)
+    desk.look()
+    desk.answer = COUNTS % (2, failed)
+    desk.look()
+
+    channel = desk.store.docs(CHANNELS)["slack"]
+    assert (channel.tried, channel.failed, channel.since) == (tried, 0.0, 0.0)
+    assert (desk.store.value(NOTIFICATIONS, ("slack", "ok")) or 0) == ok
+    assert desk.store.value(NOTIFICATIONS, ("slack", "failed")) is None
