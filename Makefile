@@ -31,10 +31,10 @@ quick: lint ## Check style and types, and run the unit tests without the exhaust
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not exhaustive" tests/unit -q $(ARGS)
 
 # Root on Debian; one disk of 3 GB is made once and kept in .vv/field. docs/field.md
-field: setup ## Try a whole device in an emulator: systemd, cgroup v2, clock, disks, power cuts (ARGS= goes to pytest)
+field: setup ## Try a whole device in an emulator: systemd, cgroup v2, clock (ARGS= goes to pytest)
 	@$(VENV)/bin/python -m pytest tests/field --timeout 1800 -q $(ARGS)
 
-field-arm64: setup ## Try the wheels and the unit tests of the SDK on an emulated arm64
+field-arm64: setup ## Try the wheels of all pinned packages on an emulated arm64
 	@$(VENV)/bin/python -m tests.field.arm64
 
 mutants: setup ## Change the pure modules at 200 places, and see whether a unit test notices each (ARGS="--jobs 2")

@@ -130,11 +130,11 @@ def _ensure_debian() -> Path:
     return root
 
 
-def product(*, with_tests: bool = False) -> list[Path]:
+def product() -> list[Path]:
     """The files of the checkout that a user gets, whether they are committed or not."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True).stdout.decode()
-    away = ("docs/images/",) if with_tests else ("docs/images/", "tests/")
+    away = ("docs/images/", "tests/")
     named = [CHECKOUT / name for name in listed.split("\0") if name and not name.startswith(away)]
     return sorted(path for path in named if path.is_file())
 

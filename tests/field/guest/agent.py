@@ -44,4 +44,6 @@ with open(PORT, "r+b", buffering=0) as port:  # noqa: PTH123 - no file
             continue
         asked = json.loads(line)
         answer = get(asked["get"]) if "get" in asked else run(asked["command"], asked["timeout"])
-        port.write(json.dumps({"id": asked["id"], **answer}).encode() + b"\n")
+        line = json.dumps({"id": asked["id"], **answer}).encode() + b"\n"
+        while line:  # the port takes 32 KiB at once, which /metrics may exceed
+            line = line[port.write(line) :]
