@@ -49,7 +49,8 @@ class Release:
         return f"{self.project}-{self.version}.linux-{architecture}"
 
 
-# The versions that docker-compose.yml names; from the releases' sha256sums.txt.
+# The versions that docker-compose.yml names, with what public recipes (Homebrew, Nix and others) quote of the releases'
+# sha256sums.txt. To update: take them from there.
 RELEASES = (
     Release(
         "prometheus",
