@@ -189,7 +189,7 @@ def _parse(words: tuple[str, ...]) -> None:
 def test_units_that_are_named_are_installed() -> None:
     """Ours by `make install`; those of the servers by Debian's packages prometheus and prometheus-alertmanager."""
     ours = {path.stem for path in (ROOT / "deploy" / "systemd").glob("*.service")}
-    others = {"prometheus", "prometheus-alertmanager", "docker", "containerd", "cron", "agent_dvr"}
+    others = {"prometheus", "prometheus-alertmanager", "docker", "containerd", "cron", "agent_dvr", "systemd-logind"}
     named = {
         unit
         for deployment, _, line in EVERY

@@ -54,6 +54,9 @@ class Disk:
         return fail_each_write(lambda: prepare(next(self._folders)), self.error, first, step)
 
 
+pytestmark = pytest.mark.exhaustive
+
+
 @pytest.fixture(params=ERRORS, ids=lambda error: errno.errorcode[error])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     return Disk(tmp_path, request.param)

@@ -93,7 +93,7 @@ def test_a_dvr_that_could_not_be_asked_is_not_down(
     lack = NoThreads(monkeypatch, "dvr-dns")
     store = Store(tmp_path / "state.db", Clock(1e9))
     dvr = Dvr("no.such.name.invalid", 554, "/", "", Secret(""), interval=0.05, timeout=0.2)
-    probe = DvrProbe("gate", dvr, store, Clock(1e9), refusals=3, jitter=lambda least, most: least / 10)
+    probe = DvrProbe("gate", dvr, store, Clock(1e9), jitter=lambda least, most: least / 10)
 
     probe.start()
     wait_until(lambda: lack.refused > 2)
