@@ -39,9 +39,9 @@ MIN_KEY = 16
 GOOD_KEY = 32
 """Shortest key without a warning: the hash's length (RFC 2104, section 3)."""
 SIGNATURE = "signature"
+"""The member of an object that holds its signature, and that is not signed itself."""
 MAX_VALUES = 1_000_000
 """Values of an object that is signed, those within each other included: what others made may have no end."""
-"""The member of an object that holds its signature, and that is not signed itself."""
 
 _MAX_KEY_FILE = 4096
 _SUFFIX = ".key"
