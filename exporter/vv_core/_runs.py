@@ -75,7 +75,7 @@ class Run:
         """
         known: dict[str, str] = {}
         if video is not None:
-            known["video"] = _text.path(video, MAX_PATH)
+            known["video"] = _text.video(video, MAX_PATH)
         if video_sha256 is not None:
             known["video_sha256"] = _text.line(video_sha256, 128)
         self.notes.update(known)

@@ -17,7 +17,7 @@ def video_fields(video: object, video_sha256: object) -> dict[str, object]:
     """`video` and `video_sha256` of an event: those that are given, or, if none is, those of the surrounding run."""
     fields: dict[str, object] = {}
     if video is not None:
-        fields["video"] = _text.path(video, _runs.MAX_PATH)
+        fields["video"] = _text.video(video, _runs.MAX_PATH)
     if video_sha256 is not None:
         fields["video_sha256"] = _text.line(video_sha256, 128)
     run = None if fields else _runs.current()

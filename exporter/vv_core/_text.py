@@ -185,6 +185,23 @@ def path(value: object, limit: int) -> str:
         return line(value, limit)
 
 
+def video(value: object, limit: int) -> str:
+    """A video as a script names it. A relative path begins at the root: who reads of it elsewhere finds the file.
+
+    A name without a folder stays one, for it need not be a file's.
+    """
+    try:
+        name = os.fsdecode(value)  # type: ignore[arg-type]
+        is_path = os.sep in name or not isinstance(value, str | bytes)
+        if name and name[0] != os.sep and is_path and "://" not in name:
+            name = os.path.abspath(name)
+    except ENDS:
+        raise
+    except BaseException:  # it is no path, or the working directory is gone
+        return path(value, limit)
+    return line(name, limit)
+
+
 def path_bytes(value: object) -> bytes:
     """A path as the system takes it. Raises `ValueError` for what is none, whatever it is."""
     try:

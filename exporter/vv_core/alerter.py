@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import islice
 
@@ -199,7 +200,7 @@ def _take_subject(found: dict[str, str], key: str, value: object) -> bool:
     if _text.is_mapping(value):
         found.update({**_context(value), **found})
         return True
-    text = _text.path(value, _MAX_CONTEXT_VALUE)
+    text = _value(name, value)
     if text.strip() in _NO_SUBJECT:
         return False
     if name == "video_sha256" and "sha256" not in key.lower() and not _is_sha256(text):
@@ -217,12 +218,19 @@ def _context(context: object) -> dict[str, str]:
     safe: dict[str, str] = {}
     room = _MAX_CONTEXT
     for key, value in context.items():  # type: ignore[attr-defined]
-        name, text = _text.line(key, 64), _text.path(value, _MAX_CONTEXT_VALUE)
+        name = _text.line(key, 64)
+        text = _value(_SUBJECTS.get(name, name), value)
         room -= len(name.encode()) + len(text.encode()) + len('"":"",')
         if room < 0:
             break
         safe[name] = text
     return safe
+
+
+def _value(name: str, value: object) -> str:
+    text = _text.path(value, _MAX_CONTEXT_VALUE)
+    is_path = isinstance(value, os.PathLike) or (name == "video" and text.strip() not in _NO_SUBJECT)
+    return _text.video(value, _MAX_CONTEXT_VALUE) if is_path else text
 
 
 def _actions(actions: object) -> str:

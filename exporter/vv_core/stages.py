@@ -29,7 +29,7 @@ class Stage(_runs.Span):
         video_seconds: object,
     ) -> None:
         super().__init__(name, component)
-        self._video = None if video is None else _text.path(video, _runs.MAX_PATH)
+        self._video = None if video is None else _text.video(video, _runs.MAX_PATH)
         self._measures = _runs.measures(video_bytes, video_seconds)
         self._limit = _runs.positive(limit)
         self._scales = limit is None

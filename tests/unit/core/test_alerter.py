@@ -1,3 +1,4 @@
+import contextlib
 import inspect
 import logging
 import sys
@@ -13,6 +14,7 @@ from tests.support.anything import Endless
 from tests.unit.core.conftest import State
 from vv_core import _journal
 from vv_core.alerter import send_alert
+from vv_core.stages import stage
 from vv_core.testing import captured
 
 
@@ -135,13 +137,14 @@ def test_what_it_does_not_know_is_told_and_costs_nothing(
 
 
 SHA256 = "ab" * 32
+IN_HERE = str(Path("in/a.mp4").absolute())
 
 
 @pytest.mark.parametrize(
     ("details", "context", "left"),
     [
-        ({"video": "in/a.mp4", "reason": "bad"}, {"video": "in/a.mp4"}, "reason: bad"),
-        ({"video": Path("in/a.mp4"), "hash": SHA256}, {"video": "in/a.mp4", "video_sha256": SHA256}, None),
+        ({"video": "in/a.mp4", "reason": "bad"}, {"video": IN_HERE}, "reason: bad"),
+        ({"video": Path("in/a.mp4"), "hash": SHA256}, {"video": IN_HERE, "video_sha256": SHA256}, None),
         ({"Video Path": b"a.mp4", "video_id": 7}, {"video": "a.mp4", "video_id": "7"}, None),
         ({"video_hash": "md5:12"}, {"hash": "md5:12"}, None),
         ({"video": "a.mp4", "video_file": "b.mp4"}, {"video": "a.mp4"}, "video_file: b.mp4"),
@@ -303,3 +306,38 @@ def test_whatever_the_component_is_the_alert_is_raised() -> None:
 
     assert _journal.component_name(Undecided()) == "undecided.py"
     assert type(_journal.component_name(OwnText("own.py"))) is str
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("in/a.mp4", "{cwd}/in/a.mp4"),
+        (b"in/../in/a.mp4", "{cwd}/in/a.mp4"),
+        (Path("a.mp4"), "{cwd}/a.mp4"),
+        ("./a.mp4", "{cwd}/a.mp4"),
+        ("/in/a.mp4", "/in/a.mp4"),
+        ("a.mp4", "a.mp4"),
+        ("rtsp://10.0.0.9/a", "rtsp://10.0.0.9/a"),
+        ("", ""),
+        (7, "7"),
+    ],
+)
+def test_a_video_by_a_relative_path_is_found_by_whoever_reads_of_it(given: object, known: str, tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path), captured() as events:
+        known = known.format(cwd=tmp_path)
+        send_alert("ERROR", "t", "d", "c", context={"video": given, "target": "nas/backup", "log": Path("x.log")})
+        send_alert("ERROR", "t", "d", "c", video_file_context=given)
+        with stage("scan", video=given):  # type: ignore[arg-type]
+            pass
+    assert events[0]["context"] == {"video": known, "target": "nas/backup", "log": f"{tmp_path}/x.log"}
+    assert events[1].get("context", {}).get("video", "") == known
+    assert events[2].get("video", "") == known
+
+
+def test_a_relative_path_in_a_folder_that_is_gone_stays_as_it_was_given(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with contextlib.chdir(gone), captured() as events:
+        gone.rmdir()
+        send_alert("ERROR", "t", "d", "c", context={"video": "in/a.mp4"})
+    assert events[0]["context"] == {"video": "in/a.mp4"}

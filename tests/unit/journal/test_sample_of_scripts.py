@@ -58,7 +58,10 @@ def test_every_field_is_filled_and_two_videos_are_two_alerts(journal: Journal) -
         journal, ("in/a.mp4", RuntimeError("no keyframe")), ("in/b.mp4", RuntimeError("no keyframe"))
     )
 
-    assert (first["video_file_context"], second["video_file_context"]) == ("in/a.mp4", "in/b.mp4")
+    assert (first["video_file_context"], second["video_file_context"]) == (
+        str(Path("in/a.mp4").absolute()),
+        str(Path("in/b.mp4").absolute()),
+    )
     assert first["alert_id"] != second["alert_id"]
     assert (first["severity"], first["title"]) == ("CRITICAL", "Unhandled Exception in Processing")
     assert (first["source_component"], first["hostname"]) == ("scan_video.py", "edge-device-001")
@@ -76,5 +79,9 @@ def test_what_a_video_fails_with_next_is_not_lost(journal: Journal) -> None:
     assert "error: a.mp4 is gone" in told["message_details"]
     assert "repeated once since 2023-11-14T22:13:20Z, with other details (in the timeline)" in told["message_details"]
     newest = timeline.read(journal.store, timeline.Filter()).moments[0]
-    assert (newest.kind, newest.alert_id, newest.video) == ("alert.repeated", told["alert_id"], "in/a.mp4")
+    assert (newest.kind, newest.alert_id, newest.video) == (
+        "alert.repeated",
+        told["alert_id"],
+        str(Path("in/a.mp4").absolute()),
+    )
     assert "error: no such folder" in newest.details
