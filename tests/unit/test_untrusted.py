@@ -58,9 +58,7 @@ def test_a_label_with_half_a_character_hides_no_container(half: bytes, through: 
     assert listing.containers[1].project == HALVES[half]
 
 
-@pytest.mark.parametrize(
-    "broken", [b'{"Id":"b","X":' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"Id":"b" oops}', b"nul", b'{"Id":7}']
-)
+@pytest.mark.parametrize("broken", [b'{"Id":"b" oops}', b"nul", b'{"Id":7}'])
 @pytest.mark.parametrize("through", [bytes, filters.body(filters.LISTED)], ids=["directly", "through the proxy"])
 def test_an_entry_that_cannot_be_read_hides_no_other_and_is_not_taken_for_absent(
     broken: bytes, through: filters.Filter
@@ -69,6 +67,17 @@ def test_an_entry_that_cannot_be_read_hides_no_other_and_is_not_taken_for_absent
 
     assert [one.name for one in listing.containers] == ["a", "c"]
     assert not listing.complete
+
+
+@pytest.mark.parametrize("depth", [5000, 100_000])
+@pytest.mark.parametrize("through", [bytes, filters.body(filters.LISTED)], ids=["directly", "through the proxy"])
+def test_an_entry_that_is_too_deep_hides_no_other(depth: int, through: filters.Filter) -> None:
+    """Some Pythons read ten times as deep as others; what is not read is not taken for absent."""
+    deep = entry("b", b',"X":' + b"[" * depth + b"]" * depth)
+    listing = decode_list(through(b"[" + b" , ".join((entry("a"), deep, entry("c"))) + b"]"))
+
+    names = [one.name for one in listing.containers]
+    assert names == (["a", "b", "c"] if listing.complete else ["a", "c"])
 
 
 @pytest.mark.parametrize(
