@@ -32,7 +32,6 @@ EXPECTED = {
     "DockerUnreachable",
     "DvrUnreachable",
     "HmacVerificationFailed",
-    "IngestPaused",
     "JobFailed",
     "SchemaValidationFailed",
     "StageCrashed",
