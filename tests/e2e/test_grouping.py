@@ -123,7 +123,7 @@ def test_a_pager_rings_for_the_second_too_and_each_ends_by_itself(world: World) 
 
 def told_once(world: World, pager: str, label: str, subject: str) -> str:
     """The identity of the incident that was opened for this subject, and for no other."""
-    words = f"The {label} {subject} fails"
+    words = f"The {label} {subject} is down"
     told(world, pager, words)
     recorder: Recorder[Any] = getattr(world, TEXTS[pager][0])
     (request,) = recorder.matching(lambda item: words in seen(item))

@@ -183,7 +183,7 @@ def test_what_a_message_links_to_is_silenced_by_its_form(device: Device) -> None
 OUR_OWN = re.compile(r"\bvv\b|stack/|127\.0\.0\.1:\d|a device's folder|state/")
 CHANGES = re.compile(
     r"\b(?:restart|pkill|kill|rm|mv|release|resume|forget|systemctl|render|FILE|docker|vv alert|vv cron|accept)\b"
-    r"|vv\.env'? drill\b|--send|--retire|\.env'? up$"
+    r"|vv\.env'? drill\b|\bdvr login\b|--send|--retire|\.env'? up$"
 )
 IN_OTHER_STATES = re.compile(r"containers list|/ingest-paused")
 """What there is only where a self-monitor has looked, and while the disk is full."""

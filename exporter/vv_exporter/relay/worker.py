@@ -269,8 +269,9 @@ class Relay:
         """The alert as it is sent until it is taken; None where nobody else would tell of it."""
         if alert.reached_people or self._aside is None or not self._aside.takes(alert):
             return None
-        # Alertmanager refuses what ends before it begins.
-        return msgspec.structs.replace(alert, ends=max(now + self._aside.lease(), alert.first + 1.0) - HELD)
+        # Alertmanager refuses what ends before it begins, and keeps the later of two ends to come.
+        leased = max(now + self._aside.lease(), alert.first + 1.0) - HELD
+        return msgspec.structs.replace(alert, ends=min(leased, alert.ends))
 
     def _counted_send(self, alerts: Sequence[OpenAlert]) -> Outcome:
         outcome = self._send(alerts, self._present)

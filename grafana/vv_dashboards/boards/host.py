@@ -249,15 +249,11 @@ def _host() -> Row:
                 alerts=("HostRebooted",),
             ),
             lines(
-                "Starts of the machine within an hour",
+                "Starts of the machine",
                 """As the exporter counts them, whatever the clock shows. Three within an hour are no accident: power,
                 heat, a watchdog.""",
                 Query(
-                    """
-                    max(
-                      vv_host_boots_total{device="$device"} - min_over_time(vv_host_boots_total{device="$device"}[1h])
-                    )
-                    """,
+                    'max(increase(vv_host_boots_total{device="$device"}[$__rate_interval]))',
                     "starts",
                 ),
                 unit="short",
