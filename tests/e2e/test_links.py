@@ -185,7 +185,7 @@ CHANGES = re.compile(
     r"\b(?:restart|pkill|kill|rm|mv|release|resume|forget|systemctl|render|FILE|docker|vv alert|vv cron|accept)\b"
     r"|vv\.env'? drill\b|\bdvr login\b|--send|--retire|\.env'? up$"
 )
-IN_OTHER_STATES = re.compile(r"containers list|/ingest-paused")
+IN_OTHER_STATES = re.compile(r"containers list|/ingest-paused|self-monitor\.log")
 """What there is only where a self-monitor has looked, and while the disk is full."""
 
 

@@ -9,6 +9,7 @@ exporter meanwhile it is told again, for nothing is remembered.
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -124,13 +125,13 @@ class UnwrittenState:
 
 def message_of(error: str, settings: Settings, time: float) -> Message:
     """What people are told; `error` is what the database said."""
-    folder = settings.state_dir
+    folder, typed = settings.state_dir, shlex.quote(str(settings.state_dir))
     is_full = not _has_room(settings.exporter_dir / "state.db")
     title = f"The disk of {folder} is full" if is_full else f"The exporter cannot write to {folder}"
     lines = (
-        f"See how full it is: `df -h '{folder}'; df -i '{folder}'`",
-        f"Find what is large: `du -xh --max-depth=2 '{folder}' | sort -rh | head -n 20`",
-        f"See how it is mounted: `findmnt --target '{folder}'`",
+        f"See how full it is: `df -h {typed}; df -i {typed}`",
+        f"Find what is large: `du -xh --max-depth=2 {typed} | sort -rh | head -n 20`",
+        f"See how it is mounted: `findmnt --target {typed}`",
         "See what the kernel says of the disk: `dmesg --level=err,warn | tail -n 30`",
     )
     return Message(
