@@ -1,8 +1,7 @@
 """The entry point of ``vv``: what a script reports in plain words is recorded at once, all else goes to click.
 
-Click and what it needs take 60 ms to load, the report itself one (``benchmarks/bench_cli.py``). A call is plain when it
-is complete and right, and holds nothing that click would read in another way; help, mistakes and abbreviations are
-click's.
+To load click, and what comes with it, takes longer than all else (``benchmarks/bench_cli.py``). A call is plain when it
+is complete and right, and holds nothing that click would read in another way; help and mistakes are click's.
 """
 
 from __future__ import annotations

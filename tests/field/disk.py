@@ -58,7 +58,7 @@ systemctl mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.
   dpkg-db-backup.timer serial-getty@ttyS0.service
 useradd --no-create-home --gid vv pipeline
 update-initramfs -u
-rm -rf .venv .vv /root/.cache /etc/pip.conf
+rm -rf .venv .vv ~root/.cache
 """
 _OF_THIS_MACHINE = ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt", "etc/pip.conf", "etc/hosts")
 """How the registry of packages is reached from here, while the product is installed."""
@@ -173,6 +173,7 @@ def _install(root: Path, files: list[Path]) -> None:
     (root / "etc/hostname").write_text("field\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost field\n")
     (root / "etc/resolv.conf").write_text("")
+    (root / "etc/pip.conf").unlink(missing_ok=True)
     (root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
     for folder in ("etc", "var"):  # nothing is to be brought up to date: systemd-update-done.service(8)
         (root / folder / ".updated").touch()
