@@ -27,7 +27,7 @@ test: ## Run all tests, those with real servers and a Docker Engine included (AR
 	@$(SETUP) --tools --engine --recent-engine --rtsp --browser --store || test -x $(VENV)/bin/pytest
 	@$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-quick: lint ## Check style and types, and run the unit tests without the exhaustive ones: two minutes
+quick: lint ## Check style and types, and run the unit tests without the exhaustive ones: three minutes on two cores
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not exhaustive" tests/unit -q $(ARGS)
 
 # Root on Debian; one disk of 3 GB is made once and kept in .vv/field. docs/field.md
