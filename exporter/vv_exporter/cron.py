@@ -119,7 +119,7 @@ def _run(
     command = Command(process, place)
     signals.to(command)
     with Deadline(command, timeout, patience) as deadline:
-        command.wait()
+        signals.wait_for(command)
     output.wait(_LINGER)
     if deadline.over:
         command.end(signal.SIGKILL)  # what is left of it

@@ -107,9 +107,9 @@ class Command:
             if not self._gone:
                 os.killpg(self._process.pid, number)
 
-    def wait(self) -> None:
-        """Wait until the command has ended; it still holds its id then."""
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+    def has_ended(self) -> bool:
+        """Whether the command has ended; it still holds its id then."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
     def reap(self) -> int:
         """The command's status, negative for a signal; from now on nothing is sent."""
@@ -144,11 +144,14 @@ class Signals:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
+        self._woken, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
+        self._woken_before = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for number in _forwarded():
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup: the command ignores it too
                 self._before[number] = signal.signal(number, self._handle)
-        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # the kernel would keep no exit code
-            self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Caught, as it wakes, and as the kernel would keep no exit code if it were ignored.
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         return self
 
     def __exit__(
@@ -156,12 +159,24 @@ class Signals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        signal.set_wakeup_fd(self._woken_before)
+        os.close(self._waker)
+        os.close(self._woken)
 
     def to(self, command: Command) -> None:
         """Pass on what came and what will come."""
         self._command = command
         for number in self._early:
             command.send(number)
+
+    def wait_for(self, command: Command) -> None:
+        """Wait until the command has ended.
+
+        By a pipe that each signal writes into: one that comes just before a system call begins to wait does not end
+        that call, and its handler would run only when the next one comes.
+        """
+        while not command.has_ended():
+            os.read(self._woken, 4096)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._command is not None:
@@ -172,10 +187,16 @@ class Signals:
             self._stop()
 
     def _stop(self) -> None:
-        """Stop as one does who does not catch SIGTSTP: the kernel decides, it spares a group without a shell."""
-        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        """Stop as one does who does not catch SIGTSTP: the kernel decides, it spares a group without a shell.
+
+        The command goes on only when SIGTSTP is caught again, so that who sees it go on can stop both once more.
+        """
+        caught = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTSTP, signal.SIGCONT)}
         os.kill(os.getpid(), signal.SIGTSTP)
-        signal.signal(signal.SIGTSTP, self._handle)
+        for number, handler in caught.items():
+            signal.signal(number, handler)
+        if self._command is not None:
+            self._command.pass_on(signal.SIGCONT)
 
 
 def _forwarded() -> set[int]:

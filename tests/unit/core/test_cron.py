@@ -158,9 +158,8 @@ class TestTimeout:
     def test_one_that_does_not_listen_is_killed_with_its_children(self, tmp_path: Path) -> None:
         pids = tmp_path / "pids"
         script = f"trap '' TERM; sleep 300 & echo $$ $! > {pids}; wait; sleep 300"
-        signals = cron.Signals()
-
-        ended = cron.execute(tuple(sh(script)), signals, 0.3, patience=0.2)
+        with cron.Signals() as signals:
+            ended = cron.execute(tuple(sh(script)), signals, 0.3, patience=0.2)
 
         assert (ended.code, ended.problem) == (124, "timed out after 0.3 s, and did not end by itself")
         for pid in pids.read_text().split():
@@ -170,7 +169,8 @@ class TestTimeout:
         pid = tmp_path / "pid"
         script = f"(trap '' TERM; sh -c 'echo $PPID' > {pid}; while :; do sleep 1; done) & wait"
 
-        ended = cron.execute(tuple(sh(script)), cron.Signals(), 0.5)
+        with cron.Signals() as signals:
+            ended = cron.execute(tuple(sh(script)), signals, 0.5)
 
         assert ended.problem == "timed out after 0.5 s"
         wait_until(lambda: not alive(int(pid.read_text())))

@@ -285,10 +285,10 @@ def test_signals_that_one_can_listen_to_arrive_once(state: State, tmp_path: Path
 @BOTH_WAYS
 def test_a_job_is_stopped_and_goes_on(state: State, tmp_path: Path, wrapper: tuple[str, ...]) -> None:
     pid = tmp_path / "pid"
-    script = f"echo $$ > {pid}~; mv {pid}~ {pid}; while :; do sleep 0.1; done"
+    script = f"echo $$ > {pid}~; mv {pid}~ {pid}; exec sleep 300"
     with job(*wrapper, "sh", "-c", script, process_group=0) as process:
         wait_until(pid.exists, 60)
-        for number, state_ in ((signal.SIGTSTP, "T"), (signal.SIGCONT, "SR")) * 2:
+        for number, state_ in ((signal.SIGTSTP, "T"), (signal.SIGCONT, "SRD")) * 300:
             process.send_signal(number)
             for one in (process.pid, int(pid.read_text())):
                 wait_until(lambda one=one, state_=state_: state_of(one) in state_, 60)  # type: ignore[misc]
