@@ -24,10 +24,10 @@ from tests.support.waiting import wait_until
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import delivery_interval
 from vv_exporter.alert_path.questions import Questions
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.alert_path import AlertPathCollector
+from vv_exporter.context import Context
 from vv_exporter.settings import Settings, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 SECONDS = float(os.environ.get("VV_BENCH_SECONDS", "240"))
 LOOK_SECONDS = 0.5

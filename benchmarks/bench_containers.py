@@ -9,13 +9,13 @@ from pathlib import Path
 
 from benchmarks._measure import compare, table
 
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord, all_series, fold_event
 from vv_exporter.containers.observed import SECOND, Event
 from vv_exporter.containers.watch import ContainerWatch
+from vv_exporter.context import Context
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 def main() -> None:

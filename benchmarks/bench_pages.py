@@ -15,10 +15,10 @@ from benchmarks._measure import machine
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.states import device
 
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.settings import load
-from vv_exporter.store import Store
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import Entry, tell
 from vv_exporter.web import Server, create_app
 
 TIMES = 30

@@ -15,7 +15,7 @@ from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.exporter import EVENTS
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 WRITERS = 4
 EVENTS_EACH = 50_000

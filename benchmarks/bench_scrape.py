@@ -15,15 +15,16 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Collector, Context, host, itself, thresholds
+from vv_exporter.collectors import Collector, host, itself, thresholds
 from vv_exporter.collectors._store import stored
-from vv_exporter.guard import Guarded
+from vv_exporter.context import Context
 from vv_exporter.metrics import Labels, Metric, all_metrics
 from vv_exporter.metrics import containers as container_metrics
 from vv_exporter.metrics import pipeline as pipeline_metrics
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 from vv_exporter.web import Server, create_app
+from vv_exporter.web.guard import Guarded
 
 CONTAINERS = 20
 USAGE_FAMILIES = 12

@@ -27,8 +27,8 @@ def main() -> None:
 
 def sdk() -> dict[str, Callable[[], object]]:
     """Ways to report with `vv_core`."""
-    from vv_core import _journal
     from vv_core.alerter import send_alert
+    from vv_core.common import journals
     from vv_core.jobs import heartbeat
     from vv_core.stages import stage
 
@@ -39,7 +39,7 @@ def sdk() -> dict[str, Callable[[], object]]:
             pass
 
     return {
-        "vv_core: the writer, one stage.finished": lambda: _journal.emit("stage.finished", "scan_video.py", fields),
+        "vv_core: the writer, one stage.finished": lambda: journals.emit("stage.finished", "scan_video.py", fields),
         "vv_core: heartbeat()": lambda: heartbeat("cleanup", component="cleanup.py"),
         "vv_core: send_alert()": lambda: send_alert("ERROR", "No frames", "0 of 250 read", "scan_video.py"),
         "vv_core: stage(), two events": two_events,

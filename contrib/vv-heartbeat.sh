@@ -16,7 +16,7 @@ case $1 in
     ;;
 esac
 
-# As the SDK finds it (vv_core._environment.state_dir).
+# As the SDK finds it (vv_core.common.environment.state_dir).
 state_folder() {
   if [ -n "${VV_STATE_DIR:-}" ]; then
     echo "$VV_STATE_DIR"

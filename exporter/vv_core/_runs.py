@@ -7,8 +7,9 @@ import time
 from contextvars import ContextVar
 from functools import wraps
 
-from vv_core import _journal, _text, _told
-from vv_core._ids import uuid7_hex
+from vv_core import _told
+from vv_core.common import journals, texts
+from vv_core.common.ids import uuid7_hex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Run:
 
     def fail(self, reason: object = "") -> None:
         """Let the run count as failed although no exception leaves its body."""
-        self.error = _text.line(reason, MAX_ERROR) or "failed"
+        self.error = texts.line(reason, MAX_ERROR) or "failed"
 
     def note(
         self,
@@ -75,9 +76,9 @@ class Run:
         """
         known: dict[str, str] = {}
         if video is not None:
-            known["video"] = _text.video(video, MAX_PATH)
+            known["video"] = texts.video(video, MAX_PATH)
         if video_sha256 is not None:
-            known["video_sha256"] = _text.line(video_sha256, 128)
+            known["video_sha256"] = texts.line(video_sha256, 128)
         self.notes.update(known)
         self._span.noted(self, known | measures(video_bytes, video_seconds))
 
@@ -100,8 +101,8 @@ class Run:
             return
         self.told = _told.is_marked(error)
         _told.mark(error)
-        self.exception = _text.name(_text.kind(error))
-        self.fail(_text.printed(error) or self.exception)
+        self.exception = texts.name(texts.kind(error))
+        self.fail(texts.printed(error) or self.exception)
 
     def _exit_with(self, code: object) -> None:
         if code is None or isinstance(code, int):
@@ -132,7 +133,7 @@ def seconds(value: object) -> float | None:
     """A number of seconds, 0 too, or None for what is no such number."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException:
         return None
@@ -143,7 +144,7 @@ def whole(value: object, least: int = 0, most: int = MAX_COUNT) -> int | None:
     """A whole number within bounds, for one beyond them the nearer bound; None for what is no number."""
     try:
         number: int = int(value)  # type: ignore[call-overload]
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException:
         return None
@@ -161,8 +162,8 @@ class Span:
     kind = ""
 
     def __init__(self, name: object, component: object = None) -> None:
-        self._name = _text.name(name) or "unnamed"
-        self._component = _journal.component_name(component)
+        self._name = texts.name(name) or "unnamed"
+        self._component = journals.component_name(component)
         self._runs: list[Run] = []
 
     def __enter__(self) -> Run:
@@ -170,7 +171,7 @@ class Span:
         self._runs.append(run)
         run.token = _current.set(run)
         fields = {"run": run.id, self.kind: self._name, "mono": run.begun, **self._start(run)}
-        run.recorded = _journal.emit(f"{self.kind}.started", self._component, fields)
+        run.recorded = journals.emit(f"{self.kind}.started", self._component, fields)
         return run
 
     def __exit__(
@@ -186,8 +187,8 @@ class Span:
             run.end_with(error)
         seconds = time.monotonic() - run.begun
         fields = {"run": run.id, self.kind: self._name, "seconds": seconds, **self._finish(run)}
-        worth = _journal.CLOSING if run.recorded else _journal.NEEDED if run.failed else _journal.ROUTINE
-        _journal.emit(f"{self.kind}.finished", self._component, fields, worth)
+        worth = journals.CLOSING if run.recorded else journals.NEEDED if run.failed else journals.ROUTINE
+        journals.emit(f"{self.kind}.finished", self._component, fields, worth)
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or a coroutine function; each call is a run of its own."""

@@ -6,15 +6,15 @@ import os
 import sys
 from itertools import islice
 
-from vv_core import _journal, _levels, _text
-from vv_core._ids import uuid7
+from vv_core.common import journals, levels, texts
+from vv_core.common.ids import uuid7
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, overload
 
-LEVELS = _levels.LEVELS
+LEVELS = levels.LEVELS
 """The severities of alerts; `_levels` has what else `send_alert` understands."""
 
 # Together, and doubled by JSON's escapes, they fit a line of the journal (64 KiB).
@@ -106,8 +106,8 @@ def send_alert(
         if more:
             unknown |= {f"argument {place}": value for place, value in enumerate(more, 5)}
         fields = _fields(four, unknown, context, suggested_actions, dedupe_key)
-        _raise(_journal.component_name(four["source_component"]), {"id": alert_id, **fields})
-    except _text.ENDS:
+        _raise(journals.component_name(four["source_component"]), {"id": alert_id, **fields})
+    except texts.ENDS:
         raise
     except BaseException as error:  # no memory, or hardly any stack left: rather this than nothing
         try:
@@ -133,45 +133,45 @@ def _take_named(four: dict[str, object], named: dict[str, object]) -> dict[str, 
 def _fields(
     four: dict[str, object], unknown: dict[str, object], context: object, actions: object, dedupe_key: object
 ) -> dict[str, object]:
-    level = _levels.known(four["level"])
+    level = levels.known(four["level"])
     given = four["message_details"]
     about = {} if context is None else _part(_context, context)
     also, found = _found_context(unknown, None if about else given)
-    details = "" if given is None else _text.described(given, _MAX_DETAILS, found)
+    details = "" if given is None else texts.described(given, _MAX_DETAILS, found)
     rest = {name: value for name, value in unknown.items() if name not in found}
     if level is None or rest:
-        unknown_level = "" if level else f"(raised with the unknown level {_text.line(four['level'], 64)!r})"
+        unknown_level = "" if level else f"(raised with the unknown level {texts.line(four['level'], 64)!r})"
         details = "\n".join(filter(None, [unknown_level, details, _unknown_arguments(rest)]))
     fields: dict[str, object] = {
         "level": level or "ERROR",
-        "title": ("" if four["title"] is None else _text.line(four["title"], _MAX_TITLE).strip()) or "(no title)",
-        "details": _text.lines(details, _MAX_DETAILS),
+        "title": ("" if four["title"] is None else texts.line(four["title"], _MAX_TITLE).strip()) or "(no title)",
+        "details": texts.lines(details, _MAX_DETAILS),
         "context": _context({**about, **also, **about}) if also else about,
         "suggested_actions": "" if actions is None else _part(_actions, actions),
     }
     known = {name: value for name, value in fields.items() if value}
-    return known if dedupe_key is None else known | {"dedupe_key": _text.line(dedupe_key, _MAX_KEY)}
+    return known if dedupe_key is None else known | {"dedupe_key": texts.line(dedupe_key, _MAX_KEY)}
 
 
 def _part(read: Callable[[object], Any], given: object) -> Any:
     """A part of an alert; what cannot be read of it costs the others nothing, and is told in its place."""
     try:
         return read(given)
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException as error:
         return read(_unreadable(error))
 
 
 def _unreadable(error: BaseException) -> str:
-    return f"(what was given here cannot be read: {_text.kind(error)}: {_text.printed(error)})"
+    return f"(what was given here cannot be read: {texts.kind(error)}: {texts.printed(error)})"
 
 
 def _unknown_arguments(unknown: dict[str, object]) -> str:
     if not unknown:
         return ""
-    given = (f"{_text.line(name, 64)}={_text.line(value, _MAX_ARGUMENT)!r}" for name, value in unknown.items())
-    return _text.line(f"(send_alert was also given {', '.join(given)})", _MAX_UNKNOWN)
+    given = (f"{texts.line(name, 64)}={texts.line(value, _MAX_ARGUMENT)!r}" for name, value in unknown.items())
+    return texts.line(f"(send_alert was also given {', '.join(given)})", _MAX_UNKNOWN)
 
 
 def _found_context(*mappings: object) -> tuple[dict[str, str], set[str]]:
@@ -180,12 +180,12 @@ def _found_context(*mappings: object) -> tuple[dict[str, str], set[str]]:
     keys: set[str] = set()
     try:
         for mapping in mappings:
-            if not mapping or type(mapping) is str or not _text.is_mapping(mapping):
+            if not mapping or type(mapping) is str or not texts.is_mapping(mapping):
                 continue
             for key, value in islice(mapping.items(), _MAX_SEARCHED):  # type: ignore[attr-defined]
                 if type(key) is str and _take_subject(found, key, value):
                     keys.add(key)
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException:  # the listing of the mapping tells it
         return found, keys
@@ -197,7 +197,7 @@ def _take_subject(found: dict[str, str], key: str, value: object) -> bool:
     name = _SUBJECTS.get(key.strip().lower().replace(" ", "_").replace("-", "_"))
     if name is None:
         return False
-    if _text.is_mapping(value):
+    if texts.is_mapping(value):
         found.update({**_context(value), **found})
         return True
     text = _value(name, value)
@@ -213,12 +213,12 @@ def _is_sha256(text: str) -> bool:
 
 
 def _context(context: object) -> dict[str, str]:
-    if not _text.is_mapping(context):
-        return {"context": _text.line(context, _MAX_CONTEXT_VALUE)} if _text.truth(context) else {}
+    if not texts.is_mapping(context):
+        return {"context": texts.line(context, _MAX_CONTEXT_VALUE)} if texts.truth(context) else {}
     safe: dict[str, str] = {}
     room = _MAX_CONTEXT
     for key, value in context.items():  # type: ignore[attr-defined]
-        name = _text.line(key, 64)
+        name = texts.line(key, 64)
         text = _value(_SUBJECTS.get(name, name), value)
         room -= len(name.encode()) + len(text.encode()) + len('"":"",')
         if room < 0:
@@ -228,20 +228,20 @@ def _context(context: object) -> dict[str, str]:
 
 
 def _value(name: str, value: object) -> str:
-    text = _text.path(value, _MAX_CONTEXT_VALUE)
+    text = texts.path(value, _MAX_CONTEXT_VALUE)
     is_path = isinstance(value, os.PathLike) or (name == "video" and text.strip() not in _NO_SUBJECT)
-    return _text.video(value, _MAX_CONTEXT_VALUE) if is_path else text
+    return texts.video(value, _MAX_CONTEXT_VALUE) if is_path else text
 
 
 def _actions(actions: object) -> str:
     if isinstance(actions, list | tuple):
-        actions = "\n".join(_text.line(action, _MAX_ACTIONS) for action in actions[:50])
-    return _text.lines(actions, _MAX_ACTIONS)
+        actions = "\n".join(texts.line(action, _MAX_ACTIONS) for action in actions[:50])
+    return texts.lines(actions, _MAX_ACTIONS)
 
 
 def _raise(component: str, fields: dict[str, object]) -> None:
-    worth = _journal.LASTING if fields["level"] == "CRITICAL" else _journal.NEEDED
-    recorded = _journal.emit("alert", component, fields, worth)
+    worth = journals.LASTING if fields["level"] == "CRITICAL" else journals.NEEDED
+    recorded = journals.emit("alert", component, fields, worth)
     _log(component, fields, recorded)
 
 

@@ -21,8 +21,9 @@ import stat
 import time
 from contextlib import suppress
 
-from vv_core import _environment, _files, _journal, _lasting, _log, _runs, _shared, _text
-from vv_core._ids import uuid7, uuid7_hex
+from vv_core import _runs
+from vv_core.common import environment, files, journals, lasting, sdklog, shared, texts
+from vv_core.common.ids import uuid7, uuid7_hex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ class Attempts:
         With `quarantine` a video that has had them is moved to ``corrupted/``.
         """
         self.video = _absolute(video)
-        self.limit = _runs.whole(limit, least=1) or _environment.max_attempts()
+        self.limit = _runs.whole(limit, least=1) or environment.max_attempts()
         self.moved_to: Path | None = None
         """Where the video was moved to, None if it was not."""
-        self._component = _journal.component_name(component)
-        self._quarantine = _text.truth(quarantine)
+        self._component = journals.component_name(component)
+        self._quarantine = texts.truth(quarantine)
         self._key = ""
         self._sha256 = ""
 
@@ -138,7 +139,7 @@ class Attempts:
                     _complain(error)
             # With the one that just succeeded they would give up the video if a power cut brought them back.
             if len(attempts) + 1 >= self.limit and os.path.isdir(folder):
-                _lasting.sync_folder(folder)
+                lasting.sync_folder(folder)
             with suppress(OSError):  # others have attempts there
                 os.rmdir(folder)
         except Exception as error:
@@ -164,17 +165,17 @@ class Attempts:
         if content and not _id_in(content):  # others wrote it
             _remove(told)
         with suppress(FileExistsError):
-            _files.write_new(told, os.fsencode(uuid7() + "\n"), mode=_shared.COMMON_FILE)
+            files.write_new(told, os.fsencode(uuid7() + "\n"), mode=shared.COMMON_FILE)
         fields: dict[str, object] = {
             "id": _id_in(_read(told)),
-            "stage": _text.name(stage) or "unnamed",
+            "stage": texts.name(stage) or "unnamed",
             "attempts": len(history),
-            "video": _text.path(self.video, _MAX_PATH),
+            "video": texts.path(self.video, _MAX_PATH),
             "error": history[-1]["error"],
         }
         if self._sha256:
             fields["video_sha256"] = self._sha256
-        if _journal.emit("video.exhausted", self._component, fields, _journal.LASTING):
+        if journals.emit("video.exhausted", self._component, fields, journals.LASTING):
             _append(told, b"told\n")
 
     def _move(self, stage: str, history: History) -> Path | None:
@@ -197,7 +198,7 @@ class Attempt:
 
     def fail(self, reason: object = "") -> None:
         """Let the attempt count as failed although no exception leaves its body."""
-        self._error = _text.line(reason, _MAX_ERROR) or "failed"
+        self._error = texts.line(reason, _MAX_ERROR) or "failed"
 
     def __enter__(self) -> Attempt:
         self._error = ""
@@ -221,15 +222,15 @@ class Attempt:
     def _begin(self) -> None:
         folder = self._attempts._folder()
         home = os.path.dirname(folder)
-        _files.set_aside_unless_folder(home)
-        _shared.make_folder(home)
+        files.set_aside_unless_folder(home)
+        shared.make_folder(home)
         with suppress(OSError):  # what is too much may wait for somebody who may delete it; the attempt may not
             _prune(home)
         self._path = os.path.join(folder, os.fsencode(f"{_name(self._stage)}.{uuid7_hex()}{_ATTEMPT}"))
         self._fd, self._pid = _create(self._path), os.getpid()
-        _files.write_all(self._fd, _line({"time": _stamp(time.time()), "component": self._attempts._component}))
+        files.write_all(self._fd, _line({"time": _stamp(time.time()), "component": self._attempts._component}))
         # That it was begun must outlive the machine, which a video may take down, too; for that its name is enough.
-        _lasting.sync_folder(folder)
+        lasting.sync_folder(folder)
 
     def _end(self, error: BaseException | None) -> None:
         if error is not None and not self._judge(error):
@@ -238,7 +239,7 @@ class Attempt:
             os.unlink(self._path)
             self._attempts.clear(self._stage)
         else:
-            _files.write_all(self._fd, _line({"error": self._error}))
+            files.write_all(self._fd, _line({"error": self._error}))
             os.fsync(self._fd)
             self._attempts.exhausted(self._stage)
 
@@ -249,7 +250,7 @@ class Attempt:
                 self.fail(f"exit code {error.code}" if isinstance(error.code, int) else error.code)
             return True
         if isinstance(error, Exception):
-            self.fail(f"{_text.kind(error)}: {_text.printed(error)}".removesuffix(": "))
+            self.fail(f"{texts.kind(error)}: {texts.printed(error)}".removesuffix(": "))
             return True
         return False
 
@@ -265,7 +266,7 @@ def forget(sha256: str) -> None:
         known = os.path.join(_home(), os.fsencode(sha256))
         if sha256.isalnum() and os.path.lexists(known):
             _remove(known)
-            _lasting.sync_folder(os.path.dirname(known))
+            lasting.sync_folder(os.path.dirname(known))
     except Exception as error:
         _complain(error)
 
@@ -273,9 +274,9 @@ def forget(sha256: str) -> None:
 def _absolute(video: object) -> bytes:
     """The path, also where there can be none of this kind: then no file has it, and the attempts are counted."""
     try:
-        path = _text.path_bytes(video)
+        path = texts.path_bytes(video)
     except ValueError:
-        path = _text.printed(video).encode(errors="surrogatepass")
+        path = texts.printed(video).encode(errors="surrogatepass")
     try:
         return os.path.abspath(path)
     except OSError:  # the working directory is gone
@@ -283,12 +284,12 @@ def _absolute(video: object) -> bytes:
 
 
 def _home() -> bytes:
-    return os.fsencode(os.path.join(_environment.state_dir(), "attempts"))
+    return os.fsencode(os.path.join(environment.state_dir(), "attempts"))
 
 
 def _name(stage: object) -> str:
     """A stage's name as the beginning of a file's."""
-    name = _text.name(stage) or "unnamed"
+    name = texts.name(stage) or "unnamed"
     return name if name.replace("_", "").isalnum() and name.isascii() else f"stage-{_digest(os.fsencode(name))[:32]}"
 
 
@@ -307,7 +308,7 @@ def _failure(path: bytes) -> dict[str, str] | None:
     One that may not be read counts: there was an attempt, and a video must not be tried for ever.
     """
     try:
-        fd = _files.open_regular(path)
+        fd = files.open_regular(path)
     except PermissionError:
         return {"time": "", "component": "", "error": UNREADABLE}
     except OSError:
@@ -336,7 +337,7 @@ def _told_in(line: bytes, keys: Collection[str]) -> dict[str, str]:
         return {}
     if not isinstance(content, dict):
         return {}
-    return {key: _text.line(value, _MAX_ERROR) for key, value in content.items() if key in keys}
+    return {key: texts.line(value, _MAX_ERROR) for key, value in content.items() if key in keys}
 
 
 def _is_left(fd: int) -> bool:
@@ -351,11 +352,11 @@ def _is_left(fd: int) -> bool:
 def _create(path: bytes) -> int:
     """A new attempt's file, locked. Raises `OSError`."""
     for _ in range(_TRIES):
-        _files.set_aside_unless_folder(os.path.dirname(path))
+        files.set_aside_unless_folder(os.path.dirname(path))
         with suppress(FileNotFoundError):  # another process, whose attempt succeeded, removed the folder just now
-            _shared.make_folder(os.path.dirname(path))
-            fd = _shared.open_file(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND)
-            _files.lock(fd)
+            shared.make_folder(os.path.dirname(path))
+            fd = shared.open_file(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND)
+            files.lock(fd)
             return fd
     raise FileNotFoundError(errno.ENOENT, "its folder vanishes", os.fsdecode(path))
 
@@ -363,17 +364,17 @@ def _create(path: bytes) -> int:
 def _content_of(video: bytes) -> str:
     """SHA-256 of a video, from what is known of the same file, or else by reading it; empty if it cannot be read."""
     try:
-        fd = _files.open_regular(video)
+        fd = files.open_regular(video)
     except (OSError, ValueError):
         return ""
     try:
-        identity = _files.identity(os.fstat(fd))
+        identity = files.identity(os.fstat(fd))
         known = os.path.join(_home(), os.fsencode(_KNOWN), b"-".join(b"%d" % number for number in identity))
         with suppress(OSError):
             if _is_digest(target := os.readlink(known)):  # others may have put it there
                 return os.fsdecode(target)
-        digest = _files.sha256(fd)
-        if _files.identity(os.fstat(fd)) == identity:
+        digest = files.sha256(fd)
+        if files.identity(os.fstat(fd)) == identity:
             _know(known, digest)
     except OSError:
         return ""
@@ -390,9 +391,9 @@ def _is_digest(text: bytes) -> bool:
 def _know(path: bytes, digest: str) -> None:
     """Keep it as the target of a link, which is there as a whole or not at all."""
     with suppress(OSError):
-        _files.set_aside_unless_folder(os.path.dirname(path))
-        _shared.make_folder(os.path.dirname(os.path.dirname(path)))
-        _shared.make_folder(os.path.dirname(path))
+        files.set_aside_unless_folder(os.path.dirname(path))
+        shared.make_folder(os.path.dirname(os.path.dirname(path)))
+        shared.make_folder(os.path.dirname(path))
         os.symlink(digest, path)
 
 
@@ -417,7 +418,7 @@ def _prune(home: bytes) -> None:
 def _touch(path: bytes) -> None:
     """Have a file that was changed just now, whatever others put in its place."""
     try:
-        os.close(_shared.open_file(path, os.O_WRONLY))
+        os.close(shared.open_file(path, os.O_WRONLY))
     except OSError:
         with suppress(OSError):
             _remove(path)
@@ -443,7 +444,7 @@ def _remove(path: bytes) -> None:
 
 def _read(path: bytes) -> bytes:
     try:
-        return _files.read_regular(path, _MAX_FILE)
+        return files.read_regular(path, _MAX_FILE)
     except FileNotFoundError:
         return b""
     except PermissionError:
@@ -462,19 +463,19 @@ def _id_in(content: bytes) -> str:
 def _append(path: bytes, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        _files.write_all(fd, data)
+        files.write_all(fd, data)
     finally:
         os.close(fd)
 
 
 def _line(content: dict[str, str]) -> bytes:
-    from vv_core._json import encode
+    from vv_core.common.flatjson import encode
 
     return encode(content).encode() + b"\n"
 
 
 def _stamp(now: float) -> str:
-    return f"{_text.stamp(now)}Z"
+    return f"{texts.stamp(now)}Z"
 
 
 def _digest(data: bytes) -> str:
@@ -484,8 +485,8 @@ def _digest(data: bytes) -> str:
 
 
 def _complain(error: Exception) -> None:
-    problem = _text.kind(error)
+    problem = texts.kind(error)
     if problem in _told:
         return
     _told.add(problem)
-    _log.warn("vv_core.attempts", "attempts cannot be counted: %s", _text.line(error, _MAX_ERROR))
+    sdklog.warn("vv_core.attempts", "attempts cannot be counted: %s", texts.line(error, _MAX_ERROR))

@@ -17,7 +17,8 @@ from __future__ import annotations
 import errno
 import time
 
-from vv_core import _ends, _journal, _log, _runs, _text
+from vv_core import _ends, _runs
+from vv_core.common import journals, sdklog, texts
 from vv_core.retry import _random
 
 TYPE_CHECKING = False
@@ -84,11 +85,11 @@ class DvrLink:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] | None = None,
     ) -> None:
-        self.name = _text.name(name) or "dvr"
-        self.url = None if url is None else _text.printed(url)
+        self.name = texts.name(name) or "dvr"
+        self.url = None if url is None else texts.printed(url)
         self.stopped = False
         """Whether `stop` was called; a loop over frames ends when it is."""
-        self._component = _journal.component_name(component)
+        self._component = journals.component_name(component)
         self._first_pause = _seconds("first_pause", first_pause, _FIRST_PAUSE)
         self._longest_pause = _seconds("longest_pause", longest_pause, _LONGEST_PAUSE)
         self._stall = _seconds("stall", stall, _STALL)
@@ -142,7 +143,7 @@ class DvrLink:
             return
         self._connected, self._reason, self._begun = True, "", self._monotonic()
         self._report("dvr.attempt", {"result": "ok"})
-        _log.log("vv_core.dvr", "info", "DVR %s is connected", self.name)
+        sdklog.log("vv_core.dvr", "info", "DVR %s is connected", self.name)
 
     def frame(self) -> None:
         """Count a frame: takes less than a microsecond, and reports once a second."""
@@ -160,10 +161,10 @@ class DvrLink:
         self._finish()
         self._failures += 1
         self._reason = reason(error)
-        text = _text.line(self._without_secrets(error), _runs.MAX_ERROR)
+        text = texts.line(self._without_secrets(error), _runs.MAX_ERROR)
         self._connected = False
-        self._report("dvr.attempt", {"result": self._reason, "error": text}, _journal.NEEDED)
-        _log.log("vv_core.dvr", "warning", "DVR %s: %s: %s", self.name, self._reason, text)
+        self._report("dvr.attempt", {"result": self._reason, "error": text}, journals.NEEDED)
+        sdklog.log("vv_core.dvr", "warning", "DVR %s: %s: %s", self.name, self._reason, text)
 
     def check(self) -> None:
         """Raise `StreamFrozenError` when no frame has come for `stall` seconds, counted from the attempt's beginning.
@@ -192,9 +193,9 @@ class DvrLink:
         self._due = now + _REPORT_EVERY
         self._report("dvr.frames", {"frames": frames, "last": self._clock() - (now - self._last)})
 
-    def _report(self, kind: str, fields: dict[str, object], worth: float = _journal.ROUTINE) -> None:
+    def _report(self, kind: str, fields: dict[str, object], worth: float = journals.ROUTINE) -> None:
         """Who has reported is missed when it is killed, unless it is ending anyway."""
-        if _journal.emit(kind, self._component, {"dvr": self.name, **fields}, worth):
+        if journals.emit(kind, self._component, {"dvr": self.name, **fields}, worth):
             _ends.opened(self._key, self._end_orderly)
         if self.stopped:
             self._end()
@@ -213,7 +214,7 @@ class DvrLink:
             self._say_end()
 
     def _say_end(self) -> None:
-        _journal.emit("dvr.ended", self._component, {"dvr": self.name}, _journal.CLOSING)
+        journals.emit("dvr.ended", self._component, {"dvr": self.name}, journals.CLOSING)
 
     def _pause(self) -> float:
         if self._reason == "auth":
@@ -230,7 +231,7 @@ class DvrLink:
     def _without_secrets(self, error: object) -> str:
         import re
 
-        text = _text.printed(error) or _text.kind(error)
+        text = texts.printed(error) or texts.kind(error)
         for secret in _secrets(self.url):
             text = text.replace(secret, "…")
         return re.sub(r"\b(\w{1,20})://[^\s'\"<>]+", r"\1://…", text)
@@ -267,7 +268,7 @@ def reason(error: object) -> str:
             if not isinstance(current, BaseException):
                 break
             current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException:  # it does not let itself be asked
         return "error"
@@ -277,7 +278,7 @@ def reason(error: object) -> str:
 def _by_type(error: object) -> str:
     if isinstance(error, StreamFrozenError):
         return "frozen"
-    if _text.kind(error) in ("gaierror", "herror"):  # of the module socket, which costs more than this one
+    if texts.kind(error) in ("gaierror", "herror"):  # of the module socket, which costs more than this one
         return "dns"
     if isinstance(error, ConnectionRefusedError):
         return "refused"
@@ -292,14 +293,14 @@ def _by_text(error: object) -> str:
     import re
 
     # Without addresses and quoted names, which may hold any word and number.
-    text = re.sub(r"\w+://\S+|'[^']*'", " ", _text.printed(error)[:2000].lower())
+    text = re.sub(r"\w+://\S+|'[^']*'", " ", texts.printed(error)[:2000].lower())
     return next((found for found, pattern in _TEXTS if re.search(pattern, text)), "")
 
 
 def _seconds(name: str, value: object, default: float) -> float:
     seconds = _runs.seconds(value)
     if seconds is None:
-        _log.warn("vv_core.dvr", "%s=%s is no number of seconds; %s is used", name, _text.line(value, 100), default)
+        sdklog.warn("vv_core.dvr", "%s=%s is no number of seconds; %s is used", name, texts.line(value, 100), default)
         return default
     return seconds
 

@@ -19,7 +19,8 @@ import sys
 from functools import wraps
 from threading import RLock, current_thread, main_thread
 
-from vv_core import _ends, _journal, _log, _runs, _subject, _text, _told
+from vv_core import _ends, _runs, _subject, _told
+from vv_core.common import journals, sdklog, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ class guard:  # noqa: N801 - it is used like a function
         quarantine: bool = False,
         then: Then = "raise",
     ) -> None:
-        self._then = _text.printed(then)
+        self._then = texts.printed(then)
         if self._then not in _WAYS:
-            raise ValueError(f"then={_text.line(then, 100)!r} is none of {', '.join(_WAYS)}")
+            raise ValueError(f"then={texts.line(then, 100)!r} is none of {', '.join(_WAYS)}")
         self._component = component
         self._video = video
         self._video_sha256 = video_sha256
-        self._quarantine = _text.truth(quarantine)
+        self._quarantine = texts.truth(quarantine)
 
     def __enter__(self) -> None:
         _watch.enter(self._component, self._video, self._video_sha256)
@@ -99,7 +100,7 @@ class guard:  # noqa: N801 - it is used like a function
             if self._quarantine and self._video is not None:
                 _move(self._video, error, who)
         except Exception as problem:  # whatever happens here, the first exception is the one that counts
-            _log.log("vv_core.guard", "warning", "the guard itself failed: %s", _text.printed(problem))
+            sdklog.log("vv_core.guard", "warning", "the guard itself failed: %s", texts.printed(problem))
         if self._then == "exit":
             if current_thread() is main_thread():  # else a thread ends, and the process goes on
                 _ends.fail()
@@ -136,7 +137,7 @@ def install(component: str | None = None) -> None:
     """
     import threading
 
-    who = _journal.component_name(component)
+    who = journals.component_name(component)
     _hook(sys, "excepthook", who, lambda _kind, error, _trace: error)
     _hook(threading, "excepthook", who, lambda args: args.exc_value)
     _watch.install(who)
@@ -192,15 +193,15 @@ def _begin(component: object, video: object = None, video_sha256: object = None)
         who, about = _subject.reporter(component), _subject.video_fields(video, video_sha256)
 
         def begin() -> None:
-            if _journal.emit("script.started", who, about):
+            if journals.emit("script.started", who, about):
                 _ends.opened(_SCRIPT, end, begin)
 
         def end() -> None:
-            _journal.emit("script.ended", who, {}, _journal.CLOSING)
+            journals.emit("script.ended", who, {}, journals.CLOSING)
 
         begin()
     except Exception as problem:
-        _log.log("vv_core.guard", "warning", "the guard itself failed: %s", _text.printed(problem))
+        sdklog.log("vv_core.guard", "warning", "the guard itself failed: %s", texts.printed(problem))
 
 
 def _is_worker() -> bool:
@@ -216,19 +217,19 @@ def report(
     if _told.is_guarded(error):
         return
     about = _subject.video_fields(video, video_sha256)
-    kind = _text.name(_text.kind(error))
+    kind = texts.name(texts.kind(error))
     if not _told.is_marked(error):
-        fields: dict[str, object] = {"exception": kind, "error": _text.line(error, _runs.MAX_ERROR) or kind}
+        fields: dict[str, object] = {"exception": kind, "error": texts.line(error, _runs.MAX_ERROR) or kind}
         if frames := _frames(error):
             fields["traceback"] = frames
-        _journal.emit("exception", component, {**fields, **about}, _journal.NEEDED)
+        journals.emit("exception", component, {**fields, **about}, journals.NEEDED)
     _told.mark(error, by_guard=True)
     if not twice and not _is_heard():
         sys.excepthook(type(error), error, error.__traceback__)
         return
     text = "unhandled %s in %s: %s; video: %s"
-    message, name = _text.line(error, _runs.MAX_ERROR), about.get("video", "unknown")
-    _log.log("vv_core.guard", "error", text, kind, component, message, name, error=error)
+    message, name = texts.line(error, _runs.MAX_ERROR), about.get("video", "unknown")
+    sdklog.log("vv_core.guard", "error", text, kind, component, message, name, error=error)
 
 
 def _is_heard() -> bool:
@@ -244,21 +245,21 @@ def _is_an_end(error: BaseException) -> bool:
     """Whether this is how a program is asked to end; anything else, a panic of native code too, is a failure."""
     if isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit):
         return True
-    return _text.kind(error) == "CancelledError" and not isinstance(error, Exception)
+    return texts.kind(error) == "CancelledError" and not isinstance(error, Exception)
 
 
 def _frames(error: BaseException) -> str:
     """The calls that led to `error`, the innermost last."""
     import traceback
 
-    return _text.last_lines("".join(traceback.format_tb(error.__traceback__, -_FRAMES)).rstrip(), MAX_TRACEBACK)
+    return texts.last_lines("".join(traceback.format_tb(error.__traceback__, -_FRAMES)).rstrip(), MAX_TRACEBACK)
 
 
 def _move(video: object, error: BaseException, component: str) -> None:
     from vv_core.quarantine import move_to_corrupted
 
     details = {"error": error, "traceback": _frames(error)}
-    move_to_corrupted(video, _text.kind(error), details, component=component)  # type: ignore[arg-type]
+    move_to_corrupted(video, texts.kind(error), details, component=component)  # type: ignore[arg-type]
 
 
 def _hook(module: object, name: str, component: str, subject: Callable[..., BaseException | None]) -> None:
@@ -271,7 +272,7 @@ def _hook(module: object, name: str, component: str, subject: Callable[..., Base
             if error is not None and not _is_an_end(error):
                 report(error, component, twice=True)
         except Exception as problem:
-            _log.log("vv_core.guard", "warning", "the hook itself failed: %s", _text.printed(problem))
+            sdklog.log("vv_core.guard", "warning", "the hook itself failed: %s", texts.printed(problem))
         finally:
             before(*args)
 

@@ -10,7 +10,7 @@ import os
 import stat
 import time
 
-from vv_core import _environment
+from vv_core.common import environment
 
 FLAG = "ingest-paused"
 """File in ``$VV_STATE_DIR``: there while ingestion is paused. The exporter keeps it fresh."""
@@ -39,7 +39,7 @@ def ingest_allowed() -> bool:
     if not 0 <= now - _looked < _CACHED:
         _looked = now
         try:
-            _allowed = _look(os.path.join(_environment.state_dir(), FLAG))
+            _allowed = _look(os.path.join(environment.state_dir(), FLAG))
         except Exception:  # a flag that cannot be read is none
             _allowed = True
     return _allowed
@@ -96,8 +96,8 @@ def _told(flag: str) -> tuple[str, int, int | None]:
     """
     import json
 
-    from vv_core import _files
+    from vv_core.common import files
 
-    content = json.loads(_files.read_regular(os.fsencode(flag), MAX_FLAG_BYTES))
+    content = json.loads(files.read_regular(os.fsencode(flag), MAX_FLAG_BYTES))
     wrong = content.get("missing")
     return str(content["path"]), int(content["resume_bytes"]), None if wrong is None else int(wrong)

@@ -8,7 +8,8 @@ heartbeat("log_exporter")       # a success, just now
 
 from __future__ import annotations
 
-from vv_core import _journal, _runs, _text
+from vv_core import _runs
+from vv_core.common import journals, texts
 
 MAX_OUTPUT = 10_000
 """Longest output of a job that is recorded, in bytes; its end is kept (``docs/journal.md``)."""
@@ -28,7 +29,7 @@ class Job(_runs.Span):
             fields["exit_code"] = code
         if run.error is not None:
             fields["error"] = run.error if run.exception is None else _named(run.exception, run.error)
-        if run.output is not None and (output := _text.last_lines(run.output, MAX_OUTPUT)):
+        if run.output is not None and (output := texts.last_lines(run.output, MAX_OUTPUT)):
             fields["output"] = output
         return fields
 
@@ -46,16 +47,16 @@ def job(name: str, *, component: str | None = None) -> Job:
 
 def heartbeat(name: str, *, component: str | None = None) -> None:
     """Report that the job `name` succeeded just now. Raises nothing."""
-    _journal.emit("heartbeat", _journal.component_name(component), {"job": _text.name(name) or "unnamed"})
+    journals.emit("heartbeat", journals.component_name(component), {"job": texts.name(name) or "unnamed"})
 
 
 def skipped(name: str, reason: str = "", *, component: str | None = None) -> None:
     """Report that a run of the job `name` was due but was not begun, as another one is in progress. Raises nothing."""
-    fields: dict[str, object] = {"job": _text.name(name) or "unnamed"}
-    if text := _text.line(reason, _runs.MAX_ERROR):
+    fields: dict[str, object] = {"job": texts.name(name) or "unnamed"}
+    if text := texts.line(reason, _runs.MAX_ERROR):
         fields["reason"] = text
-    _journal.emit("job.skipped", _journal.component_name(component), fields)
+    journals.emit("job.skipped", journals.component_name(component), fields)
 
 
 def _named(exception: str, error: str) -> str:
-    return error if error == exception else _text.line(f"{exception}: {error}", _runs.MAX_ERROR)
+    return error if error == exception else texts.line(f"{exception}: {error}", _runs.MAX_ERROR)

@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 
-from vv_core import _environment, _levels, _log, _shared, _text
+from vv_core.common import environment, levels, sdklog, shared, texts
 
 KEPT = 5
 """How many files ``VV_LOG_MAX`` keeps beside ``app.log``: ``app.log.1``, the newest, to ``app.log.5``."""
@@ -32,18 +32,18 @@ def setup_logging(component: str, level: str | int = "INFO") -> logging.Logger:
     Where it cannot be written, that is said once on stderr, and the lines go there. Other log handlers stay. A `level`
     that there is not is INFO, and that is logged. Raises nothing.
     """
-    name = _text.name(component) or _environment.script_name()
-    handler = AppLogHandler(os.path.join(_environment.log_dir(), "app.log"), name, _environment.log_max())
+    name = texts.name(component) or environment.script_name()
+    handler = AppLogHandler(os.path.join(environment.log_dir(), "app.log"), name, environment.log_max())
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, AppLogHandler)]:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
-    wanted = _text.printed(level).strip().upper()
-    known = logging.getLevelNamesMapping().get(wanted, _levels.known(level))
+    wanted = texts.printed(level).strip().upper()
+    known = logging.getLevelNamesMapping().get(wanted, levels.known(level))
     root.setLevel(int(wanted) if wanted.isdecimal() and len(wanted) < _DIGITS else known or logging.INFO)
     if known is None:
-        _log.warn("root", "%r is not a log level; INFO is used", _text.line(level, 100))
+        sdklog.warn("root", "%r is not a log level; INFO is used", texts.line(level, 100))
     return logging.getLogger(name)
 
 
@@ -162,10 +162,10 @@ class AppLogHandler(logging.Handler):
 
 def as_line(record: logging.LogRecord, component: str) -> str:
     """A record as the line of ``app.log``, with its line break. CRITICAL stands out."""
-    stamp = _text.stamp(record.created)
+    stamp = texts.stamp(record.created)
     level = f"***{record.levelname}***" if record.levelno >= logging.CRITICAL else record.levelname
-    source = "" if record.name in ("root", component) else f" {_text.line(record.name, 128)}:"
-    text = _text.lines(_message(record), MAX_TEXT) + _trace(record)
+    source = "" if record.name in ("root", component) else f" {texts.line(record.name, 128)}:"
+    text = texts.lines(_message(record), MAX_TEXT) + _trace(record)
     return (
         f"{stamp}.{int(record.msecs):03d}Z {level} {component}[{record.process}]{source} "
         + text.rstrip("\n").replace("\n", "\\n")
@@ -177,7 +177,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:  # arguments that do not fit the format: the line is worth more than the mistake
-        return f"{_text.printed(record.msg)} (its arguments do not fit: {_text.printed(error)})"
+        return f"{texts.printed(record.msg)} (its arguments do not fit: {texts.printed(error)})"
 
 
 def _trace(record: logging.LogRecord) -> str:
@@ -188,15 +188,15 @@ def _trace(record: logging.LogRecord) -> str:
         parts.append(record.exc_text)
     if record.stack_info:
         parts.append(record.stack_info)
-    return "".join("\n" + _text.last_lines(part, MAX_TEXT) for part in parts)
+    return "".join("\n" + texts.last_lines(part, MAX_TEXT) for part in parts)
 
 
 def _open(path: str) -> int:
     # The folder is open to a group: no link that leads elsewhere, no pipe that nobody reads.
     # One that an operator named may be anybody's, /var/log for instance: it stays as it is.
-    own = os.path.dirname(path) == os.path.join(_environment.state_dir(), "logs")
-    _shared.make_folder(os.path.dirname(path), _shared.COMMON_FOLDER, mend=own)
-    fd = _shared.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    own = os.path.dirname(path) == os.path.join(environment.state_dir(), "logs")
+    shared.make_folder(os.path.dirname(path), shared.COMMON_FOLDER, mend=own)
+    fd = shared.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", path)

@@ -17,8 +17,8 @@ from collections import deque
 from contextlib import suppress
 from itertools import islice
 
-from vv_core import _environment, _files, _journal, _lasting, _log, _shared, _text
-from vv_core._ids import uuid7
+from vv_core.common import environment, files, journals, lasting, sdklog, shared, texts
+from vv_core.common.ids import uuid7
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ def move_to_corrupted(
     `log_snippet_ref` says where to read more (default: ``app.log``, with the process and the time).
     `source_component` is another name of `component`, by which `send_alert` knows it.
     """
-    source = _journal.component_name(source_component if component is None else component)
+    source = journals.component_name(source_component if component is None else component)
     try:
-        original = os.path.abspath(_text.path_bytes(path))
+        original = os.path.abspath(texts.path_bytes(path))
         about = _about(original, source, error_type, details, attempts, log_snippet_ref)
         target = _move(original, _folder_for(original), about)
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException as error:
         _tell(path, error_type, source, error)
@@ -92,10 +92,10 @@ def entries(folder: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
     A side-car without a file is an entry too. Raises `OSError`.
     """
     try:
-        found = os.listdir(os.fsdecode(_text.path_bytes(folder)))
+        found = os.listdir(os.fsdecode(texts.path_bytes(folder)))
     except ValueError as error:
-        raise OSError(errno.EINVAL, str(error), _text.path(folder, _MAX_PATH)) from None
-    names = {name for name in found if not name.startswith(_files.TEMPORARY)}
+        raise OSError(errno.EINVAL, str(error), texts.path(folder, _MAX_PATH)) from None
+    names = {name for name in found if not name.startswith(files.TEMPORARY)}
     sidecars = {name for name in names if name.endswith(SIDECAR)}
     for name in sorted((names - sidecars) | {name.removesuffix(SIDECAR) for name in sidecars}):
         try:
@@ -107,9 +107,9 @@ def entries(folder: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
 def read(folder: str | os.PathLike[str], name: str) -> dict[str, Any]:
     """The content of an entry's side-car. Raises `QuarantineError`."""
     try:
-        return _content(os.path.join(_text.path_bytes(folder), _text.path_bytes(name) + SIDECAR.encode()))
+        return _content(os.path.join(texts.path_bytes(folder), texts.path_bytes(name) + SIDECAR.encode()))
     except (OSError, ValueError) as error:
-        raise QuarantineError(f"the side-car of {_text.path(name, _MAX_PATH)} cannot be read: {error}") from None
+        raise QuarantineError(f"the side-car of {texts.path(name, _MAX_PATH)} cannot be read: {error}") from None
 
 
 def release(folder: str | os.PathLike[str], name: str, to: str | os.PathLike[str] | None = None) -> Path:
@@ -121,11 +121,11 @@ def release(folder: str | os.PathLike[str], name: str, to: str | os.PathLike[str
     """
     about = read(folder, name)
     try:
-        entry = os.path.join(os.path.abspath(_text.path_bytes(folder)), _text.path_bytes(name))
-        target = os.path.abspath(_text.path_bytes(to)) if to is not None else _origin(entry, about)
+        entry = os.path.join(os.path.abspath(texts.path_bytes(folder)), texts.path_bytes(name))
+        target = os.path.abspath(texts.path_bytes(to)) if to is not None else _origin(entry, about)
         _give_back(entry, target)
     except (OSError, ValueError) as error:
-        raise QuarantineError(f"{_text.path(name, _MAX_PATH)} cannot be released: {error}") from None
+        raise QuarantineError(f"{texts.path(name, _MAX_PATH)} cannot be released: {error}") from None
     from pathlib import Path
 
     from vv_core.attempts import forget
@@ -163,16 +163,16 @@ def _about(
     reference: object,
 ) -> dict[str, Any]:
     now = time.time()
-    stamp = f"{_text.stamp(now)}.{int(now * 1000) % 1000:03d}Z"
-    log = os.path.join(_environment.log_dir(), "app.log")
+    stamp = f"{texts.stamp(now)}.{int(now * 1000) % 1000:03d}Z"
+    log = os.path.join(environment.log_dir(), "app.log")
     return {
         "id": uuid7(),
         "original_path": os.fsdecode(original),
         "timestamp_corruption": stamp,
         "source_component": component,
-        "error_type": _text.name(error_type) or "unknown",
-        "error_message": _text.described(details, MAX_MESSAGE),
-        "log_snippet_ref": _text.line(
+        "error_type": texts.name(error_type) or "unknown",
+        "error_message": texts.described(details, MAX_MESSAGE),
+        "log_snippet_ref": texts.line(
             f"{log}: {component}[{os.getpid()}] {stamp}" if reference is None else reference, _MAX_PATH
         ),
         "original_hash_sha256": "",
@@ -185,11 +185,11 @@ def _history(attempts: Any) -> list[dict[str, str]]:
     try:
         read = deque(islice(attempts, _MAX_READ), _MAX_ATTEMPTS)  # what others iterate over may have no end
         latest = (islice(attempt.items(), _MAX_ENTRIES) for attempt in read)
-        return [{_text.line(key, 100): _text.line(value, _MAX_ERROR) for key, value in items} for items in latest]
-    except _text.ENDS:
+        return [{texts.line(key, 100): texts.line(value, _MAX_ERROR) for key, value in items} for items in latest]
+    except texts.ENDS:
         raise
     except BaseException as error:
-        return [{"error": f"the attempts cannot be read: {_text.kind(error)}: {_text.line(error, _MAX_ERROR)}"}]
+        return [{"error": f"the attempts cannot be read: {texts.kind(error)}: {texts.line(error, _MAX_ERROR)}"}]
 
 
 def _folder_for(original: bytes) -> bytes:
@@ -201,13 +201,13 @@ def _folder_for(original: bytes) -> bytes:
 
 
 def _move(original: bytes, folder: bytes, about: dict[str, Any]) -> bytes:
-    fd = _files.open_regular(original)
+    fd = files.open_regular(original)
     try:
         _own(fd, original)
-        about["original_hash_sha256"] = _files.sha256(fd)
-        _files.set_aside_unless_folder(folder)
-        _shared.make_folder(folder, mend=False)  # found, it is as its owner wants it
-        _files.sweep(folder)
+        about["original_hash_sha256"] = files.sha256(fd)
+        files.set_aside_unless_folder(folder)
+        shared.make_folder(folder, mend=False)  # found, it is as its owner wants it
+        files.sweep(folder)
         for number in range(_NAMES):
             target = os.path.join(folder, candidate(os.path.basename(original), number, _longest_name(folder)))
             if _is_copied(fd, target, about):
@@ -222,7 +222,7 @@ def _move(original: bytes, folder: bytes, about: dict[str, Any]) -> bytes:
 
 def _own(fd: int, path: bytes) -> None:
     """Make sure that nobody else is moving the file, and that it can be moved from where it is. Raises `OSError`."""
-    if not _files.lock(fd):
+    if not files.lock(fd):
         raise BlockingIOError(errno.EAGAIN, "another process works with it", os.fsdecode(path))
     if not os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False)):
         raise FileNotFoundError(errno.ENOENT, "it was moved just now", os.fsdecode(path))
@@ -240,7 +240,7 @@ def _place(fd: int, original: bytes, target: bytes, about: dict[str, Any]) -> bo
     left = _same_move(sidecar, about)
     about["id"] = left or about["id"]
     try:
-        _files.write_new(sidecar, _encoded(about), replace=bool(left))
+        files.write_new(sidecar, _encoded(about), replace=bool(left))
     except FileExistsError:
         return False
     try:
@@ -263,27 +263,27 @@ def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callab
     if one_device:
         before()
         try:
-            _files.rename_new(source, target)
+            files.rename_new(source, target)
         except OSError as error:
             if error.errno != errno.EXDEV:  # one file system, mounted twice
                 raise
         else:
-            _lasting.sync_folder(folder)
-            _lasting.sync_folder(os.path.dirname(source))
+            lasting.sync_folder(folder)
+            lasting.sync_folder(os.path.dirname(source))
             return
     was = os.fstat(fd)
-    unfinished, copy = _files.temporary(folder)
+    unfinished, copy = files.temporary(folder)
     try:
-        _files.copy(fd, copy, digest)
+        files.copy(fd, copy, digest)
         if os.geteuid() == 0:
-            _shared.give(copy, was)
+            shared.give(copy, was)
         os.fchmod(copy, was.st_mode & 0o777)
         os.utime(copy, ns=(was.st_atime_ns, was.st_mtime_ns))
         _require_unchanged(fd, was)
         if not one_device:
             before()
-        _files.rename_new(unfinished, target)
-        _lasting.sync_folder(folder)
+        files.rename_new(unfinished, target)
+        lasting.sync_folder(folder)
         _require_unchanged(fd, was)
         _delete(source)
     finally:
@@ -293,13 +293,13 @@ def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callab
 
 
 def _require_unchanged(fd: int, was: os.stat_result) -> None:
-    if _files.identity(os.fstat(fd)) != _files.identity(was):
+    if files.identity(os.fstat(fd)) != files.identity(was):
         raise OSError(errno.EBUSY, "it changed while it was copied")
 
 
 def _delete(path: bytes) -> None:
     os.unlink(path)
-    _lasting.sync_folder(os.path.dirname(path))
+    lasting.sync_folder(os.path.dirname(path))
 
 
 def _is_copied(fd: int, target: bytes, about: dict[str, Any]) -> bool:
@@ -309,11 +309,11 @@ def _is_copied(fd: int, target: bytes, about: dict[str, Any]) -> bool:
     if not _same_move(target + os.fsencode(SIDECAR), about):
         return False
     try:
-        copy = _files.open_regular(target)
+        copy = files.open_regular(target)
     except OSError:
         return False
     try:
-        return bool(_files.sha256(copy) == about["original_hash_sha256"])
+        return bool(files.sha256(copy) == about["original_hash_sha256"])
     finally:
         os.close(copy)
 
@@ -329,11 +329,11 @@ def _same_move(sidecar: bytes, about: dict[str, Any]) -> str:
 
 
 def _give_back(entry: bytes, target: bytes) -> None:
-    fd = _files.open_regular(entry)
+    fd = files.open_regular(entry)
     try:
         _own(fd, entry)
-        _files.sweep(os.path.dirname(target))
-        _transfer(fd, entry, target, _files.sha256(fd), lambda: None)
+        files.sweep(os.path.dirname(target))
+        _transfer(fd, entry, target, files.sha256(fd), lambda: None)
         _delete(entry + os.fsencode(SIDECAR))
     finally:
         os.close(fd)
@@ -350,8 +350,8 @@ def _origin(entry: bytes, about: dict[str, Any]) -> bytes:
     except ValueError:
         raise QuarantineError("its side-car names a place that there cannot be; say where it belongs") from None
     if not inside:
-        where = _text.path(target, _MAX_PATH)
-        raise QuarantineError(f"it came from {where}, outside {_text.path(storage, _MAX_PATH)}; say where it belongs")
+        where = texts.path(target, _MAX_PATH)
+        raise QuarantineError(f"it came from {where}, outside {texts.path(storage, _MAX_PATH)}; say where it belongs")
     return target
 
 
@@ -374,7 +374,7 @@ def _content(sidecar: bytes) -> dict[str, Any]:
     import json
 
     try:
-        content = json.loads(_files.read_regular(sidecar, _MAX_SIDECAR))
+        content = json.loads(files.read_regular(sidecar, _MAX_SIDECAR))
     except RecursionError:
         raise ValueError("too deep") from None
     if not isinstance(content, dict):
@@ -386,27 +386,27 @@ def _report(target: bytes, about: dict[str, Any]) -> None:
     fields = {
         "id": about["id"],
         "reason": about["error_type"],
-        "path": _text.path(target, _MAX_PATH),
-        "video": _text.path(about["original_path"], _MAX_PATH),
+        "path": texts.path(target, _MAX_PATH),
+        "video": texts.path(about["original_path"], _MAX_PATH),
         "video_sha256": about["original_hash_sha256"],
     }
     if about["error_message"]:
-        fields["error"] = _text.line(about["error_message"], _MAX_ERROR)
-    _journal.emit("video.quarantined", about["source_component"], fields, _journal.LASTING)
+        fields["error"] = texts.line(about["error_message"], _MAX_ERROR)
+    journals.emit("video.quarantined", about["source_component"], fields, journals.LASTING)
 
 
 def _tell(path: object, error_type: object, component: str, error: BaseException) -> None:
     """A file that cannot be moved: an alert, unless it is gone, or just being moved by another process."""
     from vv_core.alerter import send_alert
 
-    name, reason = _text.path(path, _MAX_PATH), _text.printed(error)
+    name, reason = texts.path(path, _MAX_PATH), texts.printed(error)
     if isinstance(error, FileNotFoundError | BlockingIOError):
-        _log.warn("vv_core.quarantine", "%s was not moved to corrupted/: %s", name, reason)
+        sdklog.warn("vv_core.quarantine", "%s was not moved to corrupted/: %s", name, reason)
         return
     send_alert(
         "ERROR",
         "A damaged file could not be moved to corrupted/",
-        {"file": name, "why it should be moved": _text.name(error_type), "why it could not be": reason},
+        {"file": name, "why it should be moved": texts.name(error_type), "why it could not be": reason},
         component,
         context={"video": name},
         suggested_actions=["See whether the folder can be written: ls -ld corrupted", "See whether the disk is full"],

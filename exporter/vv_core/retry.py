@@ -17,7 +17,8 @@ import os
 import time
 from functools import wraps
 
-from vv_core import _log, _runs, _text
+from vv_core import _runs
+from vv_core.common import sdklog, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class retry:  # noqa: N801 - it is used like a function
             raise ValueError("tries is a whole number, at least 1")
         for name, pause in (("first_pause", first_pause), ("longest_pause", longest_pause), ("within", within)):
             if pause is not None and _runs.seconds(pause) is None:
-                raise ValueError(f"{name} is a number of seconds, not {_text.line(pause, 100)}")
+                raise ValueError(f"{name} is a number of seconds, not {texts.line(pause, 100)}")
         self.on = on
         self.tries = tries
         self.within = _runs.seconds(within)
@@ -125,8 +126,8 @@ class Attempt:
         if self.pause is None:
             return False
         text = "attempt %d of %d failed: %s: %s; the next in %.1f s"
-        what = _text.kind(error), _text.line(error, 300)
-        _log.log("vv_core.retry", "warning", text, self.number, self._policy.tries, *what, self.pause)
+        what = texts.kind(error), texts.line(error, 300)
+        sdklog.log("vv_core.retry", "warning", text, self.number, self._policy.tries, *what, self.pause)
         return True
 
 

@@ -14,8 +14,9 @@ import os
 from itertools import islice
 from threading import Lock
 
-from vv_core import _journal, _log, _subject, _text, _told
-from vv_core._json import Fixed
+from vv_core import _subject, _told
+from vv_core.common import journals, sdklog, texts
+from vv_core.common.flatjson import Fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,27 +119,27 @@ def check_schema(
         who = _subject.reporter(component)
         _tell(error, who, _subject.video_fields(video, video_sha256))
         raise
-    _journal.emit("schema.validated", _subject.reporter(component), compiled.valid)
+    journals.emit("schema.validated", _subject.reporter(component), compiled.valid)
 
 
 def _tell(error: SchemaValidationError, component: str, about: dict[str, object]) -> None:
     fields = {"schema": error.schema, "result": "invalid", "error": error.message}
     details = {"path": error.path, "excerpt": error.excerpt}
     known = {name: value for name, value in details.items() if value}
-    _journal.emit("schema.validated", component, {**fields, **known, **about}, _journal.NEEDED)
+    journals.emit("schema.validated", component, {**fields, **known, **about}, journals.NEEDED)
     _told.mark(error)
     text = "schema validation failed: %s; the value begins: %s; video: %s"
-    _log.log("vv_core.schemas", "error", text, error, error.excerpt, about.get("video", "unknown"))
+    sdklog.log("vv_core.schemas", "error", text, error, error.excerpt, about.get("video", "unknown"))
 
 
 def _usable(schema: Schema) -> _Compiled:
     """Raises `SchemaError`, whatever was passed."""
     try:
         return _compiled(schema)
-    except (SchemaError, *_text.ENDS):
+    except (SchemaError, *texts.ENDS):
         raise
     except BaseException as error:  # the objects of others may raise anything
-        problem = f"{_text.kind(error)}: {_text.line(error, 300)}"
+        problem = f"{texts.kind(error)}: {texts.line(error, 300)}"
         raise SchemaError(f"the schema is neither a path nor a JSON object: {problem}") from None
 
 
@@ -146,10 +147,10 @@ def _checked(data: object, compiled: _Compiled) -> None:
     """Raises `SchemaValidationError`, whatever was passed."""
     try:
         _check(data, compiled)
-    except (SchemaValidationError, *_text.ENDS):
+    except (SchemaValidationError, *texts.ENDS):
         raise
     except BaseException as error:
-        _fail(compiled.name, f"is no JSON: {_text.kind(error)}: {_text.line(error, 300)}")
+        _fail(compiled.name, f"is no JSON: {texts.kind(error)}: {texts.line(error, 300)}")
 
 
 def _check(data: object, compiled: _Compiled) -> None:
@@ -167,8 +168,8 @@ def _check(data: object, compiled: _Compiled) -> None:
 
 
 def _fail(name: str, message: str, path: str = "", excerpt: str = "") -> Never:
-    short = _text.line(_shortened(message), _MAX_MESSAGE)
-    raise SchemaValidationError(name, _text.line(path, _MAX_MESSAGE), short, _text.line(excerpt, MAX_EXCERPT)) from None
+    short = texts.line(_shortened(message), _MAX_MESSAGE)
+    raise SchemaValidationError(name, texts.line(path, _MAX_MESSAGE), short, texts.line(excerpt, MAX_EXCERPT)) from None
 
 
 def _shortened(message: str) -> str:
@@ -198,7 +199,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {_text.line(twice, 100)!r} stands twice in an object")
+        raise ValueError(f"the key {texts.line(twice, 100)!r} stands twice in an object")
     return found
 
 
@@ -261,7 +262,7 @@ def _excerpt(value: object) -> str:
     parts: list[str] = []
     room = MAX_EXCERPT
     try:
-        for part in json.JSONEncoder(ensure_ascii=False, default=_text.printed).iterencode(value):
+        for part in json.JSONEncoder(ensure_ascii=False, default=texts.printed).iterencode(value):
             parts.append(part[:MAX_EXCERPT])
             room -= len(part)
             if room < 0:
@@ -290,7 +291,7 @@ def _from_file(path: str) -> _Compiled:
     except (OSError, ValueError) as error:
         name = _file_name(path)
         reason = getattr(error, "strerror", None) or error
-        raise SchemaError(f"schema {name}: {_text.path(path, 300)} cannot be read: {reason}") from None
+        raise SchemaError(f"schema {name}: {texts.path(path, 300)} cannot be read: {reason}") from None
     compiled = _compile(_parsed_schema(text, name), name)
     _keep(_by_path, path, (state, compiled))
     return compiled
@@ -327,7 +328,7 @@ def _plain(schema: Mapping[str, Any]) -> object:
             raise ValueError(f"more than {_MAX_ENTRIES} entries")
         return json.loads(json.dumps(dict(entries), allow_nan=False))
     except Exception as error:
-        raise SchemaError(f"the schema is neither a path nor a JSON object: {_text.line(error, 300)}") from None
+        raise SchemaError(f"the schema is neither a path nor a JSON object: {texts.line(error, 300)}") from None
 
 
 def _compile(schema: Any, name: str) -> _Compiled:
@@ -338,9 +339,9 @@ def _compile(schema: Any, name: str) -> _Compiled:
     try:
         validator = jsonschema_rs.validator_for(schema, offline=True, validate_formats=True)
     except jsonschema_rs.ValidationError as error:
-        raise SchemaError(f"schema {name}: {_text.line(_shortened(error.message), _MAX_MESSAGE)}") from None
+        raise SchemaError(f"schema {name}: {texts.line(_shortened(error.message), _MAX_MESSAGE)}") from None
     except Exception as error:
-        raise SchemaError(f"schema {name}: {_text.line(error, _MAX_MESSAGE)}") from None
+        raise SchemaError(f"schema {name}: {texts.line(error, _MAX_MESSAGE)}") from None
     return _Compiled(name, validator)
 
 
@@ -357,5 +358,5 @@ def _title(schema: Mapping[str, Any]) -> str:
 
 
 def _file_name(path: str) -> str:
-    name = _text.path(os.path.basename(path), _MAX_NAME)
+    name = texts.path(os.path.basename(path), _MAX_NAME)
     return name.removesuffix(".json").removesuffix(".schema") or "unnamed"

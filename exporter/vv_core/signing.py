@@ -25,7 +25,8 @@ import stat
 from itertools import islice
 from threading import Lock
 
-from vv_core import _journal, _log, _subject, _text, _told
+from vv_core import _subject, _told
+from vv_core.common import journals, sdklog, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,13 +99,13 @@ def sign_payload(
         form, message = _message(payload)
         signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))
         signed = signature if form == "bytes" else _with_signature(payload, signature)  # type: ignore[arg-type]
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException as error:
         failure = _failure(error, SigningError)
         _tell("sign", failure, who, _subject.video_fields(video, video_sha256))
         raise failure from None
-    _journal.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id})
+    journals.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id})
     return signed
 
 
@@ -157,13 +158,13 @@ def check_signature(
     who = _subject.reporter(component)
     try:
         key_id = _verified(payload, signature, key_file, keys_dir)
-    except _text.ENDS:
+    except texts.ENDS:
         raise
     except BaseException as error:
         failure = _failure(error, SignatureError)
         _tell("verify", failure, who, _subject.video_fields(video, video_sha256))
         raise failure from None
-    _journal.emit("hmac", who, {"operation": "verify", "result": "ok", "key_id": key_id})
+    journals.emit("hmac", who, {"operation": "verify", "result": "ok", "key_id": key_id})
     return key_id
 
 
@@ -190,18 +191,18 @@ def _failure(error: BaseException, kind: type[SigningError]) -> SigningError:
     """`error` as one of ours; the text of others is not passed on, for it might show what it is about."""
     if isinstance(error, SigningError):
         return error if isinstance(error, kind) else kind(error.reason, error.message, error.key_id)
-    return kind("internal", f"unexpected {_text.kind(error)}")
+    return kind("internal", f"unexpected {texts.kind(error)}")
 
 
 def _tell(operation: str, failure: SigningError, component: str, about: dict[str, object]) -> None:
     fields: dict[str, object] = {"operation": operation, "result": "failed", "reason": failure.reason}
     if failure.key_id:
         fields["key_id"] = failure.key_id
-    _journal.emit("hmac", component, {**fields, "error": failure.message, **about}, _journal.NEEDED)
+    journals.emit("hmac", component, {**fields, "error": failure.message, **about}, journals.NEEDED)
     _told.mark(failure)
     text = "hmac %s failed: %s: %s; key: %s; video: %s"
     key_id, video = failure.key_id or "unknown", about.get("video", "unknown")
-    _log.log("vv_core.signing", "critical", text, operation, failure.reason, failure.message, key_id, video)
+    sdklog.log("vv_core.signing", "critical", text, operation, failure.reason, failure.message, key_id, video)
 
 
 def _mac(secret: bytes, message: bytes) -> bytes:
@@ -269,7 +270,7 @@ def _read(signature: object) -> tuple[str, str, str]:
         raise SignatureError("malformed", "the signature is no JSON object")
     version = signature.get("v")
     if type(version) is not int or version != VERSION:
-        raise SignatureError("version", f"the signature's version is {_text.line(version, 50)}, known is {VERSION}")
+        raise SignatureError("version", f"the signature's version is {texts.line(version, 50)}, known is {VERSION}")
     key_id, form, mac = signature.get("key_id"), signature.get("form"), signature.get("mac")
     well_formed = (
         signature.keys() == {"alg", "form", "key_id", "mac", "v"}
@@ -327,7 +328,7 @@ def _load(path: str) -> _Key:
     key_id = _key_id(path)
     if not _is_id(key_id):
         allowed = "letters, digits, '.', '_' and '-', at most 64, not beginning with '.'"
-        raise SigningError("key", f"{_text.path(path, 300)}: its name is no key id: {allowed}")
+        raise SigningError("key", f"{texts.path(path, 300)}: its name is no key id: {allowed}")
     try:
         status = os.stat(path)
         state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode
@@ -337,7 +338,7 @@ def _load(path: str) -> _Key:
         secret = _secret(path, status)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise SigningError("key", f"{_text.path(path, 300)} cannot be read: {reason}", key_id) from None
+        raise SigningError("key", f"{texts.path(path, 300)} cannot be read: {reason}", key_id) from None
     key = _Key(key_id, _checked(path, key_id, secret, status))
     with _lock:
         while len(_keys) >= _CACHED:
@@ -357,7 +358,7 @@ def _secret(path: str, status: os.stat_result) -> bytes:
 
 
 def _checked(path: str, key_id: str, secret: bytes, status: os.stat_result) -> bytes:
-    name = _text.path(path, 300)
+    name = texts.path(path, 300)
     if not MIN_KEY <= len(secret) <= _MAX_KEY_FILE:
         problem = f"holds {min(len(secret), _MAX_KEY_FILE)} bytes; a key has {MIN_KEY} to {_MAX_KEY_FILE}"
         raise SigningError("key", f"{name} {problem}: openssl rand -hex 32", key_id)
@@ -373,4 +374,4 @@ def _warn(path: str, text: str) -> None:
     """Once in a process."""
     if (path, text) not in _warned and len(_warned) < _CACHED:
         _warned.add((path, text))
-        _log.log("vv_core.signing", "warning", "%s", text)
+        sdklog.log("vv_core.signing", "warning", "%s", text)

@@ -7,7 +7,8 @@ with stage("scan_video", video=path) as run:
 
 from __future__ import annotations
 
-from vv_core import _environment, _journal, _runs, _text
+from vv_core import _runs
+from vv_core.common import environment, journals, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ class Stage(_runs.Span):
         video_seconds: object,
     ) -> None:
         super().__init__(name, component)
-        self._video = None if video is None else _text.video(video, _runs.MAX_PATH)
+        self._video = None if video is None else texts.video(video, _runs.MAX_PATH)
         self._measures = _runs.measures(video_bytes, video_seconds)
         self._limit = _runs.positive(limit)
         self._scales = limit is None
         if self._scales:
-            self._limit = _environment.stage_limit(self._name)
+            self._limit = environment.stage_limit(self._name)
 
     def noted(self, run: _runs.Run, facts: dict[str, object]) -> None:
         """Report what became known while `run` is in progress."""
         if run.recorded and facts:
-            _journal.emit("stage.noted", self._component, {"run": run.id, "stage": self._name, **facts})
+            journals.emit("stage.noted", self._component, {"run": run.id, "stage": self._name, **facts})
 
     def _start(self, run: _runs.Run) -> dict[str, object]:
         fields: dict[str, object] = {}

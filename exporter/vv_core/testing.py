@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 
-from vv_core import _journal
+from vv_core.common import journals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def captured() -> Iterator[Events]:
     assert events.of("stage.finished")[0]["outcome"] == "success"
     """
     events = Events()
-    _journal.reset(events)
+    journals.reset(events)
     try:
         yield events
     finally:
-        _journal.reset()
+        journals.reset()

@@ -33,7 +33,7 @@ def plain(words: Sequence[str]) -> Callable[[], int] | None:
 
 
 def _run(report: Callable[[], int]) -> int:
-    from vv_exporter.reporting import NotRecordedError
+    from vv_exporter.reporting.reports import NotRecordedError
 
     try:
         return report()
@@ -54,7 +54,7 @@ def _heartbeat(words: list[str]) -> Callable[[], int] | None:
         return None
 
     def report() -> int:
-        from vv_exporter.reporting import report_heartbeat
+        from vv_exporter.reporting.reports import report_heartbeat
 
         report_heartbeat(words[0])
         return 0
@@ -63,10 +63,10 @@ def _heartbeat(words: list[str]) -> Callable[[], int] | None:
 
 
 def _alert(words: list[str]) -> Callable[[], int] | None:
-    from vv_core import _levels
+    from vv_core.common import levels
 
     options = _Options(words, once=("--details", "--component", "--dedupe-key"), often=("--context", "--suggest"))
-    if not options.complete or len(options.rest) != 2 or _levels.known(options.rest[0]) is None:
+    if not options.complete or len(options.rest) != 2 or levels.known(options.rest[0]) is None:
         return None
     pairs = [item.partition("=") for item in options.often["--context"]]
     if not all(key and equals for key, equals, _ in pairs):
@@ -75,7 +75,7 @@ def _alert(words: list[str]) -> Callable[[], int] | None:
     level, title = options.rest
 
     def report() -> int:
-        from vv_exporter.reporting import report_alert
+        from vv_exporter.reporting.reports import report_alert
 
         report_alert(
             level,
@@ -92,7 +92,7 @@ def _alert(words: list[str]) -> Callable[[], int] | None:
 
 
 def _cron(words: list[str]) -> Callable[[], int] | None:
-    from vv_exporter.reporting import OVERLAPS
+    from vv_exporter.reporting.reports import OVERLAPS
 
     options = _Options(words, once=("--job", "--overlap", "--timeout"), until_word=True)
     cmd = options.rest
@@ -103,7 +103,7 @@ def _cron(words: list[str]) -> Callable[[], int] | None:
         return None
     timeout = None
     if limit is not None:
-        from vv_core._units import parse_duration
+        from vv_core.common.units import parse_duration
 
         try:
             timeout = parse_duration(limit)
@@ -113,7 +113,7 @@ def _cron(words: list[str]) -> Callable[[], int] | None:
             return None
 
     def report() -> int:
-        from vv_exporter.reporting import run_job
+        from vv_exporter.reporting.reports import run_job
 
         return run_job(options.once["--job"], overlap, timeout, tuple(cmd))
 

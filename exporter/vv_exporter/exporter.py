@@ -10,33 +10,37 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vv_core._text import label
-from vv_exporter import health, notifications, statefolders, systemd, threads, timeline
-from vv_exporter._clock import boot_id, boottime
+from vv_core.common.texts import label
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS as LAST_LINE_SECONDS
 from vv_exporter.alert_path.last_line import LastLine
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unwritten import INTERVAL_SECONDS as UNWRITTEN_SECONDS
 from vv_exporter.alert_path.unwritten import UnwrittenState
-from vv_exporter.boots import count_boot
-from vv_exporter.collectors import Collector, Context, Service, discover
+from vv_exporter.alerting import channels_told_directly
+from vv_exporter.collectors import Collector, discover
+from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.expectation import listed
-from vv_exporter.database import StoreError
-from vv_exporter.delivery import channels_told_directly
+from vv_exporter.context import Context, Service
+from vv_exporter.delivery import notifications
 from vv_exporter.digest import samples
-from vv_exporter.guard import Guarded, gather
-from vv_exporter.horizon import Horizon
+from vv_exporter.installation import statefolders
 from vv_exporter.journal.files import reading
-from vv_exporter.loop import Loop
-from vv_exporter.program import logging_to, on_hangup, only_one, own_folder, until_signalled
 from vv_exporter.render.channels import deadman
-from vv_exporter.scrapes import SAVE_INTERVAL_SECONDS, Scrapes
+from vv_exporter.runtime import systemd, threads
+from vv_exporter.runtime.loop import Loop
+from vv_exporter.runtime.program import logging_to, on_hangup, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
-from vv_exporter.starts import counted
-from vv_exporter.status import Past
-from vv_exporter.store import Store
-from vv_exporter.timekeeping import Timekeeper
+from vv_exporter.state import timeline
+from vv_exporter.state.boots import count_boot
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.horizon import Horizon
+from vv_exporter.state.scrapes import SAVE_INTERVAL_SECONDS, Scrapes
+from vv_exporter.state.starts import counted
+from vv_exporter.state.store import Store
+from vv_exporter.state.timekeeping import Timekeeper
+from vv_exporter.status import Past, health
 from vv_exporter.web import ListenError, Server, WebConfigError, create_app, load_web_config
+from vv_exporter.web.guard import Guarded, gather
 
 log = logging.getLogger(__name__)
 

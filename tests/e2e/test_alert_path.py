@@ -26,7 +26,7 @@ from tests.support.ports import free_port
 from tests.support.receivers import Slack
 from tests.support.servers import Alertmanager, Programs, Prometheus
 from tests.support.waiting import wait_until
-from vv_exporter.accounts import moment
+from vv_exporter.delivery.accounts import moment
 from vv_exporter.render import render
 from vv_exporter.settings import load
 

@@ -17,9 +17,9 @@ from tests.support.exporter import QUIET, Exporter
 from tests.support.ports import free_port
 from tests.support.receivers import MailServer
 from tests.support.waiting import wait_until
+from vv_exporter.common.schedule import next_due
 from vv_exporter.digest.worker import MARK, Mark
-from vv_exporter.schedule import next_due
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 SENT = 'vv_relay_deliveries_total{destination="digest",result="ok"}'
 FAILED = 'vv_relay_deliveries_total{destination="digest",result="failed"}'

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-from vv_exporter import rights
+from vv_exporter.installation import rights
 from vv_exporter.settings.environmentfile import parse_environment_file
 from vv_exporter.stack.processes import Child
 

@@ -23,13 +23,13 @@ from tests.support.servers import Alertmanager, Programs
 from tests.support.states import HOSTILE, LONG, device, empty
 from tests.support.terminal import on_terminal
 from tests.support.waiting import wait_until
-from vv_exporter.collectors import Context
-from vv_exporter.guard import Guarded
+from vv_exporter.context import Context
 from vv_exporter.settings import load
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import Entry, tell
 from vv_exporter.status import Past
-from vv_exporter.store import Store
-from vv_exporter.timeline import Entry, tell
 from vv_exporter.web import Server, create_app
+from vv_exporter.web.guard import Guarded
 
 pytestmark = [pytest.mark.browser, pytest.mark.prometheus]
 

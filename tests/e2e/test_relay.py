@@ -17,11 +17,11 @@ from tests.support.receivers import PagerDuty, Slack
 from tests.support.routes import hasten
 from tests.support.servers import Alertmanager, Programs
 from tests.support.waiting import wait_until
-from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.relay import alertmanager as client
-from vv_exporter.relay.dividing import send_divided
+from vv_exporter.alertmanager import client
+from vv_exporter.delivery.dividing import send_divided
 from vv_exporter.render import render
 from vv_exporter.settings import load
+from vv_exporter.state.openalerts import SEVERITIES
 
 pytestmark = pytest.mark.prometheus
 

@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 from tests.support.servers import Alertmanager, Programs
 from tests.support.waiting import wait_until
 from vv_exporter.cli import vv
-from vv_exporter.silences.matchers import Matcher, to_filter
+from vv_exporter.common.matchers import Matcher, to_filter
 
 pytestmark = pytest.mark.prometheus
 

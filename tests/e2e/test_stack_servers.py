@@ -15,7 +15,7 @@ from tests.support.ports import free_port
 from tests.support.receivers import AlertmanagerWebhook
 from tests.support.servers import Alertmanager, Programs, Prometheus, check
 from tests.support.waiting import wait_until
-from vv_exporter.stack import tools
+from vv_exporter.common.programs import home
 from vv_exporter.stack.servers import alertmanager_command, ready
 
 pytestmark = pytest.mark.prometheus
@@ -161,10 +161,10 @@ def test_alertmanager_finds_its_templates_for_a_user_without_rights(programs: Pr
 
 def _copy_for_everyone(program: Path, folder: Path) -> Path:
     """A fetched Alertmanager lies in a checkout that others may be unable to enter."""
-    if program.parent != tools.home() / "bin":
+    if program.parent != home() / "bin":
         return program
     for part in ("bin/alertmanager", "lib/alertmanager", "share/alertmanager"):
-        source, target = tools.home() / part, folder / part
+        source, target = home() / part, folder / part
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     folder.chmod(0o755)

@@ -13,13 +13,13 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from vv_exporter.stack import tools
+from vv_exporter.common.programs import home
 from vv_exporter.stack.apt import Apt, extract, mirrors
 from vv_exporter.stack.progress import run, step
 
 CHECKOUT = Path(__file__).parents[2]
 GUEST = Path(__file__).parent / "guest"
-HOME = tools.home() / "field"
+HOME = home() / "field"
 RELEASE = "trixie"
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "debootstrap": "debootstrap"}
 PACKAGES = (

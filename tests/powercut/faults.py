@@ -38,7 +38,7 @@ def _unless(is_kind: Callable[[int], bool], prefix: str, sync: Callable[[int], N
 
 
 def _commit_without_sync() -> None:
-    from vv_exporter import database
+    from vv_exporter.state import database
 
     connect = database._connect
 
@@ -53,7 +53,7 @@ def _commit_without_sync() -> None:
 def _count_in_two_transactions() -> None:
     """What is counted, and how far, are written one after the other."""
     from vv_exporter.journal.progress import PROGRESS
-    from vv_exporter.store import Store, Transaction
+    from vv_exporter.state.store import Store, Transaction
 
     write = Store._write
 

@@ -15,7 +15,7 @@ from tests.powercut.disk import Disk, Kept, NamesOf, Tree, lay, states
 from tests.powercut.operations import Named, Recording, Renamed, Unnamed
 from tests.powercut.recorder import record
 from tests.powercut.scenarios import Scenario
-from vv_core import _journal
+from vv_core.common import journals
 
 _SEED = "power cut"
 _REPOSITORY = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ class Trial:
         except Exception as error:
             yield f"it does not start: {error!r}"
         finally:
-            _journal.reset()
+            journals.reset()
 
 
 def without_cut(recording: Recording) -> Tree:

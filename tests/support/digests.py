@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
-from vv_exporter._clock import isoformat
+from vv_exporter.common.clock import isoformat
+from vv_exporter.delivery.notifications import HISTORY as NOTIFICATIONS
 from vv_exporter.digest.samples import HISTORY as SAMPLES
 from vv_exporter.digest.samples import Sample, Space
-from vv_exporter.notifications import HISTORY as NOTIFICATIONS
-from vv_exporter.store import Store, Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.store import Store, Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 

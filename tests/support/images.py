@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tests.support.engine import Engine
 from tests.support.servers import Programs
-from vv_exporter.stack import apt, tools
+from vv_exporter.common.programs import home
+from vv_exporter.stack import apt
 from vv_exporter.stack.progress import CommandError, step
 
 BASE = "vv-test/python:latest"
@@ -65,7 +66,7 @@ def base(engine: Engine) -> str:
 def _base_archive() -> Path:
     """The base's file system as a tar file, made if need be."""
     machine = hashlib.sha256(f"{_RECIPE} {_PACKAGES} {apt.codename()}".encode()).hexdigest()[:16]
-    folder = tools.home() / "images"
+    folder = home() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"base-{machine}.tar"
     with (folder / "lock").open("w") as lock:

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-from vv_exporter.alert_path.hops import resend_delay
+from vv_exporter.render.intervals import resend_delay
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.servers import (
     DEFAULT_AFTER_SECONDS,

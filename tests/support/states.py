@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.dvrs import RESULTS
-from vv_exporter.guard import Guarded
 from vv_exporter.metrics import (
     containers,
     counters,
@@ -19,6 +17,8 @@ from vv_exporter.metrics import (
     storage,
     videos,
 )
+from vv_exporter.state.dvrs import RESULTS
+from vv_exporter.web.guard import Guarded
 
 HOSTILE = '<script>alert("x")</script>&{{7*7}}\N{RIGHT-TO-LEFT OVERRIDE}"\'><img src=x onerror=alert(1)>'
 LONG = "a-very-long-name-without-any-blank-" * 6

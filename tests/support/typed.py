@@ -6,14 +6,14 @@ from typing import Any
 
 import yaml
 
-from vv_exporter import runbooks
 from vv_exporter.alert_path import message, unwritten
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
-from vv_exporter.commands import Commands
 from vv_exporter.render import base
+from vv_exporter.render.commands import Commands
 from vv_exporter.render.prometheus import rules
 from vv_exporter.settings import Settings
+from vv_exporter.web import runbooks
 
 _FENCED = re.compile(r"^[ \t]*```sh\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"`([^`\n]+)`")

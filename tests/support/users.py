@@ -15,10 +15,11 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from vv_core import _json, _units, alerter, jobs, quarantine
+from vv_core import alerter, jobs, quarantine
+from vv_core.common import flatjson, units
 from vv_exporter.cli import cron
 
-LATER = (ctypes, encodings.ascii, hashlib, json, _json, _units, alerter, jobs, quarantine, cron)
+LATER = (ctypes, encodings.ascii, hashlib, json, flatjson, units, alerter, jobs, quarantine, cron)
 """What the product loads when it needs it: here before, for other users may not read this installation."""
 
 

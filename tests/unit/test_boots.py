@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from tests.support.clock import Clock
-from vv_exporter.boots import count_boot
 from vv_exporter.metrics.host import BOOTS
-from vv_exporter.store import Store
-from vv_exporter.timeline import Filter, read
+from vv_exporter.state.boots import count_boot
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import Filter, read
 
 
 def test_each_start_counts_once(tmp_path: Path) -> None:

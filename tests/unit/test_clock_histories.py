@@ -24,22 +24,22 @@ import pytest
 
 from tests.support.clocks import Clocks
 from tests.support.journals import RawWriter
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.dvr import Dvrs
 from vv_exporter.collectors.jobs import JobsCollector
 from vv_exporter.collectors.pipeline import PipelineCollector
 from vv_exporter.collectors.self_monitor import SelfMonitorCollector
+from vv_exporter.common.schedule import next_due
+from vv_exporter.common.times import EARLIEST
+from vv_exporter.context import Context
 from vv_exporter.journal.folds import Folds, discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.schedule import next_due
 from vv_exporter.settings import Settings, load
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Store
+from vv_exporter.state.timekeeping import Timekeeper
 from vv_exporter.status.series import Series
-from vv_exporter.store import Store
-from vv_exporter.timekeeping import Timekeeper
-from vv_exporter.times import EARLIEST
 
 HISTORIES = int(os.environ.get("CLOCK_HISTORIES", "100"))
 SEED = int(os.environ.get("CLOCK_SEED", "0"))

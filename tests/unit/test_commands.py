@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import typed
 from vv_exporter.cli import vv
-from vv_exporter.commands import ENVIRONMENT_FILE, Commands
+from vv_exporter.render.commands import ENVIRONMENT_FILE, Commands
 from vv_exporter.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from tests.support import units
 from tests.support.users import in_child, passable_folder
-from vv_exporter import doctor, rights
 from vv_exporter.cli import vv
-from vv_exporter.program import own_folder
+from vv_exporter.installation import doctor, rights
+from vv_exporter.runtime.program import own_folder
 from vv_exporter.settings import load
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from tests.unit.web.conftest import Serve, context, serve  # noqa: F401 - fixtures
 from vv_exporter.cli import vv
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.settings.environmentfile import environment_line, parse_environment_file
 from vv_exporter.web import WebConfig, create_app
 

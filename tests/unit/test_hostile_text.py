@@ -9,16 +9,16 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.core import Metric as Family
 
-from vv_core._text import UNSAFE
+from vv_core.common.texts import UNSAFE
+from vv_exporter.alertmanager.payload import payload
 from vv_exporter.cli import vv
 from vv_exporter.cli.quarantine import command as quarantine
-from vv_exporter.guard import Guarded, gather
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.pipeline import STAGE_RUNNING
-from vv_exporter.openalerts import OpenAlert
-from vv_exporter.relay.payload import payload
 from vv_exporter.stack.reports import say
-from vv_exporter.timeline import clean
+from vv_exporter.state.openalerts import OpenAlert
+from vv_exporter.state.timeline import clean
+from vv_exporter.web.guard import Guarded, gather
 from vv_exporter.web.pages import _environment
 
 HOSTILE = "scan\x1b[2J\x9b31m\u202egpj.exe\u2066\u200b\u200e\ufeff"

@@ -14,11 +14,12 @@ from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import series
 from vv_core import ingest as sdk
 from vv_core.ingest import FLAG, ingest_allowed
-from vv_exporter.collectors import Context, storage
-from vv_exporter.ingest import IngestPause, is_paused, limit, resume_at
+from vv_exporter.collectors import storage
+from vv_exporter.context import Context
 from vv_exporter.probes.filesystem import Status, Usage
+from vv_exporter.probes.ingest import IngestPause, is_paused, limit, resume_at
 from vv_exporter.settings import FreeSpace, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 GB = 10**9
 DEFAULT = FreeSpace(0.10, 10 * GB)
@@ -184,7 +185,7 @@ def test_without_room_for_its_content_the_flag_is_empty(paused: Paused, monkeypa
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vv_core._files.write_new", full)
+    monkeypatch.setattr("vv_core.common.files.write_new", full)
 
     assert paused.at(50 * GB) == (True, True)
     assert paused.flag.read_bytes() == b""

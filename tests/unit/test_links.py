@@ -4,8 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from vv_exporter.common.matchers import Matcher, parse_filter
 from vv_exporter.settings import load
-from vv_exporter.silences.matchers import Matcher, parse_filter
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from vv_exporter import loop as module
-from vv_exporter.database import StoreError
-from vv_exporter.loop import Loop
+from vv_exporter.runtime import loop as module
+from vv_exporter.runtime.loop import Loop
+from vv_exporter.state.database import StoreError
 
 LONG = 30.0
 

@@ -7,10 +7,19 @@ import math
 import msgspec
 import pytest
 
-from vv_core._units import parse_duration, parse_size
-from vv_exporter._clock import isoformat, moment, span, utc
-from vv_exporter.schedule import comes_twice_an_hour, longest_pause, next_due, problem_of
-from vv_exporter.times import EARLIEST, LONGEST_SECONDS, Deadline, Move, UnixTime, admitted, admitted_seconds, is_later
+from vv_core.common.units import parse_duration, parse_size
+from vv_exporter.common.clock import isoformat, moment, span, utc
+from vv_exporter.common.schedule import comes_twice_an_hour, longest_pause, next_due, problem_of
+from vv_exporter.common.times import (
+    EARLIEST,
+    LONGEST_SECONDS,
+    Deadline,
+    Move,
+    UnixTime,
+    admitted,
+    admitted_seconds,
+    is_later,
+)
 
 NOW = 1_795_900_000.0
 DAY = 86_400.0

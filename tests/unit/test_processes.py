@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vv_exporter.common.processes import OF_THE_MACHINE, Process, found_as, own_space, spaces_of_machine
 from vv_exporter.journal.events import WriterStarted, decode
-from vv_exporter.processes import OF_THE_MACHINE, Process, found_as, own_space, spaces_of_machine
 
 OURS = 4026531999  # a device that is a container as a whole has a namespace of its own
 

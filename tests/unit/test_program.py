@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vv_exporter.program import console, logging_to, only_one
+from vv_exporter.runtime.program import console, logging_to, only_one
 from vv_exporter.settings import SettingsError, load
 
 

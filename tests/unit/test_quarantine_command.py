@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from vv_core import _journal
+from vv_core.common import journals
 from vv_core.quarantine import move_to_corrupted
 from vv_exporter.cli import vv
 
@@ -17,7 +17,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VIDEO_STORAGE_ROOT", str(tmp_path / "storage"))
     monkeypatch.setenv("VV_CONFIG", str(tmp_path / "none.yml"))
     (tmp_path / "storage" / "input").mkdir(parents=True)
-    _journal.reset()
+    journals.reset()
     return tmp_path / "storage"
 
 

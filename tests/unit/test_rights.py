@@ -18,19 +18,19 @@ import pytest
 from tests.support import units
 from tests.support.users import as_a_process, in_child, passable_folder
 from tests.support.waiting import wait_until
-from vv_core import _journal
 from vv_core.attempts import Attempts
+from vv_core.common import journals
 from vv_core.jobs import heartbeat
 from vv_core.logs import setup_logging
-from vv_exporter import rights
-from vv_exporter.cron import turn
 from vv_exporter.docker_proxy.peers import parse_peers
 from vv_exporter.docker_proxy.policy import ACT, READ
 from vv_exporter.docker_proxy.server import Listener
-from vv_exporter.program import only_one, own_folder
+from vv_exporter.installation import rights
 from vv_exporter.render.token import ensure_token
+from vv_exporter.reporting.cron import turn
+from vv_exporter.runtime.program import only_one, own_folder
 from vv_exporter.settings import Settings, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 from vv_exporter.supervisor.room import Request, Room, View
 
 IDS = {"root": 0} | {
@@ -185,9 +185,9 @@ def deletable(path: Path) -> bool:
 
 
 def reports() -> bool:
-    _journal.reset()
+    journals.reset()
     heartbeat("mine")
-    return _journal._journal.lost == 0 and not _journal._journal._queue
+    return journals._journal.lost == 0 and not journals._journal._queue
 
 
 def counts(settings: Settings) -> bool:
@@ -266,8 +266,9 @@ def prepared(root: Path, state: Path, monkeypatch: pytest.MonkeyPatch, exporter:
     try:
         assert in_child(lambda: run_exporter_once(settings), *exporter)
         assert in_child(lambda: run_self_monitor_once(settings), *USERS["self-monitor"])
+        journals.reset()  # whatever a test before has left
         run_script_once(settings)  # root's cron
-        _journal.reset()
+        journals.reset()
     finally:
         os.umask(before)
     return settings
@@ -337,7 +338,7 @@ class TestVvUp:
         config = state / "stack" / "alertmanager.yml"
 
         def render() -> None:
-            from vv_exporter.statefolders import make_own_folder
+            from vv_exporter.installation.statefolders import make_own_folder
 
             make_own_folder(config.parent)
             config.write_text("x")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vv_exporter.schedule import next_due
+from vv_exporter.common.schedule import next_due
 
 
 def due(schedule: str, timezone: str, after: str) -> str:

@@ -15,8 +15,8 @@ from vv_exporter.metrics import Metric, all_metrics
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.scrapes import HELD, HELD_SCRAPES, LAST_SCRAPE, Scrapes, with_held
-from vv_exporter.store import Store
+from vv_exporter.state.scrapes import HELD, HELD_SCRAPES, LAST_SCRAPE, Scrapes, with_held
+from vv_exporter.state.store import Store
 
 DAY = 86400.0
 ROOT = Path(__file__).parents[2]

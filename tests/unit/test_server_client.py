@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from vv_exporter import server_client
 from vv_exporter.alert_path.questions import QuestionError, Server
-from vv_exporter.relay.alertmanager import Alertmanager, DeliveryError
-from vv_exporter.relay.watch import Metrics
+from vv_exporter.alertmanager import server_client
+from vv_exporter.alertmanager.client import Alertmanager, DeliveryError
+from vv_exporter.delivery.alertmanager_watch import Metrics
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 DEEP = b"[" * 200_000 + b"]" * 200_000

@@ -7,7 +7,7 @@ import pytest
 
 ENDS = """
 import signal
-from vv_exporter.program import until_signalled
+from vv_exporter.runtime.program import until_signalled
 stopping = until_signalled()
 with stopping._cond:  # the main thread holds it in `wait`, for some instructions each time
     signal.raise_signal(signal.{name})
@@ -19,7 +19,7 @@ print("ended")
 
 HANGS_UP = """
 import logging, signal, threading
-from vv_exporter.program import on_hangup, until_signalled
+from vv_exporter.runtime.program import on_hangup, until_signalled
 
 class Written(logging.Handler):  # as a stream that must not be entered twice, by a handler in the middle of a line
     def createLock(self):
@@ -44,8 +44,8 @@ print("ended")
 
 ONE_ACT_FAILS = """
 import signal
-from vv_exporter import signals
-from vv_exporter.program import until_signalled
+from vv_exporter.runtime import signals
+from vv_exporter.runtime.program import until_signalled
 stopping = until_signalled()
 signals.on(signal.SIGHUP, lambda: 1 / 0)
 signal.raise_signal(signal.SIGHUP)

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.clock import Clock
-from vv_core._text import UNSAFE
+from vv_core.common.texts import UNSAFE
+from vv_exporter.alertmanager.silences import watch
+from vv_exporter.alertmanager.silences.client import RefusedError, Silence, Silences
+from vv_exporter.alertmanager.silences.watch import differs, record
+from vv_exporter.common.matchers import Matcher, check, parse_filter, parse_matcher, to_filter
 from vv_exporter.metrics.exporter import SERIES_LIMITED
-from vv_exporter.silences import watch
-from vv_exporter.silences.client import RefusedError, Silence, Silences
-from vv_exporter.silences.matchers import Matcher, check, parse_filter, parse_matcher, to_filter
-from vv_exporter.silences.watch import differs, record
-from vv_exporter.store import Store
-from vv_exporter.timeline import Filter, read
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import Filter, read
 
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,10}", fullmatch=True)
 TEXTS = st.text(max_size=30)

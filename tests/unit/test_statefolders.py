@@ -1,4 +1,4 @@
-"""The state folder is as `vv_exporter.rights` says: made, mended, or refused; asked of real processes."""
+"""The state folder is as `vv_exporter.installation.rights` says: made, mended, or refused; asked of real processes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.users import in_child, passable_folder
-from vv_core import _shared
-from vv_exporter import rights, statefolders
-from vv_exporter.program import only_one, own_folder
+from vv_core.common import shared
+from vv_exporter.installation import rights, statefolders
 from vv_exporter.render.token import ensure_token
+from vv_exporter.runtime.program import only_one, own_folder
 from vv_exporter.settings import Settings, SettingsError, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 from vv_exporter.supervisor.room import Request, Room
 
 OWNER, OTHER, GROUP = 23_811, 23_812, 23_810
@@ -178,7 +178,7 @@ class TestOtherUsers:
         assert in_child(attack, OTHER, GROUP)
 
 
-@pytest.mark.parametrize("make", [_shared.make_folder, lambda path: statefolders.make_own_folder(Path(path))])
+@pytest.mark.parametrize("make", [shared.make_folder, lambda path: statefolders.make_own_folder(Path(path))])
 def test_a_file_where_the_folder_should_be_is_an_error(tmp_path: Path, make: Callable[[str], None]) -> None:
     (tmp_path / "file").touch()
 

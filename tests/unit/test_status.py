@@ -13,7 +13,6 @@ from prometheus_client.core import Metric as Family
 from tests.support.states import device
 from vv_exporter.cli import _client
 from vv_exporter.cli import status as cli
-from vv_exporter.guard import gather
 from vv_exporter.metrics import (
     alerts,
     containers,
@@ -31,6 +30,7 @@ from vv_exporter.metrics import (
     thresholds,
 )
 from vv_exporter.status import Known, Past, Status, sections, status
+from vv_exporter.web.guard import gather
 
 NOW = 1_700_000_000.0
 

@@ -19,16 +19,17 @@ from tests.support.clock import Clock
 from tests.support.scarcity import NoThreads
 from tests.support.waiting import wait_until
 from vv_core import ingest
-from vv_exporter import cron, threads
 from vv_exporter.collectors.dvr import DvrProbe
-from vv_exporter.dvrs import LINKS
-from vv_exporter.guard import Guarded, gather
-from vv_exporter.loop import Loop
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
+from vv_exporter.reporting import cron
+from vv_exporter.runtime import threads
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import Dvr, Secret
-from vv_exporter.store import Store
+from vv_exporter.state.dvrs import LINKS
+from vv_exporter.state.store import Store
 from vv_exporter.web.firing import Firing
+from vv_exporter.web.guard import Guarded, gather
 
 
 def test_a_thread_for_life_is_tried_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

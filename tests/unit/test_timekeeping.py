@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from vv_exporter.collectors.jobs import SCHEDULED, ScheduledJob
-from vv_exporter.dvrs import LINKS, Link
-from vv_exporter.failures import FAILURES, Failure
-from vv_exporter.horizon import Horizon
 from vv_exporter.metrics.exporter import CLOCK_STEPS
 from vv_exporter.metrics.jobs import JOB_LAST_SUCCESS, JOB_RUNS
-from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.store import Store
+from vv_exporter.state.dvrs import LINKS, Link
+from vv_exporter.state.failures import FAILURES, Failure
+from vv_exporter.state.horizon import Horizon
+from vv_exporter.state.openalerts import ALERTS, OpenAlert
+from vv_exporter.state.store import Store
+from vv_exporter.state.timekeeping import Timekeeper
+from vv_exporter.state.timeline import RATES, Entry, Filter, Rate, read, tell
 from vv_exporter.supervisor.state import SUPERVISED, Attempt, Supervised
-from vv_exporter.timekeeping import Timekeeper
-from vv_exporter.timeline import RATES, Entry, Filter, Rate, read, tell
 
 DAY = 86400.0
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from tests.support.clock import Clock
 from vv_exporter.cli import timeline as cli
-from vv_exporter.notifications import HISTORY as NOTIFICATIONS
-from vv_exporter.notifications import Notification, NotifiedAlert, log_line, record
-from vv_exporter.store import Store
-from vv_exporter.timeline import (
+from vv_exporter.delivery.notifications import HISTORY as NOTIFICATIONS
+from vv_exporter.delivery.notifications import Notification, NotifiedAlert, log_line, record
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import (
     BURST,
     HISTORY,
     MAX_DETAILS,

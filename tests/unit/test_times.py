@@ -10,13 +10,11 @@ import pytest
 from msgspec import inspect
 
 import vv_exporter
-from vv_core import _text
-from vv_exporter import alert_path, collectors, digest, direct, relay, supervisor
-from vv_exporter._clock import isoformat, moment, span, utc
-from vv_exporter.journal import folds
-from vv_exporter.openalerts import OpenAlert
-from vv_exporter.store import KINDS
-from vv_exporter.times import EARLIEST, LONGEST_SECONDS, Move, UnixTime, admitted, admitted_seconds
+from vv_core.common import texts
+from vv_exporter.common.clock import isoformat, moment, span, utc
+from vv_exporter.common.times import EARLIEST, LONGEST_SECONDS, Move, UnixTime, admitted, admitted_seconds
+from vv_exporter.state.openalerts import OpenAlert
+from vv_exporter.state.store import KINDS
 
 NOW = 1_795_900_000.0
 IMPOSSIBLE = [
@@ -58,7 +56,7 @@ def test_every_time_can_be_shown(time: float) -> None:
     assert moment(shown) is not None
     assert utc(time).tzinfo is not None
     assert span(time)
-    assert len(_text.stamp(time)) == len("2026-01-31T23:59:59")
+    assert len(texts.stamp(time)) == len("2026-01-31T23:59:59")
 
 
 def test_the_year_702_has_four_digits() -> None:
@@ -132,10 +130,9 @@ NO_TIMES = {
 
 
 def test_every_time_that_is_stored_is_declared_as_one() -> None:
-    for room in (vv_exporter, alert_path, collectors, folds, relay, supervisor, direct, digest):
-        for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)  # it declares its kinds
+    for module in pkgutil.walk_packages(vv_exporter.__path__, "vv_exporter."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)  # it declares its kinds
     found = {name for kind in KINDS.values() for name in floats(inspect.type_info(kind.type))}
 
     assert found <= NO_TIMES, "say UnixTime or Deadline, or why not"

@@ -7,9 +7,9 @@ import json
 import msgspec
 import pytest
 
+from vv_exporter.common.untrusted import decode_untrusted, elements
 from vv_exporter.containers.observed import decode_list
 from vv_exporter.docker_proxy import filters
-from vv_exporter.untrusted import decode_untrusted, elements
 
 TEXT: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
 

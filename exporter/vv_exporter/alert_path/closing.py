@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from vv_exporter.accounts import ACCOUNTS, Account, open_account
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import put
-from vv_exporter.direct.providers import PAGERS
-from vv_exporter.notifications import Notification, NotifiedAlert, end_of, log_line, record_end, shown_id
-from vv_exporter.relay import webhook
-from vv_exporter.relay.received import receive
+from vv_exporter.channels import PAGERS
+from vv_exporter.delivery import webhook
+from vv_exporter.delivery.accounts import ACCOUNTS, Account, open_account
+from vv_exporter.delivery.direct import put
+from vv_exporter.delivery.notifications import Notification, NotifiedAlert, end_of, log_line, record_end, shown_id
+from vv_exporter.delivery.received import receive
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
+from vv_exporter.state.store import Transaction
 
 log = logging.getLogger("alerts")
 

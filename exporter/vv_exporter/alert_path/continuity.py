@@ -25,16 +25,16 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from vv_exporter._clock import isoformat
-from vv_exporter.accounts import ACCOUNTS, Account, moment
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.closing import close_directly, mark_closed, tell_beginning
 from vv_exporter.alert_path.held import LASTS_SECONDS, Evaluations, Groups, evaluations, is_same, rules_of
 from vv_exporter.alert_path.questions import QuestionError
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.common.clock import isoformat
+from vv_exporter.delivery.accounts import ACCOUNTS, Account, moment
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from vv_exporter._clock import isoformat
 from vv_exporter.alert_path.questions import QuestionError
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.common.clock import isoformat
 from vv_exporter.drills.state import DRILL
-from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -11,6 +11,8 @@ import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vv_exporter.render.intervals import delivery_interval
+
 SLACK_SECONDS = 5.0  # that a hop may take beyond its interval
 LEAST_PATIENCE_SECONDS = 30.0  # for which a finding that is not certain is looked at again before it is told
 
@@ -120,20 +122,6 @@ def _patience(seen: Observation, prometheus: PrometheusState) -> float:
     if _is_young(seen, prometheus):
         round_trip += prometheus.scrape_interval + prometheus.evaluation_interval
     return max(LEAST_PATIENCE_SECONDS, round_trip + SLACK_SECONDS - seen.after)
-
-
-def delivery_interval(after: float) -> float:
-    """How often Alertmanager delivers the Watchdog to the exporter, in seconds; rendered into its configuration."""
-    return min(max(after / 6, 1.0), 30.0)
-
-
-def resend_delay(after: float) -> float:
-    """How often Prometheus sends a firing alert again, in seconds; what `vv up` runs it with.
-
-    Below Prometheus' own minute, or an interval of a minute would send each second time only. Not much below it: an
-    alert ends at Alertmanager when it was not sent for four times as long.
-    """
-    return min(after / 4, 45.0)
 
 
 def _behind_a_silent_prometheus(seen: Observation, said: str) -> Finding:

@@ -17,20 +17,20 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.accounts import ACCOUNTS
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.conditions import HMAC_WINDOW_SECONDS, Fired, Now, Observed, fire, judge, rule_of
 from vv_exporter.alert_path.told import TOLD, Told, drop, make_room, put_event
 from vv_exporter.alert_path.words import WordsError
-from vv_exporter.database import StoreError
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import put
+from vv_exporter.delivery.accounts import ACCOUNTS
+from vv_exporter.delivery.direct import put
+from vv_exporter.messages.message import Message
 from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
 from vv_exporter.metrics.pipeline import LAST_FAILURE
 from vv_exporter.metrics.security import HMAC_OPERATIONS
 from vv_exporter.render.prometheus import here
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store, Transaction
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 

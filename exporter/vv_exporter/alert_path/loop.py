@@ -9,19 +9,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from vv_exporter.accounts import ACCOUNTS
 from vv_exporter.alert_path import message
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_hop, is_blind
 from vv_exporter.alert_path.state import PATH, PathState
 from vv_exporter.alert_path.told import TOLD, Told, put_event
 from vv_exporter.alert_path.unseen import GAPS, Gap
-from vv_exporter.database import StoreError
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import put
+from vv_exporter.delivery.accounts import ACCOUNTS
+from vv_exporter.delivery.direct import put
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store, Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store, Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from vv_exporter._clock import isoformat
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
-from vv_exporter.commands import Commands
-from vv_exporter.direct.message import Message
+from vv_exporter.common.clock import isoformat
+from vv_exporter.messages.message import Message
+from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings
 
 ALERT_PATH_BROKEN = "AlertPathBroken"

@@ -10,19 +10,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from vv_exporter.accounts import moment
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import AlertmanagerState, Observation, PrometheusState
+from vv_exporter.alertmanager.server_client import ServerAnswer, ServerClient, ServerError
+from vv_exporter.delivery.accounts import moment
 from vv_exporter.metrics.alert_path import BEAT
-from vv_exporter.server_client import ServerAnswer, ServerClient, ServerError
+from vv_exporter.render.alertmanager import ALERT_PATH_RECEIVER
 from vv_exporter.settings import Settings
-from vv_exporter.timeline import shortened
+from vv_exporter.state.timeline import shortened
 
 TIMEOUT_SECONDS = (2.0, 3.0)  # to connect, and between bytes of the answer
 RULE = "Watchdog"
 ANNOTATION = "beat"
 JOB = "vv-exporter"
-RECEIVER = "alert-path"
 MAX_REASON = 200  # characters
 DEFAULT_RESEND_SECONDS = 60.0  # Prometheus' own
 T = TypeVar("T")
@@ -30,7 +30,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _FAILED_SENDING = re.compile(r"^prometheus_notifications_errors_total\b.* (\S+)$", re.MULTILINE)
 _FAILED_DELIVERING = re.compile(
     r"^alertmanager_notification(?:s|_requests)_failed_total\{(?=[^}]*integration=\"webhook\")"
-    rf"(?=[^}}]*receiver_name=\"{RECEIVER}\").*\}} (\S+)$",
+    rf"(?=[^}}]*receiver_name=\"{ALERT_PATH_RECEIVER}\").*\}} (\S+)$",
     re.MULTILINE,
 )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from vv_exporter.store import Kind
-from vv_exporter.times import UnixTime
+from vv_exporter.common.times import UnixTime
+from vv_exporter.state.store import Kind
 
 
 class PathState(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,16 +12,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from vv_exporter._clock import isoformat
-from vv_exporter.direct.message import Message
-from vv_exporter.dropped import record_drop
-from vv_exporter.notifications import NotifiedAlert
-from vv_exporter.relay import webhook
-from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.common.clock import isoformat
+from vv_exporter.common.times import UnixTime
+from vv_exporter.delivery import webhook
+from vv_exporter.delivery.notifications import NotifiedAlert
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Store, Transaction
-from vv_exporter.timeline import Entry
-from vv_exporter.times import UnixTime
+from vv_exporter.state.dropped import record_drop
+from vv_exporter.state.store import Kind, Store, Transaction
+from vv_exporter.state.timeline import Entry
 
 KEPT_SECONDS = 420.0  # after the end: more than the longest `keep_firing_for` of these rules
 SENT_EVERY_SECONDS = 5.0  # while Alertmanager takes them

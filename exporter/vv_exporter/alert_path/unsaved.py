@@ -11,15 +11,15 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from vv_exporter.database import StoreError
-from vv_exporter.direct.in_short import send_somehow
-from vv_exporter.direct.message import Message, line
-from vv_exporter.direct.outbox import severity_rank
-from vv_exporter.direct.providers import Provider, ProviderError
-from vv_exporter.loop import Backoff
+from vv_exporter.channels import Provider, ProviderError
+from vv_exporter.delivery.direct import severity_rank
+from vv_exporter.delivery.in_short import send_somehow
+from vv_exporter.messages.message import Message, line
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
-from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.store import Store
+from vv_exporter.runtime.loop import Backoff
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.store import Store
 
 log = logging.getLogger(__name__)
 

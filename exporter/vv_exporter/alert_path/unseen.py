@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from vv_exporter.accounts import ACCOUNTS, NOT_OURS, TOLD, Account, make_room
 from vv_exporter.alert_path.questions import QuestionError, Server
+from vv_exporter.common.times import UnixTime
+from vv_exporter.delivery.accounts import ACCOUNTS, NOT_OURS, TOLD, Account, make_room
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Store, Transaction
-from vv_exporter.times import UnixTime
+from vv_exporter.state.store import Kind, Store, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import msgspec
 
-from vv_exporter._clock import span
 from vv_exporter.alert_path.told import put_event
-from vv_exporter.commands import Commands
-from vv_exporter.database import StoreError, has_room
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import put
+from vv_exporter.common.clock import span
+from vv_exporter.common.times import UnixTime
+from vv_exporter.delivery.direct import put
+from vv_exporter.messages.message import Message
+from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Store
-from vv_exporter.timeline import Entry, tell
-from vv_exporter.times import UnixTime
+from vv_exporter.state.database import StoreError, has_room
+from vv_exporter.state.store import Kind, Store
+from vv_exporter.state.timeline import Entry, tell
 
 log = logging.getLogger(__name__)
 

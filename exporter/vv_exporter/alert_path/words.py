@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vv_exporter._clock import utc
+from vv_exporter.common.clock import utc
 
 
 class WordsError(Exception):

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import requests
 
-from vv_core._text import UNSAFE
-from vv_exporter.reporting import printable
+from vv_core.common.texts import UNSAFE
+from vv_exporter.reporting.reports import printable
 from vv_exporter.settings import load
 
 TIMEOUT = 15.0  # seconds

@@ -2,7 +2,7 @@
 
 import click
 
-from vv_exporter.reporting import printable
+from vv_exporter.reporting.reports import printable
 
 
 def say(text: str, *, err: bool = False) -> None:

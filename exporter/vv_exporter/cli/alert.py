@@ -2,9 +2,9 @@
 
 import click
 
-from vv_core import _levels
 from vv_core.alerter import LEVELS
-from vv_exporter.reporting import NotRecordedError, report_alert
+from vv_core.common import levels
+from vv_exporter.reporting.reports import NotRecordedError, report_alert
 
 
 @click.command("alert")
@@ -33,7 +33,7 @@ def command(
         report_alert(level, title, details, component, _pairs(context), suggest, dedupe_key)
     except NotRecordedError as error:
         raise click.ClickException(str(error)) from error
-    if _levels.known(level) is None:
+    if levels.known(level) is None:
         raise click.UsageError(f"LEVEL is one of {', '.join(LEVELS)}, not {level!r}; the alert was raised as ERROR")
 
 

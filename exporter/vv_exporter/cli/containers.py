@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from vv_core._journal import LASTING
-from vv_exporter._clock import boot_id, boottime, span
+from vv_core.common.journals import LASTING
 from vv_exporter.cli._output import say
+from vv_exporter.common.clock import boot_id, boottime, span
 from vv_exporter.settings import Settings, load
 from vv_exporter.supervisor.room import CONTAINER_NAME, Request, Room, Seen, View
 from vv_exporter.supervisor.run import recording

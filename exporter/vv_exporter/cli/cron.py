@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from vv_core._units import parse_duration
-from vv_exporter import cron
-from vv_exporter.reporting import OVERLAPS, run_job
+from vv_core.common.units import parse_duration
+from vv_exporter.reporting import cron
+from vv_exporter.reporting.reports import OVERLAPS, run_job
 
 
 def _duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:

@@ -37,7 +37,7 @@ def command(context: click.Context, root: Path) -> None:
 
     Exit codes: 0 all was seen and is as it should be, 1 something is wrong or could not be seen, 2 wrong use.
     """
-    from vv_exporter.doctor import examine
+    from vv_exporter.installation.doctor import examine
 
     findings = list(examine(root, os.environ))
     for finding in findings:

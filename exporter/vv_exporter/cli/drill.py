@@ -13,7 +13,7 @@ from vv_exporter.cli._output import say
 from vv_exporter.drills.plan import SEVERITIES, drill_channels, patience, plan
 from vv_exporter.drills.report import ChannelReport, DrillReport, Drills
 from vv_exporter.drills.request import RequestError, request_drill
-from vv_exporter.reporting import printable, warn_without_reader
+from vv_exporter.reporting.reports import printable, warn_without_reader
 from vv_exporter.settings import Settings, load
 
 POLL_SECONDS = 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from vv_core._journal import LASTING
+from vv_core.common.journals import LASTING
 from vv_exporter.settings import load
 from vv_exporter.supervisor.run import recording
 

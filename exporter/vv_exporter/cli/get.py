@@ -8,7 +8,7 @@ import click
 
 from vv_exporter.cli._client import AskError
 from vv_exporter.cli._client import get as ask
-from vv_exporter.reporting import printable
+from vv_exporter.reporting.reports import printable
 
 
 @click.command("get")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vv_core._environment import state_dir
+from vv_core.common.environment import state_dir
 
 DEFAULT_PORT = 19461
 
@@ -26,7 +26,7 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
 
     Made for the health checks of containers: it reads the environment, and no vv.yml.
     """
-    from vv_exporter import health
+    from vv_exporter.status import health
 
     said = ""
     try:

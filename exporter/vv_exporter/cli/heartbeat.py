@@ -2,7 +2,7 @@
 
 import click
 
-from vv_exporter.reporting import NotRecordedError, report_heartbeat
+from vv_exporter.reporting.reports import NotRecordedError, report_heartbeat
 
 
 @click.command("heartbeat")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from vv_exporter.direct.message import Message
-    from vv_exporter.direct.providers import Provider
+    from vv_exporter.channels import Provider
+    from vv_exporter.messages.message import Message
     from vv_exporter.settings import Settings
 
 
@@ -30,7 +30,7 @@ def test(context: click.Context, channel: str | None) -> None:
     \b
     Exit codes: 0 every channel took it, 1 one did not, 2 wrong use or nothing to test.
     """
-    from vv_exporter.direct.providers import configured
+    from vv_exporter.channels import configured
     from vv_exporter.render import channels
     from vv_exporter.settings import SettingsError, load
 
@@ -54,8 +54,8 @@ def test(context: click.Context, channel: str | None) -> None:
 
 def _try(provider: Provider, message: Message, width: int) -> bool:
     """Send, and print a line."""
-    from vv_exporter.direct.providers import ProviderError
-    from vv_exporter.reporting import printable
+    from vv_exporter.channels import ProviderError
+    from vv_exporter.reporting.reports import printable
 
     started = time.monotonic()
     try:
@@ -71,8 +71,8 @@ def _try(provider: Provider, message: Message, width: int) -> bool:
 
 def _message(settings: Settings) -> Message:
     """A message of its own for each channel and call."""
-    from vv_core._ids import uuid7
-    from vv_exporter.direct.message import Message
+    from vv_core.common.ids import uuid7
+    from vv_exporter.messages.message import Message
 
     id_ = uuid7()
     return Message(

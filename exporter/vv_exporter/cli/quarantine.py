@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from vv_core import _text
+from vv_core.common import texts
 from vv_core.quarantine import FOLDER, QuarantineError, entries, read
 from vv_core.quarantine import release as give_back
-from vv_exporter.reporting import printable
+from vv_exporter.reporting.reports import printable
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def list_(folder: Path) -> None:
         return
     for name, about in entries(folder):
         when, why, who = (_said(about, key) for key in ("timestamp_corruption", "error_type", "source_component"))
-        click.echo(f"{when:24}  {why:20}  {who:20}  {_size(folder / name):>9}  {_text.path(name, _WIDTH)}")
+        click.echo(f"{when:24}  {why:20}  {who:20}  {_size(folder / name):>9}  {texts.path(name, _WIDTH)}")
 
 
 @command.command()
@@ -59,7 +59,7 @@ def show(folder: Path, file: str) -> None:
 def release(folder: Path, file: str, to: Path | None) -> None:
     """Move FILE back to where it came from, never over another file, and give it new attempts."""
     where = _try(lambda: give_back(folder, _name(file), to))
-    click.echo(_text.path(where, _WIDTH))
+    click.echo(texts.path(where, _WIDTH))
 
 
 def _configured() -> Path:
@@ -84,7 +84,7 @@ def _try(work: Callable[[], T]) -> T:
 
 
 def _said(about: dict[str, Any], key: str) -> str:
-    return _text.line(about.get(key, "?"), 100)
+    return texts.line(about.get(key, "?"), 100)
 
 
 def _size(path: Path) -> str:

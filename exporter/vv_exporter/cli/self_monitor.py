@@ -16,7 +16,7 @@ def command(retire: bool) -> None:
     vv.self-monitor=true. After SELF_MONITOR_MAX_RESTARTS restarts within SELF_MONITOR_WINDOW it gives up on a
     container: see `vv containers`.
     """
-    from vv_core._journal import LASTING
+    from vv_core.common.journals import LASTING
     from vv_exporter.settings import load
     from vv_exporter.supervisor.loop import COMPONENT
     from vv_exporter.supervisor.run import recording, run

@@ -12,8 +12,8 @@ import click
 from vv_exporter.cli._output import say
 
 if TYPE_CHECKING:
+    from vv_exporter.alertmanager.silences.client import Silence, Silences
     from vv_exporter.settings import Settings
-    from vv_exporter.silences.client import Silence, Silences
 
 
 MAX_SECONDS = 366 * 86400.0
@@ -48,10 +48,10 @@ def add(matchers: tuple[str, ...], duration: str, reason: str, author: str | Non
 
     It prints the silence's id and what it silences now. Exit codes: 0 it is made, 1 it is not, 2 wrong use.
     """
-    from vv_core._units import parse_duration
-    from vv_exporter._clock import isoformat
-    from vv_exporter.silences.matchers import parse_matcher
-    from vv_exporter.silences.preview import preview
+    from vv_core.common.units import parse_duration
+    from vv_exporter.alertmanager.silences.preview import preview
+    from vv_exporter.common.clock import isoformat
+    from vv_exporter.common.matchers import parse_matcher
 
     settings, now = _settings(), time.time()
     silences = _silences(settings)
@@ -110,7 +110,7 @@ def _user() -> str:
 
 
 def _line(one: Silence) -> str:
-    from vv_exporter._clock import isoformat
+    from vv_exporter.common.clock import isoformat
 
     until = "until" if one.holds else "ended"
     return f"{one.id}  {until} {isoformat(one.ends)}  {one.what}  by {one.author or '?'}: {one.reason}"
@@ -123,7 +123,7 @@ def _settings() -> Settings:
 
 
 def _silences(settings: Settings) -> Silences:
-    from vv_exporter.silences.client import Silences
+    from vv_exporter.alertmanager.silences.client import Silences
 
     return Silences(settings.alertmanager)
 
@@ -135,7 +135,7 @@ class _explained:  # noqa: N801 - it is used like a function
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from vv_exporter.silences.client import SilenceError
+        from vv_exporter.alertmanager.silences.client import SilenceError
 
         if isinstance(error, SilenceError):
             raise click.ClickException(str(error)) from error

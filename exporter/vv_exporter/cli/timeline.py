@@ -7,10 +7,10 @@ import sys
 import click
 import msgspec
 
-from vv_exporter._clock import isoformat
 from vv_exporter.cli._client import COLOURS, AskError, ask
-from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.timeline import Moment
+from vv_exporter.common.clock import isoformat
+from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.timeline import Moment
 
 
 class Document(msgspec.Struct, frozen=True):

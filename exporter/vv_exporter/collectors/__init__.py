@@ -1,7 +1,7 @@
 """What turns the store or a probe into series.
 
 Each module of this folder holds one collector and a function `build(context)` that makes it; a module that lies here
-is registered. `guard.py` (in the package above) runs them, each with a deadline.
+is registered. `web/guard.py` (in the package above) runs them, each with a deadline.
 """
 
 from __future__ import annotations
@@ -9,34 +9,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter._clock import boot_id, boottime
-from vv_exporter.alert_path.beats import Beats
-
-if TYPE_CHECKING:
-    from vv_exporter.settings import Settings
-    from vv_exporter.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What collectors and services are built from. `clock` gives Unix seconds, `monotonic` CLOCK_MONOTONIC.
-
-    `boottime` gives seconds since the start of the device, whose id is `boot`. `beats` are those of the alert path,
-    which scrapes give away and the webhook brings back.
-    """
-
-    settings: Settings
-    store: Store
-    clock: Callable[[], float]
-    monotonic: Callable[[], float]
-    boottime: Callable[[], float] = boottime
-    boot: str = field(default_factory=boot_id)
-    beats: Beats = field(default_factory=Beats)
+from vv_exporter.context import Context
 
 
 class Collector(Protocol):
@@ -49,19 +26,6 @@ class Collector(Protocol):
 
     def collect(self) -> Iterable[Family]:
         """The families as they are now."""
-        ...
-
-
-@runtime_checkable
-class Service(Protocol):
-    """Work in the background; a collector that has such work is a service too."""
-
-    def start(self) -> None:
-        """Begin; returns at once."""
-        ...
-
-    def stop(self) -> None:
-        """End; returns within a few seconds, whatever hangs."""
         ...
 
 

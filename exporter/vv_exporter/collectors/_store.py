@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.metrics import Metric, counters, gauges, histograms
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 def stored(store: Store, metric: Metric) -> Family:

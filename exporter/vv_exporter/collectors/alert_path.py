@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.alert_path import BEAT, LAST_BEAT, LATENCY, UP
 

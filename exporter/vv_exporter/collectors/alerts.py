@@ -12,8 +12,9 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.context import Context
+from vv_exporter.delivery.relay import waiting
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.alerts import (
     ALERT_EVENTS,
@@ -24,9 +25,8 @@ from vv_exporter.metrics.alerts import (
     RELAY_OLDEST,
     RELAY_QUEUE,
 )
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.relay.worker import waiting
-from vv_exporter.store import Store
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Store
 
 
 class AlertsCollector:

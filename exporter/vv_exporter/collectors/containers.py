@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.cgroups import Cgroups
@@ -37,6 +36,7 @@ from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.resources import Usage
 from vv_exporter.containers.sampler import Sampler
 from vv_exporter.containers.watch import ContainerWatch
+from vv_exporter.context import Context
 from vv_exporter.metrics import Labels, Metric, counters, gauges
 from vv_exporter.metrics.containers import (
     CPU_LIMIT,

@@ -14,14 +14,14 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter import channels
-from vv_exporter.accounts import ACCOUNTS, untold
-from vv_exporter.channels import CHANNELS, Channel
-from vv_exporter.collectors import Context
+from vv_exporter.alerting import Delivery
 from vv_exporter.collectors._store import stored
-from vv_exporter.database import StoreError
-from vv_exporter.delivery import Delivery
-from vv_exporter.direct.outbox import OUTGOING
+from vv_exporter.context import Context
+from vv_exporter.delivery import channel_health
+from vv_exporter.delivery.accounts import ACCOUNTS, untold
+from vv_exporter.delivery.channel_health import CHANNELS, Channel
+from vv_exporter.delivery.direct import OUTGOING
+from vv_exporter.delivery.relay import DESTINATION, RESULTS
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.alerts import ALERTS_DROPPED, RELAY_DELIVERIES
 from vv_exporter.metrics.delivery import (
@@ -35,8 +35,8 @@ from vv_exporter.metrics.delivery import (
     DIRECT_QUEUE,
     NOTIFICATIONS,
 )
-from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.relay.worker import DESTINATION, RESULTS
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.openalerts import SEVERITIES
 
 
 class DeliveryCollector:
@@ -52,7 +52,7 @@ class DeliveryCollector:
         """Begin."""
         with contextlib.suppress(StoreError), self._store.transaction() as tx:
             for channel in self._delivery.channels:
-                channels.begin(tx, channel)
+                channel_health.begin(tx, channel)
             tx.ensure(ALERTS_MISSED, ("critical",), ("error",), ("warning",))
             tx.ensure(ALERTS_DROPPED, *((severity,) for severity in SEVERITIES))
             tx.ensure(RELAY_DELIVERIES, *((DESTINATION, result) for result in RESULTS))

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.digest import digest, history
 from vv_exporter.digest.worker import MARK, DigestWorker
 from vv_exporter.metrics import gauges
@@ -62,7 +62,7 @@ class DigestCollector:
 
     def _send(self, since: float, until: float) -> None:
         from vv_exporter.digest import mail  # jinja2 is 4 MB, which are not held without a digest
-        from vv_exporter.direct import smtp
+        from vv_exporter.messages import smtp
 
         context, settings = self._context, self._context.settings
         found = digest(history.read(context.store, since, until), settings.device_id, since, until)

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
+from vv_exporter.alert_path.drill_worker import DrillWorker, overdue_after
+from vv_exporter.context import Context
 from vv_exporter.drills.plan import drill_channels
 from vv_exporter.drills.state import DRILLS, PROOFS, Proof
-from vv_exporter.drills.worker import DrillWorker, overdue_after
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.drills import NEXT_DUE, PROOF_DUE, PROVEN, PROVEN_SECONDS, RUNNING
 

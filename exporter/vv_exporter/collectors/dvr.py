@@ -16,13 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter import threads
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
-from vv_exporter.database import StoreError
-from vv_exporter.dvr_agents import agents_up
-from vv_exporter.dvr_logins import logins_of
-from vv_exporter.dvrs import LINKS, RESULTS, forget, forget_ended_agents, probed
+from vv_exporter.context import Context
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.dvr import (
     DVR_AGENT_UP,
@@ -36,9 +31,14 @@ from vv_exporter.metrics.dvr import (
     DVR_PROBE_DURATION,
     DVR_UP,
 )
+from vv_exporter.probes.dvr_logins import logins_of
 from vv_exporter.probes.rtsp import Answer, Logins, NotAskedError, Resolver, probe
+from vv_exporter.runtime import threads
 from vv_exporter.settings import Dvr
-from vv_exporter.store import Store
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.dvr_agents import agents_up
+from vv_exporter.state.dvrs import LINKS, RESULTS, forget, forget_ended_agents, probed
+from vv_exporter.state.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ import psutil
 from prometheus_client.core import Metric as Family
 from prometheus_client.core import UnknownMetricFamily
 
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.metrics import Labels, counters, gauges
 from vv_exporter.metrics import host as catalogue
 

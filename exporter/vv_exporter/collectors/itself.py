@@ -14,8 +14,8 @@ from prometheus_client import ProcessCollector
 from prometheus_client.core import Metric as Family
 
 import vv_exporter
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.context import Context
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import (
     BUILD_INFO,
@@ -28,7 +28,7 @@ from vv_exporter.metrics.exporter import (
     STARTS,
 )
 from vv_exporter.metrics.host import BOOTS
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 _COUNTED = (EVENTS, EVENTS_REJECTED, EVENTS_DROPPED, EVENTS_MISTIMED, CLOCK_STEPS, SERIES_LIMITED, STARTS, BOOTS)
 REVISION_FILE = Path(vv_exporter.__file__).with_name("REVISION")

@@ -14,8 +14,11 @@ from collections.abc import Iterable
 import msgspec
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.common.processes import found_as, spaces_of_machine
+from vv_exporter.common.schedule import next_due
+from vv_exporter.common.times import EARLIEST, UnixTime, admitted
+from vv_exporter.context import Context
 from vv_exporter.journal.folds import latest
 from vv_exporter.journal.folds.jobs import RESULTS, succeeded
 from vv_exporter.metrics import Labels, gauges
@@ -34,12 +37,9 @@ from vv_exporter.metrics.jobs import (
     JOB_SKIPPED,
 )
 from vv_exporter.probes import files
-from vv_exporter.processes import found_as, spaces_of_machine
-from vv_exporter.runs import JOB_RUNS_OPEN, Run, longest_named
-from vv_exporter.schedule import next_due
 from vv_exporter.settings import JobSettings
-from vv_exporter.store import Kind, Store
-from vv_exporter.times import EARLIEST, UnixTime, admitted
+from vv_exporter.state.runs import JOB_RUNS_OPEN, Run, longest_named
+from vv_exporter.state.store import Kind, Store
 
 STORED = (
     JOB_LAST_START,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.journal import files
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader

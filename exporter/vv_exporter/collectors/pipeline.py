@@ -15,12 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
-from vv_exporter.database import StoreError
-from vv_exporter.failures import FAILURES, MAX_NAME, shorten
+from vv_exporter.common.processes import found_as, spaces_of_machine
+from vv_exporter.context import Context
 from vv_exporter.journal.folds.stages import tell_overrun
-from vv_exporter.loop import Loop
 from vv_exporter.metrics import Labels, gauges
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
@@ -36,11 +34,13 @@ from vv_exporter.metrics.pipeline import (
     STAGE_RUNNING,
 )
 from vv_exporter.probes import files
-from vv_exporter.processes import found_as, spaces_of_machine
-from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited, longest_named
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import StageSettings
-from vv_exporter.stagelimits import RECENT_RUNS, Limit, limit_of
-from vv_exporter.store import Store
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.failures import FAILURES, MAX_NAME, shorten
+from vv_exporter.state.runs import STAGE_RUNS, Run, lacks_size, limited, longest_named
+from vv_exporter.state.stagelimits import RECENT_RUNS, Limit, limit_of
+from vv_exporter.state.store import Store
 
 CHECK_INTERVAL = 1.0  # seconds between looks for runs that went past their limit
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.context import Context
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 class SecurityCollector:

@@ -16,14 +16,14 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
 from vv_exporter.containers.ledger import CONTAINERS, GONE
+from vv_exporter.context import Context
 from vv_exporter.journal.folds.supervisor import RETIRED, SUPERVISED
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.self_monitor import EXPECTED, GAVE_UP, IN_WINDOW, LAST_CHECK, MAX_RESTARTS, SUPERVISED_RESTARTS
 from vv_exporter.settings import SelfMonitorSettings
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 class SelfMonitorCollector:

@@ -14,8 +14,7 @@ from pathlib import Path
 from prometheus_client.core import Metric as Family
 
 from vv_core.ingest import FLAG
-from vv_exporter.collectors import Context
-from vv_exporter.ingest import IngestPause
+from vv_exporter.context import Context
 from vv_exporter.metrics import Labels, Metric, gauges
 from vv_exporter.metrics.storage import (
     FREE,
@@ -31,8 +30,9 @@ from vv_exporter.metrics.storage import (
 )
 from vv_exporter.metrics.thresholds import FREE_BYTES, REDUCED_BYTES
 from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write, look_through
+from vv_exporter.probes.ingest import IngestPause
+from vv_exporter.probes.storagedevices import Mounted
 from vv_exporter.settings import FreeSpace
-from vv_exporter.storagedevices import Mounted
 
 _OF_USAGE: Mapping[Metric, Callable[[Usage], float]] = {
     SIZE: lambda usage: usage.size,

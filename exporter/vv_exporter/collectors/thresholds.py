@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.metrics import Labels, gauges
 from vv_exporter.metrics.thresholds import (
     CPU_RATIO,
@@ -32,8 +32,8 @@ from vv_exporter.metrics.thresholds import (
     TEMPERATURE,
 )
 from vv_exporter.settings import Settings
-from vv_exporter.stagelimits import RECENT_RUNS, USUAL, is_limited, learned_limit
-from vv_exporter.store import Store
+from vv_exporter.state.stagelimits import RECENT_RUNS, USUAL, is_limited, learned_limit
+from vv_exporter.state.store import Store
 
 
 class Thresholds:

@@ -21,12 +21,12 @@ from pathlib import Path
 import msgspec
 from prometheus_client.core import Metric as Family
 
-from vv_core._files import TEMPORARY
-from vv_core._text import path as printed_path
+from vv_core.common.files import TEMPORARY
+from vv_core.common.texts import path as printed_path
 from vv_core.quarantine import FOLDER, SIDECAR
-from vv_exporter import threads
-from vv_exporter.collectors import Context
 from vv_exporter.collectors._store import stored
+from vv_exporter.common.times import UnixTime
+from vv_exporter.context import Context
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.videos import (
@@ -38,8 +38,8 @@ from vv_exporter.metrics.videos import (
     VIDEOS_EXHAUSTED,
     VIDEOS_QUARANTINED,
 )
-from vv_exporter.store import Kind, Store
-from vv_exporter.times import UnixTime
+from vv_exporter.runtime import threads
+from vv_exporter.state.store import Kind, Store
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.collectors import Context
-from vv_exporter.database import StoreError
-from vv_exporter.drills.hook import note_parcel
+from vv_exporter.context import Context
+from vv_exporter.delivery.drill_hook import note_parcel
+from vv_exporter.delivery.outbox import RESULTS, Courier
+from vv_exporter.delivery.webhook import OUTBOX, Webhook
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.metrics.outbox import OUTBOX_OLDEST, OUTBOX_QUEUE
-from vv_exporter.relay.outbox import RESULTS, Courier
-from vv_exporter.relay.webhook import OUTBOX, Webhook
+from vv_exporter.state.database import StoreError
 
 
 class WebhookCollector:

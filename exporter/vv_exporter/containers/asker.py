@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from vv_exporter import threads
 from vv_exporter.containers.engine import EngineError, NoAnswerError, NotUnderstoodError
 from vv_exporter.containers.resources import Running, Usage
 from vv_exporter.containers.unanswered import Unanswered
+from vv_exporter.runtime import threads
 
 log = logging.getLogger(__name__)
 

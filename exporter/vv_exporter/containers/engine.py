@@ -23,6 +23,7 @@ import msgspec
 import requests
 from docker.constants import DEFAULT_DOCKER_API_VERSION as _ANY_VERSION
 
+from vv_exporter.common.untrusted import decode_untrusted
 from vv_exporter.containers.observed import (
     ACTIONS,
     SECOND,
@@ -35,8 +36,6 @@ from vv_exporter.containers.observed import (
     nanoseconds,
 )
 from vv_exporter.containers.resources import Running, Usage, decode_stats
-from vv_exporter.docker_proxy.request import REFUSED_PATH
-from vv_exporter.untrusted import decode_untrusted
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +44,9 @@ STATS_TIMEOUT = 15.0  # …but for what a container uses, which nobody waits for
 REPLAY_LIMIT = 256  # events of all kinds that the Engine keeps (moby, daemon/events: eventsLimit)
 _MAX_QUEUE = 10_000  # events waiting to be counted; beyond, the stream is begun anew, and the Engine replays
 NO_ANSWER_STATUS = frozenset({502, 503, 504})  # of a proxy in between
+REFUSED_PATH = "/_vv/refused"
+"""Asks a proxy of ours in between how many connections each of its sockets refused; an Engine has no such path."""
+
 _VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}", re.ASCII)
 _FILTERS = {"type": ["container"], "event": list(ACTIONS)}
 

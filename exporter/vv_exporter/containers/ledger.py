@@ -58,6 +58,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from vv_exporter.common.times import UnixTime
 from vv_exporter.containers.observed import (
     PROJECT_LABEL,
     RUNNING_STATES,
@@ -71,8 +72,7 @@ from vv_exporter.containers.observed import (
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
 from vv_exporter.metrics.self_monitor import SUPERVISED_RESTARTS
-from vv_exporter.store import Kind
-from vv_exporter.times import UnixTime
+from vv_exporter.state.store import Kind
 
 CAUSES = ("policy", "self_monitor", "manual", "daemon")
 REASONS = ("ok", "error", "signal", "oom")

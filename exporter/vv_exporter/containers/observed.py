@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from vv_exporter.untrusted import decode_untrusted, elements
+from vv_exporter.common.untrusted import decode_untrusted, elements
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from vv_exporter.common.untrusted import decode_untrusted
 from vv_exporter.containers.observed import Whole
-from vv_exporter.untrusted import decode_untrusted
 
 
 class Running(NamedTuple):

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from vv_exporter import threads
 from vv_exporter.containers.cgroups import Place
 from vv_exporter.containers.resources import Running, Usage
+from vv_exporter.runtime import threads
 
 log = logging.getLogger(__name__)
 

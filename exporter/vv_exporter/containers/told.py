@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from vv_exporter.containers.ledger import GONE, Change, ContainerRecord, Count
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.metrics.containers import EXITS, RESTARTS
-from vv_exporter.timeline import Entry
+from vv_exporter.state.timeline import Entry
 
 _CAUSES = {
     "policy": "by Docker's restart policy",

@@ -25,7 +25,6 @@ from pathlib import Path
 
 import msgspec
 
-from vv_exporter import threads
 from vv_exporter.containers.engine import (
     REPLAY_LIMIT,
     TIMEOUT,
@@ -57,12 +56,13 @@ from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, L
 from vv_exporter.containers.resources import Running
 from vv_exporter.containers.told import told
 from vv_exporter.containers.unanswered import Unanswered
-from vv_exporter.database import StoreError
 from vv_exporter.metrics.containers import EXPECTED
 from vv_exporter.metrics.exporter import SERIES_LIMITED
+from vv_exporter.runtime import threads
 from vv_exporter.settings import ContainersSettings
-from vv_exporter.store import Kind, Store, Transaction
-from vv_exporter.timeline import tell
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Kind, Store, Transaction
+from vv_exporter.state.timeline import tell
 
 log = logging.getLogger(__name__)
 

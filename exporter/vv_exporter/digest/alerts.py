@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from vv_exporter._clock import moment
+from vv_exporter.common.clock import moment
+from vv_exporter.common.times import admitted
 from vv_exporter.drills.state import is_drill
-from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.store import Record
-from vv_exporter.times import admitted
+from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.store import Record
 
 MAX_COMPONENTS = 10
 MAX_OPEN = 10

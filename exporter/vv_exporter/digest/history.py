@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from vv_exporter import notifications, timeline
+from vv_exporter.delivery import notifications
 from vv_exporter.digest import samples
 from vv_exporter.drills.state import PROOFS, Proof
-from vv_exporter.store import Record, Store
+from vv_exporter.state import timeline
+from vv_exporter.state.store import Record, Store
 
 MAX_NOTIFICATIONS = 20_000
 MAX_MOMENTS = 20_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from vv_exporter.timeline import Moment
+from vv_exporter.state.timeline import Moment
 
 TOP = 5
 _FAILURES = ("stage.failed", "stage.crashed")

@@ -20,8 +20,8 @@ from vv_exporter.metrics.host import BOOT_TIME
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION, STAGE_OVERRUNS
 from vv_exporter.metrics.storage import FREE, SIZE
+from vv_exporter.state.store import Store
 from vv_exporter.status.series import Series
-from vv_exporter.store import Store
 
 HISTORY = "sample"
 INTERVAL = 60.0  # seconds between samples

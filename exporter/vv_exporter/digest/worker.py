@@ -13,12 +13,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from vv_exporter.direct.smtp import MailError
-from vv_exporter.loop import Backoff, Loop
+from vv_exporter.common.schedule import next_due
+from vv_exporter.common.times import UnixTime
+from vv_exporter.messages.smtp import MailError
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.schedule import next_due
-from vv_exporter.store import Kind, Store
-from vv_exporter.times import UnixTime
+from vv_exporter.runtime.loop import Backoff, Loop
+from vv_exporter.state.store import Kind, Store
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from vv_exporter.common.untrusted import elements, whole_characters
 from vv_exporter.containers.observed import (
     NUMBER_LABEL,
     ONE_OFF_LABEL,
@@ -21,7 +22,6 @@ from vv_exporter.containers.observed import (
     SERVICE_LABEL,
     TASK_LABEL,
 )
-from vv_exporter.untrusted import elements, whole_characters
 
 _NOT_UNDERSTOOD = b'{"Type": "unknown", "Action": "", "Actor": {}, "timeNano": 0}\n'
 Kept = Mapping[str, Any]

@@ -13,9 +13,6 @@ MAX_BODY = 4 << 10
 OLDEST = (1, 24)
 """The API version below which `start` took a configuration of its own, privileges included."""
 
-REFUSED_PATH = "/_vv/refused"
-"""Asks the proxy itself how many connections each of its sockets refused; an Engine has no such path."""
-
 _LINE = re.compile(r"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-~]*) HTTP/1\.[01]", re.ASCII)
 _HEADER = re.compile(r"([A-Za-z0-9-]{1,64}):[ \t]*([\t -~]*)", re.ASCII)
 _PATH = re.compile(r"(?:/v(\d{1,3})\.(\d{1,3}))?(?!/v\d)((?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+)", re.ASCII)

@@ -6,12 +6,12 @@ import contextlib
 import logging
 from pathlib import Path
 
-from vv_exporter import systemd
 from vv_exporter.containers.watch import DEFAULT_HOST
 from vv_exporter.docker_proxy.peers import Peers, parse_peers
 from vv_exporter.docker_proxy.policy import ACT, READ
 from vv_exporter.docker_proxy.server import Listener
-from vv_exporter.program import console, until_signalled
+from vv_exporter.runtime import systemd
+from vv_exporter.runtime.program import console, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.supervisor.selection import supervised
 

@@ -17,12 +17,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from vv_exporter import threads
+from vv_exporter.containers.engine import REFUSED_PATH
 from vv_exporter.containers.observed import Inspection, decode_inspection
 from vv_exporter.docker_proxy.engine import Answer, UpstreamError, asked
 from vv_exporter.docker_proxy.peers import Peers, peer_of
 from vv_exporter.docker_proxy.policy import QUICK, Rule
-from vv_exporter.docker_proxy.request import MAX_HEAD, REFUSED_PATH, BadRequestError, Request, parse
+from vv_exporter.docker_proxy.request import MAX_HEAD, BadRequestError, Request, parse
+from vv_exporter.runtime import threads
 
 log = logging.getLogger(__name__)
 

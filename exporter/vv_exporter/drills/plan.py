@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from vv_exporter.direct.providers import configured
+from vv_exporter.channels import configured
 from vv_exporter.settings import Settings
 
 SEVERITIES = ("critical", "error", "warning")

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from vv_exporter._clock import span
+from vv_exporter.common.clock import span
+from vv_exporter.common.times import Deadline, UnixTime, admitted
 from vv_exporter.drills.failure import Failure
 from vv_exporter.drills.fingerprint import fingerprint, fits
 from vv_exporter.drills.plan import Step
-from vv_exporter.store import Kind, Transaction
-from vv_exporter.timeline import Entry, tell
-from vv_exporter.times import Deadline, UnixTime, admitted
+from vv_exporter.state.store import Kind, Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 DRILL = "Drill"
 """The alert's name."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from vv_exporter.common.times import EARLIEST, LONGEST_SECONDS, admitted, admitted_seconds
 from vv_exporter.journal.events import DvrFrames, Event, JobFinished, JobStarted, StageFinished, StageStarted
 from vv_exporter.journal.folds import Source
-from vv_exporter.times import EARLIEST, LONGEST_SECONDS, admitted, admitted_seconds
 
 _MEASURED = frozenset({DvrFrames, StageStarted, JobStarted, StageFinished, JobFinished})
 ODD_SECONDS = 60.0

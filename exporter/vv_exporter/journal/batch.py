@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from vv_exporter.database import ContentError
+from vv_exporter.common.times import admitted
 from vv_exporter.journal import files
 from vv_exporter.journal.events import MAX_LINE, TYPES, Event, RejectedError, WriterStarted, decode
 from vv_exporter.journal.folds import Source
@@ -21,8 +21,8 @@ from vv_exporter.journal.lines import Bounds, bounds
 from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
-from vv_exporter.store import Store, Transaction
-from vv_exporter.times import admitted
+from vv_exporter.state.database import ContentError
+from vv_exporter.state.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 

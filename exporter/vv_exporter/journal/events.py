@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta, inspect
 
-from vv_core._text import MAX_NAME, label
-from vv_exporter.processes import Process
+from vv_core.common.texts import MAX_NAME, label
+from vv_exporter.common.processes import Process
 
 # A string, also one without an end, or a bracket; possessive, so that no line makes it look twice at a byte.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)

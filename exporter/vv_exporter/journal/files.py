@@ -13,7 +13,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
-from vv_core import _shared
+from vv_core.common import shared
 from vv_exporter.journal.events import MAX_LINE
 
 _NAME = re.compile(r"([A-Za-z0-9_-]{1,64})(?:\.([0-9]{1,9}))?\.jsonl")
@@ -115,4 +115,4 @@ def data_from(descriptor: int, offset: int) -> int:
 
 def ensure_directory(directory: Path) -> None:
     """Make the journal's folder: sticky and setgid, so that a group may write and only owners delete."""
-    _shared.make_folder(str(directory), _shared.STICKY_FOLDER)
+    shared.make_folder(str(directory), shared.STICKY_FOLDER)

@@ -20,7 +20,7 @@ from vv_exporter.journal.files import Entry
 from vv_exporter.journal.folds import Source
 from vv_exporter.journal.lines import Bounds, bounds
 from vv_exporter.journal.progress import PROGRESS, Progress
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 SEARCH_BYTES = 64 * 1024 * 1024  # at once
 SEARCH_PIECES = 10_000  # of at most MAX_LINE

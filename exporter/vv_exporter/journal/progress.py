@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from vv_exporter.processes import Process
-from vv_exporter.store import Kind
+from vv_exporter.common.processes import Process
+from vv_exporter.state.store import Kind
 
 Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A place in a file, as the kernel can take it."""

@@ -25,11 +25,9 @@ from typing import Any
 
 import msgspec
 
-from vv_core._lasting import sync_folder
-from vv_exporter import threads
-from vv_exporter._clock import isoformat
-from vv_exporter.database import ContentError, StoreError
-from vv_exporter.dvr_agents import AGENTS
+from vv_core.common.lasting import sync_folder
+from vv_exporter.common.clock import isoformat
+from vv_exporter.common.times import admitted
 from vv_exporter.journal import files
 from vv_exporter.journal.admission import Admission, is_odd
 from vv_exporter.journal.batch import BATCH_BYTES, BATCH_FILES, Batch
@@ -40,11 +38,13 @@ from vv_exporter.journal.lookahead import Lookahead
 from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_MISTIMED, EVENTS_REJECTED
-from vv_exporter.runs import OPEN_RUNS, SCRIPTS
+from vv_exporter.runtime import threads
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Store, Transaction
-from vv_exporter.timeline import Entry, tell
-from vv_exporter.times import admitted
+from vv_exporter.state.database import ContentError, StoreError
+from vv_exporter.state.dvr_agents import AGENTS
+from vv_exporter.state.runs import OPEN_RUNS, SCRIPTS
+from vv_exporter.state.store import Kind, Store, Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ FORGET_FILES = 1000  # …or when so many were deleted
 RETRY = 1.0  # seconds to wait when the database or the folder cannot be used
 SETTLING = 0.5
 """Seconds after which a problem is logged: a file that a writer with another umask has just made is opened to others an
-instant later (vv_core._shared), and on a slow device the reader comes in between."""
+instant later (vv_core.common.shared), and on a slow device the reader comes in between."""
 OPEN: tuple[Kind[Any], ...] = (*OPEN_RUNS, SCRIPTS, AGENTS)  # what a writer begins and ends
 
 

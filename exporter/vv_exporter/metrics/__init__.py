@@ -16,10 +16,10 @@ from typing import Literal
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 
-from vv_core._text import MAX_NAME, encodable, label
+from vv_core.common.texts import MAX_NAME, encodable, label
 
 MAX_TEXT = 1000
-"""Characters of a label's value that is a text for people; of one that is a name, `vv_core._text.MAX_NAME`."""
+"""Characters of a label's value that is a text for people; of one that is a name, `vv_core.common.texts.MAX_NAME`."""
 
 _TEXT_LABELS = frozenset({"error", "video", "kind"})  # `kind` holds a name, and what it is of
 _FIXED_LABELS = frozenset({"result", "outcome", "cause", "severity"})

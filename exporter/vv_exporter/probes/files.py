@@ -8,7 +8,7 @@ from collections.abc import Callable
 from stat import S_ISREG
 from threading import Event, Thread
 
-from vv_exporter import threads
+from vv_exporter.runtime import threads
 
 log = logging.getLogger(__name__)
 

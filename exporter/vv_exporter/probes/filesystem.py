@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
 
-from vv_exporter import threads
+from vv_exporter.runtime import threads
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vv_exporter.alert_path.hops import delivery_interval
-from vv_exporter.alert_path.questions import RECEIVER
 from vv_exporter.render import base, channels
+from vv_exporter.render.intervals import delivery_interval
 from vv_exporter.settings import Settings
 
 LINKS = "links.tmpl"
 _COMMITTED = re.compile(r"http://127\.0\.0\.1:19461/(silence\?filter=)?")
+ALERT_PATH_RECEIVER = "alert-path"
 QUIET_HOURS = "quiet-hours"
 
 
@@ -110,7 +110,7 @@ def _absolute(value: Any, out: Path) -> Any:
 
 def _paced(route: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """The route with the Watchdog brought back to the exporter as often as `VV_ALERT_PATH_AFTER` needs."""
-    if route.get("receiver") == RECEIVER:
+    if route.get("receiver") == ALERT_PATH_RECEIVER:
         interval = delivery_interval(settings.alert_path_after)
         # Shorter than group_interval, or every other beat would be skipped.
         route = route | {"group_interval": _duration(interval), "repeat_interval": _duration(interval / 2)}

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from vv_core._files import read_regular
+from vv_core.common.files import read_regular
 
 MARKER = ".vv-config"
 _MARKER_TEXT = (

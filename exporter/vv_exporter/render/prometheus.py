@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from vv_exporter.commands import Commands
 from vv_exporter.render import base
+from vv_exporter.render.commands import Commands
 from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
 
 _RUNBOOK = re.compile(rf"{re.escape(RUNBOOK_BASE_URL)}/(\w+)\.md")

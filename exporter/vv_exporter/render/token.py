@@ -9,10 +9,10 @@ import re
 import secrets
 from pathlib import Path
 
-from vv_core import _shared
-from vv_exporter.rights import PRIVATE_FILE, PRIVATE_FOLDER
+from vv_core.common import shared
+from vv_exporter.common.smallfiles import make_way, read_small, set_aside
+from vv_exporter.installation.rights import PRIVATE_FILE, PRIVATE_FOLDER
 from vv_exporter.settings import Settings
-from vv_exporter.smallfiles import make_way, read_small, set_aside
 
 NAME = "alertmanager-token"
 MAX_BYTES = 4096
@@ -31,7 +31,7 @@ def ensure_token(settings: Settings) -> Path:
     when its configuration was rendered again. Raises `OSError` where it can be neither read nor made.
     """
     path = settings.exporter_dir / NAME
-    _shared.make_folder(str(path.parent), PRIVATE_FOLDER)
+    shared.make_folder(str(path.parent), PRIVATE_FOLDER)
     for _ in range(2):
         make_way(path)
         if not path.exists():
@@ -55,7 +55,7 @@ def _token_in(path: Path) -> str:
 
 def _create(path: Path, token: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    handle = _shared.open_file(str(temporary), os.O_WRONLY | os.O_EXCL, PRIVATE_FILE)
+    handle = shared.open_file(str(temporary), os.O_WRONLY | os.O_EXCL, PRIVATE_FILE)
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(token + "\n")

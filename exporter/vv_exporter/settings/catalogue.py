@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vv_core._environment import LOG_MAX
-from vv_core._environment import state_dir as default_state_dir
-from vv_core._units import parse_size
+from vv_core.common.environment import LOG_MAX
+from vv_core.common.environment import state_dir as default_state_dir
+from vv_core.common.units import parse_size
+from vv_exporter.common.matchers import link_filter
 from vv_exporter.settings import compose
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.sections import ContainersSettings, JobSettings, SelfMonitorSettings, StageSettings
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
-from vv_exporter.silences.matchers import link_filter
 
 RUNBOOK_BASE_URL = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main/docs/runbooks"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from vv_exporter._clock import span
-from vv_exporter.schedule import longest_pause, problem_of
+from vv_exporter.common.clock import span
+from vv_exporter.common.schedule import longest_pause, problem_of
 from vv_exporter.settings.catalogue import variables
 from vv_exporter.settings.sections import JobSettings
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from vv_core._text import label
+from vv_core.common.texts import label
+from vv_exporter.common.smallfiles import read_small
 from vv_exporter.settings import checks
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, STAGE_LIMITS, Settings, Variable, variables
@@ -24,7 +25,6 @@ from vv_exporter.settings.sections import (
     StageSettings,
 )
 from vv_exporter.settings.values import Duration, Dvr
-from vv_exporter.smallfiles import read_small
 
 S = TypeVar("S", bound=msgspec.Struct)
 

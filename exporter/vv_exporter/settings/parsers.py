@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from vv_core._environment import LEAST_LOG
-from vv_core._units import parse_duration, parse_size
-from vv_exporter.schedule import comes_twice_an_hour, problem_of
+from vv_core.common.environment import LEAST_LOG
+from vv_core.common.units import parse_duration, parse_size
+from vv_exporter.common.schedule import comes_twice_an_hour, problem_of
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from vv_exporter.common.programs import home
 from vv_exporter.stack import releases, tools
 from vv_exporter.stack.apt import Apt, AptError, extract, mirrors
 from vv_exporter.stack.progress import CommandError, Step, run, step
@@ -436,7 +437,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--browser", action="store_true", help="a browser for the tests, too")
     parser.add_argument("--store", action="store_true", help="a store of many devices for the tests, too")
     parser.add_argument("--recent-python", action="store_true", help="the newest Python for the tests, too")
-    parser.add_argument("--home", type=Path, default=tools.home(), help="the folder (default: %(default)s)")
+    parser.add_argument("--home", type=Path, default=home(), help="the folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     wanted = [ensure_tools]
     if options.engine and os.geteuid() == 0:

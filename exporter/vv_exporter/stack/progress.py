@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from vv_core import _text
+from vv_core.common import texts
 
 _TICK = 0.2
 _LINE_EVERY = 10.0
@@ -105,7 +105,7 @@ def last_lines(log: Path, count: int = 15) -> str:
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - 16_384))
-            text = _text.escaped(stream.read().decode(errors="replace"))
+            text = texts.escaped(stream.read().decode(errors="replace"))
     except OSError:
         return "  (no output)"
     return "\n".join(f"  {line}" for line in text.splitlines()[-count:]) or "  (no output)"

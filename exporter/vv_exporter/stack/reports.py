@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import shlex
 
-from vv_core import _text
 from vv_core.alerter import send_alert
-from vv_exporter.commands import Commands
+from vv_core.common import texts
+from vv_exporter.render.commands import Commands
 from vv_exporter.stack.supervision import AGAIN_AND_AGAIN, LONGEST_PAUSE_SECONDS, WINDOW_SECONDS, End
 
 COMPONENT = "vv up"
@@ -59,4 +59,4 @@ def _capitalized(name: str) -> str:
 def say(line: str) -> None:
     """Print a line without what terminals obey, if the terminal is still there."""
     with contextlib.suppress(OSError):
-        print(_text.escaped(line), flush=True)
+        print(texts.escaped(line), flush=True)

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from vv_exporter.alert_path.hops import resend_delay
+from vv_exporter.render.intervals import resend_delay
 
 DEFAULT_AFTER_SECONDS = 180.0  # VV_ALERT_PATH_AFTER
 LOOPBACK = "127.0.0.1"

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vv_exporter.loop import Backoff
+from vv_exporter.runtime.loop import Backoff
 from vv_exporter.stack.processes import Child
 
 LONGEST_PAUSE_SECONDS = 15.0

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vv_core.alerter import send_alert
-from vv_exporter.commands import Commands
+from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.stack.reports import COMPONENT, say
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vv_exporter.common.programs import home
+
 Version = tuple[int, ...]
 
 _PLUGIN_FOLDERS = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins")
@@ -44,18 +46,6 @@ TOOLS = (PROMETHEUS, PROMTOOL, ALERTMANAGER, AMTOOL)
 
 ENGINE_PROGRAMS = ("dockerd", "containerd", "runc", "docker", "iptables", "docker-compose", "busybox")
 """What a private Docker Engine and its tests need."""
-
-
-def home() -> Path:
-    """The folder of fetched programs: `VV_TOOLS_DIR`, or `.vv` of the checkout, or one in the user's cache."""
-    named = os.environ.get("VV_TOOLS_DIR")
-    if named:
-        return Path(named).absolute()
-    checkout = Path(__file__).resolve().parents[3]
-    if (checkout / "pyproject.toml").is_file():
-        return checkout / ".vv"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "vv-exporter"
 
 
 def find(tool: Tool, folder: Path | None = None) -> Path | None:

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from vv_exporter import health, signals, statefolders
-from vv_exporter.alert_path.hops import resend_delay
-from vv_exporter.commands import Commands, environment_file
+from vv_exporter.common.programs import home
+from vv_exporter.installation import statefolders
 from vv_exporter.render import files, render
 from vv_exporter.render.channels import deadman
+from vv_exporter.render.commands import Commands, environment_file
+from vv_exporter.render.intervals import resend_delay
+from vv_exporter.runtime import signals
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, variables
 from vv_exporter.settings.environmentfile import environment_line
@@ -37,6 +39,7 @@ from vv_exporter.stack.servers import (
 )
 from vv_exporter.stack.supervision import End, Supervised, describe_exit
 from vv_exporter.stack.telegramcrash import TelegramCrash
+from vv_exporter.status import health
 from vv_exporter.supervisor.actions import has_work
 
 ALERTMANAGER = "Alertmanager"
@@ -64,7 +67,7 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     """
     check_ports(settings)
     try:
-        fetch.ensure_tools(tools.home())
+        fetch.ensure_tools(home())
     except fetch.FetchError as error:
         raise StackError(str(error)) from error
     folder = settings.state_dir / "stack"

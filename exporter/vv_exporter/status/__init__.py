@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.accounts import Account
 from vv_exporter.alert_path.state import PathState
+from vv_exporter.delivery.accounts import Account
 from vv_exporter.drills.state import DRILL
 from vv_exporter.status import alert_path, checks, containers, delivery, dvrs, failures, itself, jobs, stages, storage
 from vv_exporter.status import alerts as _alerts

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from vv_exporter._clock import span
 from vv_exporter.alert_path.message import explained
 from vv_exporter.alert_path.state import PathState
+from vv_exporter.common.clock import span
 from vv_exporter.metrics.alert_path import LAST_BEAT, LATENCY
 from vv_exporter.metrics.drills import NEXT_DUE, PROOF_DUE, PROVEN, PROVEN_SECONDS
 from vv_exporter.render.channels import deadman

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from vv_exporter._clock import moment
-from vv_exporter.notifications import shown_id
-from vv_exporter.openalerts import SEVERITIES
+from vv_exporter.common.clock import moment
+from vv_exporter.delivery.notifications import shown_id
+from vv_exporter.state.openalerts import SEVERITIES
 
 
 class FiringAlert(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ import msgspec
 
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
+from vv_exporter.state.timeline import shortened
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import QUOTED, Cell, Table, when
-from vv_exporter.timeline import shortened
 
 RECENT = 3600.0  # seconds for which a failure is shown as one
 

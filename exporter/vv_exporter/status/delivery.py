@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from vv_exporter._clock import span
-from vv_exporter.accounts import Account
+from vv_exporter.common.clock import span
+from vv_exporter.delivery.accounts import Account
+from vv_exporter.delivery.outbox import DROPPED, FAILED, OK, REFUSED, RESULTS
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED, RELAY_DELIVERIES, RELAY_OLDEST, RELAY_QUEUE
 from vv_exporter.metrics.delivery import (
     CHANNEL_ERROR,
@@ -18,7 +19,6 @@ from vv_exporter.metrics.delivery import (
 )
 from vv_exporter.metrics.digest import DIGEST_LAST_SENT, DIGEST_NEXT_DUE
 from vv_exporter.metrics.outbox import OUTBOX_OLDEST, OUTBOX_QUEUE
-from vv_exporter.relay.outbox import DROPPED, FAILED, OK, REFUSED, RESULTS
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import Cell, Level, Table, ago, clock, many, when
 

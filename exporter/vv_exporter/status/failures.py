@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
+from vv_exporter.state.timeline import shortened
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import QUOTED, Cell, Table, when
-from vv_exporter.timeline import shortened
 
 SHOWN = 10
 RECENT = 3600.0  # seconds for which a failure is worth a look

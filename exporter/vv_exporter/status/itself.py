@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from vv_exporter._clock import span
+from vv_exporter.common.clock import span
 from vv_exporter.metrics.exporter import (
     BUILD_INFO,
     COLLECTOR_SUCCESS,

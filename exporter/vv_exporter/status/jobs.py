@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from vv_exporter._clock import span
+from vv_exporter.common.clock import span
 from vv_exporter.metrics.jobs import (
     JOB_GRACE,
     JOB_LAST_DURATION,

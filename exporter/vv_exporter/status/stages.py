@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 
-from vv_exporter._clock import span
+from vv_exporter.common.clock import span
 from vv_exporter.metrics.pipeline import (
     STAGE_DURATION,
     STAGE_LAST_SUCCESS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from vv_exporter._clock import isoformat, span
+from vv_exporter.common.clock import isoformat, span
 
 Level = Literal["", "good", "warning", "bad", "muted"]
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -13,7 +13,7 @@ import docker
 import docker.errors
 import requests
 
-from vv_core._text import last_lines
+from vv_core.common.texts import last_lines
 from vv_exporter.containers.engine import NO_ANSWER_STATUS, EngineError, NoAnswerError, connected, translated
 from vv_exporter.containers.observed import SELF_MONITOR_LABEL
 from vv_exporter.containers.watch import DEFAULT_HOST

@@ -16,18 +16,18 @@ from typing import Protocol
 
 import msgspec
 
-from vv_core import _journal
-from vv_core._ids import uuid7_hex
-from vv_core._text import line, lines
-from vv_exporter._clock import boot_id, boottime
+from vv_core.common import journals
+from vv_core.common.ids import uuid7_hex
+from vv_core.common.texts import line, lines
+from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.expectation import listed
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.containers.unanswered import Unanswered
-from vv_exporter.database import StoreError
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import Settings
-from vv_exporter.store import Store
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store
 from vv_exporter.supervisor.actions import MAX_TAIL, RefusedError
 from vv_exporter.supervisor.policy import Condition, GiveUp, Limits, Restart, Wait, condition, decide, recent
 from vv_exporter.supervisor.room import Request, Room, Seen, View
@@ -70,7 +70,7 @@ class Engine(Protocol):
 
 
 class Journal(Protocol):
-    """Where events go; see `vv_core._journal.Journal`."""
+    """Where events go; see `vv_core.common.journals.Journal`."""
 
     def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float = ...) -> bool: ...
 
@@ -350,7 +350,7 @@ class Supervisor:
             fields = {"name": record.name, "restarts": len(history.restarts), "reason": line(history.reason, 300)}
             quoted = {"log_tail": lines(tail, MAX_TAIL)} if tail else {}
             # On the disk before it is noted as told, or a power cut in between would leave it untold.
-            self._tell("container.gave_up", fields | quoted, _journal.LASTING)
+            self._tell("container.gave_up", fields | quoted, journals.LASTING)
             history = self._keep(record, replace(history, told=True))
         if history.stop_due and record.state != GONE:
             if not history.policy_before:
@@ -395,7 +395,7 @@ class Supervisor:
                 tx.put(SUPERVISED, record.name, history)
         return history
 
-    def _tell(self, kind: str, fields: Mapping[str, object], worth: float = _journal.NEEDED) -> None:
+    def _tell(self, kind: str, fields: Mapping[str, object], worth: float = journals.NEEDED) -> None:
         self._journal.emit(kind, COMPONENT, fields, worth)
 
     def _tell_result(self, name: str, attempt: Attempt, result: str, error: str = "") -> None:
@@ -431,7 +431,7 @@ class Supervisor:
             content: dict[str, object] = {"containers": told}
             if self._left_out:
                 content["left_out"] = self._left_out
-            self._tell("supervisor.checked", content, _journal.ROUTINE)
+            self._tell("supervisor.checked", content, journals.ROUTINE)
             self._told, self._tell_at = told, self._monotonic() + HEARTBEAT
 
     def _tidy(self) -> None:

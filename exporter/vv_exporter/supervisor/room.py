@@ -19,11 +19,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from vv_core import _shared, _text
-from vv_core._ids import uuid7_hex
-from vv_exporter.rights import PRIVATE_FOLDER
-from vv_exporter.smallfiles import read_small, write_small
-from vv_exporter.untrusted import decode_untrusted
+from vv_core.common import shared, texts
+from vv_core.common.ids import uuid7_hex
+from vv_exporter.common.smallfiles import read_small, write_small
+from vv_exporter.common.untrusted import decode_untrusted
+from vv_exporter.installation.rights import PRIVATE_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Room:
 
         Raises `OSError`.
         """
-        _shared.make_folder(str(self._requests), PRIVATE_FOLDER)
+        shared.make_folder(str(self._requests), PRIVATE_FOLDER)
         path = self._requests / f"{uuid7_hex()}.json"
         write_small(path, msgspec.json.encode(request), lasting=True)
         return path
@@ -124,7 +124,7 @@ class Room:
             except FileNotFoundError:
                 continue
             except (OSError, msgspec.MsgspecError) as error:
-                strangers[name] = _text.line(getattr(error, "strerror", None) or error, 200)
+                strangers[name] = texts.line(getattr(error, "strerror", None) or error, 200)
                 self._take_away(path)
             else:
                 yield path, request
@@ -184,4 +184,4 @@ def _said(strangers: dict[str, str]) -> str:
         return ""
     name, why = next(iter(strangers.items()))
     more = f", nor are {len(strangers) - 1} more" if len(strangers) > 1 else ""
-    return f"in requests/ {_text.path(name, 200)} is no request{more}: {why}"
+    return f"in requests/ {texts.path(name, 200)} is no request{more}: {why}"

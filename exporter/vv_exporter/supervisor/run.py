@@ -8,18 +8,19 @@ import threading
 import time
 from collections.abc import Iterator
 
-from vv_core._journal import CLOSING, Journal
-from vv_exporter import rights, statefolders, systemd, threads
-from vv_exporter._clock import boot_id, boottime
+from vv_core.common.journals import CLOSING, Journal
+from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
-from vv_exporter.database import StoreError
-from vv_exporter.program import logging_to, only_one, own_folder, until_signalled
+from vv_exporter.installation import rights, statefolders
+from vv_exporter.runtime import systemd, threads
+from vv_exporter.runtime.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
-from vv_exporter.store import Store
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store
+from vv_exporter.state.timekeeping import Timekeeper
 from vv_exporter.supervisor.actions import Actions
 from vv_exporter.supervisor.loop import COMPONENT, Supervisor
 from vv_exporter.supervisor.selection import own_container
-from vv_exporter.timekeeping import Timekeeper
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.routing import Map, Rule
 
-from vv_exporter.collectors import Context
-from vv_exporter.guard import Guarded
-from vv_exporter.scrapes import Scrapes
+from vv_exporter.context import Context
+from vv_exporter.state.scrapes import Scrapes
 from vv_exporter.status import Past
 from vv_exporter.web.auth import BasicAuth
 from vv_exporter.web.config import WebConfig
+from vv_exporter.web.guard import Guarded
 from vv_exporter.web.routes import Route, Site, discover
 
 if TYPE_CHECKING:

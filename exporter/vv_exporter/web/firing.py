@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from vv_exporter import threads
-from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.runtime import threads
 
 FRESH = 1.0  # seconds for which an answer is not asked for again
 SHORT = 0.05  # seconds to wait for one that did not answer last time

@@ -21,9 +21,9 @@ from prometheus_client.exposition import gzip_accepted
 from werkzeug import Request, Response
 
 from vv_exporter import __version__
-from vv_exporter._clock import isoformat
+from vv_exporter.common.clock import isoformat
+from vv_exporter.state.timeline import clean
 from vv_exporter.status.table import Bar, ago
-from vv_exporter.timeline import clean
 
 if TYPE_CHECKING:
     import jinja2

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from vv_exporter.accounts import ACCOUNTS
-from vv_exporter.guard import gather
-from vv_exporter.notifications import LAST
-from vv_exporter.relay.alertmanager import Alertmanager
+from vv_exporter.alertmanager.client import Alertmanager
+from vv_exporter.delivery.accounts import ACCOUNTS
+from vv_exporter.delivery.notifications import LAST
 from vv_exporter.render.channels import all_channels
 from vv_exporter.status import Known, Status, status
 from vv_exporter.web.firing import Firing
+from vv_exporter.web.guard import gather
 from vv_exporter.web.routes import Site
 
 FRESH = 0.5  # seconds for which a status is not made again, however many ask

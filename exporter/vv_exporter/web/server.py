@@ -24,7 +24,7 @@ from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
 from cheroot.workers.threadpool import ThreadPool, WorkerThread
 from cheroot.wsgi import Server as WSGIServer
 
-from vv_exporter import threads
+from vv_exporter.runtime import threads
 from vv_exporter.web.app import MAX_BODY, App
 from vv_exporter.web.config import WebConfig
 from vv_exporter.web.tls import Adapter, shake_hands

@@ -13,17 +13,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.clock import Clock
-from vv_exporter.collectors import Context, discover
+from vv_exporter.alertmanager.payload import payload
+from vv_exporter.collectors import discover
 from vv_exporter.collectors.journal import JournalCollector
-from vv_exporter.guard import Guarded, gather
+from vv_exporter.context import Context
+from vv_exporter.delivery.relay import Relay
 from vv_exporter.journal import files
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.relay.payload import payload
-from vv_exporter.relay.worker import Relay
 from vv_exporter.render.token import read_token
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Store
 from vv_exporter.web import create_app
+from vv_exporter.web.guard import Guarded, gather
 
 TRIES = 3  # rounds of the reader that may fail before a CRITICAL has to be there
 CLOSER_LOOK = 20  # proofs between looks at everything that is shown

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from tests.fuzz.mutators import mutate_bytes, mutate_json
 from tests.fuzz.targets._device import Device
 from tests.fuzz.targets.requests import KINDS
-from vv_core import _journal
 from vv_core import attempts as sdk
 from vv_core.attempts import Attempts
+from vv_core.common import journals
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
 
 BEGUN = b'{"time":"2023-11-14T22:13:20Z","component":"scan.py"}\n'
@@ -45,7 +45,7 @@ class AttemptFiles:
             "VIDEO_STORAGE_ROOT": str(self._device.folder / "videos"),
         }
         os.environ.pop("VV_MAX_ATTEMPTS", None)
-        _journal.reset()
+        journals.reset()
         self._video = self._device.folder / "videos" / "input" / "a.mp4"
         self._video.parent.mkdir()
         self._lay()
@@ -88,7 +88,7 @@ class AttemptFiles:
                 attempt.fail("bad")
         assert made.count("scan") >= 3, "attempts are not counted"
         assert not self._video.exists(), "the broken video is still there"
-        _journal.reset()
+        journals.reset()
         before = self._device.store.value(VIDEOS_EXHAUSTED, ("scan",)) or 0.0
         self._device.prove()
         found = self._device.store.value(VIDEOS_EXHAUSTED, ("scan",)) or 0.0
@@ -104,7 +104,7 @@ class AttemptFiles:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
-        _journal.reset()
+        journals.reset()
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)

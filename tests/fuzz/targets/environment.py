@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tests.fuzz.mutators import PIECES, evil, mutate_bytes
 from tests.fuzz.targets._device import temporary
 from tests.fuzz.targets.config import problem_names_a_key
-from vv_core import _environment
+from vv_core.common import environment
 from vv_exporter.settings import SettingsError, load
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, variables
 
@@ -138,12 +138,12 @@ class Environment:
             load({"VV_STATE_DIR": str(self._folder), **environ})
         except SettingsError as error:
             problem_names_a_key(error)
-        _environment._told.clear()
-        limits = _environment.log_max(environ), _environment.journal_max(environ), _environment.max_attempts(environ)
+        environment._told.clear()
+        limits = environment.log_max(environ), environment.journal_max(environ), environment.max_attempts(environ)
         assert all(limit >= 0 for limit in limits)
-        for asked in (_environment.state_dir, _environment.log_dir, _environment.device_id):
+        for asked in (environment.state_dir, environment.log_dir, environment.device_id):
             assert asked(environ)
-        assert (_environment.stage_limit("scan_video", environ) or 1.0) > 0
+        assert (environment.stage_limit("scan_video", environ) or 1.0) > 0
 
     def prove(self) -> None:
         assert load({"VV_STATE_DIR": str(self._folder), "VV_DEVICE_ID": "edge-1"}).device_id == "edge-1"

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tests.fuzz.mutators import as_json, mutate_bytes, mutate_json
 from tests.fuzz.targets._device import temporary
 from tests.unit.supervisor.site import FAILED, Site
-from vv_core._ids import uuid7_hex
+from vv_core.common.ids import uuid7_hex
 
 ROUNDS = 30  # in which a container that always fails is given up
 PLACES = ("requests/{id}.json", "requests/{id}.json", "requests/{id}.json", "requests/{name}", "view.json")

@@ -10,9 +10,9 @@ from typing import Any
 from tests.fuzz.mutators import mutate_bytes, mutate_lines
 from tests.fuzz.targets._device import Device
 from tests.fuzz.targets.rtsp_messages import SDP, SEEDS, answer, packet
-from vv_exporter import dvrs
 from vv_exporter.probes import rtsp
 from vv_exporter.settings import Dvr, Secret
+from vv_exporter.state import dvrs
 
 PASSWORD = "pass:w0rd"
 DVR = Dvr("10.0.0.1", 554, "/live", "viewer", Secret(PASSWORD), timeout=1.0)

@@ -15,7 +15,7 @@ from tests.fuzz.mutators import mutate_bytes, mutate_json
 from tests.fuzz.targets import _device
 from tests.fuzz.targets._device import Device, temporary
 from tests.fuzz.targets.journal import EVENTS
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 PER_DATABASE = 25
 

@@ -9,12 +9,12 @@ from tests.powercut.scenarios import named, say
 from tests.powercut.scenarios.device import damaged
 from tests.support.clock import Clock
 from tests.unit.delivery.bench import AFTER, Bench, Provider
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import waiting
-from vv_exporter.direct.providers import Answer
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.relay.outbox import Courier, Outbox, Parcel
-from vv_exporter.store import Store
+from vv_exporter.channels import Answer
+from vv_exporter.delivery.direct import waiting
+from vv_exporter.delivery.outbox import Courier, Outbox, Parcel
+from vv_exporter.messages.message import Message
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Store
 
 STATE = "state.db"
 CHANNELS = ("slack", "telegram")

@@ -12,9 +12,9 @@ from tests.support.clock import Clock
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.alerts import ALERT_EVENTS
-from vv_exporter.openalerts import ALERTS
 from vv_exporter.settings import Settings, load
-from vv_exporter.store import Store
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Store
 
 _folds = cache(discover)
 

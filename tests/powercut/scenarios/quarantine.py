@@ -29,16 +29,16 @@ def prepare(root: Path) -> None:
 
 def run(root: Path) -> None:
     """Some are renamed, some copied as between file systems; the first goes back."""
-    from vv_core import _files
+    from vv_core.common import files
 
     os.environ["VV_STATE_DIR"] = str(root / "state")
-    rename = _files.rename_new
+    rename = files.rename_new
     for number, name in enumerate(FILES):
         if number % 2:
             refuse = iter([OSError(errno.EXDEV, "other file systems")])
-            _files.rename_new = lambda *paths, refuse=refuse: _unless(refuse, rename, *paths)
+            files.rename_new = lambda *paths, refuse=refuse: _unless(refuse, rename, *paths)
         assert quarantine.move_to_corrupted(root / "input" / name, "broken", "no frames", component="scan.py")
-        _files.rename_new = rename
+        files.rename_new = rename
         say(f"moved {name}")
     for name in FILES[:2]:
         say(f"releasing {name}")

@@ -23,7 +23,7 @@ def prepare(root: Path) -> None:
 
 def run(root: Path) -> None:
     """Writers come and go; in between the exporter reads, and shows what it has counted."""
-    from vv_core._journal import NEEDED, Journal
+    from vv_core.common.journals import NEEDED, Journal
     from vv_exporter.journal import batch, reader
 
     batch.BATCH_FILES = 2

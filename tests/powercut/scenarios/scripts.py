@@ -17,13 +17,13 @@ def prepare(root: Path) -> None:
 
 def run(root: Path) -> None:
     """Report of everything, going on to a next file now and then."""
-    from vv_core import _journal
     from vv_core.alerter import send_alert
+    from vv_core.common import journals
     from vv_core.jobs import heartbeat
     from vv_core.stages import stage
 
     os.environ["VV_STATE_DIR"] = str(root / "state")
-    _journal.ROLL_AT = 3_000
+    journals.ROLL_AT = 3_000
     for number in range(8):
         heartbeat("backup", component="backup.sh")
         with stage("scan", video=f"{number}.mp4", component="scan.py"):

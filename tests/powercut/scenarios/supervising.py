@@ -12,15 +12,15 @@ import msgspec
 from tests.powercut.scenarios import say
 from tests.powercut.scenarios.device import damaged, exporter
 from tests.support.clock import Clock
-from vv_core._journal import Journal
+from vv_core.common.journals import Journal
 from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.journal.folds.supervisor import SUPERVISED as TOLD
 from vv_exporter.settings import Settings, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import HISTORY
 from vv_exporter.supervisor.loop import Supervisor
 from vv_exporter.supervisor.state import SUPERVISED
-from vv_exporter.timeline import HISTORY
 
 MOST = 3
 FAILED = ContainerRecord(name="web", id="1", state="exited", exit_code=3, wanted=True, started=SECOND)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.powercut.scenarios import named, say
 from tests.powercut.scenarios.device import exporter
-from vv_core import _journal
 from vv_core.attempts import Attempts
+from vv_core.common import journals
 from vv_core.quarantine import release
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
 
@@ -72,7 +72,7 @@ def check(root: Path, said: Sequence[str]) -> Iterator[str]:
         Attempts(root / "input" / FAILING, limit=LIMIT, component="scan.py").exhausted("scan")
         if not (root / "corrupted" / FAILING).exists():
             yield f"{FAILING} is not moved"
-    _journal.reset()
+    journals.reset()
     with exporter(root / "state") as device:
         device.read()
         told = sum(series.value for _, series in device.store.series(VIDEOS_EXHAUSTED))

@@ -17,20 +17,21 @@ from typing import Any
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter import delivery, notificationevents, notifications
-from vv_exporter._clock import isoformat, moment
+from vv_exporter import alerting
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.questions import QuestionError
-from vv_exporter.collectors import Context
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import Sender
-from vv_exporter.direct.providers import Answer
-from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.relay.received import receive
-from vv_exporter.relay.webhook import OUTBOX, fingerprint
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.channels import Answer
+from vv_exporter.common.clock import isoformat, moment
+from vv_exporter.context import Context
+from vv_exporter.delivery import notificationevents, notifications
+from vv_exporter.delivery.direct import Sender
+from vv_exporter.delivery.received import receive
+from vv_exporter.delivery.webhook import OUTBOX, fingerprint
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings, load
-from vv_exporter.store import Store
+from vv_exporter.state.openalerts import ALERTS, OpenAlert
+from vv_exporter.state.store import Store
 
 STEP = 2.0
 SNAPSHOT_SECONDS = 120.0
@@ -325,9 +326,9 @@ class Exporter:
             "configured": lambda _: channels,
         }
         for name, part in parts.items():
-            world.patch.setattr(delivery, name, part)
+            world.patch.setattr(alerting, name, part)
         self.context = Context(settings(), self.store, world.clock, world.clock, world.clock, "boot", beats)
-        self.delivery = delivery.Delivery(self.context)
+        self.delivery = alerting.Delivery(self.context)
         self.senders = [part for part in self.delivery._parts if isinstance(part, Sender)]
         self.steps = 0
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter._clock import isoformat, moment
 from vv_exporter.alert_path.held import (
     ALERTS_HELD,
     GIVE_UP_SECONDS,
@@ -18,7 +17,8 @@ from vv_exporter.alert_path.held import (
     HeldAlerts,
 )
 from vv_exporter.alert_path.questions import QuestionError
-from vv_exporter.relay.alertmanager import DeliveryError
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.settings import load
 
 SINCE = "2026-01-01T00:00:00Z"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from vv_exporter._clock import isoformat
 from vv_exporter.alert_path import held as module
 from vv_exporter.alert_path.held import HeldAlerts, Verdict, evaluations, identity, judge
 from vv_exporter.alert_path.questions import QuestionError
+from vv_exporter.common.clock import isoformat
 from vv_exporter.settings import load
 
 NOTHING_BEFORE: dict[tuple[str, str, int], str] = {}

@@ -13,11 +13,10 @@ from vv_exporter.alert_path.hops import (
     Hop,
     Observation,
     PrometheusState,
-    delivery_interval,
     find_broken_hop,
     is_blind,
-    resend_delay,
 )
+from vv_exporter.render.intervals import delivery_interval, resend_delay
 
 UPTIME = 86_400.0
 # Intervals of which no sum of some is that of others, so that a limit can be made of the right ones only.

@@ -11,11 +11,10 @@ from vv_exporter.alert_path.hops import (
     Hop,
     Observation,
     PrometheusState,
-    delivery_interval,
     find_broken_hop,
     is_blind,
-    resend_delay,
 )
+from vv_exporter.render.intervals import delivery_interval, resend_delay
 
 SILENT = "Prometheus at http://p:9090 does not answer"
 GONE = "Alertmanager at http://a:9093 does not answer"

@@ -10,7 +10,6 @@ import pytest
 from prometheus_client.core import Metric as Family
 
 from tests.support.clock import Clock
-from vv_exporter.accounts import ACCOUNTS, Account
 from vv_exporter.alert_path import told
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS, LastLine
@@ -18,10 +17,11 @@ from vv_exporter.alert_path.state import PathState
 from vv_exporter.alert_path.told import KEPT_SECONDS, SENT_EVERY_SECONDS, ToldAlerts
 from vv_exporter.alert_path.unsaved import MAX_HELD, UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, GIVE_UP_SECONDS, Gap, Unseen, UnseenAlerts, find_unseen
-from vv_exporter.database import StoreError
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import OUTGOING
-from vv_exporter.direct.providers import Answer, ProviderError
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.delivery.accounts import ACCOUNTS, Account
+from vv_exporter.delivery.direct import OUTGOING
+from vv_exporter.messages.message import Message
 from vv_exporter.metrics import (
     containers,
     counters,
@@ -37,9 +37,9 @@ from vv_exporter.metrics import (
 )
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.metrics.delivery import ALERTS_MISSED
-from vv_exporter.relay.alertmanager import DeliveryError
 from vv_exporter.settings import load
-from vv_exporter.store import Store, Transaction
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store, Transaction
 
 BROKEN = PathState(closed=True, since=1_700_000_000.0, hop="not scraped")
 WORKS = PathState(closed=True)

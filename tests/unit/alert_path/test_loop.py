@@ -9,27 +9,26 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter.accounts import Alert, fired, taken
-from vv_exporter.accounts import ended as account_ended
 from vv_exporter.alert_path.beats import LONGEST_STEP_SECONDS, Beats
 from vv_exporter.alert_path.hops import (
     AlertmanagerState,
     Observation,
     PrometheusState,
-    delivery_interval,
-    resend_delay,
 )
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.state import PATH
 from vv_exporter.alert_path.told import TOLD
 from vv_exporter.alert_path.unseen import GAPS
-from vv_exporter.database import StoreError
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import OUTGOING
-from vv_exporter.relay import webhook
+from vv_exporter.delivery import webhook
+from vv_exporter.delivery.accounts import Alert, fired, taken
+from vv_exporter.delivery.accounts import ended as account_ended
+from vv_exporter.delivery.direct import OUTGOING
+from vv_exporter.messages.message import Message
+from vv_exporter.render.intervals import delivery_interval, resend_delay
 from vv_exporter.settings import load
-from vv_exporter.store import Store, Transaction
-from vv_exporter.timeline import HISTORY
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store, Transaction
+from vv_exporter.state.timeline import HISTORY
 
 HOUR = 3600
 WORKS = "works"

@@ -13,14 +13,14 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.disks import small_disk
 from vv_exporter.alert_path.unwritten import INTERVAL_SECONDS, TRIED, UnwrittenState
-from vv_exporter.database import StoreError
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import OUTGOING
+from vv_exporter.delivery import webhook
+from vv_exporter.delivery.direct import OUTGOING
+from vv_exporter.messages.message import Message
 from vv_exporter.metrics.jobs import JOB_RUNS
-from vv_exporter.relay import webhook
 from vv_exporter.settings import load
-from vv_exporter.store import Store
-from vv_exporter.timeline import HISTORY
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import HISTORY
 
 LABELS = ("nightly", "success")
 

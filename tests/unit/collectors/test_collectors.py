@@ -10,13 +10,14 @@ import pytest
 from prometheus_client.core import Metric
 
 from tests.support.waiting import wait_until
-from vv_exporter.collectors import Context, discover, itself, storage, thresholds
+from vv_exporter.collectors import discover, itself, storage, thresholds
 from vv_exporter.collectors import host as host_module
 from vv_exporter.collectors.host import Host, pressure
+from vv_exporter.context import Context
 from vv_exporter.metrics.exporter import EVENTS
 from vv_exporter.probes.filesystem import Answer, PathProbe, Status, Usage
 from vv_exporter.settings import FreeSpace, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 Series = dict[tuple[str, ...], float]
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tests.support.waiting import wait_until
-from vv_exporter.guard import CollectorError, Guarded, checked, gather
+from vv_exporter.web.guard import CollectorError, Guarded, checked, gather
 
 
 class Collecting:

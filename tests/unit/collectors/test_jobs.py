@@ -10,12 +10,12 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import Series, series
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.jobs import TOUCHED, JobsCollector, note_touch
+from vv_exporter.context import Context
 from vv_exporter.metrics.jobs import JOB_LAST_COMPLETION, JOB_LAST_SUCCESS, JOB_RUNS
-from vv_exporter.runs import JOB_RUNS_OPEN, Run
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.runs import JOB_RUNS_OPEN, Run
+from vv_exporter.state.store import Store
 
 NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 

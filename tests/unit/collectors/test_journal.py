@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter.collectors import Context, journal
+from vv_exporter.collectors import journal
+from vv_exporter.context import Context
 from vv_exporter.journal.reader import Reader
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 def lag(collector: journal.JournalCollector) -> float:

@@ -10,15 +10,16 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import Series, series
-from vv_exporter.collectors import Context, thresholds
+from vv_exporter.collectors import thresholds
 from vv_exporter.collectors.pipeline import PipelineCollector, Sizes, note_overruns
-from vv_exporter.failures import FAILURES
+from vv_exporter.common.processes import OF_THE_MACHINE, Process
+from vv_exporter.context import Context
 from vv_exporter.metrics.pipeline import STAGE_OVERRUNS
-from vv_exporter.processes import OF_THE_MACHINE, Process
-from vv_exporter.runs import STAGE_RUNS, Run
 from vv_exporter.settings import Duration, StageSettings, load
-from vv_exporter.stagelimits import RECENT_RUNS, RecentRuns, note_success, usual_seconds
-from vv_exporter.store import Store
+from vv_exporter.state.failures import FAILURES
+from vv_exporter.state.runs import STAGE_RUNS, Run
+from vv_exporter.state.stagelimits import RECENT_RUNS, RecentRuns, note_success, usual_seconds
+from vv_exporter.state.store import Store
 
 NOW = 1_700_000_000.0
 NOBODY = Process()

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter import stagelimits
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.thresholds import build
+from vv_exporter.context import Context
 from vv_exporter.metrics.thresholds import STAGE_USUAL_SECONDS
-from vv_exporter.runs import Run
 from vv_exporter.settings import Duration, StageSettings, load
-from vv_exporter.stagelimits import (
+from vv_exporter.state import stagelimits
+from vv_exporter.state.runs import Run
+from vv_exporter.state.stagelimits import (
     RECENT_RUNS,
     Limit,
     RecentRuns,
@@ -24,7 +24,7 @@ from vv_exporter.stagelimits import (
     note_success,
     usual_seconds,
 )
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 SETTINGS = load(
     {

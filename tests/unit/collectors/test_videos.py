@@ -13,7 +13,7 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import series
-from vv_exporter.collectors import Context, videos
+from vv_exporter.collectors import videos
 from vv_exporter.collectors.videos import (
     INTERVAL,
     SETTLED_SECONDS,
@@ -24,10 +24,11 @@ from vv_exporter.collectors.videos import (
     Waiting,
     census,
 )
+from vv_exporter.context import Context
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 THRESHOLD = {("vv_threshold_pipeline_stalled_seconds",): 7200.0}
 

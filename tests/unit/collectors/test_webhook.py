@@ -8,13 +8,13 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.receivers import Webhook
 from tests.support.waiting import wait_until
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.webhook import build
+from vv_exporter.context import Context
+from vv_exporter.delivery.outbox import Parcel
+from vv_exporter.delivery.webhook import OUTBOX
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.relay.outbox import Parcel
-from vv_exporter.relay.webhook import OUTBOX
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import pytest
 
 from tests.support.clock import Clock
 from tests.unit.containers.engines import Containers, MemoryEngine, container_id
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.ledger import CONTAINERS, REASONS, ContainerRecord
 from vv_exporter.containers.watch import ContainerWatch
+from vv_exporter.context import Context
 from vv_exporter.metrics.containers import EXITS
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -11,7 +11,7 @@ from tests.unit.containers.test_half_deaf import Device
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.expectation import FORGET_AFTER
 from vv_exporter.containers.observed import decode_event, place_of
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 NUMBER, ONE_OFF = "com.docker.compose.container-number", "com.docker.compose.oneoff"

@@ -10,7 +10,7 @@ from vv_exporter.containers.ledger import GONE, Change, ContainerRecord, Count
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.told import told
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
-from vv_exporter.timeline import Entry
+from vv_exporter.state.timeline import Entry
 
 
 def record(**more: Any) -> ContainerRecord:

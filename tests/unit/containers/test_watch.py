@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import wait_until
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord, all_series
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.watch import ENGINE, ContainerWatch, EngineRecord
+from vv_exporter.context import Context
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import ContainersSettings, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from vv_core import _environment, _journal
+from vv_core.common import environment, journals
 
 Event = dict[str, Any]
 
@@ -56,10 +56,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     monkeypatch.setenv("VV_STATE_DIR", str(folder))
     for name in [name for name in os.environ if name.startswith(("VV_J", "VV_L", "VV_D", "MAX_PROCESSING"))]:
         monkeypatch.delenv(name)
-    _environment._told.clear()
-    _journal.reset()
+    environment._told.clear()
+    journals.reset()
     yield State(folder)
-    _journal.reset()
+    journals.reset()
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.anything import Endless
 from tests.unit.core.conftest import State
-from vv_core import _journal
 from vv_core.alerter import send_alert
+from vv_core.common import journals
 from vv_core.stages import stage
 from vv_core.testing import captured
 
@@ -115,7 +115,7 @@ def test_all_may_be_named_and_all_but_level_and_title_left_out() -> None:
     assert [(event["title"], event.get("details"), event["component"]) for event in events[:2]] == [
         ("t", "d", "c.py")
     ] * 2
-    assert events[2]["component"] == _journal.component_name(None)
+    assert events[2]["component"] == journals.component_name(None)
     assert "details" not in events[2]
 
 
@@ -304,8 +304,8 @@ def test_whatever_the_component_is_the_alert_is_raised() -> None:
         def __str__(self) -> str:
             return self
 
-    assert _journal.component_name(Undecided()) == "undecided.py"
-    assert type(_journal.component_name(OwnText("own.py"))) is str
+    assert journals.component_name(Undecided()) == "undecided.py"
+    assert type(journals.component_name(OwnText("own.py"))) is str
 
 
 @pytest.mark.parametrize(

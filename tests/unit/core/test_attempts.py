@@ -15,8 +15,9 @@ import pytest
 
 from tests.support.killing import killed_at_each_call
 from tests.unit.core.conftest import State
-from vv_core import _files, _journal, attempts
+from vv_core import attempts
 from vv_core.attempts import CRASH, KEEP, Attempts, forget
+from vv_core.common import files, journals
 
 CONTENT = b"\0FRAME" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -172,7 +173,7 @@ class TestCounting:
 class TestContent:
     def test_a_file_is_read_once_even_by_many_processes(self, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert Attempts(video).sha256 == SHA256
-        monkeypatch.setattr(_files, "sha256", lambda fd: pytest.fail("read again"))
+        monkeypatch.setattr(files, "sha256", lambda fd: pytest.fail("read again"))
 
         assert Attempts(video).sha256 == SHA256
 
@@ -186,7 +187,7 @@ class TestContent:
     def test_one_that_changes_while_it_is_read_is_not_taken_for_known(
         self, video: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = _files.sha256
+        real = files.sha256
 
         def changing(fd: int) -> str:
             digest = real(fd)
@@ -194,9 +195,9 @@ class TestContent:
                 file.write(b"x")
             return digest
 
-        monkeypatch.setattr(_files, "sha256", changing)
+        monkeypatch.setattr(files, "sha256", changing)
         assert Attempts(video).sha256 == SHA256
-        monkeypatch.setattr(_files, "sha256", real)
+        monkeypatch.setattr(files, "sha256", real)
 
         assert Attempts(video).sha256 == hashlib.sha256(CONTENT + b"x").hexdigest()
 
@@ -393,7 +394,7 @@ class TestKills:
                 assert not video.exists()
                 for kind in ("video.exhausted", "video.quarantined"):
                     assert len({event["id"] for event in state.events(kind)}) == 1
-            _journal.reset()
+            journals.reset()
             for file in state.files():
                 file.unlink()
             subprocess.run(["rm", "-rf", str(corrupted)], check=True)
@@ -472,14 +473,14 @@ class TestWhatOthersPutThere:
     def test_a_record_that_may_not_be_read_counts(self, state: State, video: Path, monkeypatch: Any) -> None:
         made = fail(video, times=2)
         record = min((state.folder / "attempts" / SHA256).iterdir())
-        opened = _files.open_regular
+        opened = files.open_regular
 
         def refuse(path: bytes) -> int:
             if os.fsdecode(path) == str(record):
                 raise PermissionError(13, "Permission denied")
             return opened(path)
 
-        monkeypatch.setattr(_files, "open_regular", refuse)
+        monkeypatch.setattr(files, "open_regular", refuse)
 
         assert [failure["error"] for failure in made.history("scan")] == ["its record cannot be read", "bad"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.unit.core.conftest import State
-from vv_core import _bound, _journal
-from vv_core._journal import Journal
+from vv_core.common import bounds, journals
+from vv_core.common.journals import Journal
 
 
 def line(kind: str, **fields: Any) -> bytes:
@@ -25,7 +25,7 @@ SUCCESS = [
 
 
 def test_successes_are_dispensable_and_counted_by_component() -> None:
-    assert _bound.dispensable([HEADER, *SUCCESS]) == {"x.py": 2, "other.py": 1}
+    assert bounds.dispensable([HEADER, *SUCCESS]) == {"x.py": 2, "other.py": 1}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_successes_are_dispensable_and_counted_by_component() -> None:
     ],
 )  # fmt: skip
 def test_anything_but_successes_is_kept(kept: bytes) -> None:
-    assert _bound.dispensable([HEADER, *SUCCESS, kept]) is None
+    assert bounds.dispensable([HEADER, *SUCCESS, kept]) is None
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_anything_but_successes_is_kept(kept: bytes) -> None:
     [("schema.validated", "valid", "invalid"), ("hmac", "ok", "failed"), ("dvr.attempt", "ok", "timeout")],
 )
 def test_what_went_well_is_dispensable_by_its_result(kind: str, good: str, bad: str) -> None:
-    assert _bound.dispensable([HEADER, line(kind, result=good)]) == {"x.py": 1}
-    assert _bound.dispensable([HEADER, line(kind, result=bad)]) is None
-    assert _bound.dispensable([HEADER, line(kind)]) is None
+    assert bounds.dispensable([HEADER, line(kind, result=good)]) == {"x.py": 1}
+    assert bounds.dispensable([HEADER, line(kind, result=bad)]) is None
+    assert bounds.dispensable([HEADER, line(kind)]) is None
 
 
 @pytest.mark.parametrize("event", [line("dvr.attempt", dvr="front", result="ok"), line("dvr.frames", dvr="front")])
@@ -72,19 +72,19 @@ def test_a_link_that_has_not_ended_in_its_writers_latest_file_is_kept_as_its_age
 ) -> None:
     end = line("dvr.ended", dvr="front")
 
-    assert _bound.dispensable([HEADER, event]) is None
-    assert _bound.dispensable([HEADER, event, line("dvr.ended", dvr="back")]) is None
-    assert _bound.dispensable([HEADER, end, event]) is None
-    assert _bound.dispensable([HEADER, event], latest=False) == {"x.py": 1}
-    assert _bound.dispensable([HEADER, event, end]) == {"x.py": 2}
+    assert bounds.dispensable([HEADER, event]) is None
+    assert bounds.dispensable([HEADER, event, line("dvr.ended", dvr="back")]) is None
+    assert bounds.dispensable([HEADER, end, event]) is None
+    assert bounds.dispensable([HEADER, event], latest=False) == {"x.py": 1}
+    assert bounds.dispensable([HEADER, event, end]) == {"x.py": 2}
 
 
 def test_a_script_that_has_not_ended_is_kept() -> None:
     begun, ended = line("script.started"), line("script.ended")
 
-    assert _bound.dispensable([HEADER, begun, *SUCCESS]) is None
-    assert _bound.dispensable([HEADER, ended]) is None
-    assert _bound.dispensable([HEADER, begun, ended]) == {"x.py": 2}
+    assert bounds.dispensable([HEADER, begun, *SUCCESS]) is None
+    assert bounds.dispensable([HEADER, ended]) is None
+    assert bounds.dispensable([HEADER, begun, ended]) == {"x.py": 2}
 
 
 def test_of_an_agent_that_was_killed_the_latest_file_stays(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_of_an_agent_that_was_killed_the_latest_file_stays(tmp_path: Path) -> No
         lines = [HEADER.replace(b" ", b""), line("dvr.frames", dvr="front"), b""]
         (tmp_path / name).write_bytes(b"\n".join(lines))
 
-    _bound.make_room(str(tmp_path), 1 << 20, patience=60)
+    bounds.make_room(str(tmp_path), 1 << 20, patience=60)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.1.jsonl", "b.0.jsonl"]
 
@@ -100,7 +100,7 @@ def test_of_an_agent_that_was_killed_the_latest_file_stays(tmp_path: Path) -> No
 def test_an_account_of_losses_passes_into_the_next() -> None:
     told = line("dropped", count=40, component="x.py")
 
-    assert _bound.dispensable([HEADER, *SUCCESS, told]) == {"x.py": 42, "other.py": 1}
+    assert bounds.dispensable([HEADER, *SUCCESS, told]) == {"x.py": 42, "other.py": 1}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_foreign_account_of_losses_becomes_one_that_can_be_written(state: Stat
     write(state, "a.0.jsonl", HEADER, line("dropped", count=count, component=component))
     journal = Journal(str(state.journal), 1)
 
-    journal.emit("alert", "c", {"id": "1"}, _journal.CLOSING)
+    journal.emit("alert", "c", {"id": "1"}, journals.CLOSING)
     journal.finish()
     journal.close()
 
@@ -131,7 +131,7 @@ def test_a_full_journal_with_a_bad_line_stops_no_writer(state: State, poison: by
     journal = Journal(str(state.journal), 3 * 4096)
 
     assert journal.emit("heartbeat", "c", {"job": "a"})
-    assert journal.emit("alert", "c", {"id": "1"}, _journal.NEEDED)
+    assert journal.emit("alert", "c", {"id": "1"}, journals.NEEDED)
     journal.close()
     assert sum(file.read_bytes().count(b'"type":"alert"') for file in state.files()) == 1
     (state.journal / "a.0.jsonl").unlink()  # it was kept
@@ -142,7 +142,7 @@ def test_a_sparse_file_counts_for_what_it_takes_on_the_disk(state: State) -> Non
     os.truncate(state.journal / "a.0.jsonl", 1 << 40)
     journal = Journal(str(state.journal), 100 * 4096)
 
-    assert _bound.usage(str(state.journal)) == 4096
+    assert bounds.usage(str(state.journal)) == 4096
     assert journal.emit("heartbeat", "c", {"job": "a"})
     journal.close()
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_too_large_to_look_into_holds_no_writer_up(state: State) 
     huge = write(state, "a.0.jsonl", HEADER, *SUCCESS * 10_000)
 
     assert huge.stat().st_size > 2 << 20
-    assert _bound.make_room(str(state.journal), 1, patience=60) == (0, {})
+    assert bounds.make_room(str(state.journal), 1, patience=60) == (0, {})
 
 
 def test_small_files_count_as_the_blocks_they_take(tmp_path: Path) -> None:
@@ -159,14 +159,14 @@ def test_small_files_count_as_the_blocks_they_take(tmp_path: Path) -> None:
     (tmp_path / "b.0.jsonl").write_bytes(b"x" * 10_000)
     (tmp_path / "other").write_bytes(b"x" * 10_000)
 
-    assert _bound.usage(str(tmp_path)) == 14_096
+    assert bounds.usage(str(tmp_path)) == 14_096
 
 
 def test_thousands_of_files_are_estimated_from_a_sample(tmp_path: Path) -> None:
     for number in range(3000):
         (tmp_path / f"{number}.0.jsonl").touch()
 
-    assert _bound.usage(str(tmp_path)) == 3000 * 4096
+    assert bounds.usage(str(tmp_path)) == 3000 * 4096
 
 
 def write(state: State, name: str, *content: bytes) -> Path:
@@ -180,7 +180,7 @@ def write(state: State, name: str, *content: bytes) -> Path:
 def test_the_oldest_go_first_and_no_more_than_needed(state: State) -> None:
     files = [write(state, f"w{writer}.{seq}.jsonl", HEADER, *SUCCESS) for writer in (1, 2) for seq in (2, 10)]
 
-    assert _bound.make_room(str(state.journal), 5000, patience=60) == (8192, {"x.py": 4, "other.py": 2})
+    assert bounds.make_room(str(state.journal), 5000, patience=60) == (8192, {"x.py": 4, "other.py": 2})
     assert [file.exists() for file in files] == [False, False, True, True]
 
 
@@ -188,7 +188,7 @@ def test_what_must_be_kept_is_passed_over(state: State) -> None:
     alert = write(state, "a.0.jsonl", HEADER, line("alert", id="1", level="INFO", title="t"))
     success = write(state, "b.0.jsonl", HEADER, *SUCCESS)
 
-    _bound.make_room(str(state.journal), 1, patience=60)
+    bounds.make_room(str(state.journal), 1, patience=60)
 
     assert [alert.exists(), success.exists()] == [True, False]
 
@@ -197,16 +197,16 @@ def test_a_file_whose_writer_lives_is_kept(state: State) -> None:
     journal = Journal(str(state.journal))
     journal.emit("heartbeat", "c", {"job": "a"})
 
-    assert _bound.make_room(str(state.journal), 1, patience=60) == (0, {})
+    assert bounds.make_room(str(state.journal), 1, patience=60) == (0, {})
     journal.close()
-    assert _bound.make_room(str(state.journal), 1, patience=60) == (4096, {"c": 1})
+    assert bounds.make_room(str(state.journal), 1, patience=60) == (4096, {"c": 1})
 
 
 def test_a_file_without_promise_to_lock_is_kept_until_it_rests(state: State) -> None:
     file = write(state, "a.0.jsonl", *SUCCESS)
     os.utime(file)
 
-    assert _bound.make_room(str(state.journal), 1, patience=60) == (0, {})
+    assert bounds.make_room(str(state.journal), 1, patience=60) == (0, {})
 
 
 def test_other_things_in_the_folder_are_left_alone_and_hold_nobody_up(state: State) -> None:
@@ -217,7 +217,7 @@ def test_other_things_in_the_folder_are_left_alone_and_hold_nobody_up(state: Sta
     target.write_bytes(HEADER)
     (state.journal / "c.0.jsonl").symlink_to(target)
 
-    assert _bound.make_room(str(state.journal), 1, patience=60) == (0, {})
+    assert bounds.make_room(str(state.journal), 1, patience=60) == (0, {})
     assert target.exists()
 
 
@@ -227,7 +227,7 @@ def total(state: State) -> int:
     return sum(e["count"] if e["type"] == "dropped" else 1 for e in events)
 
 
-def short_lived(state: State, bound: int, kind: str = "heartbeat", worth: float = _journal.ROUTINE) -> Journal:
+def short_lived(state: State, bound: int, kind: str = "heartbeat", worth: float = journals.ROUTINE) -> Journal:
     """A process that reports one event, and ends."""
     journal = Journal(str(state.journal), bound)
     journal.emit(kind, "c", {"job": "a"}, worth)
@@ -240,7 +240,7 @@ def test_over_the_bound_successes_go_and_failures_survive_and_every_event_is_acc
     bound = 20 * 4096
     for number in range(100):
         if number % 10 == 0:
-            short_lived(state, bound, "alert", _journal.NEEDED)
+            short_lived(state, bound, "alert", journals.NEEDED)
         else:
             short_lived(state, bound)
 
@@ -256,13 +256,13 @@ def test_where_nothing_can_go_new_successes_are_refused_and_failures_taken_up_to
     journal = Journal(str(state.journal), bound)
 
     assert not journal.emit("heartbeat", "c", {"job": "a"})
-    assert journal.emit("alert", "c", {"id": "2"}, _journal.NEEDED)
+    assert journal.emit("alert", "c", {"id": "2"}, journals.NEEDED)
     assert [event["count"] for event in state.events("dropped")] == [1]
     journal.close()
 
     for number in range(4):
         write(state, f"b{number}.0.jsonl", HEADER, line("alert", id="1", level="INFO", title="t"))
-    assert [short_lived(state, bound, "alert", _journal.NEEDED).lost] == [1]
+    assert [short_lived(state, bound, "alert", journals.NEEDED).lost] == [1]
     assert len(state.files()) == 11
 
 
@@ -273,7 +273,7 @@ def test_the_end_of_a_run_whose_start_was_taken_is_never_refused(state: State) -
     journal._looked = float("inf")
 
     assert not journal.emit("stage.started", "c", {"run": "2"})
-    assert journal.emit("stage.finished", "c", {"run": "1"}, _journal.CLOSING)
+    assert journal.emit("stage.finished", "c", {"run": "1"}, journals.CLOSING)
     journal.close()
 
 
@@ -294,4 +294,4 @@ def test_the_bound_comes_from_the_environment(state: State, monkeypatch: pytest.
     for number in range(3):
         write(state, f"a{number}.0.jsonl", HEADER, line("alert", id="1", level="INFO", title="t"))
 
-    assert not _journal.emit("heartbeat", "c", {"job": "a"})
+    assert not journals.emit("heartbeat", "c", {"job": "a"})

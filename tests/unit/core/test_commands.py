@@ -52,7 +52,8 @@ def test_a_job_by_default_folder_that_nobody_reads_is_said_to_be_so(
 def by_default_folder(*command: str, home: Path) -> "subprocess.CompletedProcess[str]":
     """As a user of a device that has no exporter of the system's."""
     code = (
-        "import os, sys; from vv_core import _environment; _environment.INSTALLED = (); os.geteuid = lambda: 1000; "
+        "import os, sys; from vv_core.common import environment; environment.INSTALLED = (); "
+        "os.geteuid = lambda: 1000; "
         f"from vv_exporter.cli import vv; vv({list(command)!r})"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

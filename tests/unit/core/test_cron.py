@@ -13,8 +13,8 @@ from tests.support.waiting import wait_until
 from tests.unit.core.conftest import State
 from tests.unit.core.test_commands import VV, sh, vv
 from tests.unit.core.test_stages_apart import Exporter
-from vv_exporter import cron
 from vv_exporter.metrics.jobs import JOB_RUNS
+from vv_exporter.reporting import cron
 
 
 def begin(*args: str, **options: object) -> "subprocess.Popen[str]":

@@ -468,6 +468,6 @@ class TestWithPyAV:
 
 
 def test_the_reasons_are_those_of_the_exporter() -> None:
-    from vv_exporter.dvrs import RESULTS
+    from vv_exporter.state.dvrs import RESULTS
 
     assert ("ok", *REASONS) == RESULTS

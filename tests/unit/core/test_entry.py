@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.core.conftest import State
 from vv_exporter import entry
 from vv_exporter.cli import vv
-from vv_exporter.reporting import NotRecordedError
+from vv_exporter.reporting.reports import NotRecordedError
 
 REPORTS = ("report_alert", "report_heartbeat", "run_job")
 OPTIONS = ("--details", "--component", "--context", "--suggest", "--dedupe-key", "--job", "--overlap", "--timeout")
@@ -70,9 +70,9 @@ def reported(run: Callable[[], object]) -> list[tuple[object, ...]]:
     job = recorder("job", "name", "overlap", "timeout", "cmd")
     heartbeat = recorder("heartbeat", "job")
     with (
-        patch("vv_exporter.reporting.report_alert", alert),
-        patch("vv_exporter.reporting.report_heartbeat", heartbeat),
-        patch("vv_exporter.reporting.run_job", job),
+        patch("vv_exporter.reporting.reports.report_alert", alert),
+        patch("vv_exporter.reporting.reports.report_heartbeat", heartbeat),
+        patch("vv_exporter.reporting.reports.run_job", job),
         patch("vv_exporter.cli.alert.report_alert", alert),
         patch("vv_exporter.cli.heartbeat.report_heartbeat", heartbeat),
         patch("vv_exporter.cli.cron.run_job", job),
@@ -165,7 +165,7 @@ def test_a_journal_that_takes_nothing_is_told_as_click_tells_it(capsys: pytest.C
 
     with (
         patch.object(sys, "argv", ["vv", "heartbeat", "j"]),
-        patch("vv_exporter.reporting.report_heartbeat", refuse),
+        patch("vv_exporter.reporting.reports.report_heartbeat", refuse),
         patch("vv_exporter.cli.heartbeat.report_heartbeat", refuse),
     ):
         with pytest.raises(SystemExit) as ended:

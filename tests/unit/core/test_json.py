@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vv_core._json import encode
+from vv_core.common.flatjson import encode
 
 
 def test_an_object_is_written_as_json_reads_it() -> None:

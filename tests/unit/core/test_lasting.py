@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vv_core import _journal, _lasting, _shared
-from vv_core._journal import LASTING, NEEDED, Journal
 from vv_core.alerter import LEVELS, send_alert
+from vv_core.common import journals, lasting, shared
+from vv_core.common.journals import LASTING, NEEDED, Journal
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_what_must_last_is_synced_with_its_name_and_the_name_once(
 
 
 def test_nothing_else_waits_for_the_disk(journal: Journal, synced: list[str]) -> None:
-    for worth in (_journal.ROUTINE, NEEDED, _journal.CLOSING):
+    for worth in (journals.ROUTINE, NEEDED, journals.CLOSING):
         journal.emit("alert", "a.py", {}, worth)
 
     assert synced == []
@@ -68,19 +68,19 @@ def test_of_alerts_the_critical_ones_last(
 ) -> None:
     monkeypatch.setenv("VV_STATE_DIR", str(tmp_path))
     (tmp_path / "journal").mkdir()
-    _journal.reset()
+    journals.reset()
     try:
         send_alert(level, "No frames")
     finally:
-        _journal.reset()
+        journals.reset()
 
     assert bool(synced) == (level == "CRITICAL")
 
 
 def test_a_folder_that_is_made_is_on_the_disk_with_all_above_it(tmp_path: Path, synced: list[str]) -> None:
-    _shared.make_folder(str(tmp_path / "a" / "b" / "c"))
+    shared.make_folder(str(tmp_path / "a" / "b" / "c"))
     made = list(synced)
-    _shared.make_folder(str(tmp_path / "a" / "b" / "c"))
+    shared.make_folder(str(tmp_path / "a" / "b" / "c"))
 
     assert made == [f"{tmp_path.name}/", "a/", "b/"]
     assert synced == made
@@ -95,12 +95,12 @@ def hanging() -> Iterator[threading.Event]:
 
 
 def test_a_disk_that_hangs_is_waited_for_once(hanging: threading.Event) -> None:
-    disk = _lasting.Disk(patience=0.01)
+    disk = lasting.Disk(patience=0.01)
     done = threading.Event()
 
-    assert disk.wait_for(lambda: bool(hanging.wait()) and done.set()) == _lasting.NO_ANSWER
+    assert disk.wait_for(lambda: bool(hanging.wait()) and done.set()) == lasting.NO_ANSWER
     disk._patience = 3600.0
-    assert disk.wait_for(lambda: None) == _lasting.NO_ANSWER  # at once
+    assert disk.wait_for(lambda: None) == lasting.NO_ANSWER  # at once
 
     hanging.set()
     assert done.wait(60)
@@ -110,7 +110,7 @@ def test_a_disk_that_hangs_is_waited_for_once(hanging: threading.Event) -> None:
 
 
 def test_whoever_comes_while_the_disk_works_waits_and_is_not_refused() -> None:
-    disk, begun, go_on = _lasting.Disk(patience=60.0), threading.Event(), threading.Event()
+    disk, begun, go_on = lasting.Disk(patience=60.0), threading.Event(), threading.Event()
     answers: list[str] = []
     slow = threading.Thread(target=lambda: answers.append(disk.wait_for(lambda: begun.set() or bool(go_on.wait(60)))))  # type: ignore[arg-type, return-value, func-returns-value]
     slow.start()
@@ -128,13 +128,13 @@ def test_an_alert_on_a_disk_that_hangs_is_recorded_and_it_is_said_that_it_may_no
     journal: Journal, tmp_path: Path, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    journal._disk = _lasting.Disk(patience=0.01)
+    journal._disk = lasting.Disk(patience=0.01)
     monkeypatch.setattr(os, "fdatasync", lambda _: hanging.wait())
     for _ in range(3):
         assert journal.emit("alert", "a.py", {}, LASTING)
 
     assert file_of(tmp_path / "journal").read_bytes().count(b'"type":"alert"') == 3
-    assert [record.message.rpartition(": ")[2] for record in caplog.records] == [_lasting.NO_ANSWER]
+    assert [record.message.rpartition(": ")[2] for record in caplog.records] == [lasting.NO_ANSWER]
 
 
 def test_an_error_of_the_disk_is_said_and_costs_no_event(
@@ -156,7 +156,7 @@ def test_where_no_thread_can_be_had_it_is_synced_all_the_same(
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(_lasting, "start_new_thread", fail)
+    monkeypatch.setattr(lasting, "start_new_thread", fail)
     journal.emit("alert", "a.py", {}, LASTING)
 
     assert len(synced) == 2

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.unit.core.conftest import State
-from vv_core import _environment, logs
+from vv_core import logs
+from vv_core.common import environment
 from vv_core.logs import AppLogHandler, setup_logging
 from vv_exporter.settings import load
 
@@ -254,7 +255,7 @@ def test_a_file_that_cannot_be_moved_grows_on_and_that_is_told_once(
     [(None, 16_000_000), ("0", 0), ("1", 64_000), ("5MB", 5_000_000), ("big", 16_000_000)],
 )
 def test_the_largest_size_comes_from_the_environment(given: str | None, expected: int) -> None:
-    assert _environment.log_max({} if given is None else {"VV_LOG_MAX": given}) == expected
+    assert environment.log_max({} if given is None else {"VV_LOG_MAX": given}) == expected
 
 
 @pytest.mark.parametrize("trap", ["link", "pipe", "pipe that is read", "folder"])
@@ -287,12 +288,12 @@ def test_others_of_the_group_may_write(state: State) -> None:
 
 def test_by_default_it_is_bounded_for_scripts_and_exporter_alike(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VV_LOG_MAX", raising=False)
-    assert load({}).log_max == _environment.log_max({}) == _environment.LOG_MAX
+    assert load({}).log_max == environment.log_max({}) == environment.LOG_MAX
     state.log.parent.mkdir(parents=True)
     for number in range(6):
         path = state.log.with_name(f"app.log.{number}" if number else "app.log")
         with path.open("wb") as file:
-            file.truncate(_environment.LOG_MAX)
+            file.truncate(environment.LOG_MAX)
 
     logger = logs.setup_logging("bounded")
     try:

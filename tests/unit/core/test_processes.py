@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.unit.core.conftest import State
-from vv_core import _journal
+from vv_core.common import journals
 from vv_core.jobs import heartbeat
 from vv_core.stages import stage
 
@@ -26,10 +26,10 @@ for t in threads: t.join()
 """
 ENDLESS = """
 import os
-from vv_core import _journal
+from vv_core.common import journals
 number = 0
 while True:
-    _journal.emit("heartbeat", "x.py", {"job": str(number)})
+    journals.emit("heartbeat", "x.py", {"job": str(number)})
     number += 1
     os.write(1, b"%d\\n" % number)
 """
@@ -163,7 +163,7 @@ if __name__ == "__main__":
 
 
 def test_losses_are_told_at_the_end_of_the_process(state: State) -> None:
-    code = "from vv_core import _journal\n_journal.emit('x', 'c', {'bad': float('nan')})"
+    code = "from vv_core.common import journals\njournals.emit('x', 'c', {'bad': float('nan')})"
 
     state.run(code, stderr=subprocess.DEVNULL)
 
@@ -194,7 +194,7 @@ def test_the_journal_of_the_parent_goes_on_after_many_forks(state: State) -> Non
         _in_child(lambda: None)
     heartbeat("a")
 
-    assert _journal.complete()
+    assert journals.complete()
     assert len(state.files()) == 1
 
 

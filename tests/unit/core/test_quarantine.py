@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from tests.support.killing import killed_at, killed_at_each_call
 from tests.unit.core.conftest import State
-from vv_core import _files, _journal
 from vv_core.attempts import Attempts
+from vv_core.common import files, journals
 from vv_core.quarantine import SIDECAR, QuarantineError, candidate, entries, move_to_corrupted, read, release
 
 CONTENT = b"\0FRAME" * 1000
@@ -155,8 +155,8 @@ class TestMoving:
             assert about["original_hash_sha256"] == hashlib.sha256(content).hexdigest()
 
     def test_of_two_who_move_one_file_one_does(self, state: State, video: Path) -> None:
-        fd = _files.open_regular(os.fsencode(video))
-        assert _files.lock(fd)
+        fd = files.open_regular(os.fsencode(video))
+        assert files.lock(fd)
         refused = move_to_corrupted(video, "t")
         os.close(fd)
 
@@ -191,14 +191,14 @@ class TestMoving:
     def test_a_failed_rename_leaves_the_file_and_no_side_car(
         self, state: State, root: Path, video: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = _files.rename_new
+        real = files.rename_new
 
         def refuse(source: bytes, target: bytes) -> None:
             if source == os.fsencode(video):
                 raise OSError(errno.EIO, "broken")
             real(source, target)
 
-        monkeypatch.setattr(_files, "rename_new", refuse)
+        monkeypatch.setattr(files, "rename_new", refuse)
 
         assert move_to_corrupted(video, "t") is None
         assert (video.read_bytes(), names(root / "corrupted")) == (CONTENT, [])
@@ -327,7 +327,7 @@ class TestKills:
     ) -> None:
         for stops in range(1, 2000, 2):
             killed_at(stops, lambda: self.move(video))
-            if any(name.startswith(_files.TEMPORARY) for name in names(other_disk)):
+            if any(name.startswith(files.TEMPORARY) for name in names(other_disk)):
                 break
 
         assert move_to_corrupted(video, "t")
@@ -345,7 +345,7 @@ class TestKills:
 
     @staticmethod
     def anew(state: State, corrupted: Path, video: Path) -> None:
-        _journal.reset()
+        journals.reset()
         for file in state.files():
             file.unlink()
         for name in names(corrupted):
@@ -375,8 +375,8 @@ class TestAcrossFileSystems:
     def test_a_copy_that_differs_is_refused(
         self, video: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = _files.write_all
-        monkeypatch.setattr(_files, "write_all", lambda fd, data: real(fd, data.replace(b"FRAME", b"FLAME")))
+        real = files.write_all
+        monkeypatch.setattr(files, "write_all", lambda fd, data: real(fd, data.replace(b"FRAME", b"FLAME")))
 
         assert move_to_corrupted(video, "t") is None
         assert (video.read_bytes(), names(other_disk)) == (CONTENT, [])
@@ -384,14 +384,14 @@ class TestAcrossFileSystems:
     def test_a_file_that_still_grows_stays(
         self, video: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = _files.copy
+        real = files.copy
 
         def copy(source: int, target: int, digest: str) -> None:
             real(source, target, digest)
             with video.open("ab") as file:
                 file.write(b"more")
 
-        monkeypatch.setattr(_files, "copy", copy)
+        monkeypatch.setattr(files, "copy", copy)
 
         assert move_to_corrupted(video, "t") is None
         assert (video.read_bytes(), names(other_disk)) == (CONTENT + b"more", [])

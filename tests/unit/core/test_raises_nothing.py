@@ -26,8 +26,9 @@ from hypothesis import strategies as st
 import vv_core
 from tests.support.anything import anything
 from tests.support.clock import Clock
-from vv_core import _ends, _environment, _journal, attempts, guard, ingest
+from vv_core import _ends, attempts, guard, ingest
 from vv_core.alerter import send_alert
+from vv_core.common import environment, journals
 from vv_exporter.journal.events import AlertRaised, decode
 
 INTERNAL = {"testing"}  # of a script's tests, where whatever is raised is welcome
@@ -54,7 +55,7 @@ class Reported:
         self.events: list[Any] = []
 
     def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float = 0) -> bool:
-        line = _journal.Journal(folder="nowhere")._event(kind, component, fields, worth).line
+        line = journals.Journal(folder="nowhere")._event(kind, component, fields, worth).line
         self.events.append(decode(line))
         return True
 
@@ -81,12 +82,12 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Re
     monkeypatch.setattr(ingest, "_looked", float("-inf"))
     monkeypatch.setattr(_ends, "_failed", False)
     monkeypatch.setattr(attempts, "_told", set())
-    monkeypatch.setattr(_environment, "_told", set())
+    monkeypatch.setattr(environment, "_told", set())
     monkeypatch.setattr(logging.getLogger("vv_core"), "handlers", [Formatting()])
     (tmp_path / "input").mkdir()
     (tmp_path / "input" / "a.mp4").write_bytes(b"video")
     reported = Reported()
-    _journal.reset(reported)
+    journals.reset(reported)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield reported

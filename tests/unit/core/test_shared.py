@@ -16,8 +16,8 @@ import pytest
 
 from tests.support.users import in_child, passable_folder
 from tests.support.waiting import wait_until
-from vv_core import _shared
 from vv_core.attempts import Attempts
+from vv_core.common import shared
 from vv_core.jobs import heartbeat
 from vv_core.logs import setup_logging
 from vv_core.quarantine import move_to_corrupted, read, release
@@ -109,12 +109,12 @@ class TestRootFirst:
         setup_logging("x").warning("by root")
 
         def other() -> None:
-            from vv_core import _journal
+            from vv_core.common import journals
 
-            _journal.reset()
+            journals.reset()
             heartbeat("b")
             setup_logging("y").warning("by another user")
-            assert _journal._journal.lost == 0
+            assert journals._journal.lost == 0
 
         assert in_child(other, *OTHER)
         assert len(list((folder / "journal").glob("*.jsonl"))) == 2
@@ -157,7 +157,7 @@ class TestModes:
         }
 
     def test_the_way_there_can_be_gone_by_all_and_is_writable_for_none(self, tmp_path: Path) -> None:
-        _shared.make_folder(str(tmp_path / "a" / "b" / "state" / "journal"), _shared.STICKY_FOLDER)
+        shared.make_folder(str(tmp_path / "a" / "b" / "state" / "journal"), shared.STICKY_FOLDER)
 
         names = ["a", "a/b", "a/b/state", "a/b/state/journal"]
         assert [mode(tmp_path / name) for name in names] == [0o755, 0o755, 0o3770, 0o3770]
@@ -168,7 +168,7 @@ class TestModes:
         path.mkdir()
         path.chmod(found)
 
-        _shared.make_folder(str(path), _shared.STICKY_FOLDER)
+        shared.make_folder(str(path), shared.STICKY_FOLDER)
 
         assert mode(path) == found | 0o3770
 
@@ -177,7 +177,7 @@ class TestModes:
         path.touch()
         path.chmod(0o600)
 
-        os.close(_shared.open_file(str(path), os.O_RDONLY))
+        os.close(shared.open_file(str(path), os.O_RDONLY))
 
         assert mode(path) == 0o660
 
@@ -187,7 +187,7 @@ def test_a_folder_that_its_owner_closed_to_himself_stays_closed(tmp_path: Path) 
     path.mkdir()
     path.chmod(0o500)
 
-    _shared.make_folder(str(path), _shared.STICKY_FOLDER)
+    shared.make_folder(str(path), shared.STICKY_FOLDER)
 
     assert mode(path) == 0o500
 
@@ -216,15 +216,15 @@ def test_what_lies_there_under_anothers_name_is_not_opened_to_the_group(
     make(secret, tmp_path / "x.lock")
 
     with contextlib.suppress(OSError):  # a link is not followed
-        os.close(_shared.open_file(str(tmp_path / "x.lock"), os.O_RDONLY))
+        os.close(shared.open_file(str(tmp_path / "x.lock"), os.O_RDONLY))
 
     assert mode(secret) == 0o600
 
 
 @needs_root
 def test_what_root_makes_becomes_the_owners_of_the_folder(folder: Path) -> None:
-    _shared.make_folder(str(folder / "journal"), _shared.STICKY_FOLDER)
-    os.close(_shared.open_file(str(folder / "file"), os.O_WRONLY))
+    shared.make_folder(str(folder / "journal"), shared.STICKY_FOLDER)
+    os.close(shared.open_file(str(folder / "file"), os.O_WRONLY))
 
     assert [(path.stat().st_uid, path.stat().st_gid) for path in (folder / "journal", folder / "file")] == [ONE] * 2
 
@@ -257,7 +257,7 @@ def test_a_disk_that_knows_no_owners_is_made_do_with(
     try:
         monkeypatch.setattr(os, "fchown", refuse)
         assert move_to_corrupted(video, "unreadable", component="x.py") is not None
-        os.close(_shared.open_file(str(tmp_path / "videos" / "input" / "new"), os.O_WRONLY))
+        os.close(shared.open_file(str(tmp_path / "videos" / "input" / "new"), os.O_WRONLY))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

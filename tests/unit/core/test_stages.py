@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.core.conftest import State
-from vv_core import _journal
+from vv_core.common import journals
 from vv_core.stages import stage
 from vv_core.testing import Events, captured
 
@@ -296,10 +296,10 @@ def test_stages_that_start_each_other_leave_no_chain_behind(events: Events) -> N
 
 def test_a_run_whose_start_was_taken_ends_whatever_the_journal_takes(state: State) -> None:
     with stage("taken"):
-        _journal._journal._fullness = 100.0
-        _journal._journal._looked = float("inf")
+        journals._journal._fullness = 100.0
+        journals._journal._looked = float("inf")
         with stage("refused"):
             pass
 
     assert [event["stage"] for event in state.events("stage.finished")] == ["taken"]
-    assert _journal._journal.lost == 2
+    assert journals._journal.lost == 2

@@ -13,9 +13,9 @@ from tests.unit.core.conftest import State
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.runs import STAGE_RUNS
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.runs import STAGE_RUNS
+from vv_exporter.state.store import Store
 
 POOL = """
 import multiprocessing, sys, threading

@@ -1,6 +1,6 @@
 import pytest
 
-from vv_core._units import parse_duration, parse_size
+from vv_core.common.units import parse_duration, parse_size
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.core.conftest import State
-from vv_core import _journal
 from vv_core.alerter import send_alert
+from vv_core.common import journals
 from vv_core.jobs import heartbeat, job
 from vv_core.stages import stage
+from vv_exporter.common.processes import own_space
 from vv_exporter.journal.events import decode
-from vv_exporter.processes import own_space
 
 
 def test_nothing_is_made_before_the_first_event(state: State) -> None:
@@ -82,7 +82,7 @@ def test_the_lock_is_held_as_long_as_the_writer_lives(state: State) -> None:
         with pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-        _journal.reset()
+        journals.reset()
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -90,7 +90,7 @@ def test_the_lock_is_held_as_long_as_the_writer_lives(state: State) -> None:
 def test_a_command_that_is_run_does_not_inherit_the_lock(state: State) -> None:
     heartbeat("a")
 
-    assert not os.get_inheritable(_journal._journal._fd)
+    assert not os.get_inheritable(journals._journal._fd)
 
 
 def test_a_full_file_is_followed_by_the_next_which_is_locked_before_it_is_let_go(state: State) -> None:
@@ -100,7 +100,7 @@ def test_a_full_file_is_followed_by_the_next_which_is_locked_before_it_is_let_go
     files = state.files()
     assert [f"{files[0].name.split('.')[0]}.{seq}.jsonl" for seq in range(len(files))] == [f.name for f in files]
     assert len(files) == 2
-    assert _journal.ROLL_AT <= files[0].stat().st_size < _journal.ROLL_AT + 200
+    assert journals.ROLL_AT <= files[0].stat().st_size < journals.ROLL_AT + 200
     assert len(state.events("heartbeat")) == 14_000
     with files[0].open() as old, files[1].open() as new:
         fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,7 +109,7 @@ def test_a_full_file_is_followed_by_the_next_which_is_locked_before_it_is_let_go
 
 
 def test_a_run_is_not_parted_from_its_end_by_a_new_file(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_journal, "ROLL_AT", 300)
+    monkeypatch.setattr(journals, "ROLL_AT", 300)
 
     for _ in range(5):
         with stage("scan_video"):
@@ -155,9 +155,9 @@ def test_threads_share_one_file_and_lose_nothing(state: State) -> None:
 
 
 def test_what_is_no_json_is_counted_as_lost_and_raises_nothing(state: State) -> None:
-    assert not _journal.emit("x", "c", {"value": float("nan")})
-    assert not _journal.emit("x", "c", {"value": object()})
-    assert not _journal.emit("x", "c", {"value": "y" * 70_000})
+    assert not journals.emit("x", "c", {"value": float("nan")})
+    assert not journals.emit("x", "c", {"value": object()})
+    assert not journals.emit("x", "c", {"value": "y" * 70_000})
     heartbeat("a", component="c")
 
     assert [event["count"] for event in state.events("dropped")] == [3]

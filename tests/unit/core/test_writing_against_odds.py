@@ -16,24 +16,24 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.unit.core.conftest import State
-from vv_core import _journal
 from vv_core.alerter import send_alert
+from vv_core.common import journals
 from vv_core.jobs import heartbeat
 
 FILL_AND_FREE = """
 import os, sys
-from vv_core import _journal
+from vv_core.common import journals
 from vv_core.alerter import send_alert
 from vv_core.jobs import heartbeat
 written = 0
-while not _journal._sink.lost:                  # until the disk is full
+while not journals._sink.lost:                  # until the disk is full
     heartbeat("a", component="x.py"); written += 1
 for number in range(10):                         # what matters is kept, what does not is counted
     send_alert("CRITICAL", f"disk full {number}", "", "x.py")
     heartbeat("a", component="x.py"); written += 1
 print(written, flush=True)
 sys.stdin.readline()                             # until there is room again
-_journal._journal._failed = float("-inf")
+journals._journal._failed = float("-inf")
 for _ in range(5):
     heartbeat("a", component="x.py"); written += 1
 print(written, flush=True)
@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_made_raises_nothing_and_is_told_once(
         for _ in range(100):
             heartbeat("a")
 
-    assert _journal._journal.lost == 100
+    assert journals._journal.lost == 100
     assert len(caplog.records) == 1
     assert str(state.folder) in caplog.text
 
@@ -125,18 +125,18 @@ def test_where_there_are_no_locks_no_empty_files_pile_up(
 
     with caplog.at_level(logging.WARNING, "vv_core"):
         for _ in range(20):
-            _journal._journal._failed = float("-inf")  # a second later
+            journals._journal._failed = float("-inf")  # a second later
             heartbeat("a")
 
     assert list(state.journal.iterdir()) == []
-    assert _journal._journal.lost == 20
+    assert journals._journal.lost == 20
     assert len(caplog.records) == 1
     assert "No locks available" in caplog.text
 
 
 def test_an_alert_that_cannot_be_recorded_is_logged(state: State, caplog: pytest.LogCaptureFixture) -> None:
     state.folder.write_text("a file where the folder should be")
-    _journal._journal._queue.extend([_journal._Event("c", b"{}\n", _journal.NEEDED)] * _journal._QUEUE)
+    journals._journal._queue.extend([journals._Event("c", b"{}\n", journals.NEEDED)] * journals._QUEUE)
 
     send_alert("CRITICAL", "Storage gone", "", "c")
 
@@ -149,7 +149,7 @@ def test_what_matters_is_written_once_the_folder_can_be_used(state: State) -> No
     heartbeat("lost", component="c")
     send_alert("CRITICAL", "kept", "", "c")
     state.folder.unlink()
-    _journal._journal.finish()
+    journals._journal.finish()
 
     assert [event["title"] for event in state.events("alert")] == ["kept"]
     assert [event["count"] for event in state.events("dropped")] == [1]
@@ -192,15 +192,15 @@ def test_a_reader_that_takes_each_new_file_and_stands_still_holds_nobody_up(
 def test_a_reader_that_takes_every_new_file_costs_the_event_and_no_time(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_journal, "_create", lambda path: -1)
+    monkeypatch.setattr(journals, "_create", lambda path: -1)
 
-    assert not _journal.emit("heartbeat", "c", {"job": "a"})
+    assert not journals.emit("heartbeat", "c", {"job": "a"})
 
 
 def test_a_file_deleted_under_the_writer_is_replaced(state: State) -> None:
     heartbeat("a")
     state.files()[0].unlink()
-    _journal._journal._checked = float("-inf")  # as if a second had passed
+    journals._journal._checked = float("-inf")  # as if a second had passed
 
     heartbeat("b")
 
@@ -209,7 +209,7 @@ def test_a_file_deleted_under_the_writer_is_replaced(state: State) -> None:
 
 def test_descriptors_that_a_daemon_closes_are_not_mistaken_for_the_journal(state: State, tmp_path: Path) -> None:
     heartbeat("a")
-    low = _journal._journal._fd
+    low = journals._journal._fd
     os.close(low)
     other = tmp_path / "video.mp4"
     with other.open("wb"):
@@ -268,13 +268,13 @@ def test_a_thread_stuck_in_a_write_holds_up_no_other_and_its_events_follow(
 
 
 def test_what_waits_is_bounded(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_journal, "_create", lambda path: -1)
+    monkeypatch.setattr(journals, "_create", lambda path: -1)
 
     for _ in range(1000):
         send_alert("ERROR", "t", "", "c")
 
-    assert len(_journal._journal._queue) == _journal._QUEUE
-    assert _journal._journal.lost == 1000 - _journal._QUEUE
+    assert len(journals._journal._queue) == journals._QUEUE
+    assert journals._journal.lost == 1000 - journals._QUEUE
 
 
 def test_hostile_text_is_one_line_that_the_exporter_takes(state: State) -> None:

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.clock import Clock
-from vv_exporter import notificationevents, notifications
-from vv_exporter.accounts import ACCOUNTS, Account
-from vv_exporter.channels import failed
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import Sender
-from vv_exporter.direct.providers import Answer, ProviderError
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.alertmanager.payload import payload, repeats
+from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.delivery import notificationevents, notifications
+from vv_exporter.delivery.accounts import ACCOUNTS, Account
+from vv_exporter.delivery.alertmanager_watch import INTERVAL, Watch
+from vv_exporter.delivery.channel_health import failed
+from vv_exporter.delivery.direct import Sender
+from vv_exporter.delivery.failover import HandOver
+from vv_exporter.delivery.outage import Missed
+from vv_exporter.delivery.relay import Relay
+from vv_exporter.messages.message import Message
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
-from vv_exporter.openalerts import ALERTS, OpenAlert
-from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.relay.handover import HandOver
-from vv_exporter.relay.missed import Missed
-from vv_exporter.relay.payload import payload, repeats
-from vv_exporter.relay.watch import INTERVAL, Watch
-from vv_exporter.relay.worker import Relay
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.openalerts import ALERTS, OpenAlert
+from vv_exporter.state.store import Store
 
 AFTER = 120.0
 WINDOW = 900.0

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter import accounts, timeline
-from vv_exporter.accounts import ACCOUNTS, KEPT, KEPT_UNCLOSED, MUTED_FOR, Account, Alert
-from vv_exporter.channels import CHANNELS, Channel
+from vv_exporter.delivery import accounts
+from vv_exporter.delivery.accounts import ACCOUNTS, KEPT, KEPT_UNCLOSED, MUTED_FOR, Account, Alert
+from vv_exporter.delivery.channel_health import CHANNELS, Channel
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.metrics.delivery import ALERTS_MISSED
-from vv_exporter.store import Store
+from vv_exporter.state import timeline
+from vv_exporter.state.store import Store
 
 LABELS = {"alertname": "StageFailing", "severity": "error", "component": "scan"}
 

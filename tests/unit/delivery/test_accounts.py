@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from tests.unit.delivery.bench import Bench, dropped, fail, notified, outage
-from vv_exporter import accounts, notificationevents, notifications
-from vv_exporter.accounts import KEPT, Account
-from vv_exporter.channels import CHANNELS, Channel, failed, took
-from vv_exporter.direct.providers import ProviderError
+from vv_exporter.channels import ProviderError
+from vv_exporter.delivery import accounts, notificationevents, notifications
+from vv_exporter.delivery.accounts import KEPT, Account
+from vv_exporter.delivery.channel_health import CHANNELS, Channel, failed, took
+from vv_exporter.delivery.outage import summary
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.metrics.delivery import ALERTS_MISSED
-from vv_exporter.relay.missed import summary
 
 
 def test_an_account_opens_with_the_log_and_closes_when_a_channel_took_it(bench: Bench) -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.unit.delivery.bench import Bench
-from vv_exporter.channels import CHANNELS, Channel
+from vv_exporter.delivery.alertmanager_watch import SEEN, parse
+from vv_exporter.delivery.channel_health import CHANNELS, Channel
 from vv_exporter.metrics.delivery import NOTIFICATIONS
-from vv_exporter.relay.watch import SEEN, parse
 
 
 def test_alertmanagers_counts_are_told_by_channel(bench: Bench) -> None:

@@ -7,23 +7,21 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.unit.delivery.bench import AFTER, WINDOW, Bench, dropped, labels_of, notified, outage
-from vv_exporter import notifications
-from vv_exporter._clock import moment
-from vv_exporter.channels import CHANNELS
-from vv_exporter.database import StoreError
-from vv_exporter.direct import outbox
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import MANY, OUTGOING, REFUSALS, drop_others, put, waiting
-from vv_exporter.direct.providers import Answer, ProviderError
-from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert, end_alert
-from vv_exporter.relay import webhook
-from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
-from vv_exporter.relay.payload import HELD, description
-from vv_exporter.relay.watch import INTERVAL
+from vv_exporter.alertmanager.client import DeliveryError, RejectedError
+from vv_exporter.alertmanager.payload import HELD, description
+from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.common.clock import moment
+from vv_exporter.common.matchers import parse_filter
+from vv_exporter.delivery import direct, notifications, webhook
+from vv_exporter.delivery.alertmanager_watch import INTERVAL
+from vv_exporter.delivery.channel_health import CHANNELS
+from vv_exporter.delivery.direct import MANY, OUTGOING, REFUSALS, drop_others, put, waiting
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import load
-from vv_exporter.silences.matchers import parse_filter
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import Filter, read
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.openalerts import ALERTS, ENDED, OpenAlert, end_alert
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import Filter, read
 
 SHORT = "An alert that this channel does not take as it is (VVEvent)"
 
@@ -407,7 +405,7 @@ def test_what_the_only_channel_refuses_is_told_in_short(bench: Bench) -> None:
 def test_too_many_messages_push_out_what_was_read_elsewhere_and_then_the_least_severe(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    monkeypatch.setattr(direct, "MAX_WAITING", 3)
     bench.telegram.error = ProviderError("no connection")
     wait_for_slack(bench, "read", severity="critical", to=("slack", "telegram"))
     bench.work(10)
@@ -423,7 +421,7 @@ def test_too_many_messages_push_out_what_was_read_elsewhere_and_then_the_least_s
 def test_a_channel_that_is_dead_for_long_does_not_close_the_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    monkeypatch.setattr(direct, "MAX_WAITING", 3)
     bench.telegram.error = ProviderError("no connection")
     for number in range(6):
         wait_for_slack(bench, f"T {number}", to=("slack", "telegram"))
@@ -552,8 +550,8 @@ def test_an_alert_that_cannot_be_written_holds_up_no_other_on_the_direct_way(
             raise ValueError("an alert that has no words")
         return description(alert)
 
-    monkeypatch.setattr("vv_exporter.relay.handover.description", describe)
-    monkeypatch.setattr("vv_exporter.relay.payload.description", describe)
+    monkeypatch.setattr("vv_exporter.delivery.failover.description", describe)
+    monkeypatch.setattr("vv_exporter.alertmanager.payload.description", describe)
     bench.work(10)
     bench.down = True
     for key in ("bad", "good"):

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter.accounts import ACCOUNTS, Account
 from vv_exporter.alert_path.state import PathState
-from vv_exporter.collectors import Context
-from vv_exporter.delivery import SETTLED_IN, Delivery
+from vv_exporter.alerting import SETTLED_IN, Delivery
+from vv_exporter.context import Context
+from vv_exporter.delivery.accounts import ACCOUNTS, Account
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 @pytest.mark.parametrize(

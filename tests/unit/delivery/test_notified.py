@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter import channels, notificationevents, notifications
-from vv_exporter.accounts import ACCOUNTS
-from vv_exporter.channels import CHANNELS, Channel
+from vv_exporter.delivery import channel_health, notificationevents, notifications
+from vv_exporter.delivery.accounts import ACCOUNTS
+from vv_exporter.delivery.channel_health import CHANNELS, Channel
+from vv_exporter.delivery.notifications import NOTIFIED, NotifiedAlert, alert_id, log_line, shown_id
 from vv_exporter.drills.plan import Step
 from vv_exporter.drills.state import DRILLS, Drill
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.metrics.delivery import NOTIFICATIONS
-from vv_exporter.notifications import NOTIFIED, NotifiedAlert, alert_id, log_line, shown_id
-from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert
-from vv_exporter.store import Store
-from vv_exporter.timeline import Filter, Moment, read
+from vv_exporter.state.openalerts import ALERTS, ENDED, OpenAlert
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import Filter, Moment, read
 
 NOW = 1_700_000_000.0
 BEGAN, ENDED_AT = "2023-11-14T22:10:00Z", "2023-11-14T22:12:00Z"
@@ -409,16 +409,16 @@ class TestEvents:
 class TestChannels:
     def test_a_failure_and_its_end_are_told_once(self, books: Books) -> None:
         with books.store.transaction() as tx:
-            channels.begin(tx, "slack")
-            channels.failed(tx, "slack", "e" * 201, 2.0)
+            channel_health.begin(tx, "slack")
+            channel_health.failed(tx, "slack", "e" * 201, 2.0)
         books.clock.advance(5)
         with books.store.transaction() as tx:
-            channels.failed(tx, "slack", "again")
+            channel_health.failed(tx, "slack", "again")
         assert books.store.docs(CHANNELS)["slack"] == Channel(0.0, NOW + 5, NOW + 5, NOW, "again")
         books.clock.advance(5)
         with books.store.transaction() as tx:
-            channels.took(tx, "slack", 3.0)
-            channels.took(tx, "slack")
+            channel_health.took(tx, "slack", 3.0)
+            channel_health.took(tx, "slack")
 
         assert books.store.docs(CHANNELS)["slack"] == Channel(NOW + 10, NOW + 5, NOW + 5)
         assert [books.store.value(NOTIFICATIONS, ("slack", result)) for result in ("ok", "failed")] == [4, 3]
@@ -429,9 +429,9 @@ class TestChannels:
 
     def test_a_single_attempt_is_no_failure(self, books: Books) -> None:
         with books.store.transaction() as tx:
-            channels.begin(tx, "slack")
-            channels.took(tx, "slack")
-            channels.tried(tx, "slack")
+            channel_health.begin(tx, "slack")
+            channel_health.took(tx, "slack")
+            channel_health.tried(tx, "slack")
 
         assert books.store.docs(CHANNELS)["slack"] == Channel(ok=NOW, tried=NOW)
         assert books.store.value(NOTIFICATIONS, ("slack", "failed")) == 0

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from tests.support.receivers import Answer, DeadMan, MailServer, Opsgenie, PagerDuty, Slack, Telegram, TelegramText
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.outbox import together
-from vv_exporter.direct.providers import Provider, ProviderError, configured
-from vv_exporter.relay.takeover import Asked
+from vv_exporter.channels import Provider, ProviderError, configured
+from vv_exporter.delivery.direct import together
+from vv_exporter.delivery.takeover import Asked
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings, load
 
 MESSAGE = Message(

@@ -3,7 +3,7 @@
 import msgspec
 
 from tests.unit.delivery.bench import WINDOW, Bench, notified
-from vv_exporter.openalerts import ALERTS, ENDED
+from vv_exporter.state.openalerts import ALERTS, ENDED
 
 
 def repeat(bench: Bench, times: int, key: str = "k") -> None:

@@ -11,15 +11,15 @@ import pytest
 from vv_exporter.alert_path import message as path_message
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
-from vv_exporter.direct.in_short import in_short, send_somehow, send_whole
-from vv_exporter.direct.message import Message, fitted, line, plain
-from vv_exporter.direct.providers import Answer, ProviderError
-from vv_exporter.openalerts import OpenAlert, alert_key
-from vv_exporter.relay.alertmanager import DeliveryError, RejectedError
-from vv_exporter.relay.dividing import BATCH, Outcome, send_divided
-from vv_exporter.relay.payload import description, labels_of, payload, repeats
-from vv_exporter.relay.watch import Counts, channel_of, parse
+from vv_exporter.alertmanager.client import DeliveryError, RejectedError
+from vv_exporter.alertmanager.payload import description, labels_of, payload, repeats
+from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.delivery.alertmanager_watch import Counts, channel_of, parse
+from vv_exporter.delivery.dividing import BATCH, Outcome, send_divided
+from vv_exporter.delivery.in_short import in_short, send_somehow, send_whole
+from vv_exporter.messages.message import Message, fitted, line, plain
 from vv_exporter.settings import load
+from vv_exporter.state.openalerts import OpenAlert, alert_key
 
 NOW = 1_700_000_000.0
 ALERT = OpenAlert("id", "k", "error", "T", "c", NOW, NOW + 5, NOW + 900, details="D")

@@ -10,16 +10,16 @@ import pytest
 
 from tests.support.clock import Clock
 from tests.unit.delivery.bench import Provider
-from vv_exporter import accounts, channels
-from vv_exporter.accounts import ACCOUNTS, Account
-from vv_exporter.channels import CHANNELS, Channel
-from vv_exporter.direct.message import Message
-from vv_exporter.direct.providers import Answer, ProviderError
-from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.relay.takeover import DUE_SECONDS, WARNINGS_DUE_SECONDS, TakeOver
-from vv_exporter.relay.watch import Counts, Watch
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.delivery import accounts, channel_health
+from vv_exporter.delivery.accounts import ACCOUNTS, Account
+from vv_exporter.delivery.alertmanager_watch import Counts, Watch
+from vv_exporter.delivery.channel_health import CHANNELS, Channel
+from vv_exporter.delivery.takeover import DUE_SECONDS, WARNINGS_DUE_SECONDS, TakeOver
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 NOT_FOUND = ProviderError("answered 400: Bad Request: chat not found", 400)
 SUPERGROUP = "the chat is a supergroup now: set TELEGRAM_CHAT_ID to -1001"
@@ -74,7 +74,7 @@ class Bench:
 
     def refuse(self, channel: str = "telegram") -> None:
         with self.store.transaction() as tx:
-            channels.refused(tx, channel, "Alertmanager gave up: refused by the provider (4xx)")
+            channel_health.refused(tx, channel, "Alertmanager gave up: refused by the provider (4xx)")
 
     def later(self, seconds: float = WARNINGS_DUE_SECONDS + 1) -> None:
         self.clock.advance(seconds)
@@ -121,7 +121,7 @@ def test_a_group_that_was_moved_is_named_until_alertmanager_gets_through(bench: 
     assert bench.channel().error == SUPERGROUP
     assert bench.channel().since
     with bench.store.transaction() as tx:
-        channels.took(tx, "telegram")
+        channel_health.took(tx, "telegram")
     assert bench.channel() == Channel(ok=bench.clock(), failed=bench.channel().failed, tried=bench.channel().tried)
     bench.fire("Another")
     bench.later()
@@ -239,7 +239,7 @@ def test_where_alertmanager_does_not_say_why_the_provider_is_asked(bench: Bench)
     bench.later()
     assert provider.asked == 0
     with bench.store.transaction() as tx:
-        channels.failed(tx, "telegram", "Alertmanager gave up: see Alertmanager's log")
+        channel_health.failed(tx, "telegram", "Alertmanager gave up: see Alertmanager's log")
     for _ in range(600):
         bench.later(1)
     assert 5 < provider.asked < 20
@@ -273,7 +273,7 @@ def test_an_incident_at_a_pager_is_closed_when_the_alert_has_ended_also_after_a_
     with bench.store.transaction() as tx:
         alert = accounts.Alert("DockerUnreachable", {}, {}, 0.0)
         accounts.ended(tx, alert, tx.now)
-        channels.took(tx, "pagerduty")
+        channel_health.took(tx, "pagerduty")
     pager = bench.providers["pagerduty"]
     pager.error = ProviderError("answered 503", 503)
     bench.later(5)

@@ -15,12 +15,12 @@ from tests.support.states import device
 from vv_exporter.digest import Delivery, Digest, Job, Stage, Video, digest, history, samples
 from vv_exporter.digest.alerts import Component, OpenAlert
 from vv_exporter.digest.uptime import Uptime
-from vv_exporter.guard import gather
 from vv_exporter.metrics import counters, gauges
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.metrics.delivery import NOTIFICATIONS
 from vv_exporter.metrics.dvr import DVR_UP
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
+from vv_exporter.web.guard import gather
 
 NOW = 1_795_762_800.0
 SINCE = NOW - DAY

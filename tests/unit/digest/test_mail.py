@@ -16,9 +16,9 @@ from tests.support.digests import DAY, day
 from tests.support.receivers import MailServer
 from tests.support.states import HOSTILE, LONG
 from vv_exporter.digest import Digest, digest, history, mail
-from vv_exporter.direct import smtp
+from vv_exporter.messages import smtp
 from vv_exporter.settings import Settings, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 NOW = 1_795_762_800.0
 STATUS = "http://127.0.0.1:19461"

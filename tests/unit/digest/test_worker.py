@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.clock import Clock
 from vv_exporter.digest.worker import BACKOFF_MAX, LONGEST, MARK, DigestWorker
-from vv_exporter.direct.smtp import MailError
+from vv_exporter.messages.smtp import MailError
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 HOUR, DAY = 3600.0, 86400.0
 LISBON = ZoneInfo("Europe/Lisbon")

@@ -10,21 +10,21 @@ import msgspec
 import pytest
 
 from tests.support.clock import Clock
+from vv_exporter.alert_path.drill_reasons import Known, out_of_time
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
-from vv_exporter.channels import Channel
+from vv_exporter.delivery.channel_health import Channel
+from vv_exporter.delivery.drill_hook import is_for_webhook, note_parcel
+from vv_exporter.delivery.notifications import NotifiedAlert
+from vv_exporter.delivery.outbox import OK, Parcel
 from vv_exporter.drills import state
 from vv_exporter.drills.failure import Failure
-from vv_exporter.drills.hook import is_for_webhook, note_parcel
 from vv_exporter.drills.plan import Step, patience, plan
-from vv_exporter.drills.reasons import Known, out_of_time
 from vv_exporter.drills.report import ChannelReport, report
 from vv_exporter.drills.state import DRILLS, PROOFS, Drill, Proof
-from vv_exporter.notifications import NotifiedAlert
-from vv_exporter.relay.outbox import OK, Parcel
 from vv_exporter.settings import load
-from vv_exporter.store import Store
-from vv_exporter.timeline import Filter, Moment, read
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import Filter, Moment, read
 
 NOW = 1_700_000_000.0
 STEPS = (Step("critical", ("slack", "pagerduty")), Step("warning", ("email",), "email"))

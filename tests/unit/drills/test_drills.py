@@ -15,33 +15,34 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.routes import taken
 from tests.unit.render.conftest import EVERY_CHANNEL
-from vv_exporter import channels, notificationevents, notifications, timeline
-from vv_exporter.accounts import ACCOUNTS
+from vv_exporter.alert_path.drill_reasons import Known, out_of_time
+from vv_exporter.alert_path.drill_worker import LATE_SECONDS, MARK, DrillWorker, Mark, is_quiet, overdue_after
 from vv_exporter.alert_path.state import PATH, PathState
-from vv_exporter.channels import CHANNELS, Channel
-from vv_exporter.collectors import Context
 from vv_exporter.collectors.drills import DrillCollector
+from vv_exporter.context import Context
+from vv_exporter.delivery import channel_health, notificationevents, notifications
+from vv_exporter.delivery.accounts import ACCOUNTS
+from vv_exporter.delivery.channel_health import CHANNELS, Channel
+from vv_exporter.delivery.drill_hook import is_for_webhook, note_parcel
+from vv_exporter.delivery.outbox import OK, REFUSED
+from vv_exporter.delivery.webhook import OUTBOX, Links, tell
 from vv_exporter.digest import digest, history
 from vv_exporter.drills.failure import WEBHOOK_REFUSED, Failure, given_up
-from vv_exporter.drills.hook import is_for_webhook, note_parcel
 from vv_exporter.drills.plan import REACHED, SEVERITIES, Step, drill_channels, patience, plan
-from vv_exporter.drills.reasons import Known, out_of_time
 from vv_exporter.drills.report import report
 from vv_exporter.drills.request import RequestError, request_drill
 from vv_exporter.drills.state import DRILL, DRILLS, MAX_DRILLS, PROOFS, Drill, Proof, begin_drill, fail_drill
-from vv_exporter.drills.worker import LATE_SECONDS, MARK, DrillWorker, Mark, is_quiet, overdue_after
 from vv_exporter.journal.events import AlertRaised, DrillAsked
 from vv_exporter.journal.folds import Source
 from vv_exporter.journal.folds.drills import asked
-from vv_exporter.relay.outbox import OK, REFUSED
-from vv_exporter.relay.webhook import OUTBOX, Links, tell
 from vv_exporter.render import base
 from vv_exporter.settings import Settings, SettingsError, load
 from vv_exporter.settings.values import QuietHours
+from vv_exporter.state import timeline
+from vv_exporter.state.store import Store
 from vv_exporter.status import Known as KnownStatus
 from vv_exporter.status import alert_path, status
 from vv_exporter.status.series import Series
-from vv_exporter.store import Store
 
 NOW = 1_795_762_800.0  # 2026-11-27 07:00:00 UTC, a Friday
 ALL = ("slack", "telegram", "pagerduty", "opsgenie", "email", "webhook", "alertmanager-webhook")
@@ -235,7 +236,7 @@ def test_what_took_another_alert_or_another_drill_proves_nothing(store: Store) -
     other = Drill("other", NOW, NOW, NOW)
     took(store, event(other, "slack", "chat"), event(drill, "telegram", "chat"), event(drill, "webhook", "log"))
     with store.transaction() as tx:
-        channels.took(tx, "slack")
+        channel_health.took(tx, "slack")
 
     assert store.docs(PROOFS) == {}
     assert current(store, drill).waiting == ["slack", "pagerduty"]
@@ -362,7 +363,7 @@ def test_a_proof_of_a_version_that_kept_no_fingerprint_is_good_until_the_next_ch
 def test_a_channel_that_gives_up_fails_with_what_was_said(store: Store, settings: Settings, clock: Clock) -> None:
     drill = begun(store)
     with store.transaction() as tx:
-        channels.failed(tx, "slack", "Alertmanager gave up: refused by the provider (4xx)")
+        channel_health.failed(tx, "slack", "Alertmanager gave up: refused by the provider (4xx)")
     DrillWorker(store, settings, (), clock).round()
 
     slack, pagerduty = report(current(store, drill)).channels

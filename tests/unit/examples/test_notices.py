@@ -6,7 +6,7 @@ from pathlib import Path
 from notices import AppLog, Notice, parse
 
 from vv_core.logs import as_line
-from vv_exporter.notifications import NotifiedAlert, log_line
+from vv_exporter.delivery.notifications import NotifiedAlert, log_line
 
 
 def written(status: str, **annotations: str) -> str:

@@ -10,7 +10,7 @@ from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.settings import Settings, load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 @dataclass

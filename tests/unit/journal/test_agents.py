@@ -11,15 +11,15 @@ from tests.support.journals import RawWriter
 from tests.unit.journal.conftest import Journal
 from tests.unit.journal.test_dvr import attempt, shown
 from vv_exporter.cli import vv
-from vv_exporter.dvr_agents import AGENTS, GONE_AGENTS
-from vv_exporter.dvrs import LINKS, MAX_LINKS, probed
-from vv_exporter.failures import FAILURES
 from vv_exporter.metrics.dvr import DVR_LOST
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
 from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
-from vv_exporter.runs import SCRIPTS
-from vv_exporter.store import Kind, Store
-from vv_exporter.timeline import Filter, read
+from vv_exporter.state.dvr_agents import AGENTS, GONE_AGENTS
+from vv_exporter.state.dvrs import LINKS, MAX_LINKS, probed
+from vv_exporter.state.failures import FAILURES
+from vv_exporter.state.runs import SCRIPTS
+from vv_exporter.state.store import Kind, Store
+from vv_exporter.state.timeline import Filter, read
 
 
 def frames(writer: RawWriter, ts: float = 1000.0, dvr: str = "front") -> None:

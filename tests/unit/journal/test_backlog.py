@@ -16,7 +16,6 @@ from tests.support.clock import Clock
 from tests.support.killing import killed_at_each_call
 from tests.unit.journal.conftest import Journal, make_reader
 from tests.unit.journal.test_reader import beat
-from vv_exporter.database import ContentError, StoreError
 from vv_exporter.journal import batch, files, lookahead, reader
 from vv_exporter.journal.batch import BATCH_BYTES
 from vv_exporter.journal.events import MAX_LINE
@@ -28,9 +27,10 @@ from vv_exporter.metrics.alerts import ALERT_EVENTS
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.self_monitor import LAST_CHECK
-from vv_exporter.openalerts import ALERTS
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.database import ContentError, StoreError
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Store
 
 PADDED = beat(note="x" * 800)
 MANY = BATCH_BYTES // len(PADDED)  # lines that fill a batch
@@ -382,7 +382,7 @@ from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.alerts import ALERT_EVENTS
 from vv_exporter.metrics.exporter import EVENTS
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 state = Path(sys.argv[1])
 store = Store(state / "state.db", time.time)
 settings = load({"VV_STATE_DIR": str(state), "VV_CONFIG": ""})

@@ -8,9 +8,9 @@ from prometheus_client.core import Metric as Family
 from tests.support.journals import RawWriter
 from tests.unit.journal.conftest import Journal
 from vv_exporter.collectors.dvr import Dvrs
-from vv_exporter.dvrs import AGENT_FORGOTTEN, LINKS, RESULTS, forget_ended_agents, probed
-from vv_exporter.failures import FAILURES
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME
+from vv_exporter.state.dvrs import AGENT_FORGOTTEN, LINKS, RESULTS, forget_ended_agents, probed
+from vv_exporter.state.failures import FAILURES
 
 
 def series(families: Iterable[Family]) -> dict[tuple[str, ...], float]:

@@ -11,10 +11,10 @@ from tests.unit.journal.conftest import Journal
 from tests.unit.probes.test_dvr_logins import Camera, dvr
 from tests.unit.probes.test_rtsp import Peer
 from vv_exporter.cli.dvr import command
-from vv_exporter.dvr_logins import logins_of
 from vv_exporter.journal.events import DvrLogin, decode
+from vv_exporter.probes.dvr_logins import logins_of
 from vv_exporter.probes.rtsp import Resolver, probe
-from vv_exporter.timeline import Filter, read
+from vv_exporter.state.timeline import Filter, read
 
 
 def test_a_dvr_that_takes_them_by_now_gets_them(journal: Journal) -> None:

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from tests.unit.journal.conftest import Journal
-from vv_exporter import timeline
-from vv_exporter.failures import FAILURES
+from vv_exporter.common.processes import Process
 from vv_exporter.journal.folds import alerts as folds_of_alerts
 from vv_exporter.journal.folds.stages import CRASH
 from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED, ALERTS_DROPPED
@@ -22,11 +21,12 @@ from vv_exporter.metrics.jobs import (
     JOB_SKIPPED,
 )
 from vv_exporter.metrics.pipeline import EXCEPTIONS, STAGE_DURATION, STAGE_LAST_SUCCESS, STAGE_OVERRUNS
-from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert
 from vv_exporter.probes.mounts import FileSystem
-from vv_exporter.processes import Process
-from vv_exporter.runs import JOB_RUNS_OPEN, STAGE_RUNS
-from vv_exporter.storagedevices import SEEN
+from vv_exporter.probes.storagedevices import SEEN
+from vv_exporter.state import timeline
+from vv_exporter.state.failures import FAILURES
+from vv_exporter.state.openalerts import ALERTS, ENDED, OpenAlert
+from vv_exporter.state.runs import JOB_RUNS_OPEN, STAGE_RUNS
 
 
 def only_alert(journal: Journal) -> OpenAlert:

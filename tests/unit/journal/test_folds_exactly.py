@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.clock import Clock
+from vv_exporter.common.processes import Process
 from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim, ContainerRecord
-from vv_exporter.dvrs import LINKS, Link
-from vv_exporter.failures import FAILURES, Failure
 from vv_exporter.journal import events
 from vv_exporter.journal.folds import Folds, Source, discover, videos
 from vv_exporter.journal.folds import alerts as folds_of_alerts
@@ -34,13 +33,14 @@ from vv_exporter.metrics.pipeline import EXCEPTIONS, STAGE_DURATION, STAGE_LAST_
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.metrics.self_monitor import LAST_CHECK, SUPERVISED_RESTARTS
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
-from vv_exporter.openalerts import ALERTS, ENDED, OpenAlert
-from vv_exporter.processes import Process
-from vv_exporter.runs import JOB_RUNS_OPEN, SCRIPTS, STAGE_RUNS, Run, Script
 from vv_exporter.settings import load
-from vv_exporter.stagelimits import RECENT_RUNS
-from vv_exporter.store import Kind, Store
-from vv_exporter.timeline import Entry, Filter, read
+from vv_exporter.state.dvrs import LINKS, Link
+from vv_exporter.state.failures import FAILURES, Failure
+from vv_exporter.state.openalerts import ALERTS, ENDED, OpenAlert
+from vv_exporter.state.runs import JOB_RUNS_OPEN, SCRIPTS, STAGE_RUNS, Run, Script
+from vv_exporter.state.stagelimits import RECENT_RUNS
+from vv_exporter.state.store import Kind, Store
+from vv_exporter.state.timeline import Entry, Filter, read
 
 NOW = 1_700_000_000.0
 THEN = NOW - 100

@@ -2,10 +2,10 @@
 
 from tests.unit.journal.conftest import Journal
 from vv_core.testing import captured
-from vv_exporter.failures import FAILURES, MAX_ERROR, Failure
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
 from vv_exporter.metrics.pipeline import EXCEPTIONS
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
+from vv_exporter.state.failures import FAILURES, MAX_ERROR, Failure
 
 
 def only_failure(journal: Journal) -> Failure:

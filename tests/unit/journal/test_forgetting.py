@@ -8,7 +8,7 @@ from tests.unit.journal.conftest import Journal
 from vv_exporter.journal import reader
 from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics.exporter import EVENTS
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from vv_exporter.common.processes import Process
 from vv_exporter.journal import events
 from vv_exporter.journal.events import AlertRaised, Heartbeat, JobFinished, RejectedError, decode, nesting
-from vv_exporter.processes import Process
 
 BEAT = {"v": 1, "ts": 5.0, "type": "heartbeat", "job": "j"}
 

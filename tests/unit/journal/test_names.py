@@ -11,14 +11,15 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from tests.unit.journal.conftest import Journal
-from vv_core._text import MAX_NAME, label, name
-from vv_exporter.collectors import Context, discover
+from vv_core.common.texts import MAX_NAME, label, name
+from vv_exporter.collectors import discover
+from vv_exporter.context import Context
 from vv_exporter.exporter import reserved_names
-from vv_exporter.guard import Guarded, gather
 from vv_exporter.metrics import all_metrics, counters, gauges, histograms
 from vv_exporter.metrics.jobs import JOB_RUNNING, JOB_RUNS
-from vv_exporter.runs import JOB_RUNS_OPEN, STAGE_RUNS
 from vv_exporter.settings import load
+from vv_exporter.state.runs import JOB_RUNS_OPEN, STAGE_RUNS
+from vv_exporter.web.guard import Guarded, gather
 
 SCRAPE = yaml.safe_load((Path(__file__).parents[3] / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
 

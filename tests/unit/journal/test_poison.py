@@ -12,11 +12,10 @@ import pytest
 
 from tests.unit.journal.conftest import Journal
 from tests.unit.journal.test_reader import beat
-from vv_core import _journal
+from vv_core.common import journals
 from vv_core.dvr import DvrLink
 from vv_core.jobs import job
 from vv_core.stages import stage
-from vv_exporter.database import StoreError
 from vv_exporter.journal.events import MAX_LINE, TYPES, Heartbeat, JobFinished, RejectedError, decode, nesting
 from vv_exporter.journal.folds import Source
 from vv_exporter.journal.progress import PROGRESS
@@ -24,10 +23,11 @@ from vv_exporter.metrics.alerts import ALERT_EVENTS
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
 from vv_exporter.metrics.jobs import JOB_LAST_EXIT_CODE, JOB_LAST_SUCCESS, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.runs import JOB_RUNS_OPEN
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Transaction
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.runs import JOB_RUNS_OPEN
+from vv_exporter.state.store import Kind, Transaction
 
 
 def handled_by(journal: Journal, event: type, handler: Callable[..., None]) -> None:
@@ -124,7 +124,7 @@ def test_a_disk_that_fails_is_not_taken_for_bad_content(
     writer.raw(beat())
     writer.close()
     with monkeypatch.context() as patch:
-        patch.setattr("vv_exporter.store._row", Mock(side_effect=error))
+        patch.setattr("vv_exporter.state.store._row", Mock(side_effect=error))
         for _ in range(3):
             with pytest.raises(StoreError):
                 journal.read()
@@ -208,13 +208,13 @@ def test_names_and_texts_that_are_too_long_are_cut_and_two_long_names_stay_two(j
 
 def test_the_sdk_and_the_exporter_shorten_a_name_in_the_same_way(journal: Journal) -> None:
     long = "cleanup of ündated files, " * 20
-    writer = _journal.Journal(folder=str(journal.directory))
-    _journal.reset(writer)
+    writer = journals.Journal(folder=str(journal.directory))
+    journals.reset(writer)
     try:
         with job(long, component="x.py"):
             pass
     finally:
-        _journal.reset()
+        journals.reset()
         writer.close()
     journal.writer("other").event("heartbeat", job=long)
     journal.read()
@@ -226,14 +226,14 @@ def test_the_sdk_and_the_exporter_shorten_a_name_in_the_same_way(journal: Journa
 
 @pytest.mark.parametrize("code", [2**70, -(2**70), 0, 137, "7", None, float("nan"), True, "no number"], ids=repr)
 def test_whatever_exit_code_a_script_gives_its_end_is_counted(journal: Journal, code: Any) -> None:
-    sink = _journal.Journal(folder=str(journal.directory))
-    _journal.reset(sink)
+    sink = journals.Journal(folder=str(journal.directory))
+    journals.reset(sink)
     try:
         with job("nightly", component="x.py") as run:
             run.exit_code = code
             run.fail("it failed")
     finally:
-        _journal.reset()
+        journals.reset()
         sink.close()
     journal.read()
 
@@ -248,8 +248,8 @@ def test_whatever_exit_code_a_script_gives_its_end_is_counted(journal: Journal, 
     ids=lambda v: str(v)[:8] if not isinstance(v, int) or v < 10**100 else "digits",
 )
 def test_whatever_numbers_a_script_gives_the_door_takes_what_comes_of_them(journal: Journal, number: Any) -> None:
-    sink = _journal.Journal(folder=str(journal.directory))
-    _journal.reset(sink)
+    sink = journals.Journal(folder=str(journal.directory))
+    journals.reset(sink)
     try:
         with stage("scan", component="x.py", limit=number, video_bytes=number, video_seconds=number) as run:
             run.note(video_bytes=number, video_seconds=number)
@@ -257,7 +257,7 @@ def test_whatever_numbers_a_script_gives_the_door_takes_what_comes_of_them(journ
         link._frames = number
         link.frame() if isinstance(number, int) else link._report_frames(0.0)
     finally:
-        _journal.reset()
+        journals.reset()
         sink.close()
     journal.read()
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from tests.support.clock import Clock
 from tests.support.killing import killed_at_each_call
 from tests.unit.journal.conftest import Journal, make_reader
-from vv_core import _journal
+from vv_core.common import journals
 from vv_core.quarantine import move_to_corrupted
 from vv_core.stages import stage
 from vv_exporter.journal.events import RejectedError, decode
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.runs import STAGE_RUNS
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.runs import STAGE_RUNS
+from vv_exporter.state.store import Store
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=200)
 OUTCOMES = ("failure", "crashed", "success")
@@ -56,7 +56,7 @@ def journal_in(folder: Path) -> Iterator[Journal]:
 @settings(deadline=None, max_examples=100)
 def test_what_the_sdk_writes_is_what_the_exporter_reads(pairs: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        writer = _journal.Journal(folder=folder)
+        writer = journals.Journal(folder=folder)
         for job, component in pairs:
             assert writer.emit("heartbeat", component, {"job": job})
         writer.close()
@@ -107,7 +107,7 @@ def test_a_stage_script_may_be_killed_at_each_of_its_system_calls(
             run.fail("no frames")
             move_to_corrupted(video, "no_frames", component="scan.py")
 
-    _journal.reset()
+    journals.reset()
     outcomes = set()
     for number, _ in enumerate(killed_at_each_call(script)):
         (tmp_path / f"exporter{number}").mkdir()
@@ -137,6 +137,6 @@ def test_a_stage_script_may_be_killed_at_each_of_its_system_calls(
         if moved.exists():
             moved.rename(video)
             moved.with_name("a.mp4.meta.json").unlink()
-        _journal.reset()
+        journals.reset()
 
     assert outcomes == {"failure", "crashed"}

@@ -10,12 +10,12 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.unit.journal.conftest import Journal
-from vv_exporter.database import StoreError
 from vv_exporter.journal import changes, reader
 from vv_exporter.journal.batch import BATCH_BYTES
 from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_DROPPED, EVENTS_REJECTED
 from vv_exporter.metrics.jobs import JOB_RUNS
+from vv_exporter.state.database import StoreError
 
 
 def beat(**fields: object) -> bytes:

@@ -8,11 +8,11 @@ import msgspec
 from tests.unit.journal.conftest import Journal
 from vv_core.alerter import send_alert
 from vv_core.testing import captured
-from vv_exporter import timeline
-from vv_exporter.notifications import NotifiedAlert
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.relay import webhook
-from vv_exporter.relay.payload import payload
+from vv_exporter.alertmanager.payload import payload
+from vv_exporter.delivery import webhook
+from vv_exporter.delivery.notifications import NotifiedAlert
+from vv_exporter.state import timeline
+from vv_exporter.state.openalerts import ALERTS
 
 LINKS = webhook.Links("http://127.0.0.1:19461", "http://127.0.0.1:9093")
 

@@ -7,11 +7,11 @@ from tests.support.journals import RawWriter
 from tests.unit.journal.conftest import Journal
 from vv_exporter.collectors.self_monitor import SelfMonitorCollector
 from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim, ContainerRecord
-from vv_exporter.failures import FAILURES
 from vv_exporter.journal.folds.supervisor import MAX_QUOTE, SUPERVISED
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.self_monitor import EXPECTED, LAST_CHECK, SUPERVISED_RESTARTS
 from vv_exporter.settings import SelfMonitorSettings
+from vv_exporter.state.failures import FAILURES
 
 WELL = {"web": {"in_window": 1, "max": 5, "gave_up": False}}
 

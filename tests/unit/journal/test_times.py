@@ -6,17 +6,17 @@ import pytest
 
 from tests.support.journals import RawWriter
 from tests.unit.journal.conftest import Journal
+from vv_exporter.alertmanager.payload import payload
+from vv_exporter.common.schedule import next_due
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.dvr import DVR_LAST_FRAME
 from vv_exporter.metrics.exporter import EVENTS_MISTIMED
 from vv_exporter.metrics.jobs import JOB_LAST_DURATION, JOB_LAST_SUCCESS, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_LAST_SUCCESS
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.relay.payload import payload
-from vv_exporter.runs import STAGE_RUNS
-from vv_exporter.schedule import next_due
-from vv_exporter.timeline import Filter, read
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.runs import STAGE_RUNS
+from vv_exporter.state.timeline import Filter, read
 
 WRONG = [1.7959e12, 1.7959e15, 1.7959e18, -4e10, -1.0, 0, 1, 1e308, -1e308, 2e9]
 

@@ -7,9 +7,9 @@ import pytest
 from tests.unit.journal.conftest import Journal
 from vv_core.attempts import Attempts
 from vv_core.quarantine import move_to_corrupted
-from vv_exporter.failures import FAILURES
 from vv_exporter.journal.folds.videos import MAX_SEEN, SEEN
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
+from vv_exporter.state.failures import FAILURES
 
 
 def exhausted(**more: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def test_the_memory_of_ids_is_bounded_and_the_newest_stay(journal: Journal) -> N
 
 
 def test_what_the_sdk_reports_is_what_is_counted(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vv_core import _journal
+    from vv_core.common import journals
 
     storage = journal.directory.parent / "storage"
     (storage / "input").mkdir(parents=True)
@@ -84,11 +84,11 @@ def test_what_the_sdk_reports_is_what_is_counted(journal: Journal, monkeypatch: 
     video, other = storage / "input" / "a.mp4", storage / "input" / "b.mp4"
     video.write_bytes(b"a")
     other.write_bytes(b"b")
-    _journal.reset()
+    journals.reset()
     with Attempts(video, limit=1, component="orchestrator.py").attempt("scan") as attempt:
         attempt.fail("bad")
     move_to_corrupted(other, "hmac", component="logline_verifier.py")
-    _journal.reset()
+    journals.reset()
     journal.read()
 
     assert journal.values(VIDEOS_EXHAUSTED) == {("scan",): 1}

@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.clock import Clock
 from tests.unit.probes.test_rtsp import SDP, Peer
-from vv_exporter.database import StoreError
-from vv_exporter.dvr_logins import COUNTS, MAX_REFUSED, logins_of
+from vv_exporter.probes.dvr_logins import COUNTS, MAX_REFUSED, logins_of
 from vv_exporter.probes.rtsp import Answer, Resolver, probe
 from vv_exporter.settings import Dvr, Secret
-from vv_exporter.store import Store
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Store
 
 WRONG, RIGHT = "wr0ng-secret", "r1ght-secret"
 BASIC, DIGEST = 'Basic realm="cam"', 'Digest realm="cam", nonce="abc", qop="auth"'

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.clock import Clock
 from tests.support.disks import small_disk
-from vv_exporter import storagedevices
+from vv_exporter.probes import storagedevices
 from vv_exporter.probes.filesystem import Answer, look_and_write
 from vv_exporter.probes.mounts import (
     FileSystem,
@@ -24,8 +24,8 @@ from vv_exporter.probes.mounts import (
     why_missing,
     why_not_mounted,
 )
-from vv_exporter.storagedevices import Mounted
-from vv_exporter.store import Store
+from vv_exporter.probes.storagedevices import Mounted
+from vv_exporter.state.store import Store
 
 DISK = FileSystem("/srv/video", "ext4", "/dev/sdb1", 2065, "b1", "ext4 abc")
 ROOT = FileSystem("/", "ext4", "/dev/sda1", 2049, "b1", "ext4 123")

@@ -24,7 +24,7 @@ from vv_exporter.metrics.dvr import DVR_ATTEMPTS
 from vv_exporter.probes import rtsp
 from vv_exporter.probes.rtsp import FAREWELL, PHASES, Answer, Resolver, probe
 from vv_exporter.settings import Dvr, Secret
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 
 PASSWORD = "pass:w0rd"
 SDP = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=control:1\r\n"

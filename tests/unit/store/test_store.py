@@ -18,14 +18,14 @@ import msgspec
 import pytest
 
 from tests.support.clock import Clock
-from vv_exporter.database import ContentError, StoreError
 from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics import Metric
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.metrics.jobs import JOB_LAST_START, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.openalerts import ALERTS
-from vv_exporter.store import Kind, Store, Transaction
+from vv_exporter.state.database import ContentError, StoreError
+from vv_exporter.state.openalerts import ALERTS
+from vv_exporter.state.store import Kind, Store, Transaction
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -141,7 +141,9 @@ def test_a_histogram_with_other_bounds_starts_anew(path: Path, monkeypatch: pyte
     with store.transaction() as tx:
         tx.observe(STAGE_DURATION, ("scan", "success"), 1)
     store.close()
-    monkeypatch.setattr("vv_exporter.store.all_metrics", lambda: {STAGE_DURATION.name: _rebounded(STAGE_DURATION)})
+    monkeypatch.setattr(
+        "vv_exporter.state.store.all_metrics", lambda: {STAGE_DURATION.name: _rebounded(STAGE_DURATION)}
+    )
 
     assert Store(path, Clock()).series(STAGE_DURATION) == []
 
@@ -689,7 +691,7 @@ def test_threads_lose_no_increment(path: Path) -> None:
 CHILD = """
 import sys, time
 from pathlib import Path
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 from vv_exporter.metrics.exporter import EVENTS
 store = Store(Path(sys.argv[1]), time.time)
 while True:

@@ -16,11 +16,11 @@ from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import load
-from vv_exporter.store import Store, Transaction
+from vv_exporter.state.store import Store, Transaction
+from vv_exporter.state.timekeeping import Timekeeper
 from vv_exporter.supervisor.loop import Supervisor
 from vv_exporter.supervisor.room import Room
 from vv_exporter.supervisor.state import SUPERVISED, Supervised
-from vv_exporter.timekeeping import Timekeeper
 
 replace = msgspec.structs.replace
 FAILED = ContainerRecord(name="web", id="1", state="exited", exit_code=3, wanted=True, started=SECOND)

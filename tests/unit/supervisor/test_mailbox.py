@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.supervisor.site import FAILED, Site
-from vv_exporter.database import StoreError
+from vv_exporter.state.database import StoreError
 from vv_exporter.supervisor.room import Request
 
 LONG = 120

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.settings import load
-from vv_exporter.store import Store
+from vv_exporter.state.store import Store
 from vv_exporter.web import App, Server, WebConfig
 
 Serve = Callable[..., Server]

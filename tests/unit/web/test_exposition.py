@@ -11,11 +11,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from tests.unit.web.conftest import Serve
-from vv_exporter.collectors import Context, host, itself, storage, thresholds
+from vv_exporter.collectors import host, itself, storage, thresholds
 from vv_exporter.collectors._store import stored
-from vv_exporter.guard import Guarded
+from vv_exporter.context import Context
 from vv_exporter.metrics import Metric, all_metrics
 from vv_exporter.web import create_app
+from vv_exporter.web.guard import Guarded
 
 WHERE_IT_IS_SO = {"vv_filesystem_missing_info", "vv_threshold_filesystem_reduced_bytes"}
 AWKWARD = 'caf\u00e9 "quoted" \\ back\nslash {{ .Labels }} \U0001f4f7'

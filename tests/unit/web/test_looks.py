@@ -14,9 +14,9 @@ import requests
 from tests.support.clock import Clock
 from tests.support.states import HOSTILE, LONG, device, empty
 from tests.unit.web.conftest import Serve
-from vv_exporter.collectors import Context
-from vv_exporter.relay.alertmanager import DeliveryError
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.alertmanager.client import DeliveryError
+from vv_exporter.context import Context
+from vv_exporter.state.timeline import Entry, tell
 from vv_exporter.web import create_app
 from vv_exporter.web.firing import Answer, Firing
 from vv_exporter.web.pages import link, steps

@@ -12,10 +12,11 @@ from werkzeug import Request, Response
 
 from tests.support.waiting import wait_until
 from tests.unit.web.conftest import Serve
-from vv_exporter.collectors import Context, itself
-from vv_exporter.guard import Guarded
+from vv_exporter.collectors import itself
+from vv_exporter.context import Context
 from vv_exporter.metrics.exporter import EVENTS
 from vv_exporter.web import App, WebConfig, create_app
+from vv_exporter.web.guard import Guarded
 from vv_exporter.web.routes import Route
 from vv_exporter.web.routes.metrics import deadline
 

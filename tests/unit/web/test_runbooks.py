@@ -9,10 +9,9 @@ import requests
 
 from tests.rules.catalogue import NAMES, RUNBOOKS
 from tests.unit.web.conftest import Serve
-from vv_exporter import runbooks
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.settings import RUNBOOK_BASE_URL, load
-from vv_exporter.web import create_app
+from vv_exporter.web import create_app, runbooks
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 from tests.support.scarcity import NoThreads, no_descriptors
 from tests.support.waiting import wait_until
 from tests.unit.web.conftest import Serve
-from vv_exporter import threads
+from vv_exporter.runtime import threads
 from vv_exporter.web import App, ListenError, Server, WebConfig
 from vv_exporter.web.routes import Route
 from vv_exporter.web.server import MAX_IDLE, THREADS, parse_address

@@ -8,7 +8,7 @@ import requests
 
 from tests.support.ports import free_port
 from tests.unit.web.conftest import Serve
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.settings import load
 from vv_exporter.web import WebConfig, create_app
 

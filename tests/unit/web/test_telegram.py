@@ -12,7 +12,7 @@ import requests
 
 from tests.support.receivers import Answer, Telegram
 from tests.unit.web.conftest import Serve
-from vv_exporter.collectors import Context
+from vv_exporter.context import Context
 from vv_exporter.settings import load
 from vv_exporter.web import Server, create_app
 

@@ -10,12 +10,12 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from vv_exporter.common.processes import Process
+from vv_exporter.common.times import is_later
 from vv_exporter.journal.events import Event
 from vv_exporter.metrics import Metric
-from vv_exporter.processes import Process
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.times import is_later
+from vv_exporter.state.store import Transaction
 
 
 class Source(NamedTuple):

@@ -12,15 +12,15 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from vv_exporter.dropped import drop_alert
-from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.journal.events import AlertRaised
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED
-from vv_exporter.openalerts import ALERTS, SEVERITIES, OpenAlert, alert_key, end_alert
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.dropped import drop_alert
+from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.state.openalerts import ALERTS, SEVERITIES, OpenAlert, alert_key, end_alert
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 MAX_OPEN = 1000
 MAX_REMEMBERED = 32

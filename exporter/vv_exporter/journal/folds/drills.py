@@ -7,7 +7,7 @@ from vv_exporter.drills.state import Drill, begin_drill
 from vv_exporter.journal.events import DrillAsked
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
+from vv_exporter.state.store import Transaction
 
 
 def asked(tx: Transaction, event: DrillAsked, source: Source, settings: Settings) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from vv_exporter.dvr_agents import end_agent, miss_agents, saw_agent
-from vv_exporter.dvr_logins import allow_again
-from vv_exporter.dvrs import LINKS, Link, attempted, link, put, saw_frames
+from vv_exporter.common.times import is_later
 from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrLogin
 from vv_exporter.journal.folds import Handler, Source
-from vv_exporter.runs import writer_of
+from vv_exporter.probes.dvr_logins import allow_again
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import Entry, tell
-from vv_exporter.times import is_later
+from vv_exporter.state.dvr_agents import end_agent, miss_agents, saw_agent
+from vv_exporter.state.dvrs import LINKS, Link, attempted, link, put, saw_frames
+from vv_exporter.state.runs import writer_of
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 AGENT = "agent"
 

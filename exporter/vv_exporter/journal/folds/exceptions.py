@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.journal.events import ExceptionUnhandled
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
 from vv_exporter.metrics.pipeline import EXCEPTIONS
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import MAX_DETAILS, Entry, shortened, tell
+from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import MAX_DETAILS, Entry, shortened, tell
 
 _MESSAGE = MAX_ERROR // 2  # the rest is for the end of the traceback
 

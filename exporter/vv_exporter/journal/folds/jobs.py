@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vv_exporter.failures import MAX_ERROR, Failure, remember, shorten
+from vv_exporter.common.times import is_later
 from vv_exporter.journal.events import Heartbeat, JobFinished, JobSkipped, JobStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.journal.folds.stages import CRASH
@@ -15,11 +15,11 @@ from vv_exporter.metrics.jobs import (
     JOB_RUNS,
     JOB_SKIPPED,
 )
-from vv_exporter.runs import JOB_RUNS_OPEN, Run, writer_of
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import MAX_DETAILS, Entry, shortened, tell
-from vv_exporter.times import is_later
+from vv_exporter.state.failures import MAX_ERROR, Failure, remember, shorten
+from vv_exporter.state.runs import JOB_RUNS_OPEN, Run, writer_of
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import MAX_DETAILS, Entry, shortened, tell
 
 RESULTS = ("success", "failure", "crashed")
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from vv_exporter.dvr_agents import AGENTS
-from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.journal.events import ScriptEnded, ScriptStarted
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.journal.folds.stages import CRASH
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
-from vv_exporter.runs import OPEN_RUNS, SCRIPTS, Script, writer_of
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.dvr_agents import AGENTS
+from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.state.runs import OPEN_RUNS, SCRIPTS, Script, writer_of
+from vv_exporter.state.store import Kind, Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 TELL_OF_THEIR_CRASH: tuple[Kind[Any], ...] = (*OPEN_RUNS, AGENTS)
 BEFORE_OTHERS = True

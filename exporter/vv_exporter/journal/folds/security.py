@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.journal.events import HmacUsed, SchemaValidated
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 
 def validated(tx: Transaction, event: SchemaValidated, source: Source, settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.common.times import admitted_seconds
 from vv_exporter.journal.events import StageFinished, StageNoted, StageStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.metrics.pipeline import (
@@ -13,12 +13,12 @@ from vv_exporter.metrics.pipeline import (
     STAGE_LAST_SUCCESS,
     STAGE_OVERRUNS,
 )
-from vv_exporter.runs import STAGE_RUNS, Run, lacks_size, limited, writer_of
 from vv_exporter.settings import Settings
-from vv_exporter.stagelimits import RECENT_RUNS, Limit, limit_of, note_success, shortest_learned_limit
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import Entry, tell
-from vv_exporter.times import admitted_seconds
+from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.state.runs import STAGE_RUNS, Run, lacks_size, limited, writer_of
+from vv_exporter.state.stagelimits import RECENT_RUNS, Limit, limit_of, note_success, shortest_learned_limit
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 OUTCOMES = ("success", "failure", "crashed")
 CRASH = "the process ended without a word (killed, out of memory, or power lost)"

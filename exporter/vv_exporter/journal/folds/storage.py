@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from vv_exporter import storagedevices
 from vv_exporter.journal.events import StorageAccepted
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.probes import storagedevices
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 
 def accepted(tx: Transaction, event: StorageAccepted, source: Source, settings: Settings) -> None:

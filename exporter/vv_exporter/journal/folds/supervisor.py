@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.common.times import is_later
 from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim
-from vv_exporter.failures import Failure, remember, shorten
 from vv_exporter.journal.events import (
     MAX_ENTRIES,
     ContainerForgotten,
@@ -21,9 +21,9 @@ from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.self_monitor import IN_WINDOW, LAST_CHECK, SUPERVISED_RESTARTS
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Transaction
-from vv_exporter.timeline import Entry, tell
-from vv_exporter.times import is_later
+from vv_exporter.state.failures import Failure, remember, shorten
+from vv_exporter.state.store import Kind, Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 RESULTS = ("ok", "failed")
 MAX_QUOTE = 600  # characters of the reason and the last log lines that become a label's value

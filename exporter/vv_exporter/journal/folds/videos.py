@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import msgspec
 
-from vv_exporter.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.common.times import UnixTime
 from vv_exporter.journal.events import VideoExhausted, VideoQuarantined
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
 from vv_exporter.settings import Settings
-from vv_exporter.store import Kind, Transaction
-from vv_exporter.timeline import Entry, tell
-from vv_exporter.times import UnixTime
+from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
+from vv_exporter.state.store import Kind, Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 MAX_SEEN = 2000
 MAX_LABEL = 128

@@ -6,8 +6,8 @@ from vv_exporter.journal.events import Dropped, WriterStarted
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.exporter import EVENTS_DROPPED
 from vv_exporter.settings import Settings
-from vv_exporter.store import Transaction
-from vv_exporter.timeline import Entry, tell
+from vv_exporter.state.store import Transaction
+from vv_exporter.state.timeline import Entry, tell
 
 
 def started(tx: Transaction, event: WriterStarted, source: Source, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The generic webhook, to which the exporter itself delivers (`relay/webhook.py`): Alertmanager has no part in it."""
+"""The generic webhook, to which the exporter itself delivers (`delivery/webhook.py`), without Alertmanager."""
 
 from vv_exporter.render.channels import Channel
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from werkzeug import Response
 
-from vv_exporter.collectors import Context
-from vv_exporter.guard import Guarded
-from vv_exporter.scrapes import Scrapes
+from vv_exporter.context import Context
+from vv_exporter.state.scrapes import Scrapes
 from vv_exporter.status import Past
+from vv_exporter.web.guard import Guarded
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import msgspec
 from werkzeug import Request, Response
 
 from vv_exporter.digest import digest, history
-from vv_exporter.timeline import moment_of
+from vv_exporter.state.timeline import moment_of
 from vv_exporter.web.routes import Route, Site
 
 DEFAULT = "24h"

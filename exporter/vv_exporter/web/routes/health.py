@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from werkzeug import Request, Response
 
 from vv_exporter.alert_path.state import PathState
-from vv_exporter.guard import gather
+from vv_exporter.web.guard import gather
 from vv_exporter.web.routes import Route, Site
 
 _PATIENCE = 1.0

@@ -11,8 +11,8 @@ from prometheus_client.exposition import choose_encoder, generate_latest, gzip_a
 from prometheus_client.registry import Collector
 from werkzeug import Request, Response
 
-from vv_exporter.guard import DEADLINE, gather
-from vv_exporter.scrapes import with_held
+from vv_exporter.state.scrapes import with_held
+from vv_exporter.web.guard import DEADLINE, gather
 from vv_exporter.web.routes import Route, Site
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"

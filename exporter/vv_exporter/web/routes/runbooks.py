@@ -8,7 +8,7 @@ from markupsafe import Markup
 from werkzeug import Request, Response
 from werkzeug.exceptions import NotFound
 
-from vv_exporter import runbooks
+from vv_exporter.web import runbooks
 from vv_exporter.web.pages import page
 from vv_exporter.web.routes import Route, Site
 

@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from werkzeug import Request, Response
 from werkzeug.exceptions import Forbidden
 
-from vv_exporter.silences.client import RefusedError, Silence, SilenceError, Silences
-from vv_exporter.silences.matchers import Matcher, parse_filter, to_filter
-from vv_exporter.silences.preview import preview
-from vv_exporter.timeline import shortened
+from vv_exporter.alertmanager.silences.client import RefusedError, Silence, SilenceError, Silences
+from vv_exporter.alertmanager.silences.preview import preview
+from vv_exporter.common.matchers import Matcher, parse_filter, to_filter
+from vv_exporter.state.timeline import shortened
 from vv_exporter.web.forms import Forms, user_of
 from vv_exporter.web.pages import page
 from vv_exporter.web.routes import Route, Site

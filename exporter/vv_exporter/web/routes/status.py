@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from werkzeug import Request, Response
 
-from vv_exporter.openalerts import SEVERITIES
+from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.timeline import shortened
 from vv_exporter.status import FiringAlert, Status, own_troubles, sections
-from vv_exporter.timeline import shortened
 from vv_exporter.web.pages import anchor, page
 from vv_exporter.web.report import Report
 from vv_exporter.web.routes import Route, Site

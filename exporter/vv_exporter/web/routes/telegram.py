@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from werkzeug import Request, Response
 
-from vv_exporter.direct.providers import Answer, ProviderError
-from vv_exporter.direct.providers import telegram as provider
+from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.channels import telegram as provider
 from vv_exporter.render.channels.telegram import THROUGH_EXPORTER
 from vv_exporter.web.routes import Route, Site
 

@@ -19,10 +19,10 @@ from urllib.parse import urlencode
 import msgspec
 from werkzeug import Request, Response
 
-from vv_exporter._clock import isoformat
-from vv_exporter.openalerts import SEVERITIES
-from vv_exporter.store import Store
-from vv_exporter.timeline import AROUND, Filter, Moment, Page, around, moment_of, page_of, read
+from vv_exporter.common.clock import isoformat
+from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import AROUND, Filter, Moment, Page, around, moment_of, page_of, read
 from vv_exporter.web.pages import anchor, page
 from vv_exporter.web.routes import Route, Site
 

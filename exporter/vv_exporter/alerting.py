@@ -1,0 +1,204 @@
+"""How alerts get to people, wired: relay, watch, direct way, accounts, and the proof that the path is whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Container
+from typing import Any
+
+from vv_exporter.alert_path.closing import tell_end
+from vv_exporter.alert_path.continuity import CHECKED_EVERY_SECONDS, Continuity
+from vv_exporter.alert_path.held import HeldAlerts
+from vv_exporter.alert_path.loop import AlertPath
+from vv_exporter.alert_path.questions import Questions
+from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
+from vv_exporter.alert_path.unsaved import UnsavedMessages
+from vv_exporter.alert_path.unseen import GAPS, UnseenAlerts
+from vv_exporter.alertmanager.client import Alertmanager, DeliveryError
+from vv_exporter.alertmanager.payload import payload, repeats
+from vv_exporter.alertmanager.silences.client import Silences
+from vv_exporter.alertmanager.silences.watch import INTERVAL_SECONDS as SILENCES_ASKED
+from vv_exporter.alertmanager.silences.watch import SilenceWatch
+from vv_exporter.channels import CHATS, PAGERS, Provider, configured
+from vv_exporter.context import Context, Service
+from vv_exporter.delivery import accounts
+from vv_exporter.delivery.accounts import ACCOUNTS
+from vv_exporter.delivery.alertmanager_watch import INTERVAL, Metrics, Watch
+from vv_exporter.delivery.channel_health import CHANNELS
+from vv_exporter.delivery.direct import Sender, drop_others
+from vv_exporter.delivery.failover import HandOver
+from vv_exporter.delivery.outage import Missed
+from vv_exporter.delivery.relay import Relay
+from vv_exporter.delivery.takeover import TakeOver
+from vv_exporter.runtime.loop import Loop
+from vv_exporter.settings import Settings
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.openalerts import OpenAlert
+
+UNSEEN_ASKED = 10.0  # seconds between questions to Prometheus of what ended before it could be sent
+RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds
+TAKEN_OVER_EVERY = 5.0  # seconds between looks at channels that refuse what Alertmanager sends
+SETTLED_IN = 180.0  # seconds after Alertmanager's start when everything that fires has been sent to it
+
+
+class Delivery:
+    """Start it and stop it."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        self._context = context
+        self._absent: set[str] = set()
+        self._alertmanager = Alertmanager(settings.alertmanager)
+        providers = configured(settings)
+        self.channels = tuple(name for name in providers if name != "webhook")
+        """All that are configured and accounted for here; the webhook has an outbox of its own."""
+        usual, urgent = _usual(providers), _urgent(providers)
+        self.direct = tuple(urgent)
+        """Those that messages are sent by directly."""
+        self.watch = Watch(
+            context.store,
+            Metrics(settings.alertmanager),
+            lambda: self.relay.taking,
+            settings.direct_after,
+            context.monotonic,
+        )
+
+        def present(alert: OpenAlert) -> dict[str, Any]:
+            return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
+
+        def repeated(alert: OpenAlert, now: float) -> dict[str, Any]:
+            return repeats(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url, now)
+
+        by_severity: Callable[[str], list[str]] = lambda severity: urgent if severity == "critical" else usual  # noqa: E731
+        self.relay = Relay(
+            context.store,
+            self._alertmanager,
+            present,
+            settings.alert_window,
+            context.clock,
+            context.monotonic,
+            HandOver(context.store, self.watch, by_severity, settings, context.clock),
+            repeated,
+        )
+        self._missed = Missed(
+            context.store,
+            [providers[name] for name in usual],
+            settings,
+            context.clock,
+            context.monotonic,
+        )
+        questions = Questions(settings, context.beats, context.clock, context.monotonic)
+        unsaved = UnsavedMessages([providers[name] for name in urgent], context.monotonic, context.store)
+        held = HeldAlerts(self._alertmanager, questions.rules, settings, context.clock, context.monotonic)
+        path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock, held, unsaved.hold)
+        unsaved_loop = Loop("unsaved", "messages that could not be written down", unsaved.round)
+        unsaved.when_held(unsaved_loop.wake)
+        unseen = Loop(
+            "unseen", "unseen alerts", UnseenAlerts(context.store, settings, context.clock).round, UNSEEN_ASKED
+        )
+        context.store.when_changed(GAPS, unseen.wake)
+        self._continuity = Continuity(
+            context.store,
+            self._alertmanager,
+            questions,
+            context.beats,
+            urgent,
+            settings,
+            context.clock,
+            context.monotonic,
+        )
+        continuity = Loop("continuity", "what goes on after a restart", self._continuity.round, CHECKED_EVERY_SECONDS)
+        told_alerts = ToldAlerts(context.store, self._alertmanager, settings, context.clock, context.monotonic)
+        told = Loop("told-directly", "alerts told directly", told_alerts.round, RETRIED_EVERY_SECONDS)
+        context.store.when_changed(TOLD, told.wake)
+        silences = SilenceWatch(context.store, Silences(settings.alertmanager), context.clock)
+        senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
+        looks = min(INTERVAL, settings.direct_after / 4)
+        take_over = TakeOver(
+            context.store, providers, self._alertmanager.alerts, settings, context.clock, context.monotonic
+        )
+        taking_over = Loop("take-over", "channels that refuse Alertmanager", take_over.round, TAKEN_OVER_EVERY)
+        context.store.when_changed(CHANNELS, taking_over.wake)
+        missed = Loop("missed", "missed alerts", self._missed.round)
+        context.store.when_changed(ACCOUNTS, missed.wake)
+        context.store.when_changed(ACCOUNTS, continuity.wake)
+        self._parts: list[Service] = [
+            Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
+            missed,
+            taking_over,
+            Loop("reconcile", "accounts", self._reconcile, RECONCILED),
+            unsaved_loop,
+            unseen,
+            continuity,
+            told,
+            Loop("silences", "the timeline of silences", silences.check, SILENCES_ASKED),
+            Loop("alert-path", "the alert path", path.round, path.interval),
+            *senders,
+            self.relay,
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        with contextlib.suppress(StoreError):
+            drop_others(self._context.store, self.direct)
+        for part in self._parts:
+            part.start()
+
+    def stop(self) -> None:
+        """End; what waits is kept."""
+        for part in reversed(self._parts):
+            part.stop()
+
+    def _look(self) -> None:
+        if self.watch.look():
+            self.relay.retry()
+        else:
+            self.relay.wake()  # it hands over when there is an outage
+
+    def _reconcile(self) -> None:
+        """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost.
+
+        It has the time until the next round to tell of those that have just ended.
+        """
+        store, seen, now = self._context.store, self.watch.seen, self._context.clock()
+        known = store.docs(ACCOUNTS)
+        is_open = any(not account.ended for account in known.values())
+        if not is_open or seen.down or now - seen.started < SETTLED_IN or self._is_path_broken():
+            self._absent = set()
+            return
+        try:
+            firing = {str(alert.get("fingerprint")) for alert in self._alertmanager.alerts()}
+        except DeliveryError:
+            return
+        absent = accounts.absent(known, firing, now - SETTLED_IN) - self._continuity.doubtful
+        before, self._absent = self._absent, absent
+        if not absent & before:
+            return
+        with store.transaction() as tx:
+            for id_ in absent & before:
+                account = accounts.orphan(tx, id_)
+                if account is not None:
+                    tell_end(tx, account, self._context.settings)
+
+    def _is_path_broken(self) -> bool:
+        """What Alertmanager holds is then no judgement."""
+        verdict = self._context.beats.verdict
+        return verdict is not None and verdict.is_broken
+
+
+def channels_told_directly(settings: Settings) -> list[Provider]:
+    """The channels that what is critical is sent by directly."""
+    providers = configured(settings)
+    return [providers[name] for name in _urgent(providers)]
+
+
+def _usual(providers: Container[str]) -> list[str]:
+    """The chats; without any, mail; without that, the pagers."""
+    chats, pagers = ([name for name in names if name in providers] for names in (CHATS, PAGERS))
+    return chats or [name for name in ("email",) if name in providers] or pagers
+
+
+def _urgent(providers: Container[str]) -> list[str]:
+    """These and the pagers."""
+    usual = _usual(providers)
+    return [*usual, *(name for name in PAGERS if name in providers and name not in usual)]

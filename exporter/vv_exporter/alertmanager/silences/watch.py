@@ -1,0 +1,89 @@
+"""Tells the timeline of silences, whoever made them: the page, `vv silence`, amtool, another Alertmanager's page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from vv_exporter.alertmanager.silences.client import Silence, SilenceError, Silences
+from vv_exporter.common.clock import isoformat, span
+from vv_exporter.common.times import UnixTime
+from vv_exporter.metrics.exporter import SERIES_LIMITED
+from vv_exporter.state.store import Kind, Store, Transaction
+from vv_exporter.state.timeline import MAX_TITLE, Entry, shortened, tell
+
+INTERVAL_SECONDS = 15.0
+MAX_KNOWN = 1000
+SILENCES = "silences"
+"""What `vv_series_limited_total` has of them: no metric shows them."""
+
+
+class Known(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A silence that was told of, while it holds."""
+
+    what: str
+    component: str
+    ends: UnixTime
+
+
+KNOWN: Kind[Known] = Kind("silence", Known)
+
+
+class SilenceWatch:
+    """Asks Alertmanager from time to time."""
+
+    def __init__(self, store: Store, silences: Silences, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._silences = silences
+        self._clock = clock
+        self._left_out = 0  # silences of which the timeline has nothing, since there are so many
+
+    def check(self) -> None:
+        """Compare what holds with what was told. An Alertmanager that does not answer is told of elsewhere."""
+        try:
+            found = self._silences.list()
+        except SilenceError:
+            return
+        known = self._store.docs(KNOWN)
+        left_out = len({one.id for one in found if one.holds} - known.keys()) if len(known) >= MAX_KNOWN else 0
+        if differs(known, found) or left_out > self._left_out:
+            with self._store.transaction() as tx:
+                record(tx, found, self._clock())
+                if left_out > self._left_out:
+                    tx.inc(SERIES_LIMITED, (SILENCES,), left_out - self._left_out)
+        self._left_out = left_out
+
+
+def differs(known: Mapping[str, Known], found: Sequence[Silence]) -> bool:
+    """Whether there is something to tell."""
+    holding = {one.id for one in found if one.holds}
+    return bool(known.keys() - holding) or (len(known) < MAX_KNOWN and bool(holding - known.keys()))
+
+
+def record(tx: Transaction, found: Sequence[Silence], now: float) -> None:
+    """Tell of silences that are new, and of those that no longer hold; `found` is all that Alertmanager has."""
+    known, by_id = tx.docs(KNOWN), {one.id: one for one in found}
+    over = [id_ for id_ in known if id_ not in by_id or not by_id[id_].holds]
+    for id_ in over:
+        tx.delete(KNOWN, id_)
+        _tell_end(tx, known[id_], by_id.get(id_), now)
+    new = [one for one in found if one.holds and one.id not in known]
+    for one in new[: max(0, MAX_KNOWN - len(known) + len(over))]:
+        tx.put(KNOWN, one.id, Known(shortened(one.what, MAX_TITLE), one.matcher("component"), one.ends))
+        _tell_begin(tx, one)
+
+
+def _tell_begin(tx: Transaction, one: Silence) -> None:
+    details = (
+        f"{one.reason}\nBy {one.author or 'nobody who gave a name'}, until {isoformat(one.ends)}. Silence {one.id}"
+    )
+    # Alertmanager has it begin when it takes it, a moment later than was asked for.
+    title = f"Silenced for {span(round(one.ends - one.starts, -1))}: {one.what}"
+    tell(tx, one.updated or one.starts, Entry("silence.added", title, "warning", one.matcher("component"), details))
+
+
+def _tell_end(tx: Transaction, known: Known, ended: Silence | None, now: float) -> None:
+    time = min(ended.ends if ended else known.ends, now)
+    why = "" if ended or known.ends <= now else "Alertmanager no longer holds it."
+    tell(tx, time, Entry("silence.ended", f"No longer silenced: {known.what}", "info", known.component, why))

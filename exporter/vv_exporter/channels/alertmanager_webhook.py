@@ -1,0 +1,56 @@
+"""The webhook that gets Alertmanager's own JSON (version 4). It is tested here, and told of alerts by Alertmanager."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vv_exporter.channels._hook import Hook
+from vv_exporter.messages.message import Message
+from vv_exporter.settings import Settings
+
+ADDRESSED_BY = ("alertmanager_webhook_url",)
+
+
+def document(message: Message) -> dict[str, Any]:
+    """What is posted: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config."""
+    labels = {
+        "alertname": message.alertname,
+        "severity": message.severity,
+        "component": message.component,
+        "device": message.device,
+    }
+    annotations = {
+        "summary": message.title,
+        "description": message.details,
+        "suggested_actions": message.suggested_actions,
+        "alert_id": message.alert_id,
+        "runbook_url": message.runbook_url,
+    }
+    status = "resolved" if message.resolved else "firing"
+    alert = {
+        "status": status,
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": message.since,
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": message.status_url,
+        "fingerprint": "",
+    }
+    return {
+        "version": "4",
+        "groupKey": message.key,
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": "webhook",
+        "groupLabels": {"alertname": message.alertname},
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "",
+        "alerts": [alert],
+    }
+
+
+def build(settings: Settings) -> Hook | None:
+    """The channel, if it is configured."""
+    url = settings.alertmanager_webhook_url
+    return Hook("alertmanager-webhook", "webhook (Alertmanager's JSON)", url.value, document) if url else None

@@ -1,0 +1,58 @@
+"""Opsgenie's Alert API (https://docs.opsgenie.com/docs/alert-api), which ends in April 2027."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from vv_exporter.channels import Answer
+from vv_exporter.channels._http import post
+from vv_exporter.messages.message import Message, line, plain
+from vv_exporter.settings import Settings
+
+ADDRESSED_BY = ("opsgenie_api_url", "opsgenie_api_key")
+
+PRIORITIES = {"critical": "P1", "error": "P2", "warning": "P3", "info": "P5"}
+
+
+@dataclass(frozen=True)
+class Opsgenie:
+    """Makes and closes alerts with the secret `key`."""
+
+    url: str
+    key: str = field(repr=False)
+    name = "opsgenie"
+    title = "Opsgenie"
+
+    def send(self, message: Message) -> Answer:
+        """Create an alert, or close it."""
+        if message.resolved:
+            return self._close(message)
+        document = {
+            "message": line(f"{message.status}: {message.title}", 130),
+            "alias": message.key[:512],
+            "description": plain(message)[:15_000],
+            "source": message.device[:100],
+            "entity": line(message.component, 100),
+            "priority": PRIORITIES.get(message.severity, "P2"),
+        }
+        return self._post("/v2/alerts", document)
+
+    def test(self, message: Message) -> Answer:
+        """Create an alert of the lowest priority and close it at once."""
+        answer = self.send(message)
+        self._close(message)
+        return answer
+
+    def _close(self, message: Message) -> Answer:
+        return self._post(f"/v2/alerts/{quote(message.key[:512], safe='')}/close?identifierType=alias", {})
+
+    def _post(self, path: str, document: dict[str, str]) -> Answer:
+        headers = {"Authorization": f"GenieKey {self.key}"}
+        return post(self.url + path, document, secrets=(self.key,), headers=headers)
+
+
+def build(settings: Settings) -> Opsgenie | None:
+    """The channel, if it is configured."""
+    key = settings.opsgenie_api_key
+    return Opsgenie(settings.opsgenie_api_url, key.value) if key else None

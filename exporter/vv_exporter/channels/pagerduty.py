@@ -1,0 +1,75 @@
+"""PagerDuty, Events API v2 (https://developer.pagerduty.com/docs/send-alert-event)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from vv_exporter.channels import Answer
+from vv_exporter.channels._http import post
+from vv_exporter.messages.message import MAX_ACTIONS, MAX_TITLE, Message, line
+from vv_exporter.settings import Settings
+from vv_exporter.state.timeline import shortened
+
+ADDRESSED_BY = ("pagerduty_url", "pagerduty_routing_key")
+
+
+@dataclass(frozen=True)
+class PagerDuty:
+    """Sends events to the service whose integration key is the secret `key`."""
+
+    url: str
+    key: str = field(repr=False)
+    name = "pagerduty"
+    title = "PagerDuty"
+
+    def send(self, message: Message) -> Answer:
+        """Trigger an incident, or resolve it."""
+        return post(self.url, document(message, self.key), secrets=(self.key,))
+
+    def test(self, message: Message) -> Answer:
+        """Trigger an incident of the lowest severity and resolve it at once."""
+        answer = self.send(message)
+        post(self.url, _event(message, self.key, "resolve"), secrets=(self.key,))
+        return answer
+
+
+def document(message: Message, key: str) -> dict[str, Any]:
+    """What is posted."""
+    if message.resolved:
+        return _event(message, key, "resolve")
+    details = {
+        "details": shortened(message.details, 8000),
+        "note": line(message.note, 300),
+        "suggested_actions": shortened(message.suggested_actions, MAX_ACTIONS),
+        "device": message.device,
+        "component": line(message.component, 100),
+        "alert_id": message.alert_id,
+        "timestamp": message.since,
+        "video": line(message.video, 500),
+        "video_sha256": line(message.video_sha256, 64),
+    }
+    title = line(message.title, MAX_TITLE)
+    return _event(message, key, "trigger") | {
+        "client": "vv-exporter",
+        "client_url": message.status_url,
+        "links": [{"text": name, "href": url} for name, url in message.links()],
+        "payload": {
+            "summary": f"{message.status}: {title} on {message.device}",
+            "source": message.device,
+            "severity": message.severity,
+            "component": line(message.component, 100),
+            "class": message.alertname,
+            "custom_details": {name: value for name, value in details.items() if value},
+        },
+    }
+
+
+def _event(message: Message, key: str, action: str) -> dict[str, Any]:
+    return {"routing_key": key, "event_action": action, "dedup_key": message.key[:255]}
+
+
+def build(settings: Settings) -> PagerDuty | None:
+    """The channel, if it is configured."""
+    key = settings.pagerduty_routing_key
+    return PagerDuty(settings.pagerduty_url, key.value) if key else None

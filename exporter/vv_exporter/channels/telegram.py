@@ -1,0 +1,133 @@
+"""Telegram, by a bot: sendMessage with HTML of at most 4,096 characters (https://core.telegram.org/bots/api)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from html import escape as html_escape
+from typing import Any
+
+from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.channels._http import post
+from vv_exporter.messages.message import Message, fitted
+from vv_exporter.settings import Settings
+from vv_exporter.state.timeline import shortened
+
+ADDRESSED_BY = ("telegram_api_url", "telegram_bot_token", "telegram_chat_id")
+
+log = logging.getLogger(__name__)
+
+SIGNS = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}
+
+
+CRASHES_ALERTMANAGER = (
+    "its answer names no chat: Alertmanager crashes on such; mend the proxy at TELEGRAM_API_URL, or set "
+    "TELEGRAM_THROUGH_EXPORTER=true"
+)
+
+
+class Telegram:
+    """Writes to `chat` as the bot whose secret `token` is part of the address. A chat that was moved is followed."""
+
+    name = "telegram"
+    title = "Telegram"
+
+    def __init__(self, api_url: str, token: str, chat: str) -> None:
+        self._url = f"{api_url}/bot{token}"
+        self._token = token
+        self._chat = self._configured = chat
+        self._is_odd = False
+        self._to_do = ""
+
+    def send(self, message: Message) -> Answer:
+        """Send."""
+        answer = self.post({"text": html(message), "parse_mode": "HTML", "link_preview_options": {"is_disabled": True}})
+        if not names_chat(answer) and not self._is_odd:
+            self._is_odd = True
+            log.error("Telegram: %s", CRASHES_ALERTMANAGER)
+        return answer
+
+    def test(self, message: Message) -> Answer:
+        """Send, and say what Alertmanager would not get over."""
+        answer = self.send(message)
+        return answer if names_chat(answer) else answer._replace(text=f"{answer.text}; {CRASHES_ALERTMANAGER}")
+
+    def post(self, document: Mapping[str, Any]) -> Answer:
+        """Have sendMessage take a document without its chat. Raises `ProviderError`."""
+        try:
+            return self._post(document, self._chat)._replace(to_do=self._to_do)
+        except ProviderError as error:
+            if not error.moved_to:
+                raise
+            answer, moved_to = self._post(document, error.moved_to), error.moved_to
+        self._chat = moved_to
+        said = f"the chat is a supergroup now: set TELEGRAM_CHAT_ID to {moved_to} (Alertmanager does not follow it)"
+        self._to_do = said
+        log.error("Telegram: %s", said)
+        return answer._replace(text=said, to_do=said)
+
+    def refusal(self) -> ProviderError | None:
+        """Why the chat that is configured takes nothing, if the provider says that. People see "typing" at most.
+
+        Alertmanager does not tell it from trouble of the network: https://core.telegram.org/bots/api#sendchataction.
+        """
+        try:
+            document = {"chat_id": self._configured, "action": "typing"}
+            post(f"{self._url}/sendChatAction", document, secrets=(self._token, self._configured))
+        except ProviderError as error:
+            return error if error.refused or error.status in (401, 403, 404) else None
+        return None
+
+    def _post(self, document: Mapping[str, Any], chat: str) -> Answer:
+        return post(f"{self._url}/sendMessage", {**document, "chat_id": chat}, secrets=(self._token, chat))
+
+
+def names_chat(answer: Answer) -> bool:
+    """Whether an answer to sendMessage has what Alertmanager (0.33, 0.34) reads of it without looking whether it is
+    there: notify/telegram/telegram.go there, `message.Chat.ID`."""
+    try:
+        return answer.document["result"]["chat"] is not None
+    except (KeyError, TypeError, IndexError):
+        return False
+
+
+def html(message: Message) -> str:
+    """The message's text. The budgets together stay below the limit, which counts UTF-16 units after parsing."""
+    sign = "✅" if message.resolved else SIGNS.get(message.severity, "🟠")
+    lines = [
+        f"{sign} <b>{message.status}: {_line(message.title, 250)}</b>",
+        f"<b>Severity</b> {message.severity.upper()}",
+        f"<b>Device</b> {_line(message.device, 80)}",
+        f"<b>Component</b> {_line(message.component, 120)}",
+    ]
+    lines += [_text(message.details, 1200)] if message.details else []
+    lines += [_line(message.note, 300)] if message.note else []
+    lines += [f"<b>Video</b> {_line(message.video, 120)}"] if message.video else []
+    lines += [f"<b>SHA-256</b> {_line(message.video_sha256, 64)}"] if message.video_sha256 else []
+    lines += [f"<b>Since</b> {message.since}", f"<b>Alert id</b> {_line(message.alert_id, 64)}"]
+    if message.suggested_actions and not message.resolved:
+        lines += ["", "<b>What to do</b>", _text(message.suggested_actions, 750)]
+    links = " · ".join(f'<a href="{html_escape(url)}">{name}</a>' for name, url in message.links())
+    return "\n".join([*lines, "", links] if links else lines)
+
+
+def _line(text: str, most: int) -> str:
+    return _text(" ".join(text.split()), most)
+
+
+def _text(text: str, most: int) -> str:
+    return fitted(shortened(text, most), most, _escape, _units)
+
+
+def _escape(text: str) -> str:
+    return html_escape(text, quote=False)
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", errors="replace")) // 2
+
+
+def build(settings: Settings) -> Telegram | None:
+    """The channel, if it is configured."""
+    token, chat = settings.telegram_bot_token, settings.telegram_chat_id
+    return Telegram(settings.telegram_api_url, token.value, chat.value) if token and chat else None

@@ -1,0 +1,167 @@
+"""While Alertmanager does not answer, alerts of scripts are handed to the direct way.
+
+So are alerts that it refuses for what they say, while it answers. That it does not answer is told by the alert path
+(`alert_path/loop.py`), as every other reason for silence is.
+
+What is handed over goes to Alertmanager all the same when it is back, for its pages and silences, but with the label
+`told="direct"`, which is routed to the log only: nobody is told twice. The mark and the message are one transaction.
+A request that an Alertmanager which hangs reads when it goes on does not tell anybody either: what is in it has ended
+by then (`worker.py`, of leases).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from vv_exporter.alertmanager.payload import description, labels_of, payload
+from vv_exporter.common.clock import isoformat
+from vv_exporter.delivery import webhook
+from vv_exporter.delivery.accounts import TOLD
+from vv_exporter.delivery.alertmanager_watch import Watch
+from vv_exporter.delivery.direct import put
+from vv_exporter.delivery.notificationevents import LAST
+from vv_exporter.delivery.notifications import NotifiedAlert
+from vv_exporter.messages.message import Message
+from vv_exporter.settings import Settings
+from vv_exporter.state.dropped import drop_alert
+from vv_exporter.state.openalerts import ALERTS, OpenAlert
+from vv_exporter.state.store import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+UNSURE = 60.0  # seconds before an outage in which Alertmanager may have taken an alert without telling anybody
+
+
+class HandOver:
+    """Called by the relay, in its thread, so that no alert goes both ways. `channels` are those for a severity."""
+
+    def __init__(
+        self,
+        store: Store,
+        watch: Watch,
+        channels: Callable[[str], Sequence[str]],
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._watch = watch
+        self._channels = channels
+        self._settings = settings
+        self._clock = clock
+
+    def __call__(self) -> None:
+        """Hand over what has to be."""
+        seen = self._watch.seen
+        if not (self._channels("critical") or self._settings.webhook_url):
+            return
+        self._alerts(seen.since if self._watch.outage() else None)
+
+    @property
+    def alertmanager_started(self) -> float:
+        """When Alertmanager was started, as far as is known (Unix seconds)."""
+        return self._watch.seen.started
+
+    def lease(self) -> float:
+        """For how many seconds an alert surely is not handed over yet."""
+        return self._watch.until_outage()
+
+    def takes(self, alert: OpenAlert) -> bool:
+        """Whether there is a channel for it, and people are told of its like."""
+        return alert.severity in TOLD and bool(self._channels(alert.severity) or self._settings.webhook_url)
+
+    def ended(self, tx: Transaction, alert: OpenAlert) -> None:
+        """Close at the pagers and the webhook what was opened there directly."""
+        try:
+            self._close(tx, alert)
+        except Exception:  # whatever it says: it must not hold up the others
+            log.exception("the end of an alert cannot be written, alert_id=%s", alert.id)
+
+    def _close(self, tx: Transaction, alert: OpenAlert) -> None:
+        pagers = [name for name in self._channels("critical") if name not in self._channels("error")]
+        if alert.direct and alert.severity == "critical" and pagers:
+            put(tx, msgspec.structs.replace(self._message(alert, ""), resolved=True), pagers)
+        if alert.direct and not alert.delivered:  # else Alertmanager tells its end
+            self._put_event(tx, self._event(alert, "resolved"))
+
+    def _put_event(self, tx: Transaction, event: NotifiedAlert) -> None:
+        """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels."""
+        settings = self._settings
+        if settings.webhook_url:
+            webhook.tell(tx, event, webhook.Links(settings.public_url, settings.silence_form))
+
+    def _event(self, alert: OpenAlert, status: str) -> NotifiedAlert:
+        """The alert as Alertmanager will notify of it."""
+        settings = self._settings
+        document = payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
+        return NotifiedAlert(
+            status=status,
+            labels=document["labels"],
+            annotations=document["annotations"],
+            starts_at=document["startsAt"],
+            ends_at=isoformat(min(alert.ends, self._clock())),
+            fingerprint=webhook.fingerprint(document["labels"]),
+        )
+
+    def _alerts(self, since: float | None) -> None:
+        """Hand over what Alertmanager does not take: since a time of an outage, or None when it answers."""
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._untold(alert, since)]
+        if not due:
+            return
+        with self._store.transaction() as tx:
+            for alert in due:
+                current = tx.get(ALERTS, alert.key)
+                if current is None:
+                    continue
+                direct = msgspec.structs.replace(current, direct=tx.now, told=current.count)
+                tx.put(ALERTS, alert.key, direct)
+                try:
+                    self._open(tx, direct, _why(current, since))
+                except Exception as error:  # whatever it says: it must not hold up the others
+                    drop_alert(tx, direct, f"it cannot be written ({type(error).__name__})")
+
+    def _open(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
+        message, event = self._message(alert, why), self._event(alert, "firing")
+        put(tx, message, self._channels(alert.severity))
+        if not alert.delivered:  # else it may have had it from Alertmanager
+            self._put_event(tx, event)
+
+    def _untold(self, alert: OpenAlert, since: float | None) -> bool:
+        if alert.direct or not self.takes(alert):
+            return False
+        if since is None:
+            return bool(alert.rejected) and not alert.delivered
+        if not alert.delivered:
+            return True
+        # Taken shortly before the outage: told, unless it is known not to be.
+        recorded = self._store.document(LAST, "") is not None
+        return recorded and not alert.notified and alert.delivered > since - UNSURE
+
+    def _message(self, alert: OpenAlert, note: str) -> Message:
+        settings = self._settings
+        return Message(
+            key=f"{settings.device_id}-{alert.identity}",
+            title=alert.title,
+            severity=alert.severity,
+            device=settings.device_id,
+            component=alert.component or "unknown",
+            time=alert.first,
+            alert_id=alert.id,
+            details=description(alert),
+            suggested_actions=alert.suggested_actions,
+            note=note,
+            video=alert.context.get("video", ""),
+            video_sha256=alert.context.get("video_sha256", ""),
+            runbook_url=settings.runbook("VVEvent"),
+            silence_url=settings.silence_url(labels_of(alert, settings.device_id)),
+            status_url=f"{settings.public_url}/",
+        )
+
+
+def _why(alert: OpenAlert, since: float | None) -> str:
+    """Why it comes directly."""
+    if alert.rejected or since is None:
+        return "Alertmanager refuses it as it is: sent directly."
+    return f"Alertmanager does not answer since {isoformat(since)}: sent directly."

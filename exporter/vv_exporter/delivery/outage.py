@@ -1,0 +1,132 @@
+"""Alerts that fired and ended while no channel could be reached are told afterwards, in one summary per outage.
+
+The summary is tried until a channel takes it, which is how the end of the outage is noticed. With its first success, in
+one transaction, the accounts are closed and the other channels get the same text: a kill in between tells it twice to
+one channel at worst, and never not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from vv_exporter.channels import Provider, ProviderError
+from vv_exporter.common.clock import isoformat
+from vv_exporter.delivery import accounts, channel_health
+from vv_exporter.delivery.accounts import ACCOUNTS, Account
+from vv_exporter.delivery.direct import put
+from vv_exporter.delivery.in_short import send_somehow
+from vv_exporter.messages.message import Message, line
+from vv_exporter.render.commands import Commands
+from vv_exporter.runtime.loop import Backoff
+from vv_exporter.settings import Settings
+from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.store import Store, Transaction
+from vv_exporter.state.timeline import Entry, tell
+
+log = logging.getLogger(__name__)
+
+LISTED = 15
+LONGEST_PAUSE = 60.0
+
+
+class Missed:
+    """Call `round` again and again. `providers` are those of the channels that every alert goes to; tried in turn."""
+
+    def __init__(
+        self,
+        store: Store,
+        providers: Sequence[Provider],
+        settings: Settings,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._providers = providers
+        self._settings = settings
+        self._clock = clock
+        self._to_note: tuple[Provider, Message, Mapping[str, Account]] | None = None
+        self._backoffs = {provider.name: Backoff(LONGEST_PAUSE, monotonic) for provider in providers}
+
+    def round(self) -> bool:
+        """Judge what has ended, and tell what was missed. Gives whether there are accounts that are open."""
+        if self._to_note is not None:
+            self._note(*self._to_note)
+        if self._store.docs(ACCOUNTS):
+            with self._store.transaction() as tx:
+                accounts.judge(tx, self._backoffs, self._settings.delivery_settle)
+        every = self._store.docs(ACCOUNTS)
+        missed = accounts.missed(every)
+        if not missed or (accounts.unsettled(every.values()) and not self._waited(missed)):
+            return bool(every)
+        for provider in self._providers:
+            if self._backoffs[provider.name].ready() and self._tell(provider, missed):
+                break
+        return True
+
+    def _waited(self, missed: Mapping[str, Account]) -> bool:
+        """Whether the oldest has waited long enough for those that are not judged yet."""
+        return self._clock() - min(one.ended for one in missed.values()) > 3 * self._settings.delivery_settle
+
+    def _tell(self, provider: Provider, missed: Mapping[str, Account]) -> bool:
+        message = summary(list(missed.values()), self._settings, self._clock())
+        try:
+            send_somehow(provider, message)
+        except ProviderError as error:
+            self._backoffs[provider.name].failed(error.retry_after)
+            with self._store.transaction() as tx:
+                channel_health.failed(tx, provider.name, str(error))
+            return False
+        self._backoffs[provider.name].succeeded()
+        log.info("told by %s: %s", provider.name, message.title)
+        # On a disk that is full it is noted later, and not told again meanwhile.
+        self._to_note = provider, message, missed
+        self._note(provider, message, missed)
+        return True
+
+    def _note(self, provider: Provider, message: Message, missed: Mapping[str, Account]) -> None:
+        with self._store.transaction() as tx:
+            channel_health.took(tx, provider.name)
+            put(tx, message, [other.name for other in self._providers if other is not provider])
+            _close(tx, missed, provider.name)
+            tell(tx, tx.now, Entry("alert.missed", message.title, message.severity, details=message.details))
+        self._to_note = None
+
+
+def _close(tx: Transaction, missed: Mapping[str, Account], channel: str) -> None:
+    for id_ in missed:
+        tx.delete(ACCOUNTS, id_)
+        log.info("account %s closed: told in a summary by %s", id_, channel)
+
+
+def summary(missed: Sequence[Account], settings: Settings, now: float) -> Message:
+    """What is told."""
+    worst = max((one.severity for one in missed), key=SEVERITIES.index)
+    many = f"{len(missed)} alerts were" if len(missed) > 1 else "1 alert was"
+    listed = sorted(missed, key=lambda one: SEVERITIES.index(one.severity), reverse=True)[:LISTED]
+    lines = [
+        f"{one.severity.upper()} {isoformat(one.started)} to {isoformat(one.ended)}, {line(one.component, 60)}: "
+        f"{line(one.title, 120)} ({one.alertname})"
+        for one in listed
+    ]
+    more = [f"…and {len(missed) - LISTED} more; the timeline has them all."] if len(missed) > LISTED else []
+    first = min(one.started for one in missed)
+    return Message(
+        key=f"{settings.device_id}-missed-{first:.0f}",
+        title=f"{many} not told: notifications could not get out",
+        severity=worst,
+        device=settings.device_id,
+        component="delivery",
+        time=first,
+        alert_id=f"missed-{first:.0f}",
+        alertname="NotificationsMissed",
+        details="Fired and ended before anybody could be told:\n" + "\n".join(lines + more),
+        suggested_actions=Commands(settings).here(
+            f"1. See what happened: `vv timeline --since {max(1, round((now - first) / 3600) + 1)}h`\n"
+            "2. See how the channels do: `vv status`, section Delivery\n"
+            "3. Try each of them: `vv notify test`"
+        ),
+        runbook_url=settings.runbook("NotificationsFailing"),
+        silence_url=settings.silence_url({"alertname": "NotificationsFailing", "device": settings.device_id}),
+        status_url=f"{settings.public_url}/",
+    )

@@ -1,0 +1,215 @@
+"""The generic webhook: an alert's beginning and its end as one JSON object each, of the form in `webhook.schema.json`.
+
+docs/webhook.md has it for those who receive. What Alertmanager notifies the exporter of is what is told here, so that
+grouping, inhibition and silences hold; its repeats are not told again.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import quote
+
+import msgspec
+import requests
+
+from vv_exporter import __version__
+from vv_exporter.common.clock import isoformat, moment
+from vv_exporter.common.matchers import link_filter
+from vv_exporter.common.times import UnixTime
+from vv_exporter.delivery.notifications import NotifiedAlert, alert_id
+from vv_exporter.delivery.outbox import AwayError, Outbox, Parcel, RefusedError
+from vv_exporter.messages.webhook_event import NO_VIDEO, Event
+from vv_exporter.settings import Secret
+from vv_exporter.state.store import Kind, Transaction
+from vv_exporter.state.timeline import shortened
+
+OUTBOX = Outbox("webhook")
+TIMEOUT = (5.0, 15.0)  # seconds to connect, and to the answer
+MAX_TOLD = 4000
+_OF_VIDEO = {"video_id": "id", "video_sha256": "SHA-256"}
+_RETRIED = (408, 425, 429)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What was last told of an alert, and when (Unix seconds); `times` it has begun with this very `starts_at`."""
+
+    status: str
+    starts_at: str
+    alert_id: str
+    time: UnixTime
+    times: int = 1
+
+
+class Links(NamedTuple):
+    """The exporter's address without a slash at the end, and that of the form for a silence up to the matchers."""
+
+    exporter: str
+    silence_form: str
+
+
+TOLD: Kind[Told] = Kind("webhook_told", Told)
+
+
+def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
+    """Put what is new of an alert into the outbox. An alert that begins anew is another event."""
+    name = alert.fingerprint or repr(sorted(alert.labels.items()))
+    status = "resolved" if alert.status == "resolved" else "firing"
+    known = tx.get(TOLD, name)
+    if known is None or _seconds(known.starts_at) != _seconds(alert.starts_at):
+        told = Told(status, alert.starts_at, own_id(alert), tx.now)
+    elif known.status == status:
+        return  # Alertmanager repeats itself
+    else:
+        times = known.times + (status == "firing")  # taken for resolved while nobody evaluated the rules
+        told = Told(status, alert.starts_at, known.alert_id, tx.now, times)
+    _remember(tx, name, told)
+    again = f"-{told.times}" if told.times > 1 else ""
+    subject = re.sub(r"[^A-Za-z0-9._:-]", "_", alert.fingerprint or told.alert_id)[:100]  # it becomes a header
+    key = f"{subject}-{_seconds(alert.starts_at):.0f}-{status}{again}"
+    body = msgspec.json.encode(event(alert, told.alert_id, links)).decode()
+    OUTBOX.put(tx, Parcel(key, body, tx.now, {"VV-Alert-Status": status}, alert.severity))
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """Alertmanager's identity of an alert: FNV-1a of its labels in order, a byte 255 behind each name and value.
+
+    https://github.com/prometheus/common/blob/main/model/signature.go (`labelSetToFingerprint`)
+    """
+    value = 0xCBF29CE484222325
+    for name in sorted(labels):
+        for byte in name.encode() + b"\xff" + labels[name].encode() + b"\xff":
+            value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
+
+
+def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:
+    """The alert as it is posted. Its end is told by the title and the first line of the details."""
+    labels, notes = alert.labels, alert.annotations
+    title = notes.get("summary") or labels.get("alertname", "alert")
+    details = [notes.get("description", "")]
+    if notes.get("error") and notes["error"] not in details[0]:
+        details.append(f"Error: {notes['error']}")
+    if alert.status == "resolved":
+        title = f"Resolved: {title}"
+        details.insert(0, f"Resolved {_utc(alert.ends_at)}, {after(alert.starts_at, alert.ends_at)}.")
+    return Event(
+        timestamp=_timestamp(alert),
+        severity=alert.severity.upper(),
+        source_component=_line(labels.get("component", ""), 300) or "unknown",
+        hostname=_line(labels.get("device", ""), 300) or "unknown",
+        title=_line(title, 500) or "Alert",
+        message_details=shortened("\n".join(filter(None, details)), 8000) or "No details were given.",
+        suggested_actions="\n".join(
+            [shortened(notes.get("suggested_actions", ""), 4000) or "See the runbook.", *_links(alert, links)]
+        ),
+        video_file_context=_video(notes),
+        alert_id=alert_id,
+    )
+
+
+def own_id(alert: NotifiedAlert) -> str:
+    """The same that all channels show.
+
+    The message that tells of an alert's repeats has one of its own: its end is not that of the alert.
+    """
+    repeats = alert.labels.get("repeats", "")
+    is_count = repeats.isascii() and repeats.isdigit() and len(repeats) < 20
+    return f"{alert_id(alert)}.{repeats}" if is_count else alert_id(alert)
+
+
+def after(starts_at: str, ends_at: str) -> str:
+    """How long it took, as the templates say it: `after 1h 2m 3s`."""
+    seconds = int(max(_seconds(ends_at) - _seconds(starts_at), 0))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return "after " + " ".join(f"{count}{unit}" for count, unit in parts[first:])
+
+
+class Webhook:
+    """Brings events to one address, which may hold a secret and is never shown."""
+
+    def __init__(self, url: Secret, clock: Callable[[], float]) -> None:
+        self._url = url
+        self._clock = clock
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": f"vv-exporter/{__version__}", "Content-Type": "application/json"})
+
+    def send(self, parcel: Parcel) -> None:
+        """Post it. Raises `AwayError` when it may be taken later, `RefusedError` when never."""
+        try:
+            # The answer's body is not read: it could be endless. Nothing of an error is quoted: it names the address.
+            with self._session.post(
+                self._url.value,
+                data=parcel.body.encode(),
+                headers=parcel.headers | {"Idempotency-Key": parcel.key},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                status, headers = answer.status_code, answer.headers
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise AwayError(type(error).__name__) from None
+        if 200 <= status < 300:
+            return
+        if status in _RETRIED or status >= 500:
+            raise AwayError(f"it answered {status}", self._asked(headers.get("Retry-After", "")))
+        if status < 400:
+            raise AwayError(f"it answered {status}: redirects are not followed, set WEBHOOK_URL to the final address")
+        raise RefusedError(f"it answered {status}")
+
+    def _asked(self, retry_after: str) -> float:
+        """Seconds to wait (RFC 9110, 10.2.3): a number, or a date."""
+        if retry_after.isascii() and retry_after.isdigit():
+            return float(retry_after[:9])
+        try:
+            return max(email.utils.parsedate_to_datetime(retry_after).timestamp() - self._clock(), 0.0)
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+
+
+def _remember(tx: Transaction, name: str, told: Told) -> None:
+    if tx.get(TOLD, name) is None and tx.count(TOLD) >= MAX_TOLD:
+        known = tx.docs(TOLD)
+        tx.delete(TOLD, min(known, key=lambda one: (known[one].status == "firing", known[one].time)))
+    tx.put(TOLD, name, told)
+
+
+def _line(text: str, limit: int) -> str:
+    return " ".join(shortened(text, limit).split())
+
+
+def _timestamp(alert: NotifiedAlert) -> str:
+    """When it began."""
+    given = alert.annotations.get("timestamp", "")
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", given):
+        return f"{given[:19]}Z"
+    return _utc(alert.starts_at)
+
+
+def _video(notes: dict[str, str]) -> str:
+    parts = [_line(notes.get("video", ""), 1000)]
+    parts += [f"{label} {_line(notes[key], 128)}" for key, label in _OF_VIDEO.items() if notes.get(key)]
+    return ", ".join(filter(None, parts)) or NO_VIDEO
+
+
+def _links(alert: NotifiedAlert, links: Links) -> list[str]:
+    runbook, component = alert.annotations.get("runbook_url", ""), alert.labels.get("component", "")[:300]
+    component = f"&component={quote(component, safe='')}" if component else ""
+    return [
+        *([f"Runbook: {runbook}"] if re.fullmatch(r"https?://\S{1,500}", runbook) else []),
+        f"Silence: {links.silence_form}{link_filter(alert.labels)}",
+        f"Timeline: {links.exporter}/timeline?at={_seconds(alert.starts_at):.0f}{component}#entry",
+        f"Status page: {links.exporter}/",
+    ]
+
+
+def _utc(time: str) -> str:
+    return isoformat(_seconds(time))
+
+
+def _seconds(time: str) -> float:
+    """RFC 3339 as Unix seconds; what is none is the beginning of time."""
+    return moment(time) or 0.0

@@ -1,0 +1,443 @@
+"""What `vv doctor` finds: an installation, as this process may see it, beside the table of `rights`.
+
+What cannot be seen is said to be unknown; it is neither fine nor wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vv_exporter.installation import rights
+from vv_exporter.installation.rights import Entry
+from vv_exporter.settings import Settings, SettingsError, load, secret_files, variables
+from vv_exporter.settings.environmentfile import parse_environment_file
+
+PROBE_FOLDER = ".vv-probe"
+_HOMES = ("/home", "/root", "/run/user")
+"""What `ProtectHome=` hides (systemd.exec(5))."""
+_AS_GOOD = {"ProtectHome": ("tmpfs",)}
+"""Other values of a key that keep a service from as much."""
+_KINDS: Mapping[str, Callable[[int], bool]] = {"folder": stat.S_ISDIR, "file": stat.S_ISREG, "socket": stat.S_ISSOCK}
+_EXPORTER_UNIT = "vv-exporter.service"
+_PROXY_UNIT = "vv-docker-proxy.service"
+_UNIT_FOLDERS = ("usr/lib/systemd/system", "lib/systemd/system", "etc/systemd/system", "run/systemd/system")
+_ADDED_UP = frozenset(
+    {"SupplementaryGroups", "ReadWritePaths", "BindPaths", "InaccessiblePaths", "CapabilityBoundingSet"}
+)
+"""Keys of units whose lines add up, until an empty one clears them."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be, and the command that cures it; or, `unknown`, that cannot be seen."""
+
+    subject: str
+    problem: str
+    cure: str
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        return f"{'unknown' if self.unknown else 'wrong'}: {self.subject}: {self.problem}: {self.cure}"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit as it is installed, with its drop-ins: each key's value, and the file that it stands in."""
+
+    values: Mapping[str, str]
+    files: Mapping[str, Path]
+
+
+class Machine:
+    """The machine below `root`: its accounts, units and files. `settings` are those of the exporter's service."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        self.root = root
+        self.units = {name: unit for name in rights.UNITS if (unit := _unit(root, name)) is not None}
+        self.users = _accounts(root / "etc/passwd", 2)
+        self.groups = _accounts(root / "etc/group", 2)
+        self.members = _members(root)
+        self.environ = _service_environment(self, environ) if self.units else dict(environ)
+        self.config = self.path(self.environ.get("VV_CONFIG") or f"{rights.CONFIG_DIR}/vv.yml")
+        if _exists(self.config):
+            self.environ["VV_CONFIG"] = str(self.config)
+        self.problems: tuple[str, ...] = ()
+        self.settings: Settings | None = None
+        try:
+            self.settings = load(self.environ, secrets=False)
+        except SettingsError as error:
+            self.problems = error.problems
+
+    @property
+    def by_systemd(self) -> bool:
+        """Whether the services are installed; else the stack runs in a terminal or in containers."""
+        return bool(self.units)
+
+    @property
+    def state(self) -> Path:
+        """The state folder, below `root`."""
+        named = self.settings.state_dir if self.settings else Path(self.environ.get("VV_STATE_DIR") or rights.STATE_DIR)
+        return self.path(str(named))
+
+    def path(self, path: str) -> Path:
+        """Where a path of the machine is for this process."""
+        return self.root / path.lstrip("/") if self.root != Path("/") else Path(path)
+
+
+def examine(root: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Everything that is not as it should be below `root`, the root of the machine or of a package."""
+    machine = Machine(root, environ)
+    for problem in machine.problems:
+        yield Finding("settings", problem, "vv config check")
+    if machine.by_systemd:
+        yield from _accounts_findings(machine)
+        yield from _unit_findings(machine)
+        yield from _entries_findings(machine, rights.CONFIGURATION)
+        yield from _settings_file_findings(machine)
+        if _PROXY_UNIT in machine.units:
+            yield from _entries_findings(machine, rights.SOCKETS)
+    yield from _entries_findings(machine, (*rights.STATE, *rights.STATE_FILES))
+    yield from _secret_findings(machine)
+    if machine.settings is not None and machine.settings.video_storage_root is not None:
+        yield from _storage_findings(machine, machine.settings.video_storage_root)
+
+
+def _entries_findings(machine: Machine, entries: tuple[Entry, ...]) -> Iterator[Finding]:
+    for entry in entries:
+        path = machine.path(entry.path) if entry.path.startswith("/") else machine.state / entry.path
+        if entry.path.startswith("/") or entry.path == "" or _exists(path.parent) is not False:
+            yield from _entry_findings(machine, entry, path)
+
+
+def _entry_findings(machine: Machine, entry: Entry, path: Path) -> Iterator[Finding]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if entry.expected:
+            yield Finding(str(path), f"there is no such {entry.kind}", _made(machine, entry, path))
+        return
+    except OSError as error:
+        yield _unseen(path, error)
+        return
+    if not _KINDS[entry.kind](found.st_mode):
+        yield Finding(str(path), f"it is no {entry.kind}", f"mv {_quoted(path)} {_quoted(path)}.set-aside")
+        return
+    owner, group = _ids(machine, entry)
+    names = _names(machine, entry)
+    if (owner is not None and found.st_uid != owner) or (group is not None and found.st_gid != group):
+        belongs = f"it belongs to {found.st_uid}:{found.st_gid}, not to {names}"
+        yield Finding(str(path), belongs, f"chown {names} {_quoted(path)}")
+    mode = stat.S_IMODE(found.st_mode)
+    if mode != entry.mode:
+        wider = mode & ~entry.mode & 0o777 or (entry.mode & ~mode & stat.S_ISVTX)
+        risk = f": others may {entry.risk}" if wider else ""
+        problem = f"its mode is {mode:04o}, not {entry.mode:04o}{risk}"
+        yield Finding(str(path), problem, f"chmod {entry.mode:04o} {_quoted(path)}")
+
+
+def _ids(machine: Machine, entry: Entry) -> tuple[int | None, int | None]:
+    """Owner and group as numbers; None where any is right, or nobody knows."""
+    if machine.by_systemd:
+        return machine.users.get(entry.owner), machine.groups.get(entry.group)
+    with contextlib.suppress(OSError):
+        state = machine.state.stat()
+        return (state.st_uid if entry.owner == rights.EXPORTER else None), state.st_gid
+    return None, None
+
+
+def _names(machine: Machine, entry: Entry) -> str:
+    if machine.by_systemd:
+        return f"{entry.owner}:{entry.group}"
+    owner, group = _ids(machine, entry)
+    return f"{'' if owner is None else owner}:{'' if group is None else group}"
+
+
+def _made(machine: Machine, entry: Entry, path: Path) -> str:
+    if machine.by_systemd:
+        return "systemd-tmpfiles --create /etc/tmpfiles.d/vv.conf"
+    owner, group = _ids(machine, entry)
+    whose = ("" if owner is None else f"-o {owner} ") + ("" if group is None else f"-g {group} ")
+    return f"install -d {whose}-m {entry.mode:04o} {_quoted(path)}"
+
+
+def _accounts_findings(machine: Machine) -> Iterator[Finding]:
+    """Users and groups are there, and nobody is in one who should not be."""
+    cure = "systemd-sysusers /etc/sysusers.d/vv.conf"
+    for name in (rights.EXPORTER, rights.SELF_MONITOR, rights.PROXY):
+        if name not in machine.users:
+            yield Finding(f"user {name}", "there is none", cure)
+    for name in (rights.SCRIPTS, rights.MAY_LOOK, rights.MAY_ACT):
+        if name not in machine.groups:
+            yield Finding(f"group {name}", "there is none", cure)
+    for name, may in ((rights.MAY_LOOK, "look at containers"), (rights.MAY_ACT, "stop containers, read their logs")):
+        for user in sorted(machine.members[name] - {rights.ROOT}):
+            yield Finding(f"group {name}", f"{user} belongs to it, and may {may}", f"gpasswd -d {user} {name}")
+    for user in (rights.EXPORTER, rights.SELF_MONITOR):
+        if user in machine.members[rights.DOCKER]:
+            yield Finding(
+                f"group {rights.DOCKER}", f"{user} belongs to it, and is root", f"gpasswd -d {user} {rights.DOCKER}"
+            )
+
+
+def _unit_findings(machine: Machine) -> Iterator[Finding]:
+    """Each service runs as whom it should, behind what keeps it from the rest."""
+    for name, unit in machine.units.items():
+        wanted = rights.UNITS[name]
+        exact = {"User": wanted.user, "Group": wanted.group, **wanted.sandbox}
+        for key, value in exact.items():
+            if unit.values.get(key, "") not in (value, *_AS_GOOD.get(key, ())):
+                yield _differs(name, unit, key, unit.values.get(key, ""), value)
+        groups = set(unit.values.get("SupplementaryGroups", "").split())
+        if groups != set(wanted.groups):
+            yield _differs(name, unit, "SupplementaryGroups", " ".join(sorted(groups)), " ".join(wanted.groups))
+        if int(unit.values.get("UMask", "0022") or "0022", 8) & wanted.umask != wanted.umask:
+            yield _differs(name, unit, "UMask", unit.values.get("UMask", ""), f"{wanted.umask:04o}")
+        hidden = {path.lstrip("-+") for path in unit.values.get("InaccessiblePaths", "").split()}
+        for path in sorted(set(wanted.hidden) - hidden):
+            yield _differs(name, unit, "InaccessiblePaths", " ".join(sorted(hidden)), f"… -{path}")
+
+
+def _differs(name: str, unit: Unit, key: str, found: str, wanted: str) -> Finding:
+    file = unit.files.get(key) or unit.files[""]
+    said = f"{key}={found}" if key in unit.files else f"{key} is not set"
+    reload = f"systemctl daemon-reload && systemctl restart {name.removesuffix('.service')}"
+    return Finding(name, f"{said}, should be {key}={wanted}", f"editor {_quoted(file)} && {reload}")
+
+
+def _settings_file_findings(machine: Machine) -> Iterator[Finding]:
+    """A secret that stands in the file of settings itself is one of that file's; the service must be able to read."""
+    secret = {variable.name for variable in variables().values() if variable.secret}
+    for path, content in _environment_files(machine):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError as error:
+            yield _unseen(path, error)
+            continue
+        shown = sorted(secret & {key for key, value in (content or {}).items() if value})
+        if content is None:
+            yield Finding(
+                str(path), f"user {os.geteuid()} cannot read it, nor what it sets", "sudo vv doctor", unknown=True
+            )
+        if shown and mode & 0o077:
+            yield Finding(
+                str(path), f"{', '.join(shown)} stands in it, and its mode is {mode:04o}", f"chmod 0600 {_quoted(path)}"
+            )
+    config = machine.config
+    with contextlib.suppress(OSError):
+        found, unit = config.stat(), rights.UNITS[_EXPORTER_UNIT]
+        user, group = machine.users.get(unit.user), machine.groups.get(unit.group)
+        if not _may_read(found, user, group):
+            yield Finding(
+                str(config),
+                f"the exporter's user ({unit.user}) cannot read it",
+                f"chgrp vv {config}; chmod g+r {config}",
+            )
+
+
+def _secret_findings(machine: Machine) -> Iterator[Finding]:
+    """Files of secrets are for the exporter's user alone."""
+    owner = machine.users.get(rights.EXPORTER) if machine.by_systemd else None
+    for key, named in sorted(secret_files(machine.environ).items()):
+        path = machine.path(str(named))
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            yield Finding(
+                str(path), f"{key} names it, and it is not there", f"install -m 0600 /dev/stdin {_quoted(path)}"
+            )
+            continue
+        except OSError as error:
+            yield _unseen(path, error)
+            continue
+        if found.st_mode & 0o077:
+            yield Finding(
+                str(path),
+                f"its mode is {stat.S_IMODE(found.st_mode):04o}, and it holds a secret ({key})",
+                f"chmod 0600 {_quoted(path)}",
+            )
+        if owner is not None and found.st_uid != owner:
+            yield Finding(
+                str(path), f"it belongs to {found.st_uid}, not to {rights.EXPORTER}", f"chown vv:vv {_quoted(path)}"
+            )
+
+
+def _storage_findings(machine: Machine, named: Path) -> Iterator[Finding]:
+    """The exporter can write a few bytes to the videos' disk: by its unit, and by the folder's mode."""
+    root = machine.path(str(named))
+    if not (seen := _exists(root)):
+        if seen is None:
+            yield _unseen(root, PermissionError(13, os.strerror(13)))
+        else:
+            yield Finding(str(root), "VIDEO_STORAGE_ROOT names it, and it is not there", f"findmnt --target {named}")
+        return
+    unit = machine.units.get(_EXPORTER_UNIT)
+    if unit is None:
+        return  # in a container, or a terminal, nothing but the folder's mode is in the way
+    yield from _storage_unit_findings(unit, named)
+    probe, owner = root / PROBE_FOLDER, machine.users.get(rights.EXPORTER)
+    try:
+        found = probe.stat()
+    except FileNotFoundError:
+        yield Finding(str(probe), "there is no such folder", f"{_make_probe(named)} && systemctl restart vv-exporter")
+    except OSError as error:
+        yield _unseen(probe, error)
+    else:
+        if owner is not None and found.st_uid != owner:
+            yield Finding(
+                str(probe),
+                f"it belongs to {found.st_uid}, not to {rights.EXPORTER}",
+                f"chown {rights.EXPORTER}:{rights.SCRIPTS} {_quoted(probe)}",
+            )
+
+
+def _storage_unit_findings(unit: Unit, named: Path) -> Iterator[Finding]:
+    """The unit lets the exporter see the videos' disk, and write its probe there."""
+    probe = named / PROBE_FOLDER
+    lines = [f"ReadWritePaths=-{probe}"]
+    if _is_hidden_home(unit, named):
+        problem = f"ProtectHome={unit.values['ProtectHome']} hides VIDEO_STORAGE_ROOT, {named}, from it"
+        yield Finding(_EXPORTER_UNIT, problem, _drop_in(named, ["ProtectHome=tmpfs", f"BindPaths={named}", *lines]))
+    elif not _covers(unit, "ReadWritePaths", probe):
+        yield Finding(_EXPORTER_UNIT, f"it may not write below VIDEO_STORAGE_ROOT, {named}", _drop_in(named, lines))
+
+
+def _is_hidden_home(unit: Unit, path: Path) -> bool:
+    hides = unit.values.get("ProtectHome", "") in ("yes", "true", "on", "1", "tmpfs")
+    return hides and any(path.is_relative_to(home) for home in _HOMES) and not _covers(unit, "BindPaths", path)
+
+
+def _covers(unit: Unit, key: str, path: Path) -> bool:
+    return any(path.is_relative_to(item.lstrip("-+").split(":")[-1]) for item in unit.values.get(key, "").split())
+
+
+def _make_probe(named: Path) -> str:
+    return f"install -d -o {rights.EXPORTER} -g {rights.SCRIPTS} -m 0700 {_quoted(named / PROBE_FOLDER)}"
+
+
+def _drop_in(named: Path, lines: list[str]) -> str:
+    """A command that lets the exporter write its probe there."""
+    folder = f"/etc/systemd/system/{_EXPORTER_UNIT}.d"
+    text = " ".join(map(shlex.quote, ["[Service]", *lines]))
+    return (
+        f"{_make_probe(named)} && mkdir -p {folder} && printf '%s\\n' {text} > {folder}/storage.conf && "
+        "systemctl daemon-reload && systemctl restart vv-exporter"
+    )
+
+
+def _unseen(path: Path, error: OSError) -> Finding:
+    return Finding(str(path), f"user {os.geteuid()} cannot see it ({error.strerror})", "sudo vv doctor", unknown=True)
+
+
+def _exists(path: Path) -> bool | None:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _may_read(found: os.stat_result, user: int | None, group: int | None) -> bool:
+    if found.st_uid == user:
+        return bool(found.st_mode & stat.S_IRUSR)
+    return bool(found.st_mode & (stat.S_IRGRP if found.st_gid == group else stat.S_IROTH))
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _accounts(file: Path, field: int) -> dict[str, int]:
+    """Numbers by name, of a file like passwd(5) or group(5)."""
+    return {parts[0]: int(parts[field]) for parts in _rows(file) if len(parts) > field and parts[field].isdigit()}
+
+
+def _members(root: Path) -> defaultdict[str, set[str]]:
+    """Users by the group that they belong to."""
+    members: defaultdict[str, set[str]] = defaultdict(set)
+    names = {}
+    for parts in _rows(root / "etc/group"):
+        if len(parts) > 3:
+            names[parts[2]] = parts[0]
+            members[parts[0]].update(filter(None, parts[3].split(",")))
+    for parts in _rows(root / "etc/passwd"):
+        if len(parts) > 3 and parts[3] in names:
+            members[names[parts[3]]].add(parts[0])
+    return members
+
+
+def _rows(file: Path) -> list[list[str]]:
+    try:
+        return [line.split(":") for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return []
+
+
+def _unit(root: Path, name: str) -> Unit | None:
+    """An installed unit with its drop-ins, None where there is none."""
+    main = [path for folder in _UNIT_FOLDERS if (path := root / folder / name).is_file()]
+    if not main:
+        return None
+    values: dict[str, str] = {}
+    files: dict[str, Path] = {"": main[-1]}
+    more = (path for folder in _UNIT_FOLDERS for path in (root / folder / f"{name}.d").glob("*.conf"))
+    for path in (main[-1], *sorted(more, key=lambda path: path.name)):
+        for key, value in _service_lines(path):
+            values[key] = (
+                f"{values.get(key, '')} {value}".strip()
+                if value
+                and key
+                in _ADDED_UP
+                | {
+                    "Environment",
+                    "EnvironmentFile",
+                }
+                else value
+            )
+            files[key] = path
+    return Unit(values, files)
+
+
+def _service_lines(path: Path) -> Iterator[tuple[str, str]]:
+    section = ""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in map(str.strip, lines):
+        if line.startswith("["):
+            section = line
+        elif section == "[Service]" and "=" in line and line[0] not in "#;":
+            key, _, value = line.partition("=")
+            yield key.strip(), value.strip()
+
+
+def _environment_files(machine: Machine) -> Iterator[tuple[Path, dict[str, str] | None]]:
+    """Each file of the exporter's settings that is there, and what it sets; None if this user may not read it."""
+    unit = machine.units.get(_EXPORTER_UNIT)
+    for named in unit.values.get("EnvironmentFile", "").split() if unit else ():
+        path = machine.path(named.lstrip("-"))
+        try:
+            yield path, parse_environment_file(path.read_text(encoding="utf-8", errors="replace"))
+        except FileNotFoundError:
+            continue
+        except OSError:
+            yield path, None
+
+
+def _service_environment(machine: Machine, environ: Mapping[str, str]) -> dict[str, str]:
+    """The exporter's environment: of its unit, and of the files that this names, which win."""
+    unit = machine.units.get(_EXPORTER_UNIT)
+    lines = shlex.split(unit.values.get("Environment", "")) if unit else []
+    found = dict(item.split("=", 1) for item in lines if "=" in item)
+    for _, content in _environment_files(machine):
+        found |= content or {}
+    return {"PATH": environ.get("PATH", ""), **found}

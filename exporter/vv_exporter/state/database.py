@@ -1,0 +1,169 @@
+"""The file of the exporter's database: opened also when it is damaged, or on a disk without room; its tables.
+
+One that is damaged is set aside. On a full disk a makeshift is opened, which reads what is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vv_core.common import shared
+from vv_exporter.common.smallfiles import set_aside
+from vv_exporter.installation import statefolders
+from vv_exporter.installation.rights import PRIVATE_FOLDER
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS series (metric TEXT, labels TEXT, value REAL NOT NULL, created REAL NOT NULL, buckets TEXT,
+                                   PRIMARY KEY (metric, labels)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time REAL NOT NULL,
+                                    body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS history_by_time ON history (kind, time);
+"""
+
+_LEAST_ROOM_BYTES = 256 << 10
+_COLUMNS = {
+    "series": ["metric", "labels", "value", "created", "buckets"],
+    "document": ["kind", "key", "body"],
+    "history": ["id", "kind", "time", "body"],
+}
+
+
+class StoreError(Exception):
+    """The database could not be opened or written; nothing of the transaction was kept."""
+
+
+class ContentError(StoreError):
+    """What was to be written cannot be, whatever the disk's state: to try the same again is in vain."""
+
+
+class BrokenRow(NamedTuple):
+    """A row that cannot be read: its table and what it is found by, as it stands there."""
+
+    table: str
+    key: tuple[Any, ...]
+
+
+class Opened(NamedTuple):
+    """A connection. A makeshift one is made do with while the disk is full: it reads, and mostly fails to write."""
+
+    connection: sqlite3.Connection
+    is_makeshift: bool = False
+
+
+def open_database(path: Path, clock: Callable[[], float]) -> Opened:
+    """Open it, and its folder. Raises `StoreError`."""
+    try:
+        shared.make_folder(str(path.parent), PRIVATE_FOLDER)
+        _make_way(path)
+        try:
+            return Opened(_connect(path))
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                return _open_without_room(path, error)
+            _set_aside(path, clock())
+            log.critical("%s was damaged (%s) and has been set aside: counters start at 0", path, error)
+            return Opened(_connect(path))
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path} cannot be used: {error}") from error
+
+
+def has_room(path: Path) -> bool:
+    """Whether a database can be opened and written there: SQLite's files begin with 32 KiB (sqlite.org/walformat)."""
+    found = os.statvfs(path.parent)
+    return found.f_bavail * found.f_frsize >= _LEAST_ROOM_BYTES and (found.f_favail > 0 or not found.f_files)
+
+
+def delete_broken_row(connection: sqlite3.Connection, row: BrokenRow) -> None:
+    """Delete a row, whatever stands in it."""
+    columns = _COLUMNS[row.table][: len(row.key)]
+    by_text = " AND ".join(f"{column} = ?" for column in columns)
+    with contextlib.suppress(UnicodeDecodeError):
+        texts = [part.decode() if isinstance(part, bytes) else part for part in row.key]
+        if connection.execute(f"DELETE FROM {row.table} WHERE {by_text}", texts).rowcount:  # noqa: S608
+            return
+    by_bytes = " AND ".join(f"CAST({column} AS BLOB) = ?" for column in columns)  # slow: without the index
+    connection.execute(f"DELETE FROM {row.table} WHERE {by_bytes}", row.key)  # noqa: S608
+
+
+def _make_way(path: Path) -> None:
+    """Set aside what cannot be used in the database's place: it must not end each start. Raises `OSError`."""
+    for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if part.exists() and not (part.is_file() and os.access(part, os.R_OK | os.W_OK)):
+            set_aside(part, "cannot be used as the database")
+
+
+def _open_without_room(path: Path, error: sqlite3.OperationalError) -> Opened:
+    """What is known is read, and each transaction fails until there is room. Raises `error` where that is no cure."""
+    if has_room(path):
+        raise error
+    if path.exists() and path.stat().st_size:
+        # Without other processes SQLite has its index of the write-ahead log in memory, and not in a file.
+        connection = _connect(path, exclusive=True)
+    else:
+        connection = sqlite3.connect(":memory:", check_same_thread=False)
+        connection.executescript(_SCHEMA)
+        connection.execute("PRAGMA query_only = ON")
+    log.error("%s cannot be written, the disk is full: nothing new is kept in it until there is room", path)
+    return Opened(connection, is_makeshift=True)
+
+
+def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
+    os.close(statefolders.open_own_file(path))  # SQLite gives its other files the same mode
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        if exclusive:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit has reached the disk before the journal's file is deleted, also when power is cut.
+        connection.execute("PRAGMA synchronous = FULL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"{path} was written by a newer version of vv-exporter: install that, or move the file")
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        _check_names(connection)
+        if version == 0 or not all(
+            _columns(connection, table) for table in _COLUMNS
+        ):  # nothing is written without need
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        _check_columns(connection)
+        connection.text_factory = bytes  # one text that is not UTF-8 would end the whole query
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _check_names(connection: sqlite3.Connection) -> None:
+    """A view or an index that has a table's name lets nothing be written."""
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_master WHERE type != 'table'"):
+        if name in _COLUMNS:
+            raise sqlite3.DatabaseError(f"{name} is no table: {kind}")
+
+
+def _check_columns(connection: sqlite3.Connection) -> None:
+    for table, columns in _COLUMNS.items():
+        found = _columns(connection, table)
+        if found != columns:
+            raise sqlite3.DatabaseError(f"the table {table} has the columns {', '.join(found)}")
+
+
+def _set_aside(path: Path, now: float) -> None:
+    path.rename(path.with_name(f"{path.name}.damaged-{now:.0f}"))
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""How DVRs are doing: what the agent's events and the probe's answers change, and what is forgotten."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vv_exporter.common.times import UnixTime, is_later
+from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_LOST, DVR_UP
+from vv_exporter.state.failures import MAX_ERROR, Failure, remember, shorten
+from vv_exporter.state.store import Kind, Transaction
+from vv_exporter.state.timeline import Entry, tell
+
+RESULTS = ("ok", "dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
+SOURCES = ("agent", "probe")
+WORDS = {
+    "ok": "gives a stream",
+    "dns": "has a name that is not found",
+    "refused": "refuses connections",
+    "timeout": "does not answer",
+    "auth": "refuses user or password",
+    "no_stream": "has no stream",
+    "frozen": "sends no new frames",
+}
+MAX_LINKS = 500
+AGENT_FORGOTTEN = 3600.0
+"""Seconds after the end of an agent's process that its last failure counts: it may be one that cron starts."""
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A DVR as one source sees it: the latest attempt's result, and since when they fail in a row.
+
+    Of an agent also its writer, when that was gone (0 while it lives), and whether it reports frames.
+    """
+
+    dvr: str
+    source: str
+    result: str
+    time: UnixTime
+    failures: int = 0
+    since: UnixTime = 0.0
+    writer: str = ""
+    gone: UnixTime = 0.0
+    frames: bool = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a stream, to an agent that still lives."""
+        return self.result == "ok" and not self.gone
+
+
+LINKS: Kind[Link] = Kind(
+    "dvr_link",
+    Link,
+    MAX_LINKS,
+    DVR_UP,
+    lambda link: link.dvr,
+    lambda link: int(link.result != "ok" and not link.gone),  # one that fails is what somebody is told of
+)
+
+
+def link(tx: Transaction, dvr: str, source: str) -> Link | None:
+    """What is known of a DVR from a source."""
+    return tx.get(LINKS, f"{source}\n{dvr}")
+
+
+def put(tx: Transaction, state: Link) -> None:
+    """Keep it. Where there are too many DVRs the longest untouched gives way, one that fails last."""
+    tx.put(LINKS, f"{state.source}\n{state.dvr}", state)
+
+
+def forget(tx: Transaction, dvr: str, source: str) -> None:
+    """Know nothing of it any more; what was counted stays."""
+    tx.delete(LINKS, f"{source}\n{dvr}")
+
+
+def attempted(
+    tx: Transaction, dvr: str, source: str, result: str, time: float, *, component: str, error: str, writer: str = ""
+) -> None:
+    """Count an attempt. One of another writer that is older than the latest known changes nothing else.
+
+    What one writer reports comes in order, whatever its clock shows.
+    """
+    if result not in RESULTS:
+        result = "error"
+    tx.ensure(DVR_ATTEMPTS, *((dvr, source, each) for each in RESULTS))
+    tx.ensure(DVR_LOST, (dvr, source))
+    tx.inc(DVR_ATTEMPTS, (dvr, source, result))
+    if result != "ok":
+        failure = Failure(component=component, kind=f"dvr:{dvr}", time=time, error=shorten(error or result, MAX_ERROR))
+        remember(tx, failure)
+    known = link(tx, dvr, source)
+    if known is not None and writer != known.writer and not is_later(time, known.time, tx.now):
+        return
+    if result != (known.result if known is not None else "ok"):
+        severity = "info" if result == "ok" else "warning"
+        title = f"DVR {dvr} {WORDS.get(result, 'failed')}, says the {source}"
+        tell(tx, time, Entry(f"dvr.{result}", title, severity, component, error))
+    if result == "ok":
+        put(tx, Link(dvr, source, result, time, writer=writer))
+    else:
+        if known is not None and known.connected:
+            count_lost(tx, dvr, source)
+        failures, since = (known.failures, known.since) if known is not None else (0, 0.0)
+        put(tx, Link(dvr, source, result, time, failures + 1, since or time, writer))
+
+
+def count_lost(tx: Transaction, dvr: str, source: str) -> None:
+    """There was a stream, and there is none any more."""
+    tx.inc(DVR_LOST, (dvr, source))
+
+
+def saw_frames(tx: Transaction, dvr: str, frames: int, last: float) -> None:
+    """Count frames, the latest of which came at `last`."""
+    tx.inc(DVR_FRAMES, (dvr,), max(frames, 0))
+    if is_later(last, tx.value(DVR_LAST_FRAME, (dvr,)) or 0.0, tx.now):
+        tx.set(DVR_LAST_FRAME, (dvr,), last)
+
+
+def probed(tx: Transaction, dvr: str, result: str, time: float, *, error: str, frames: int) -> None:
+    """Count a probe. Its frames do not count beside those of an agent, which they would hide if it were stuck."""
+    attempted(tx, dvr, "probe", result, time, component="dvr_probe", error=error)
+    agent = link(tx, dvr, "agent")
+    if frames and not (agent is not None and agent.connected and agent.frames):
+        saw_frames(tx, dvr, frames, time)
+    if result == "ok" and agent is not None and agent.gone and agent.failures:
+        forget(tx, dvr, "agent")
+
+
+def forget_ended_agents(tx: Transaction, now: float) -> None:
+    """Drop the failures of agents that have been gone for long."""
+    for known in tx.docs(LINKS).values():
+        if known.gone and now - known.gone > AGENT_FORGOTTEN:
+            forget(tx, known.dvr, known.source)

@@ -1,0 +1,59 @@
+"""The exporter's own starts: whether the one before was stopped, or ended without a word."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import msgspec
+
+from vv_exporter.common.times import UnixTime
+from vv_exporter.metrics.exporter import STARTS
+from vv_exporter.settings import SettingsError
+from vv_exporter.state.database import StoreError
+from vv_exporter.state.store import Kind, Store
+from vv_exporter.state.timeline import Entry, tell
+
+log = logging.getLogger(__name__)
+
+STOPPED, KILLED = "stopped", "killed"
+
+
+class Running(msgspec.Struct, frozen=True):
+    """An exporter began then, and has not been stopped."""
+
+    since: UnixTime
+
+
+RUNNING: Kind[Running] = Kind("exporter_running", Running)
+
+
+@contextlib.contextmanager
+def counted(store: Store) -> Iterator[None]:
+    """Count this start before anybody can ask for it, and note its orderly end: a setting that is wrong is one, any
+    other exception is none.
+    """
+    try:
+        with store.transaction() as tx:
+            previous = KILLED if tx.get(RUNNING, "") else STOPPED
+            tx.ensure(STARTS, (STOPPED,), (KILLED,))
+            tx.inc(STARTS, (previous,))
+            tx.put(RUNNING, "", Running(tx.now))
+            title = "The exporter started"
+            if previous == KILLED:
+                title += "; the one before it was killed"
+            tell(tx, tx.now, Entry("exporter.started", title, component="exporter"))
+    except StoreError as error:
+        log.error("this start could not be counted: %s", error)
+    try:
+        yield
+    except SettingsError:
+        _stopped(store)
+        raise
+    _stopped(store)
+
+
+def _stopped(store: Store) -> None:
+    with contextlib.suppress(StoreError), store.transaction() as tx:
+        tx.delete(RUNNING, "")
