@@ -9,8 +9,11 @@ from typing import Any
 from vv_exporter.alert_path.closing import tell_end
 from vv_exporter.alert_path.continuity import CHECKED_EVERY_SECONDS, Continuity
 from vv_exporter.alert_path.held import HeldAlerts
+from vv_exporter.alert_path.leases import CHECKED_EVERY_SECONDS as LEASES_CHECKED_EVERY_SECONDS
+from vv_exporter.alert_path.leases import SHORTEST_PAUSE_SECONDS, Leases
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.questions import Questions
+from vv_exporter.alert_path.standstill import TICK_SECONDS, Standstill
 from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, UnseenAlerts
@@ -90,7 +93,37 @@ class Delivery:
         questions = Questions(settings, context.beats, context.clock, context.monotonic)
         unsaved = UnsavedMessages([providers[name] for name in urgent], context.monotonic, context.store)
         held = HeldAlerts(self._alertmanager, questions.rules, settings, context.clock, context.monotonic)
-        path = AlertPath(context.store, context.beats, questions, urgent, settings, context.clock, held, unsaved.hold)
+        standstill = Standstill(context.clock, settings.alert_path_after)
+        self.path = AlertPath(
+            context.store,
+            context.beats,
+            questions,
+            urgent,
+            settings,
+            context.clock,
+            held,
+            unsaved.hold,
+            standstill,
+            questions.evaluated_within,
+        )
+        path = Loop("alert-path", "the alert path", self.path.round, self.path.interval)
+
+        def wake_after_standstill() -> None:
+            if standstill.tick():
+                path.wake()
+
+        self.leases = Leases(
+            context.store,
+            self._alertmanager,
+            questions.rules,
+            context.clock,
+            context.beats.now,
+            self._is_path_broken,
+        )
+        leases = Loop(
+            "leases", "leases of what fires", self.leases.round, LEASES_CHECKED_EVERY_SECONDS, SHORTEST_PAUSE_SECONDS
+        )
+        context.store.when_changed(ACCOUNTS, leases.wake)
         unsaved_loop = Loop("unsaved", "messages that could not be written down", unsaved.round)
         unsaved.when_held(unsaved_loop.wake)
         unseen = Loop(
@@ -132,7 +165,9 @@ class Delivery:
             continuity,
             told,
             Loop("silences", "the timeline of silences", silences.check, SILENCES_ASKED),
-            Loop("alert-path", "the alert path", path.round, path.interval),
+            path,
+            Loop("standstill", "whether anything ran", wake_after_standstill, TICK_SECONDS),
+            leases,
             *senders,
             self.relay,
         ]

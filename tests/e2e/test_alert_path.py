@@ -26,6 +26,7 @@ from tests.support.ports import free_port
 from tests.support.receivers import Slack
 from tests.support.servers import Alertmanager, Programs, Prometheus
 from tests.support.waiting import wait_until
+from vv_exporter.alert_path.hops import resend_delay
 from vv_exporter.delivery.accounts import moment
 from vv_exporter.render import render
 from vv_exporter.settings import load
@@ -376,6 +377,52 @@ def fill_the_disk(folder: Path, programs: Programs) -> None:
             assert site.slack.matching(about(untrue)) == []
 
 
+LASTING_AND_ENDING = OF_SAMPLES[: OF_SAMPLES.index("      - alert: Down")]
+LEASED_SECONDS = 3600  # at least
+
+
+def stand_still(folder: Path, programs: Programs) -> None:
+    """A suspended machine: all are stopped for longer than samples and alerts live, and Alertmanager wakes first."""
+    with running_site(folder, programs, f"--query.lookback-delta={LOOKBACK_SECONDS}s") as site:
+        end = time.time() + 60
+        rules = site.folder / "config" / "rules" / "of-samples.yml"
+        rules.write_text(LASTING_AND_ENDING.format(end=end))
+        site.prometheus.reload()
+        for name, title in (("Lasting", "A lasting fault"), ("Ending", "An ending fault")):
+            site.slack.wait_for(about(title), 60)
+            wait_until(lambda name=name: is_leased(site, name), 60, what=f"the lease of {name}")
+
+        parts = (site.alertmanager, site.prometheus, site.exporter)
+        for part in reversed(parts):
+            part.freeze()
+        stopped = time.time()
+        longest = max(LOOKBACK_SECONDS, 4 * resend_delay(AFTER_SECONDS))
+        wait_until(lambda: time.time() > max(stopped + longest + 10, end), 120, what="that nothing is new any more")
+        site.alertmanager.thaw()
+        held = wait_until(lambda: site.of_the_rule("Lasting"), 30, what="an Alertmanager that is awake")
+        assert held["status"]["state"] == "active"
+        site.prometheus.thaw()
+        wait_until(lambda: site.prometheus.alerts("Lasting") == [], 60, what="a Prometheus that has no new samples")
+        site.exporter.thaw()
+
+        site.slack.wait_for(about("RESOLVED", "An ending fault"), 120)
+        wait_until(lambda: site.alertmanager.alerts("AlertsHeld") == [], 60, what="the end of holding")
+        assert "Nothing ran for" in site.vv("timeline", "--since", "10m").stdout
+        assert site.slack.matching(about("RESOLVED", "A lasting fault")) == []
+        site.vv("heartbeat", "over")
+        site.slack.wait_for(about("RESOLVED", "A lasting fault"), 90)
+        assert len(site.slack.matching(about("A lasting fault"))) == 2
+        assert len(site.slack.matching(about("An ending fault"))) == 2
+        for untrue in ("ExporterDown", "AlertmanagerDown", "RuleEvaluationFailing", "alert path", "AlertsHeld"):
+            assert site.slack.matching(about(untrue)) == [], titles(site)
+
+
+def is_leased(site: Site, name: str) -> bool:
+    """Whether Alertmanager keeps it though nobody sends it again."""
+    alert = site.of_the_rule(name)
+    return alert is not None and moment(alert["endsAt"]) > time.time() + LEASED_SECONDS
+
+
 def held_until(site: Site) -> str:
     """The end that Alertmanager has been given of what fires."""
     alert = site.of_the_rule("Lasting")
@@ -421,6 +468,7 @@ SCENARIOS: dict[str, Callable[[Path, Programs], None]] = {
     "full disk": fill_the_disk,
     "restarts": restart_each,
     "once": tell_once,
+    "standstill": stand_still,
 }
 
 
@@ -457,6 +505,10 @@ def test_that_the_exporter_is_not_reached_is_told_by_the_path_or_the_rule_and_no
 
 def test_restarts_of_each_server_bring_no_word(runs: dict[str, Future[None]]) -> None:
     runs["restarts"].result()
+
+
+def test_after_a_standstill_nothing_that_lasts_is_told_as_ended_or_again(runs: dict[str, Future[None]]) -> None:
+    runs["standstill"].result()
 
 
 def test_on_a_full_disk_nothing_is_told_as_ended_or_down_that_is_not(runs: dict[str, Future[None]]) -> None:

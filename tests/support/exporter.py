@@ -75,6 +75,14 @@ class Exporter:
         self._child.signal(signal.SIGKILL)
         self._child.stop()
 
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP), until `thaw`."""
+        self._child.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._child.signal(signal.SIGCONT)
+
     def ready(self) -> bool:
         assert self._child.exit_code() is None, f"the exporter ended: {self._child.tail(20)}"
         return requests.get(f"{self.url}/-/ready", timeout=5).status_code == 200

@@ -176,7 +176,7 @@ class Continuity:
         documents: list[dict[str, Any]] = []
         carried: list[Account] = []
         for id_, account in lost.items():
-            state = _state(account, groups)
+            state = state_in_prometheus(account, groups)
             if state == "unknown":
                 carried.append(account)
             elif state == "firing":
@@ -290,7 +290,7 @@ def _carried(account: Account) -> float:
     return max(account.carried, account.fired)
 
 
-def _state(account: Account, groups: Groups) -> str:
+def state_in_prometheus(account: Account, groups: Groups) -> str:
     """What Prometheus says of it: firing, pending or absent; unknown where it has no such rule."""
     rules = [rule for _, rule in rules_of(groups) if rule["name"] == account.alertname]
     states = {

@@ -7,7 +7,8 @@ everything is down. So, for as long as the alert path is broken before Alertmana
 
 1. What Alertmanager holds of this device is sent to it again. Neither the Watchdog, which a dead man's
    switch must miss, nor a drill, which must end.
-2. While Prometheus is blind (silent, or without new samples), AlertsHeld inhibits what it says of this device.
+2. While Prometheus is blind (silent, without new samples, or just awake after nothing ran: `standstill.py`), AlertsHeld
+   inhibits what it says of this device.
 3. When the path is whole again each rule says what became of its alerts: what fires is Prometheus' again, what is
    pending is held on, what has ended is told as ended. What only lasts because it was thought to fire meanwhile
    (`keep_firing_for`), or tells of the outage itself, is told to nobody.
@@ -82,12 +83,16 @@ class HeldAlerts:
         self._before: Evaluations | None = None
         self._whole_since: float | None = None
 
-    def hold(self, blind: bool) -> None:
-        """Prometheus does not get through, or is `blind`: keep what Alertmanager has. Call it every few seconds."""
+    def hold(self, blind: bool, known: Sequence[Alert] = ()) -> None:
+        """Prometheus does not get through, or is `blind`: keep what Alertmanager has. Call it every few seconds.
+
+        `known` fired before: one that has been blind for a moment may have said that it has ended.
+        """
         self._before = self._whole_since = None
         try:
             if not self._blind_since:  # what one that is blind says is no news
-                self._held = {identity(one): one for one in self._alertmanager.alerts() if self._is_judged(one)}
+                firing = [*known, *self._alertmanager.alerts()]
+                self._held = {identity(one): one for one in firing if self._is_judged(one)}
                 if blind:
                     self._blind_since = self._clock()
                     log.warning("Prometheus is blind: the %d alerts that fire are held as they are", len(self._held))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,9 +12,11 @@ import msgspec
 from vv_exporter.alert_path import message
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_hop, is_blind
+from vv_exporter.alert_path.standstill import Pause, Standstill
 from vv_exporter.alert_path.state import PATH, PathState
 from vv_exporter.alert_path.told import TOLD, Told, put_event
 from vv_exporter.alert_path.unseen import GAPS, Gap
+from vv_exporter.common.clock import isoformat, span
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.direct import put
 from vv_exporter.messages.message import Message
@@ -41,8 +43,8 @@ which people are told once, by whoever comes first."""
 class Held(Protocol):
     """As `held.HeldAlerts`."""
 
-    def hold(self, blind: bool) -> None:
-        """Prometheus does not get through, or is blind."""
+    def hold(self, blind: bool, known: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Prometheus does not get through, or is blind; `known` fired before."""
         ...
 
     def release(self) -> None:
@@ -60,6 +62,10 @@ class AlertPath:
     A device on which no Prometheus was ever seen, nor is configured (`VV_PROMETHEUS_URL`), has no path that could
     break: whether alerts get out is not known there. `hold` gets what cannot be written down, to be sent all the same.
     `held` keeps what fires as it is, from before anybody is told.
+
+    After a time in which nothing ran (`standstill`) Prometheus has no samples that are new enough: until a beat of
+    after it has come, what fired is held. `evaluated` says whether rules were evaluated in such a time: then it was
+    the exporter alone that did not run, and Prometheus sees.
     """
 
     def __init__(
@@ -72,6 +78,8 @@ class AlertPath:
         clock: Callable[[], float],
         held: Held,
         hold: Callable[[Message], None] = lambda _: None,
+        standstill: Standstill | None = None,
+        evaluated: Callable[[Pause], bool] = lambda _: True,
     ) -> None:
         self._store = store
         self._beats = beats
@@ -81,6 +89,8 @@ class AlertPath:
         self._clock = clock
         self._held = held
         self._hold = hold
+        self._standstill = standstill
+        self._evaluated = evaluated
         self._after = settings.alert_path_after
         self._know(store.document(PATH, "") or PathState())
         # A start needs time of its own; restarts that follow each other must not hide a path that is broken.
@@ -91,6 +101,9 @@ class AlertPath:
         self._returning: float | None = None
         self._moving: tuple[str, float] | None = None
         self._returned = 0.0
+        self._woke: float | None = None
+        """When it was noticed that nothing had run (awake seconds), until a beat of after that has come."""
+        self._known: Sequence[Mapping[str, Any]] = ()
 
     @property
     def interval(self) -> float:
@@ -105,19 +118,47 @@ class AlertPath:
     def unheard(self) -> float:
         """Seconds since a new beat came, as far as somebody listened."""
         newest = self._beats.newest
-        return self._beats.now() - newest.arrived if newest else self._carried + self._beats.now()
+        unheard = self._beats.now() - newest.arrived if newest else self._carried + self._beats.now()
+        return unheard if self._woke is None else min(unheard, self._beats.now() - self._woke)
 
     def round(self) -> None:
         """Look once."""
         self._beats.tick()
+        self._notice_standstill()
         if self.unheard() >= self._after:
-            self._returning = None
+            self._returning = self._woke = None
             self._search()
+        elif self._woke is not None:
+            self._held.hold(blind=True, known=self._known)
         else:
             self._note_beats()
             if not self._state.is_broken:
                 self._look_ahead()
         self._save_silence()
+
+    def _notice_standstill(self) -> None:
+        pause = self._standstill.take() if self._standstill is not None else None
+        if pause is not None and not self._evaluated(pause):
+            self._woke, self._known = self._beats.now(), self._open_alerts()
+            log.warning("nothing ran for %s: what fires is held until Prometheus sees again", span(pause.seconds))
+            with self._store.transaction() as tx:
+                tell(tx, tx.now, _stood_still(pause))
+        newest = self._beats.newest
+        if self._woke is not None and newest is not None and newest.given > self._woke:
+            self._woke = None
+
+    def _open_alerts(self) -> list[Mapping[str, Any]]:
+        """What people know of, as Alertmanager would show it."""
+        return [
+            {
+                "labels": one.labels,
+                "annotations": one.annotations,
+                "startsAt": one.starts_at or isoformat(one.started),
+                "generatorURL": self._settings.public_url,
+            }
+            for one in self._store.docs(ACCOUNTS).values()
+            if one.labels and not (one.ended or one.missed)
+        ]
 
     def _note_beats(self) -> None:
         newest = self._beats.newest
@@ -287,6 +328,14 @@ class AlertPath:
             return
         self._saved = unheard
         self._keep(msgspec.structs.replace(self._state, unheard=unheard))
+
+
+def _stood_still(pause: Pause) -> Entry:
+    return Entry(
+        "device.stood_still",
+        f"Nothing ran for {span(pause.seconds)}: the device was suspended or stopped, or its clock was set ahead",
+        component="alert-path",
+    )
 
 
 def _broke(state: PathState) -> Entry:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import AlertmanagerState, Observation, PrometheusState
+from vv_exporter.alert_path.standstill import Pause
 from vv_exporter.alertmanager.server_client import ServerAnswer, ServerClient, ServerError
 from vv_exporter.delivery.accounts import moment
 from vv_exporter.metrics.alert_path import BEAT
@@ -131,6 +132,19 @@ class Questions:
     def rules(self) -> list[dict[str, Any]]:
         """The groups of alerting rules, with their alerts. Raises `QuestionError`, or anything for an odd answer."""
         return list(self._prometheus.json("/api/v1/rules", {"type": "alert"})["data"]["groups"])
+
+    def evaluated_within(self, pause: Pause) -> bool:
+        """Whether Prometheus evaluated rules in a time in which the exporter did not run; False where it is not known.
+
+        Neither at its beginning, when the one was stopped before the other, nor at its end, when the other woke first.
+        """
+        query = f'count_over_time(ALERTS{{alertname="{RULE}"}}[{pause.seconds * 375:.0f}ms])'
+        middle = f"{pause.since + pause.seconds / 2:.3f}"
+        try:
+            found = self._prometheus.json("/api/v1/query", {"query": query, "time": middle, "timeout": "2s"})
+            return bool(found["data"]["result"])
+        except (QuestionError, LookupError, TypeError):
+            return False
 
     def prometheus_started(self) -> float:
         """When it was started, in Unix seconds of its clock. Raises `QuestionError`."""

@@ -15,7 +15,7 @@ import msgspec
 
 from vv_exporter.channels import CHATS
 from vv_exporter.common import clock
-from vv_exporter.common.times import UnixTime, admitted
+from vv_exporter.common.times import Deadline, UnixTime, admitted
 from vv_exporter.delivery.channel_health import CHANNELS, Channel
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.state.dropped import record_drop
@@ -38,7 +38,7 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `closed` has those that took its end, and `incidents` what pagers know it by. At `carried`, or when it fired, the
     Prometheus and the Alertmanager of then had it. `orphaned`: it ended, and Alertmanager knew nothing of it any more.
-    `starts_at` is as Alertmanager wrote it first.
+    `starts_at` is as Alertmanager wrote it first. Until `leased` Alertmanager was told to keep it.
     """
 
     fingerprint: str
@@ -60,6 +60,7 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     orphaned: bool = False
     closed: dict[str, UnixTime] = msgspec.field(default_factory=dict)
     incidents: dict[str, str] = msgspec.field(default_factory=dict)
+    leased: Deadline = 0.0
 
     @property
     def id(self) -> str:

@@ -19,7 +19,9 @@ import pytest
 from tests.support.clock import Clock
 from vv_exporter import alerting
 from vv_exporter.alert_path.beats import Beats
+from vv_exporter.alert_path.hops import Observation
 from vv_exporter.alert_path.questions import QuestionError
+from vv_exporter.alert_path.standstill import Pause
 from vv_exporter.alertmanager.client import DeliveryError
 from vv_exporter.channels import Answer
 from vv_exporter.common.clock import isoformat, moment
@@ -36,6 +38,7 @@ from vv_exporter.state.store import Store
 STEP = 2.0
 SNAPSHOT_SECONDS = 120.0
 RESOLVED_KEPT_SECONDS = 900.0
+LOOKBACK_SECONDS = 300.0
 Labels = Mapping[str, str]
 
 
@@ -65,7 +68,7 @@ class Active:
 
 
 class Prometheus:
-    """Evaluates every ten seconds, keeps firing for a minute, sends every 45."""
+    """Scrapes and then evaluates every ten seconds, keeps firing for a minute, sends every 45, looks back for 300."""
 
     def __init__(self, world: World, rules: Sequence[Rule]) -> None:
         self.world, self.rules_ = world, rules
@@ -74,7 +77,7 @@ class Prometheus:
     def start(self) -> None:
         self.is_up, self.started = True, self.world.now
         self.active: dict[str, Active] = {}
-        self.evaluated = self.world.now
+        self.evaluated = self.scraped = self.world.now
 
     def stop(self) -> None:
         self.is_up = False
@@ -84,10 +87,14 @@ class Prometheus:
             self.evaluated = self.world.now
             for rule in self.rules_:
                 self._evaluate(rule)
+            if self.world.exporter_is_up:  # as late as can be: on waking the rules see what was before
+                self.scraped = self.world.now
+                self.world.scraped()
 
     def _evaluate(self, rule: Rule) -> None:
         # Without the exporter there are no series.
-        now, is_so = self.world.now, bool(rule.since) and self.world.exporter_is_up
+        now, is_seen = self.world.now, self.world.exporter_is_up and self.world.now - self.scraped < LOOKBACK_SECONDS
+        is_so = bool(rule.since) and is_seen
         known = self.active.get(rule.name)
         if is_so and (known is None or known.ended):
             known = self.active[rule.name] = Active(now)
@@ -217,10 +224,16 @@ class Alertmanager:
                 group.due = now + route.interval
                 self._flush(route, key, group)
 
+    def _is_inhibited(self, alert: Mapping[str, Any]) -> bool:
+        """By AlertsHeld, as the rendered configuration has it."""
+        return alert["labels"]["alertname"] != "VVEvent" and bool(self.world.holds("AlertsHeld"))
+
     def _flush(self, route: Route, key: tuple[str, str], group: Group) -> None:
         now, entry = self.world.now, self.record.get(key)
         is_firing = at(group.alert["endsAt"]) > now
-        if entry is None:
+        if self._is_inhibited(group.alert):
+            is_news = False
+        elif entry is None:
             is_news = is_firing
         elif is_firing:
             is_news = not entry.firing or now - entry.time >= route.repeat
@@ -246,13 +259,17 @@ class Told:
     id: str
     start: float
     time: float
+    title: str = ""
 
 
 class World:
     """Everything, and what people were told. `exporter` is None while it is down."""
 
-    def __init__(self, folder: Path, rules: Sequence[Rule], patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, rules: list[Rule], patch: pytest.MonkeyPatch, *, with_path: bool = False) -> None:
+        """`with_path`: the exporter looks at the alert path, too."""
         self.clock = Clock()
+        self.with_path = with_path
+        self.evaluated_meanwhile = False
         self.folder, self.rules, self.patch = folder, rules, patch
         self.told: list[Told] = []
         self.events: list[tuple[float, str, Mapping[str, Any], bool]] = []
@@ -286,6 +303,36 @@ class World:
                 self.exporter.step()
             self.clock.advance(STEP)
 
+    def stand_still(self, seconds: float, order: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Nothing runs; then Alertmanager (a), Prometheus (p), the exporter (e) and messages (m) wake in this order."""
+        meanwhile()
+        self.clock.advance(seconds)
+        assert self.exporter is not None
+        steps = {
+            "a": self.alertmanager.step,
+            "p": self.prometheus.step,
+            "e": self.exporter.step,
+            "m": self.report,
+        }
+        for one in order:
+            steps[one]()
+
+    def scraped(self) -> None:
+        """Prometheus has a new beat."""
+        if self.exporter is not None:
+            self.exporter.beat = self.exporter.context.beats.show()
+
+    @property
+    def store(self) -> Store:
+        assert self.exporter is not None
+        return self.exporter.store
+
+    def holds(self, name: str) -> list[float]:
+        """Until when Alertmanager holds what fires by this name."""
+        held = self.alertmanager.held.values()
+        ends = [at(one["endsAt"]) for one in held if one["labels"]["alertname"] == name]
+        return [one for one in ends if one > self.now]
+
     def tell(self, receiver: str, alert: Mapping[str, Any], firing: bool) -> bool:
         """Alertmanager notifies. False when the receiver is away."""
         if receiver == "log":
@@ -296,7 +343,7 @@ class World:
         start = at(alert["startsAt"])
         id_ = notifications.shown_id(alert["annotations"], fingerprint(alert["labels"]), alert["startsAt"])
         key = notificationevents.Group(group_key=group_key(receiver, alert["labels"])).incident
-        self.told.append(Told(receiver, firing, key, id_, start, self.now))
+        self.told.append(Told(receiver, firing, key, id_, start, self.now, alert["labels"]["alertname"]))
         self.events.append((self.now, receiver, alert, firing))
         self.report()
         return True
@@ -331,6 +378,7 @@ class Exporter:
         self.delivery = alerting.Delivery(self.context)
         self.senders = [part for part in self.delivery._parts if isinstance(part, Sender)]
         self.steps = 0
+        self.beat = 0.0
 
     def close(self) -> None:
         self.take_parcels()
@@ -340,12 +388,16 @@ class Exporter:
         world, beats = self.world, self.context.beats
         beats.tick()
         self.steps += 1
+        if world.with_path:
+            self.delivery.path.round()
         self.delivery._continuity.round()
+        if self.steps % (30 / STEP) == 0:
+            self.delivery.leases.round()
         for seconds, work in ((4, self.delivery._look), (4, self.delivery.relay.round), (60, self.delivery._reconcile)):
             if self.steps % (seconds / STEP) == 0:
                 work()
         if self.steps % (30 / STEP) == 0 and world.prometheus.is_up and world.alertmanager.is_up:
-            beats.arrived(beats.show())
+            beats.arrived(self.beat)
         for sender in self.senders:
             sender.round()
         self.take_parcels()
@@ -357,7 +409,8 @@ class Exporter:
             body = json.loads(parcel.body)
             firing = parcel.headers["VV-Alert-Status"] == "firing"
             start = moment(body["timestamp"]) or 0.0
-            self.world.told.append(Told("webhook", firing, parcel.key, body["alert_id"], start, self.world.now))
+            title = body["title"]
+            self.world.told.append(Told("webhook", firing, parcel.key, body["alert_id"], start, self.world.now, title))
         if parcels:
             with self.store.transaction() as tx:
                 OUTBOX.clear(tx)
@@ -412,6 +465,14 @@ class Exporter:
         self.alerts()
         return f"process_start_time_seconds {self.world.alertmanager.started}\n"
 
+    def __call__(self) -> Observation:
+        """Nothing is known to be broken."""
+        beats = self.context.beats
+        return Observation(180.0, 10.0, beats.now(), beats.scraped_age(), "no answer", "no answer")
+
+    def evaluated_within(self, _: Pause) -> bool:
+        return self.world.evaluated_meanwhile
+
     def prometheus_started(self) -> float:
         return self._answer(self.world.prometheus.is_up, self.world.prometheus.started)
 
@@ -434,7 +495,10 @@ class Recorder:
         self.world, self.name, self.title = world, name, name
 
     def send(self, message: Message) -> Answer:
-        told = Told(self.name, not message.resolved, message.key, message.alert_id, message.time, self.world.now)
+        told = Told(
+            self.name, not message.resolved, message.key, message.alert_id, message.time, self.world.now,
+            message.alertname,
+        )  # fmt: skip
         self.world.told.append(told)
         return Answer(200, "ok")
 
