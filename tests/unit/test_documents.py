@@ -7,6 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+CODE = ("", "exporter", "exporter/vv_exporter")
+"""What CONTRIBUTING's paths begin at: the repository, or a folder of the code."""
+PATH = re.compile(r"(?<![\w:/$])[\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|yml|tmpl|md))(?![\w/])")
+EXAMPLES = {"example.py", "example.tmpl"}
 PICTURES = sorted(ROOT.glob("docs/images/*.png"))
 MAX_BYTES = 150_000  # as docs/screenshots.py has it
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)|(?:src|href)=\"([^\"#]+)\"")
@@ -35,3 +39,41 @@ def test_pictures_are_small_and_shown_somewhere(picture: Path) -> None:
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert picture.stat().st_size <= MAX_BYTES
     assert picture.resolve() in shown
+
+
+def named_files(text: str) -> set[str]:
+    """The files and folders that are named in code of a document, except what its reader is going to make."""
+    code = re.findall(r"`([^`\n]+)`", text)
+    return {path for piece in code for path in PATH.findall(piece) if Path(path).name not in EXAMPLES}
+
+
+def is_there(path: str) -> bool:
+    """Whether the repository has it; a name alone may stand for a file anywhere in it."""
+    anywhere = [] if "/" in path.rstrip("/") else ROOT.glob(f"[a-z]*/**/{path}")
+    return any((ROOT / start / path).exists() for start in CODE) or any(anywhere)
+
+
+def test_the_files_that_contributors_are_sent_to_are_there() -> None:
+    named = named_files((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+
+    assert len(named) > 50
+    assert [path for path in sorted(named) if not is_there(path)] == []
+
+
+@pytest.mark.parametrize("wanted", ["channel", "alert", "metric", "page", "setting"])
+def test_the_first_page_leads_in_two_steps_to(wanted: str) -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| {wanted} \|.*$", contributing, re.MULTILINE)
+
+    assert "](CONTRIBUTING.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert row is not None
+    assert named_files(row[0])
+
+
+def test_the_walks_are_a_screen_each() -> None:
+    walks = re.findall(
+        r"^## A walk.*?(?=^## )", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+    assert len(walks) == 2
+    assert all(len(walk.splitlines()) <= 40 for walk in walks)
