@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import time
 
-from vv_core import _ends, _runs
+from vv_core import _ends, _logins, _runs
 from vv_core.common import journals, sdklog, texts
 from vv_core.retry import _random
 
@@ -33,6 +33,7 @@ no such stream, or it ended; connected but no new frames; anything else."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _STALL = 1.0, 60.0, 10.0  # seconds
 _REPORT_EVERY = 1.0
 _STEADY = 10.0  # seconds that a stream must last for the pauses to begin anew
+_HELD_BACK = 5.0  # seconds between looks whether logins may be sent again
 _SLICE = 0.2  # seconds within which a pause notices that it is to end
 _DEPTH = 5  # causes of an exception that are looked at
 _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT}
@@ -62,11 +63,14 @@ class DvrLink:
 
     After a failure the pause before the next attempt is random ("full jitter") between 0 and `first_pause`, twice that
     after the second, and so on up to `longest_pause`; near the longest from the start if user or password were
-    refused, because DVRs lock an account after a few wrong passwords. A stream that lasted for 10 seconds begins the
-    series anew. `stall` is after how long without a frame `check` complains. All are in seconds; for what
-    is no such number, the default is used, and a warning logged.
+    refused, because DVRs lock an account after a few wrong passwords. After three refusals, which are counted across
+    restarts and together with the other streams of the account, there is no attempt until user, password or address
+    in `url` change, or somebody says ``vv dvr login NAME``; without `url`, which alone tells whether they changed, one
+    an hour. A stream that lasted for 10 seconds begins the series anew. `stall` is after how long without a frame
+    `check` complains. All are in seconds; for what is no such number, the default is used, and a warning logged.
 
-    `url`, if given, is kept out of what is reported, and so is the password in it; so are all other URLs. `component`
+    `url` with user and password, if given, is kept out of what is reported, and so is the password in it; so are all
+    other URLs. `component`
     is the script that reports (default: the running one). `sleep`, `clock` (Unix time), `monotonic` and `random` (from
     0 up to 1) are for tests. No method but `check` raises.
     """
@@ -97,6 +101,8 @@ class DvrLink:
         self._clock = clock
         self._monotonic = monotonic
         self._random = random or _random
+        self._logins = _logins.Logins(self.name, self.url, clock)
+        self._is_held_back = False
         self._failures = 0
         self._reason = ""
         self._connected = False
@@ -112,6 +118,9 @@ class DvrLink:
         """
         number = 0
         while not self.stopped:
+            if self.held_back():
+                self._wait(_HELD_BACK)
+                continue
             number += 1
             self._begin()
             yield Attempt(self, number)
@@ -137,11 +146,24 @@ class DvrLink:
         _ends.closed(self._key)
         self._say_end()
 
+    def held_back(self) -> str:
+        """Why user and password must not be sent now, for people, and reported once; empty when they may be.
+
+        `attempts` asks; a loop of one's own should.
+        """
+        why = self._logins.held_back()
+        if why and not self._is_held_back:
+            self._report("dvr.held_back", {"error": why}, journals.NEEDED)
+            sdklog.warn("vv_core.dvr", "DVR %s %s", self.name, why)
+        self._is_held_back = bool(why)
+        return why
+
     def connected(self) -> None:
         """Report that there is a stream. The first `frame` does it as well, and proves it."""
         if self._connected:
             return
         self._connected, self._reason, self._begun = True, "", self._monotonic()
+        self._logins.taken()
         self._report("dvr.attempt", {"result": "ok"})
         sdklog.log("vv_core.dvr", "info", "DVR %s is connected", self.name)
 
@@ -163,6 +185,8 @@ class DvrLink:
         self._reason = reason(error)
         text = texts.line(self._without_secrets(error), _runs.MAX_ERROR)
         self._connected = False
+        if self._reason == "auth":
+            self._logins.refused()
         self._report("dvr.attempt", {"result": self._reason, "error": text}, journals.NEEDED)
         sdklog.log("vv_core.dvr", "warning", "DVR %s: %s: %s", self.name, self._reason, text)
 
@@ -235,6 +259,14 @@ class DvrLink:
         for secret in _secrets(self.url):
             text = text.replace(secret, "…")
         return re.sub(r"\b(\w{1,20})://[^\s'\"<>]+", r"\1://…", text)
+
+
+def allow_logins(name: str) -> bool:
+    """Have the DVR `name` asked again, which refused user and password: it takes them by now.
+
+    Gives whether they were held back. Raises `OSError`.
+    """
+    return _logins.allow(name)
 
 
 class Attempt:

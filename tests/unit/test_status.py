@@ -13,6 +13,7 @@ from prometheus_client.core import Metric as Family
 from tests.support.states import device
 from vv_exporter.cli import _client
 from vv_exporter.cli import status as cli
+from vv_exporter.common.clock import isoformat
 from vv_exporter.metrics import (
     alerts,
     containers,
@@ -280,6 +281,24 @@ def test_a_dvr_is_a_trouble_when_it_failed_as_often_as_configured(failures: int,
 
     assert made(families, []).ok == ok
     assert f"down: auth ({failures} failed attempts in a row)" in printed(made(families, []))
+
+
+@pytest.mark.parametrize("source", ["agent", "probe"])
+def test_a_login_that_is_held_back_is_a_trouble_with_its_cure(source: str) -> None:
+    front = ("front gate", source)
+    families = [
+        *healthy(),
+        gauges(dvr.DVR_UP, [(front, 0)]),
+        gauges(dvr.DVR_CONSECUTIVE_FAILURES, [(front, 1)]),
+        gauges(dvr.DVR_LAST_RESULT, [((*front, "auth"), 1)]),
+        gauges(dvr.DVR_HELD_BACK, [(front, NOW - 600)]),
+        gauges(thresholds.DVR_FAILURES, [((), 3)]),
+    ]
+
+    (trouble,) = made(families, []).troubles
+    assert source in trouble
+    assert "vv dvr login 'front gate'" in trouble
+    assert f"login held back (refused, and not sent since {isoformat(NOW - 600)[11:]})" in printed(made(families, []))
 
 
 def test_an_agent_that_was_killed_is_a_trouble_and_one_at_work_is_none() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vv_core.common.journals import LASTING
+from vv_core.dvr import allow_logins
 from vv_exporter.settings import load
 from vv_exporter.supervisor.run import recording
 
@@ -27,8 +28,15 @@ def forget(name: str) -> None:
 @command.command("login")
 @click.argument("name")
 def login(name: str) -> None:
-    """Send user and password to DVR NAME again: it refused them, and takes them by now as they stand here."""
-    if name not in load().dvrs:
+    """Send user and password to DVR NAME again: it refused them, and takes them by now as they stand here.
+
+    Both the exporter's probe and agents that hold them back go on.
+    """
+    try:
+        was_agent = allow_logins(name)
+    except OSError as error:
+        raise click.ClickException(f"what agents were refused cannot be forgotten: {error}") from error
+    if name not in load().dvrs and not was_agent:
         raise click.ClickException(f"no DVR {name} is configured; there are: {', '.join(load().dvrs) or 'none'}")
     _record("dvr.login", name)
     click.echo(f"user and password are sent to DVR {name} again; vv status shows what it answers")

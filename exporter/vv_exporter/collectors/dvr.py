@@ -25,6 +25,7 @@ from vv_exporter.metrics.dvr import (
     DVR_CONSECUTIVE_FAILURES,
     DVR_DOWN_SINCE,
     DVR_FRAMES,
+    DVR_HELD_BACK,
     DVR_LAST_FRAME,
     DVR_LAST_RESULT,
     DVR_LOST,
@@ -108,7 +109,15 @@ class DvrProbe:
         self.durations = answer.durations
         try:
             with self._store.transaction() as tx:
-                probed(tx, self.name, answer.result, self._clock(), error=answer.error, frames=answer.frames)
+                probed(
+                    tx,
+                    self.name,
+                    answer.result,
+                    self._clock(),
+                    error=answer.error,
+                    frames=answer.frames,
+                    is_held_back=answer.held_back,
+                )
         except StoreError as failure:
             log.error("a probe of DVR %s could not be counted: %s", self.name, failure)
         if answer.result != self._last:
@@ -173,6 +182,7 @@ class Dvrs:
         )
         yield gauges(DVR_CONSECUTIVE_FAILURES, [(labels, one.failures) for labels, one in known])
         yield gauges(DVR_DOWN_SINCE, [(labels, one.since) for labels, one in known if one.failures])
+        yield gauges(DVR_HELD_BACK, [(labels, one.held_back) for labels, one in known if one.held_back])
         yield gauges(DVR_AGENT_UP, [((dvr,), float(up)) for dvr, up in agents_up(self._store).items()])
         durations = [((one.name, phase), took) for one in self._probes for phase, took in one.durations.items()]
         yield gauges(DVR_PROBE_DURATION, durations)

@@ -178,6 +178,11 @@ class DvrAttempt(Event, frozen=True, tag="dvr.attempt", kw_only=True):
     error: Text = ""
 
 
+class DvrHeldBack(Event, frozen=True, tag="dvr.held_back", kw_only=True):
+    dvr: Name
+    error: Text = ""
+
+
 class DvrFrames(Event, frozen=True, tag="dvr.frames", kw_only=True):
     dvr: Name
     frames: Count
@@ -284,6 +289,7 @@ AnyEvent = (
     | DvrAttempt
     | DvrFrames
     | DvrEnded
+    | DvrHeldBack
     | DvrLogin
     | StorageAccepted
     | VideoExhausted

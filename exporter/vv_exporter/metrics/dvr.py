@@ -21,6 +21,12 @@ DVR_CONSECUTIVE_FAILURES = gauge(
 DVR_DOWN_SINCE = gauge(
     "vv_dvr_down_since_timestamp_seconds", "When the first of these failed; absent without one.", "dvr", "source"
 )
+DVR_HELD_BACK = gauge(
+    "vv_dvr_login_held_back_timestamp_seconds",
+    "Since when user and password are not sent, as the DVR refused them too often; absent while they are.",
+    "dvr",
+    "source",
+)
 DVR_LAST_FRAME = gauge(
     "vv_dvr_last_frame_timestamp_seconds", "When the agent, or without one the probe, got its latest frame.", "dvr"
 )

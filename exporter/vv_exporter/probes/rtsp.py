@@ -77,6 +77,8 @@ class Answer:
     durations: Mapping[str, float] = field(default_factory=dict)
     frames: int = 0
     moved_to: str = ""
+    held_back: bool = False
+    """Whether user and password were not sent, as they were refused too often."""
 
 
 class _FailedError(Exception):
@@ -185,20 +187,20 @@ def probe(dvr: Dvr, resolver: Resolver, logins: Logins | None = None) -> Answer:
     """Ask for frames once. Raises nothing that a DVR could bring about; `NotAskedError`."""
     progress = _Progress(dvr.timeout)
     viewer = _Viewer(dvr, progress, logins or Logins())
-    result, error, frames = "ok", "", 0
+    result, error, frames, held_back = "ok", "", 0, False
     try:
         frames = _watch(viewer, resolver, progress)
     except _FailedError as failure:
         result, error = failure.result, str(failure)
     except HeldBackError as failure:
-        result, error = "auth", str(failure)
+        result, error, held_back = "auth", str(failure), True
     except ProtocolError as failure:
         result, error = "error", str(failure)
     except OSError as failure:
         result, error = _reason(failure, progress.phase, dvr.timeout)
     finally:
         viewer.settle(refused=result == "auth")
-    return Answer(result, error, progress.durations, frames, "" if error else "".join(viewer.moved_to[-1:]))
+    return Answer(result, error, progress.durations, frames, "" if error else "".join(viewer.moved_to[-1:]), held_back)
 
 
 def _watch(viewer: _Viewer, resolver: Resolver, progress: _Progress) -> int:

@@ -29,7 +29,8 @@ AGENT_FORGOTTEN = 3600.0
 class Link(msgspec.Struct, frozen=True, omit_defaults=True):
     """A DVR as one source sees it: the latest attempt's result, and since when they fail in a row.
 
-    Of an agent also its writer, when that was gone (0 while it lives), and whether it reports frames.
+    Of an agent also its writer, when that was gone (0 while it lives), and whether it reports frames. Since `held_back`
+    user and password are not sent, as the DVR refused them too often.
     """
 
     dvr: str
@@ -41,6 +42,7 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True):
     writer: str = ""
     gone: UnixTime = 0.0
     frames: bool = False
+    held_back: UnixTime = 0.0
 
     @property
     def connected(self) -> bool:
@@ -104,6 +106,22 @@ def attempted(
         put(tx, Link(dvr, source, result, time, failures + 1, since or time, writer))
 
 
+def held_back(
+    tx: Transaction, dvr: str, source: str, time: float, *, component: str, error: str, writer: str = ""
+) -> None:
+    """User and password are not sent any more: no attempt, and the DVR stays away until somebody does something."""
+    remember(tx, Failure(component=component, kind=f"dvr:{dvr}", time=time, error=shorten(error, MAX_ERROR)))
+    known = link(tx, dvr, source) or Link(dvr, source, "auth", time, 1, time)
+    if not known.held_back:
+        title = f"DVR {dvr}: user and password are not sent any more, says the {source}"
+        tell(tx, time, Entry("dvr.held_back", title, "warning", component, error))
+    known = msgspec.structs.replace(
+        known, held_back=known.held_back or time, result="auth", failures=max(known.failures, 1), gone=0.0,
+        since=known.since or time, time=time, writer=writer or known.writer,
+    )  # fmt: skip
+    put(tx, known)
+
+
 def count_lost(tx: Transaction, dvr: str, source: str) -> None:
     """There was a stream, and there is none any more."""
     tx.inc(DVR_LOST, (dvr, source))
@@ -116,9 +134,16 @@ def saw_frames(tx: Transaction, dvr: str, frames: int, last: float) -> None:
         tx.set(DVR_LAST_FRAME, (dvr,), last)
 
 
-def probed(tx: Transaction, dvr: str, result: str, time: float, *, error: str, frames: int) -> None:
+def probed(
+    tx: Transaction, dvr: str, result: str, time: float, *, error: str, frames: int, is_held_back: bool = False
+) -> None:
     """Count a probe. Its frames do not count beside those of an agent, which they would hide if it were stuck."""
+    before = link(tx, dvr, "probe")
     attempted(tx, dvr, "probe", result, time, component="dvr_probe", error=error)
+    if is_held_back:
+        if before is not None and before.held_back:
+            put(tx, msgspec.structs.replace(link(tx, dvr, "probe") or before, held_back=before.held_back))
+        held_back(tx, dvr, "probe", time, component="dvr_probe", error=error)
     agent = link(tx, dvr, "agent")
     if frames and not (agent is not None and agent.connected and agent.frames):
         saw_frames(tx, dvr, frames, time)

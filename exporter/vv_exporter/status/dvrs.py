@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -10,19 +11,23 @@ from vv_exporter.metrics.dvr import (
     DVR_AGENT_UP,
     DVR_CONSECUTIVE_FAILURES,
     DVR_DOWN_SINCE,
+    DVR_HELD_BACK,
     DVR_LAST_FRAME,
     DVR_LAST_RESULT,
     DVR_UP,
 )
 from vv_exporter.metrics.thresholds import DVR_FAILURES
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, many, when
+from vv_exporter.status.table import Cell, Table, clock, many, when
 
 AGENT_PROCESS = "process of the agent"
 
 
 class Dvr(msgspec.Struct, frozen=True):
-    """A DVR from one source. Times are Unix seconds. `unreachable`: it failed as often as that counts."""
+    """A DVR from one source. Times are Unix seconds. `unreachable`: it failed as often as that counts.
+
+    Since `held_back` user and password are not sent any more.
+    """
 
     name: str
     source: str
@@ -32,6 +37,7 @@ class Dvr(msgspec.Struct, frozen=True):
     down_since: float | None
     last_frame: float | None
     unreachable: bool = False
+    held_back: float | None = None
 
 
 def read(series: Series) -> Iterator[Dvr]:
@@ -49,6 +55,7 @@ def read(series: Series) -> Iterator[Dvr]:
             down_since=series.one(DVR_DOWN_SINCE, dvr=dvr, source=source) or None,
             last_frame=series.one(DVR_LAST_FRAME, dvr=dvr) or None,
             unreachable=up != 1 and failures >= enough,
+            held_back=series.one(DVR_HELD_BACK, dvr=dvr, source=source) or None,
         )
     for labels, up in series.all(DVR_AGENT_UP):
         if up != 1:
@@ -61,6 +68,11 @@ def troubles(dvrs: Sequence[Dvr]) -> Iterator[str]:
     for one in dvrs:
         if one.unreachable and one.source == AGENT_PROCESS:
             yield f"the agent of DVR {one.name} was killed, and nothing is recorded"
+        elif one.held_back:
+            yield (
+                f"DVR {one.name} refused the login of the {one.source}, which is held back: correct user and password, "
+                f"or `vv dvr login {shlex.quote(one.name)}`"
+            )
         elif one.unreachable:
             yield f"DVR {one.name} gives no stream ({one.result}), says the {one.source}"
 
@@ -74,6 +86,8 @@ def table(dvrs: Sequence[Dvr], now: float) -> Table:
 
 def _row(one: Dvr, now: float) -> tuple[Cell, ...]:
     failures = f"{many(one.failures, 'failed attempt')} in a row" if one.failures else ""
-    down = Cell(f"down: {one.result}", "bad" if one.unreachable else "warning", note=failures)
+    down = Cell(f"down: {one.result}", "bad" if one.unreachable or one.held_back else "warning", note=failures)
+    if one.held_back:
+        down = Cell("login held back", "bad", note=f"refused, and not sent since {clock(one.held_back, now)}")
     since = when(one.down_since, now) if one.down_since else Cell("–", "muted")
     return Cell(one.name), Cell(one.source), Cell("up", "good") if one.up else down, since, when(one.last_frame, now)

@@ -11,6 +11,7 @@ from vv_exporter.collectors.dvr import Dvrs
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME
 from vv_exporter.state.dvrs import AGENT_FORGOTTEN, LINKS, RESULTS, forget_ended_agents, probed
 from vv_exporter.state.failures import FAILURES
+from vv_exporter.state.timeline import HISTORY
 
 
 def series(families: Iterable[Family]) -> dict[tuple[str, ...], float]:
@@ -209,3 +210,45 @@ def test_the_failures_of_an_agent_that_is_gone_are_forgotten_after_an_hour(journ
         with journal.store.transaction() as tx:
             forget_ended_agents(tx, link.gone + ahead)
         assert len(shown(journal, "vv_dvr_consecutive_failures")) == expected
+
+
+HELD_BACK = "vv_dvr_login_held_back_timestamp_seconds"
+
+
+def test_a_login_that_is_held_back_is_no_attempt_and_lasts_until_the_next(journal: Journal) -> None:
+    writer = journal.writer()
+    attempt(writer, "auth", 1_699_999_000.0, error="401 Unauthorized")
+    assert shown(journal, HELD_BACK) == {}
+    for ts in (1_699_999_010.0, 1_699_999_020.0):  # a process that was started again says it again
+        writer.event("dvr.held_back", dvr="front", error="they are not sent again", ts=ts)
+    journal.read()
+
+    assert shown(journal, HELD_BACK) == {("front", "agent"): 1_699_999_010.0}
+    assert shown(journal, "vv_dvr_last_result") == {("front", "agent", "auth"): 1}
+    assert journal.store.value(DVR_ATTEMPTS, ("front", "agent", "auth")) == 1
+    (failure,) = (one for one in journal.store.docs(FAILURES).values() if one.kind == "dvr:front")
+    assert failure.error == "they are not sent again"
+    kinds = [record.body["kind"] for record in journal.store.history(HISTORY)]
+    assert kinds.count("dvr.held_back") == 1
+
+    attempt(writer, "timeout", 1_699_999_030.0)
+    journal.read()
+    assert shown(journal, HELD_BACK) == {}
+
+
+def test_one_that_is_held_back_from_its_start_is_down(journal: Journal) -> None:
+    journal.writer().event("dvr.held_back", dvr="front", error="not sent", ts=1_699_999_000.0)
+    journal.read()
+
+    assert shown(journal, "vv_dvr_up") == {("front", "agent"): 0}
+    assert shown(journal, "vv_dvr_down_since_timestamp_seconds") == {("front", "agent"): 1_699_999_000.0}
+
+
+def test_a_probe_whose_login_is_held_back_says_since_when(journal: Journal) -> None:
+    for number, held in enumerate((False, True, True)):
+        with journal.store.transaction() as tx:
+            probed(tx, "front", "auth", 1_699_999_000.0 + number, error="no", frames=0, is_held_back=held)
+    assert shown(journal, HELD_BACK) == {("front", "probe"): 1_699_999_001.0}
+    with journal.store.transaction() as tx:
+        probed(tx, "front", "ok", 1_699_999_009.0, error="", frames=3)
+    assert shown(journal, HELD_BACK) == {}

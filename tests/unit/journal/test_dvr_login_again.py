@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from tests.unit.journal.conftest import Journal
 from tests.unit.probes.test_dvr_logins import Camera, dvr
 from tests.unit.probes.test_rtsp import Peer
+from vv_core.dvr import DvrLink
 from vv_exporter.cli.dvr import command
 from vv_exporter.journal.events import DvrLogin, decode
 from vv_exporter.probes.dvr_logins import logins_of
@@ -45,3 +46,18 @@ def test_it_is_recorded_for_the_exporter(tmp_path: Path, monkeypatch: pytest.Mon
     assert isinstance(decode(file.read_bytes().splitlines()[-1]), DvrLogin)
     other = CliRunner().invoke(command, ["login", "yard"])
     assert (other.exit_code, other.output.strip()) == (1, "Error: no DVR yard is configured; there are: dvr")
+
+
+def test_agents_are_let_try_again_too_also_of_dvrs_that_are_not_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VV_STATE_DIR", str(tmp_path))
+    link = DvrLink("yard", url="rtsp://u:p@192.0.2.1/live")
+    for _ in range(3):
+        link.failed("401 Unauthorized")
+        link._begin()
+    assert link.held_back()
+
+    assert CliRunner().invoke(command, ["login", "yard"]).exit_code == 0
+    assert not link.held_back()
+    assert CliRunner().invoke(command, ["login", "yard"]).exit_code == 1

@@ -124,6 +124,7 @@ class TestAWrongPassword:
 
         assert len(camera.logins) == MAX_REFUSED
         assert {answer.result for answer in answers} == {"auth"}
+        assert (answers[0].held_back, answers[-1].held_back) == (False, True)
         assert answers[-1].error == (
             "refused user or password 3 times; they are not sent again, so that it does not lock the account: correct "
             "them here, or when the DVR takes them by now: vv dvr login front"

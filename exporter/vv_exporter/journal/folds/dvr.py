@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.common.times import is_later
-from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrLogin
+from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrHeldBack, DvrLogin
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.probes.dvr_logins import allow_again
 from vv_exporter.settings import Settings
 from vv_exporter.state.dvr_agents import end_agent, miss_agents, saw_agent
-from vv_exporter.state.dvrs import LINKS, Link, attempted, link, put, saw_frames
+from vv_exporter.state.dvrs import LINKS, Link, attempted, held_back, link, put, saw_frames
 from vv_exporter.state.runs import writer_of
 from vv_exporter.state.store import Transaction
 from vv_exporter.state.timeline import Entry, tell
@@ -24,6 +24,13 @@ def attempt(tx: Transaction, event: DvrAttempt, source: Source, settings: Settin
     attempted(
         tx, event.dvr, AGENT, event.result, event.ts, component=component, error=event.error, writer=source.writer
     )
+    _saw(tx, event, source)
+
+
+def held(tx: Transaction, event: DvrHeldBack, source: Source, settings: Settings) -> None:
+    """User and password were refused too often: the agent does not send them any more."""
+    component = event.component or source.component
+    held_back(tx, event.dvr, AGENT, event.ts, component=component, error=event.error, writer=source.writer)
     _saw(tx, event, source)
 
 
@@ -63,9 +70,15 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
             tx.put(LINKS, key, msgspec.structs.replace(known, gone=max(last_seen, known.time)))
 
 
-def _saw(tx: Transaction, event: DvrAttempt | DvrFrames, source: Source) -> None:
+def _saw(tx: Transaction, event: DvrAttempt | DvrHeldBack | DvrFrames, source: Source) -> None:
     if source.locks:  # or nobody would know when it is gone
         saw_agent(tx, event.dvr, source.writer, event.component or source.component)
 
 
-HANDLERS: dict[type, Handler] = {DvrAttempt: attempt, DvrFrames: frames, DvrEnded: ended, DvrLogin: login}
+HANDLERS: dict[type, Handler] = {
+    DvrAttempt: attempt,
+    DvrHeldBack: held,
+    DvrFrames: frames,
+    DvrEnded: ended,
+    DvrLogin: login,
+}
