@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from vv_exporter.probes.rtsp_messages import (
     Authorization,
@@ -325,7 +325,10 @@ class _Viewer:
     def _follow(self, answer: Response) -> None:
         """Go where the DVR sends its viewers, if that is the DVR itself: the password is for nobody else."""
         said = f"answered DESCRIBE with {answer.status}"
-        host, port, target = _place(answer.first("location"))
+        location = _absolute(answer.first("location"), self._address)
+        if location.lower().startswith("rtsps:"):
+            raise _FailedError("error", f"{said}: its stream is at an rtsps:// address, and RTSP over TLS is not spoken")
+        host, port, target = _place(location)
         if not host:
             raise _FailedError("error", f"{said}, and does not say where the stream is")
         shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -479,6 +482,14 @@ class _Viewer:
             timestamps = self._frames.setdefault(source, set()) if len(self._frames) < 16 else set()
             if len(timestamps) < 2:
                 timestamps.add(timestamp)
+
+
+def _absolute(location: str, base: str) -> str:
+    """An address that may be a reference relative to what was asked for (RFC 7826, 18.28; RFC 3986, 5.2)."""
+    try:
+        return urljoin(base, location) if location else ""
+    except ValueError:
+        return ""
 
 
 def _place(location: str) -> tuple[str, int, str]:

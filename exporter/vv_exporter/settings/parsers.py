@@ -120,6 +120,11 @@ def dvr(url: str, username: str = "", password: str = "", **times: float) -> Dvr
         port = parts.port or 554
     except ValueError:
         raise ValueError("must be a URL such as rtsp://192.168.1.10:554/Streaming/Channels/101") from None
+    if parts.scheme == "rtsps":
+        raise ValueError(
+            "must be a URL that begins with rtsp://; RTSP over TLS (rtsps://) is not spoken: probe the DVR's plain port, "
+            "or leave the DVR out here and have the agent report alone"
+        )
     if parts.scheme != "rtsp" or not parts.hostname:
         raise ValueError("must be a URL that begins with rtsp://")
     if not username and not parts.username and ":" in password:

@@ -401,6 +401,40 @@ class TestCamerasInTheField:
         assert (answer.result, answer.moved_to) == ("ok", f"127.0.0.1:{peer.port}")
         assert any(f"SETUP rtsp://127.0.0.1:{peer.port}/real?channel=1/1 " in request for request in peer.asked)
 
+    @pytest.mark.parametrize(
+        ("location", "place"),
+        [
+            ("/real?channel=1", "/real?channel=1"),
+            ("real", "/real"),
+            ("./real", "/real"),
+            ("../../real", "/real"),
+            ("?channel=2", "/live?channel=2"),
+            ("//127.0.0.1:{port}/real", "/real"),
+            ("RTSP://127.0.0.1:{port}/real", "/real"),
+        ],
+    )
+    def test_where_it_has_moved_may_be_told_by_a_path_alone(self, location: str, place: str) -> None:
+        moved = []
+
+        def script(peer: Peer) -> None:
+            while True:
+                request = peer.request()
+                if request.startswith("DESCRIBE") and not moved:
+                    moved.append(request)
+                    peer.answer("302 Moved Temporarily", f"Location: {location.format(port=peer.port)}")
+                elif request.startswith("DESCRIBE"):
+                    peer.answer(body=SDP)
+                    plays(1, 2)(peer)
+                    return
+                else:
+                    peer.answer()
+
+        with Peer(script) as peer:
+            answer = ask(peer.port)
+
+        assert (answer.result, answer.moved_to) == ("ok", f"127.0.0.1:{peer.port}")
+        assert f"DESCRIBE rtsp://127.0.0.1:{peer.port}{place} " in "".join(peer.asked)
+
     def test_a_stream_that_has_moved_to_another_port(self) -> None:
         with Peer(plays(1, 2)) as real:
 
@@ -423,6 +457,9 @@ class TestCamerasInTheField:
             ),
             ("rtsp://viewer:secret@192.0.2.9/x", "answered DESCRIBE with 302: its stream is at 192.0.2.9:554, which"),
             ("http://127.0.0.1/x", "answered DESCRIBE with 302, and does not say where"),
+            ("rtsps://viewer:secret@127.0.0.1/x", "answered DESCRIBE with 302: its stream is at an rtsps:// address"),
+            ("//192.0.2.9/x", "answered DESCRIBE with 302: its stream is at 192.0.2.9:554, which is another host"),
+            ("//[::1/x", "answered DESCRIBE with 302, and does not say where"),
             ("rtsp://[::1/x", "answered DESCRIBE with 302, and does not say where"),
             ("rtsp://127.0.0.1:99999/x", "answered DESCRIBE with 302, and does not say where"),
             ("", "answered DESCRIBE with 302, and does not say where"),
