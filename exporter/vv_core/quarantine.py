@@ -193,9 +193,9 @@ def _history(attempts: Any) -> list[dict[str, str]]:
 
 
 def _folder_for(original: bytes) -> bytes:
-    root = os.environ.get("VIDEO_STORAGE_ROOT")
+    root = environment.path("VIDEO_STORAGE_ROOT")
     if root:
-        return os.path.join(os.path.abspath(os.fsencode(root)), os.fsencode(FOLDER))
+        return os.path.join(os.fsencode(root), os.fsencode(FOLDER))
     above, found, _ = original.rpartition(b"/input/")
     return os.path.join(above if found else os.path.dirname(original), os.fsencode(FOLDER))
 

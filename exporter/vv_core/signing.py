@@ -26,7 +26,7 @@ from itertools import islice
 from threading import Lock
 
 from vv_core import _subject, _told
-from vv_core.common import journals, sdklog, texts
+from vv_core.common import environment, journals, sdklog, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -300,15 +300,15 @@ _CACHED = 64
 
 
 def _signing_key(key_file: object) -> _Key:
-    path = key_file or os.environ.get("VV_HMAC_KEY_FILE")
+    path = key_file or environment.path("VV_HMAC_KEY_FILE")
     if not path:
         raise SigningError("key", "no key to sign with: let VV_HMAC_KEY_FILE name its file")
     return _load(os.fsdecode(path))  # type: ignore[arg-type]
 
 
 def _verifying_key(key_id: str, key_file: object, keys_dir: object) -> _Key:
-    own = key_file or os.environ.get("VV_HMAC_KEY_FILE")
-    folder = keys_dir or os.environ.get("VV_HMAC_KEYS_DIR")
+    own = key_file or environment.path("VV_HMAC_KEY_FILE")
+    folder = keys_dir or environment.path("VV_HMAC_KEYS_DIR")
     if not own and not folder:
         raise SigningError("key", "no key to verify with: set VV_HMAC_KEY_FILE or VV_HMAC_KEYS_DIR", key_id)
     if own and _key_id(os.fsdecode(own)) == key_id:  # type: ignore[arg-type]

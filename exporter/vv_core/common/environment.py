@@ -39,7 +39,7 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> str:
     Elsewhere it is the user's, that of the XDG Base Directory Specification: ``$XDG_STATE_HOME/vv``,
     ``~/.local/state/vv``. Scripts and exporter follow the same rule, so that they meet.
     """
-    if chosen := _folder("VV_STATE_DIR", environ):
+    if chosen := path("VV_STATE_DIR", environ):
         return chosen
     if os.geteuid() == 0 or any(os.path.isdir(folder) for folder in INSTALLED):
         return SYSTEM_STATE
@@ -56,24 +56,30 @@ def journal_dir(environ: Mapping[str, str] = os.environ) -> str:
 
 def log_dir(environ: Mapping[str, str] = os.environ) -> str:
     """``VV_LOG_DIR``, the folder of ``app.log``; by default ``$VV_STATE_DIR/logs``."""
-    return _folder("VV_LOG_DIR", environ) or os.path.join(state_dir(environ), "logs")
+    return path("VV_LOG_DIR", environ) or os.path.join(state_dir(environ), "logs")
 
 
-def _folder(name: str, environ: Mapping[str, str]) -> str:
-    """As the exporter reads it: blanks around it are none of it, and ``~`` is the user's home."""
-    chosen = environ.get(name, "").strip()
+def text(name: str, environ: Mapping[str, str] = os.environ) -> str:
+    """A setting as the exporter reads it: blanks around it, and a CR, are none of it; empty where it is unset."""
+    return environ.get(name, "").strip()
+
+
+def path(name: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The same of a file or folder: ``~`` is the user's home. ``..`` stays: it may stand behind a link."""
+    chosen = text(name, environ)
     if not chosen:
         return ""
     expanded = os.path.expanduser(chosen)
     try:
-        return os.path.abspath(expanded)
+        whole = os.path.join(os.getcwd(), expanded)
     except OSError:  # the working directory is gone
         return expanded
+    return "/" + "/".join(part for part in whole.split("/") if part not in ("", "."))
 
 
 def device_id(environ: Mapping[str, str] = os.environ) -> str:
     """``VV_DEVICE_ID``; by default the host's name."""
-    return environ.get("VV_DEVICE_ID") or os.uname().nodename
+    return text("VV_DEVICE_ID", environ) or os.uname().nodename
 
 
 def log_max(environ: Mapping[str, str] = os.environ) -> int:
@@ -92,12 +98,12 @@ def journal_max(environ: Mapping[str, str] = os.environ) -> int:
 
 def max_attempts(environ: Mapping[str, str] = os.environ) -> int:
     """``VV_MAX_ATTEMPTS``: how often a stage is tried with one video."""
-    text = environ.get("VV_MAX_ATTEMPTS")
-    if not text:
+    chosen = text("VV_MAX_ATTEMPTS", environ)
+    if not chosen:
         return MAX_ATTEMPTS
-    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text):
-        return int(text)
-    _tell_once("VV_MAX_ATTEMPTS", f"{text[:40]!r} is not a whole number above 0")
+    if chosen.isascii() and chosen.isdigit() and len(chosen) <= _MOST_DIGITS and int(chosen):
+        return int(chosen)
+    _tell_once("VV_MAX_ATTEMPTS", f"{chosen[:40]!r} is not a whole number above 0")
     return MAX_ATTEMPTS
 
 
@@ -125,14 +131,14 @@ def script_name() -> str:
 
 
 def _parsed(name: str, parser: str, environ: Mapping[str, str]) -> float | None:
-    text = environ.get(name)
-    if not text:
+    chosen = text(name, environ)
+    if not chosen:
         return None
     from vv_core.common import units  # costs a script nothing as long as nothing is set
 
     parse: Callable[[str], float] = getattr(units, parser)
     try:
-        return parse(text)
+        return parse(chosen)
     except ValueError as error:
         _tell_once(name, str(error))
         return None

@@ -60,12 +60,12 @@ def check(context: click.Context, env_file: Path | None) -> None:
     from vv_exporter.render import channels
     from vv_exporter.settings import SettingsError, load
 
-    environ = _environment_in(env_file) if env_file else None
+    environ, problems = _environment_in(env_file) if env_file else (None, [])
     try:
         settings = load(environ)
-        problems = list(channels.problems(settings))
+        problems += channels.problems(settings)
     except SettingsError as error:
-        problems = list(error.problems)
+        problems += error.problems
     if problems:
         for problem in problems:
             say(f"vv: {problem}", err=True)
@@ -109,11 +109,13 @@ def _channels(settings: Settings) -> str:
     return f"device {settings.device_id}; channels on: {', '.join(on)}; off: {', '.join(off) or 'none'}"
 
 
-def _environment_in(file: Path) -> dict[str, str]:
-    from vv_exporter.settings.environmentfile import parse_environment_file
+def _environment_in(file: Path) -> tuple[dict[str, str], list[str]]:
+    """What the file sets, and what is wrong with lines that set nothing."""
+    from vv_exporter.settings.environmentfile import parse_environment_file, passed_over
 
     try:
-        return parse_environment_file(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        return parse_environment_file(text), passed_over(text)
     except (OSError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="--env-file") from error
 

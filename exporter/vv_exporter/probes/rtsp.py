@@ -327,7 +327,9 @@ class _Viewer:
         said = f"answered DESCRIBE with {answer.status}"
         location = _absolute(answer.first("location"), self._address)
         if location.lower().startswith("rtsps:"):
-            raise _FailedError("error", f"{said}: its stream is at an rtsps:// address, and RTSP over TLS is not spoken")
+            raise _FailedError(
+                "error", f"{said}: its stream is at an rtsps:// address, and RTSP over TLS is not spoken"
+            )
         host, port, target = _place(location)
         if not host:
             raise _FailedError("error", f"{said}, and does not say where the stream is")

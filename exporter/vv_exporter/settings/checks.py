@@ -27,11 +27,25 @@ def misspelt(environ: Mapping[str, str], in_file: Mapping[str, Any], names: set[
     ]
     # The environment also holds what is not ours: only a name that nearly is one of ours is taken for a slip.
     for name in environ:
-        if name not in names and name.startswith(_PREFIXES):
+        if name not in names and name.strip(_NO_PART_OF_A_NAME) in names:
+            problems.append(
+                f"{name.strip(_NO_PART_OF_A_NAME)}: its name begins or ends with {_strange(name)}; remove that"
+            )
+        elif name not in names and name.startswith(_PREFIXES):
             suggestion = _suggestion(name, names)
             if suggestion:
                 problems.append(f"{name}: unknown key{suggestion}")
     return problems
+
+
+_BYTE_ORDER_MARK = "\ufeff"
+_NO_PART_OF_A_NAME = _BYTE_ORDER_MARK + " \t\r\"'"
+"""What files that other systems wrote, and quotes around a whole line, leave there."""
+
+
+def _strange(name: str) -> str:
+    is_marked = _BYTE_ORDER_MARK in name
+    return "a byte order mark (save its file as UTF-8 without one)" if is_marked else "a blank or a quote"
 
 
 def _suggestion(name: str, names: Iterable[str]) -> str:

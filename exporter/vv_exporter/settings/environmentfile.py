@@ -6,8 +6,11 @@ So `&`, `$`, `;` and blanks within a value are themselves, `export` is not known
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _BLANK, _ENDS = " \t\r", "\n\r"
+_BYTE_ORDER_MARK = "\ufeff"
+_AROUND = _BYTE_ORDER_MARK + "\"'" + _BLANK
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEPT_IN_QUOTES = '"\\`$'
 """What a backslash in double quotes takes away from; before anything else it is itself."""
@@ -15,16 +18,32 @@ _KEPT_IN_QUOTES = '"\\`$'
 
 def parse_environment_file(text: str) -> dict[str, str]:
     """The variables of the file; of one that stands twice, the last. Lines that are none are passed over."""
-    found: dict[str, str] = {}
+    return {key: value for key, value in _assignments(text) if _NAME.fullmatch(key)}
+
+
+def passed_over(text: str) -> list[str]:
+    """What is wrong with lines that look like settings and are passed over; values are not quoted."""
+    return [
+        f"{key.strip(_AROUND).removeprefix('export ').strip()}: {_why(key)}, so that the service passes its line over"
+        for key, _ in _assignments(text)
+        if not _NAME.fullmatch(key) and _NAME.fullmatch(key.strip(_AROUND).removeprefix("export ").strip())
+    ]
+
+
+def _why(key: str) -> str:
+    if key.startswith(_BYTE_ORDER_MARK):
+        return "a byte order mark stands before it (save the file as UTF-8 without one)"
+    return "`export` stands before it" if key.startswith("export") else "a quote stands beside its name"
+
+
+def _assignments(text: str) -> Iterator[tuple[str, str]]:
     position = 0
     while position < len(text):
         key, position = _key(text, position)
         if key is None:
             continue
         value, position = _value(text, position)
-        if _NAME.fullmatch(key):
-            found[key] = value
-    return found
+        yield key, value
 
 
 def environment_line(name: str, value: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
+from vv_core.common.environment import text as text_of
 from vv_core.common.texts import label
 from vv_exporter.common.smallfiles import read_small
 from vv_exporter.settings import checks
@@ -57,7 +58,7 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> S
     names = {variable.name for variable in known.values()} | OTHER_VARIABLES
     names |= {f"{variable.name}_FILE" for variable in known.values() if variable.secret}
     problems += checks.misspelt(environ, file.settings, names)
-    given = _texts(file.settings, problems) | {name: environ[name] for name in names if environ.get(name)}
+    given = _texts(file.settings, problems) | {name: environ[name] for name in names if text_of(name, environ)}
     values: dict[str, Any] = {}
     for attribute, variable in known.items():
         try:
@@ -80,12 +81,12 @@ def secret_files(environ: Mapping[str, str] | None = None) -> dict[str, Path]:
     secrets = [variable.name for variable in variables().values() if variable.secret]
     file = _read_file(environ, [])
     settings = _texts(file.settings, [])
-    given = {f"{name}_FILE": environ.get(f"{name}_FILE") or settings.get(f"{name}_FILE") for name in secrets}
-    files = {name: Path(path) for name, path in given.items() if path}
+    given = {f"{name}_FILE": text_of(f"{name}_FILE", environ) or text_of(f"{name}_FILE", settings) for name in secrets}
+    files = {name: _expanded(path) for name, path in given.items() if path}
     dvrs = _items("dvrs", file.dvrs, DvrSettings, [])
     files |= {f"dvrs.{name}.password_file": Path(dvr.password_file) for name, dvr in dvrs.items() if dvr.password_file}
     if any(name in settings for name in secrets):
-        files["VV_CONFIG"] = Path(environ.get("VV_CONFIG") or DEFAULT_CONFIG)
+        files["VV_CONFIG"] = _expanded(text_of("VV_CONFIG", environ) or str(DEFAULT_CONFIG))
     return files
 
 
@@ -102,8 +103,8 @@ def _texts(settings: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
 
 def _value(variable: Variable, given: Mapping[str, str]) -> Any:
     default = variable.default if isinstance(variable.default, str) else variable.default()
-    text = given.get(variable.name, "").strip()
-    path = given.get(f"{variable.name}_FILE", "") if variable.secret else ""
+    text = text_of(variable.name, given)
+    path = text_of(f"{variable.name}_FILE", given) if variable.secret else ""
     if text and path:
         raise ValueError(f"{variable.name} and {variable.name}_FILE are both set; keep one")
     if path:
@@ -111,9 +112,15 @@ def _value(variable: Variable, given: Mapping[str, str]) -> Any:
     return variable.parse(text or default)
 
 
+def _expanded(path: str) -> Path:
+    """``~`` is the user's home, if there is such a user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises
+
+
 def _read_secret(key: str, path: str) -> str:
     try:
-        text = read_small(Path(path), MAX_SECRET_BYTES, follow=True).decode().strip()
+        # Some editors begin a file with a byte order mark, which is no part of a password.
+        text = read_small(_expanded(path), MAX_SECRET_BYTES, follow=True).decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise ValueError(f"{key}: {path} is not text; it must hold the secret alone") from None
     except OSError as error:
@@ -124,8 +131,8 @@ def _read_secret(key: str, path: str) -> str:
 
 
 def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
-    named = environ.get("VV_CONFIG", "")
-    path = Path(named) if named else DEFAULT_CONFIG
+    named = text_of("VV_CONFIG", environ)
+    path = _expanded(named) if named else DEFAULT_CONFIG
     if not named and not path.exists():
         return ConfigFile()
     try:

@@ -122,7 +122,7 @@ def dvr(url: str, username: str = "", password: str = "", **times: float) -> Dvr
         raise ValueError("must be a URL such as rtsp://192.168.1.10:554/Streaming/Channels/101") from None
     if parts.scheme == "rtsps":
         raise ValueError(
-            "must be a URL that begins with rtsp://; RTSP over TLS (rtsps://) is not spoken: probe the DVR's plain port, "
+            "must be a URL that begins with rtsp://; RTSP over TLS (rtsps://) is not spoken: give its plain port, "
             "or leave the DVR out here and have the agent report alone"
         )
     if parts.scheme != "rtsp" or not parts.hostname:

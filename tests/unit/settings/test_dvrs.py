@@ -95,7 +95,10 @@ def test_a_password_in_the_url_is_not_shown() -> None:
     ("environ", "said"),
     [
         ({"DVR_URL": "http://h/s3cret"}, "DVR_URL: must be a URL that begins with rtsp://"),
-        ({"DVR_URL": "rtsps://u:s3cret@h/live"}, "DVR_URL: must be a URL that begins with rtsp://; RTSP over TLS (rtsps"),
+        (
+            {"DVR_URL": "rtsps://u:s3cret@h/live"},
+            "DVR_URL: must be a URL that begins with rtsp://; RTSP over TLS (rtsps",
+        ),
         ({"DVR_URL": "rtsp:///s3cret"}, "DVR_URL: must be a URL that begins with rtsp://"),
         ({"DVR_URL": "rtsp://u:s3cret@h:port/"}, "DVR_URL: must be a URL such as rtsp://"),
         ({"DVR_URL": "rtsp://h/a b"}, "DVR_URL: must be a URL without blanks"),

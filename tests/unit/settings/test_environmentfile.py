@@ -78,3 +78,25 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
     assert code == 2
     assert "none.env" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("\ufeffVV_DEVICE_ID=edge-7", "VV_DEVICE_ID: a byte order mark stands before it"),
+        ("export VV_DEVICE_ID=edge-7", "VV_DEVICE_ID: `export` stands before it"),
+        ("\ufeffexport VV_DEVICE_ID=edge-7", "VV_DEVICE_ID: a byte order mark stands before it"),
+        ('"VV_DEVICE_ID=edge-7"', "VV_DEVICE_ID: a quote stands beside its name"),
+        ("\tVV_DEVICE_ID=edge-7", ""),
+        ("# export VV_DEVICE_ID=edge-7", ""),
+        ("; VV_DEVICE_ID=edge-7", ""),
+        ("two words=edge-7", ""),
+    ],
+)
+def test_a_line_that_the_service_passes_over_is_told(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "vv.env").write_text(f"{line}\nDVR_IP=192.0.2.1\n", encoding="utf-8")
+    code, told = check("--env-file", str(tmp_path / "vv.env"))
+
+    assert said in told
+    assert code == (2 if said else 0)
+    assert "edge-7" not in told or not said
