@@ -64,6 +64,7 @@ from vv_exporter.containers.observed import (
     RUNNING_STATES,
     SECOND,
     SERVICE_LABEL,
+    SWARM_PLACE,
     Event,
     Inspection,
     Listed,
@@ -203,6 +204,28 @@ def all_series(name: str) -> tuple[tuple[Metric, Labels], ...]:
     )
 
 
+def slot_series(place: str) -> tuple[tuple[Metric, Labels], ...]:
+    """The counters of a swarm's slot, under its own name: each of its tasks has another, and never starts again."""
+    name = _slot_of(place)
+    return tuple((RESTARTS, (name, cause)) for cause in CAUSES) if name else ()
+
+
+def _slot_of(place: str) -> str:
+    return place.removeprefix(SWARM_PLACE) if place.startswith(SWARM_PLACE) else ""
+
+
+def _slot_started_again(records: Records, task: ContainerRecord) -> Counts:
+    """A task that takes the place of one that ended by itself: for a swarm that is what a restart is.
+
+    A swarm stops with a signal what it replaces on purpose, as an update does.
+    """
+    slot = _slot_of(task.place)
+    earlier = [one for one in records.values() if one.place == task.place and one.id != task.id and one.started]
+    last = max(earlier, key=lambda one: one.started, default=None)
+    ended = last is not None and not (last.running or last.stopped or last.killed)
+    return (Count(RESTARTS, (slot, "policy")),) if slot and ended else ()
+
+
 def by_id(records: Iterable[ContainerRecord], container: str) -> ContainerRecord | None:
     """The record of a container that the Engine has."""
     return next((record for record in records if record.id == container and record.state != GONE), None)
@@ -217,7 +240,10 @@ def fold_event(
     """
     record = by_id(records.values(), event.id)
     if event.action == "start":
-        return _start(record or _new(records, event, inspection, unanswered), event, inspection, now).change()
+        was = record or _new(records, event, inspection, unanswered)
+        step = _start(was, event, inspection, now)
+        again = _slot_started_again(records, step.record) if not was.started else ()
+        return _Step(step.record, (*step.counts, *again)).change()
     if record is None:
         return Change({})
     if record.ahead and event.time < max(record.started, record.finished):

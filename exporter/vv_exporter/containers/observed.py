@@ -248,6 +248,10 @@ def is_one_off(labels: Mapping[str, str]) -> bool:
     return labels.get(ONE_OFF_LABEL, "").lower() == "true"
 
 
+SWARM_PLACE = "swarm "
+"""Before the name of a swarm's slot."""
+
+
 def place_of(labels: Mapping[str, str]) -> str:
     """The place that containers of other names succeed each other in; "" where none would.
 
@@ -257,7 +261,7 @@ def place_of(labels: Mapping[str, str]) -> str:
     """
     slot, _, _ = labels.get(TASK_LABEL, "").rpartition(".")
     if slot:
-        return f"swarm {slot}"[:_MAX_TEXT]
+        return f"{SWARM_PLACE}{slot}"[:_MAX_TEXT]
     names = [labels.get(label, "") for label in (PROJECT_LABEL, SERVICE_LABEL, NUMBER_LABEL)]
     return f"compose {'/'.join(names)}"[:_MAX_TEXT] if all(names) and not is_one_off(labels) else ""
 

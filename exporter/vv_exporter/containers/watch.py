@@ -50,6 +50,7 @@ from vv_exporter.containers.ledger import (
     fold_listed,
     fold_missing,
     settle,
+    slot_series,
     supersede,
 )
 from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, Listing, is_one_off
@@ -618,6 +619,14 @@ def _needs_inspection(event: Event) -> bool:
     return killed or event.action in ("start", "health_status", "update")
 
 
+def _end_series(tx: Transaction, name: str, known: ContainerRecord | None) -> None:
+    """Those of a container, and those of its slot with the slot's last task."""
+    place = known.place if known is not None else ""
+    in_use = not place or any(one.place == place for one in tx.docs(CONTAINERS).values())
+    for metric, labels in (*all_series(name), *(() if in_use else slot_series(place))):
+        tx.remove(metric, labels)
+
+
 def _apply(tx: Transaction, change: Change, records: dict[str, ContainerRecord] | None = None) -> None:
     """Store a change, and tell of it; `records` follows it."""
     before = {name: tx.get(CONTAINERS, name) for name in change.records}
@@ -625,12 +634,11 @@ def _apply(tx: Transaction, change: Change, records: dict[str, ContainerRecord] 
         known = tx.get(CONTAINERS, name)
         if record is None:
             tx.delete(CONTAINERS, name)
-            for metric, labels in all_series(name):
-                tx.remove(metric, labels)
+            _end_series(tx, name, known)
         elif record != known:
             tx.put(CONTAINERS, name, record)
             if known is None:
-                for metric, labels in all_series(name):
+                for metric, labels in (*all_series(name), *slot_series(record.place)):
                     tx.inc(metric, labels, 0)
         if records is None:
             continue

@@ -38,7 +38,7 @@ HEALTH_STREAK = gauge("vv_container_health_failing_streak", "Health checks faile
 RESTARTS = Metric(
     "vv_container_restarts_total",
     "counter",
-    "Starts after the first, by cause: policy, self_monitor, manual, daemon.",
+    "Starts after the first, by cause: policy, self_monitor, manual, daemon. A slot of a swarm counts its tasks.",
     ("name", "cause"),
     limit=4 * CONTAINER_LIMIT,
 )

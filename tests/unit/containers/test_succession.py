@@ -11,6 +11,7 @@ from tests.unit.containers.test_half_deaf import Device
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.expectation import FORGET_AFTER
 from vv_exporter.containers.observed import decode_event, place_of
+from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.state.store import Store
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
@@ -119,6 +120,69 @@ def test_the_successor_that_crashes_is_down(device: Device) -> None:
     assert device.shows("container_expected", "stack_web.1.aaa") == 0
     assert device.shows("container_expected", "stack_web.1.bbb") == 1
     assert device.shows("container_running", "stack_web.1.bbb") == 0
+
+
+SLOT = "stack_web.1"
+
+
+def restarts(device: Device, name: str = SLOT) -> float | None:
+    return device.store.value(RESTARTS, (name, "policy"))
+
+
+def test_a_slot_counts_the_tasks_that_crash_in_a_loop_and_each_task_none(device: Device) -> None:
+    device.containers.run(f"{SLOT}.t0", **task("1", "t0"))
+    device.go(3)
+    assert restarts(device) == 0
+    for number in range(1, 6):
+        crash(device, f"{SLOT}.t{number - 1}", 5 * number)
+        begin(device, f"{SLOT}.t{number}", 5 * number + 2, task("1", f"t{number}"))
+        device.go(3)
+        del device.containers.states[f"{SLOT}.t{number - 1}"]
+        device.containers.tell(f"{SLOT}.t{number - 1}", "destroy", 5 * number + 3, **task("1", f"t{number - 1}"))
+        device.go(3)
+
+    assert restarts(device) == 5
+    assert {restarts(device, f"{SLOT}.t{number}") or 0 for number in range(6)} == {0}
+
+
+def test_a_task_that_was_stopped_for_another_is_no_restart(device: Device) -> None:
+    device.containers.run(f"{SLOT}.old", **task("1", "old"))
+    device.go(3)
+    device.containers.tell(f"{SLOT}.old", "kill", 5, signal="15", **task("1", "old"))
+    crash(device, f"{SLOT}.old", 6)
+    begin(device, f"{SLOT}.new", 8, task("1", "new"))
+    device.go(3)
+
+    assert restarts(device) == 0
+
+
+@pytest.mark.parametrize(("labels", "name"), [(task("2", "x"), "stack_web.2"), (compose(), "vv/web/1"), ({}, "")])
+def test_what_starts_elsewhere_counts_nothing_for_a_slot(device: Device, labels: Mapping[str, str], name: str) -> None:
+    device.containers.run(f"{SLOT}.aaa", **task("1", "aaa"))
+    device.go(3)
+    crash(device, f"{SLOT}.aaa", 5)
+    begin(device, "other", 8, labels)
+    device.go(3)
+
+    assert restarts(device) == 0
+    assert not restarts(device, name)
+
+
+def test_the_series_of_a_slot_end_with_its_last_task(device: Device) -> None:
+    device.containers.run(f"{SLOT}.aaa", **task("1", "aaa"))
+    device.go(3)
+    device.containers.tell(f"{SLOT}.aaa", "kill", 5, signal="15", **task("1", "aaa"))
+    crash(device, f"{SLOT}.aaa", 6)
+    device.containers.tell(f"{SLOT}.aaa", "stop", 6, **task("1", "aaa"))
+    device.go(3)
+    del device.containers.states[f"{SLOT}.aaa"]
+    device.containers.tell(f"{SLOT}.aaa", "destroy", 9, **task("1", "aaa"))
+    device.go(3)
+    assert restarts(device) == 0
+    device.clock.advance(FORGET_AFTER + 1)
+    device.go(int(watching.RECONCILE_INTERVAL) + 2)
+
+    assert restarts(device) is None
 
 
 @pytest.mark.parametrize("other", [task("2", "ccc"), compose("2"), {}], ids=["slot", "number", "none"])
