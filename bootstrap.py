@@ -28,7 +28,9 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent
 sys.path.insert(0, str(CHECKOUT / "exporter"))
 
-from vv_exporter.stack import fetch, tools  # noqa: E402
+from tools import fetch  # noqa: E402
+from tools.pip_wheel import fetch_pip  # noqa: E402
+from vv_exporter.common.programs import home  # noqa: E402
 from vv_exporter.stack.apt import AptError  # noqa: E402
 from vv_exporter.stack.progress import CommandError, run, step  # noqa: E402
 
@@ -56,7 +58,7 @@ def set_up(environment: Path, locks: Sequence[str] = DEVELOP) -> None:
         _create(environment, python)
     elif not _has_pip(python):
         _add_pip(python)
-    logs = tools.home() / "logs"
+    logs = home() / "logs"
     with step(f"Installing vv-exporter and its packages into {_short(environment)} (once)") as shown:
         for command in _installations(python, locks):
             run(command, shown, logs / "pip.log", cwd=CHECKOUT)
@@ -97,18 +99,18 @@ def _create(environment: Path, python: Path) -> None:
         raise SetupError(f"{sys.executable} has no module venv: install your distribution's python3-venv")
     with step(f"Making a virtual environment in {_short(environment)}") as shown:
         command = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
-        run(command, shown, tools.home() / "logs" / "venv.log")
+        run(command, shown, home() / "logs" / "venv.log")
     _add_pip(python)
 
 
 def _add_pip(python: Path) -> None:
-    logs = tools.home() / "logs"
+    logs = home() / "logs"
     if importlib.util.find_spec("ensurepip") is not None:
         with step("Adding pip to it") as shown:
             run([str(python), "-m", "ensurepip", "--default-pip"], shown, logs / "ensurepip.log")
         return
     try:
-        wheel = fetch.fetch_pip(tools.home())
+        wheel = fetch_pip(home())
     except (AptError, CommandError) as error:
         raise SetupError(f"there is no pip ({error}): install your distribution's python3-venv") from error
     with step("Adding pip to it") as shown:
@@ -126,11 +128,7 @@ def main() -> int:
     parser.add_argument("--venv", type=Path, default=CHECKOUT / ".venv", help="the virtual environment")
     parser.add_argument("--no-dev", action="store_true", help="leave out what only tests and checks need")
     parser.add_argument("--tools", action="store_true", help="fetch Prometheus and Alertmanager, too")
-    parser.add_argument("--engine", action="store_true", help="fetch a private Docker Engine, too (as root)")
-    parser.add_argument("--recent-engine", action="store_true", help="fetch a second, recent Engine for the tests")
-    parser.add_argument("--rtsp", action="store_true", help="fetch an RTSP server for the tests, too")
-    parser.add_argument("--browser", action="store_true", help="fetch a browser for the tests, too")
-    parser.add_argument("--store", action="store_true", help="fetch a store of many devices for the tests, too")
+    fetch.add_options(parser)
     options = parser.parse_args()
     try:
         set_up(options.venv.absolute(), RUN if options.no_dev else DEVELOP)
@@ -141,8 +139,7 @@ def main() -> int:
         return 130
     if not options.tools:
         return 0
-    wanted = ("engine", "recent-engine", "rtsp", "browser", "store")
-    return fetch.main([f"--{name}" for name in wanted if getattr(options, name.replace("-", "_"))])
+    return fetch.fetch(options, home())
 
 
 if __name__ == "__main__":

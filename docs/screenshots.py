@@ -22,7 +22,8 @@ from tests.support.demo import TOUR, Demo, running
 from tests.support.terminal import on_terminal
 from tests.support.waiting import wait_until
 
-from vv_exporter.stack import tools
+from tools.browser import browser as find_browser
+from tools.browser import browser_environment
 
 IMAGES = Path(__file__).parent / "images"
 DEVICE = "edge-7"
@@ -48,7 +49,7 @@ THEME = TerminalTheme(
 
 def main() -> None:
     """Take them all."""
-    program = tools.browser()
+    program = find_browser()
     if program is None:
         sys.exit("there is no Chromium: `make tools` fetches one")
     IMAGES.mkdir(exist_ok=True)
@@ -56,7 +57,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="vv-") as folder,
         running(Path(folder) / DEVICE, "--demo", PORTS, VV_DEVICE_ID=DEVICE) as demo,
-        launched(program, tools.browser_environment()) as browser,
+        launched(program, browser_environment()) as browser,
     ):
         wait_until(lambda: demo.says("the tour is over"), TOUR, what="the end of the tour")
         wait_until(lambda: crashed(demo) is not None, 30, what="the crash among the alerts")

@@ -13,7 +13,11 @@ import pytest
 from tests.support import engine as engines
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.servers import Programs
-from vv_exporter.stack import tools
+from tools.browser import browser as find_browser
+from tools.browser import browser_environment
+from tools.rtsp import has_rtsp
+from tools.store import STORE, store
+from vv_exporter.stack.programs import TOOLS, find
 
 if TYPE_CHECKING:
     from tests.support.browser import Browser
@@ -59,7 +63,7 @@ def _unskipped(report: R) -> R:
 @pytest.fixture(scope="session")
 def programs() -> Programs:
     """Prometheus, promtool, Alertmanager and amtool."""
-    paths = {tool.name: tools.find(tool) for tool in tools.TOOLS}
+    paths = {tool.name: find(tool) for tool in TOOLS}
     absent = [name for name, path in paths.items() if path is None]
     if absent:
         pytest.skip(f"{', '.join(absent)} missing: `make tools` fetches them")
@@ -77,10 +81,10 @@ def chromium() -> Iterator["Browser"]:
     """A Chromium without windows. Mark the test `browser`."""
     from tests.support.browser import launched  # takes a third of a second, and few tests need it
 
-    program = tools.browser()
+    program = find_browser()
     if program is None:
         pytest.skip("there is no Chromium: `make tools` fetches one")
-    with launched(program, tools.browser_environment()) as browser:
+    with launched(program, browser_environment()) as browser:
         yield browser
 
 
@@ -102,16 +106,16 @@ def docker_engine() -> Iterator[engines.Engine]:
 @pytest.fixture(scope="session")
 def rtsp_tools() -> None:
     """What `tests.support.rtsp.RtspServer` runs with. Mark the test `rtsp`."""
-    if not tools.has_rtsp():
+    if not has_rtsp():
         pytest.skip("GStreamer's RTSP server is missing: `make tools` fetches it")
 
 
 @pytest.fixture(scope="session")
 def store_program() -> Path:
     """VictoriaMetrics."""
-    program = tools.store()
+    program = store()
     if program is None:
-        pytest.skip(f"{tools.STORE} is missing: `make tools` fetches it")
+        pytest.skip(f"{STORE} is missing: `make tools` fetches it")
     return program
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from tests.support.releases import ReleaseServer, packed
 from tests.support.servers import Programs
-from vv_exporter.stack import fetch, releases, tools
+from tools import fetch
+from vv_exporter.stack import releases
+from vv_exporter.stack.programs import TOOLS, version
 
 pytestmark = pytest.mark.prometheus
 
@@ -27,8 +29,8 @@ def test_the_real_programs_are_fetched_and_run(
 
         assert fetch.main(["--home", str(tmp_path)]) == 0
 
-    for tool in tools.TOOLS:
-        assert (tools.version(tmp_path / "bin" / tool.name) or ()) >= tool.minimum
+    for tool in TOOLS:
+        assert (version(tmp_path / "bin" / tool.name) or ()) >= tool.minimum
 
 
 def _binary(program: Path) -> Path:

@@ -33,7 +33,7 @@ import docker
 import docker.errors
 
 from tests.support.waiting import wait_until
-from vv_exporter.stack import tools
+from tools.engine import engine_environment, has_recent_engine, missing_engine_programs
 from vv_exporter.stack.progress import last_lines
 
 T = TypeVar("T")
@@ -126,11 +126,11 @@ def private_engine(*arguments: str) -> Iterator[Engine]:
     """
     if os.geteuid() != 0:
         raise EngineUnavailableError("a private Docker Engine needs root")
-    absent = tools.missing_engine_programs()
+    absent = missing_engine_programs()
     if absent:
-        raise EngineUnavailableError(f"{', '.join(absent)} missing (python -m vv_exporter.stack.fetch --engine)")
-    if RECENT and not tools.has_recent_engine():
-        raise EngineUnavailableError("the recent Engine is missing (python -m vv_exporter.stack.fetch --recent-engine)")
+        raise EngineUnavailableError(f"{', '.join(absent)} missing (python -m tools.fetch --engine)")
+    if RECENT and not has_recent_engine():
+        raise EngineUnavailableError("the recent Engine is missing (python -m tools.fetch --recent-engine)")
     keeper = subprocess.Popen(
         [sys.executable, "-m", __name__, *arguments],
         stdin=subprocess.PIPE,
@@ -143,7 +143,7 @@ def private_engine(*arguments: str) -> Iterator[Engine]:
     assert keeper.stdout is not None
     try:
         host = _answer(keeper.stdout)
-        yield Engine(host, tools.engine_environment(recent=RECENT) | {"DOCKER_HOST": host}, private=True, keeper=keeper)
+        yield Engine(host, engine_environment(recent=RECENT) | {"DOCKER_HOST": host}, private=True, keeper=keeper)
     finally:
         keeper.stdin.close()
         keeper.wait(_STOP_SECONDS * 3)
@@ -169,7 +169,7 @@ def busybox_image(engine: Engine, name: str = "vv-test/busybox:latest") -> str:
 
     Raises `EngineUnavailableError` where there is no static busybox.
     """
-    program = shutil.which("busybox", path=tools.engine_environment(recent=RECENT)["PATH"])
+    program = shutil.which("busybox", path=engine_environment(recent=RECENT)["PATH"])
     if program is None:
         raise EngineUnavailableError("busybox (package busybox-static) is missing")
     repository, _, tag = name.partition(":")
@@ -231,7 +231,7 @@ class _Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=tools.engine_environment(recent=RECENT),
+                env=engine_environment(recent=RECENT),
             )
         try:
             wait_until(self._answers, _START_SECONDS, what="the private Docker Engine")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vv_exporter.stack import tools
+from tools import rtsp
 
 _SERVER = Path(__file__).with_name("rtsp_server.py")
 
@@ -38,8 +38,8 @@ class RtspServer:
     def start(self) -> None:
         """Start it, and return when it serves."""
         process = self._process = subprocess.Popen(
-            [*tools.rtsp_command(), str(_SERVER)],
-            env=tools.rtsp_environment(),
+            [*rtsp.rtsp_command(), str(_SERVER)],
+            env=rtsp.rtsp_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

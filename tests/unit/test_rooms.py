@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 import vv_exporter
 
 PACKAGE = Path(vv_exporter.__file__).parent
-ARCHITECTURE = PACKAGE.parents[1] / "docs" / "architecture.md"
+ROOT = PACKAGE.parents[1]
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 ROOMS = (
     "common",
@@ -38,7 +40,6 @@ ROOMS = (
     "status",
     "digest",
     "stack",
-    "reference",
     "alerting",
     "collectors",
     "web",
@@ -124,6 +125,18 @@ def test_nothing_private_is_used_from_another_room() -> None:
                 if rest and ours and (room(owner), owner.split(".")[0]) != (room(module), "vv_exporter"):
                     wrong.append(f"{module} imports {full}")
     assert not wrong
+
+
+def test_nothing_needs_what_builds_and_tests_it() -> None:
+    """`tools/` is in no wheel: what is installed must not import it, nor fetch what only tests use."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    shipped = [ROOT / package for package in wheel["wheel"]["packages"]]
+    sources = [path.read_text(encoding="utf-8") for package in shipped for path in package.rglob("*.py")]
+
+    assert [package.name for package in shipped] == ["vv_core", "vv_exporter"]
+    assert not [text for text in sources if re.search(r"^\s*(from|import) (tools|tests)\b", text, re.MULTILINE)]
+    for only_tests in ("dockerd", "chromium", "gstreamer", "victoria-metrics", "patchelf"):
+        assert not [text for text in sources if f'"{only_tests}' in text]
 
 
 def test_the_documents_show_them_all() -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-from vv_exporter.stack import apt, fetch, progress, tools
+from tools import fetch, recent_python, rtsp
+from vv_exporter.stack import apt, debian_alertmanager, programs, progress
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +66,7 @@ class TestMirrors:
     ],
 )
 def test_a_version_is_read(text: str, version: tuple[int, ...] | None) -> None:
-    assert tools.parse_version(text) == version
+    assert programs.parse_version(text) == version
 
 
 class TestFinding:
@@ -73,33 +74,33 @@ class TestFinding:
         found = program(tmp_path / "bin" / "prometheus", "prometheus, version 3.10.0")
         monkeypatch.setenv("PATH", f"{found.parent}:{os.environ['PATH']}")
 
-        assert tools.find(tools.PROMETHEUS, tmp_path / "own") == found
+        assert programs.find(programs.PROMETHEUS, tmp_path / "own") == found
 
     def test_what_path_has_is_left_when_it_is_too_old(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         old = program(tmp_path / "bin" / "prometheus", "prometheus, version 2.42.0")
         monkeypatch.setenv("PATH", str(old.parent))
 
-        assert tools.find(tools.PROMETHEUS, tmp_path / "own") is None
+        assert programs.find(programs.PROMETHEUS, tmp_path / "own") is None
 
     def test_debians_name_of_alertmanager_is_known(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         found = program(tmp_path / "bin" / "prometheus-alertmanager", "alertmanager, version 0.33.0")
         monkeypatch.setenv("PATH", f"{found.parent}:{os.environ['PATH']}")
 
-        assert tools.find(tools.ALERTMANAGER, tmp_path / "own") == found
+        assert programs.find(programs.ALERTMANAGER, tmp_path / "own") == found
 
     def test_what_was_fetched_goes_first(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         other = program(tmp_path / "bin" / "promtool", "promtool, version 3.10.0")
         own = program(tmp_path / "own" / "bin" / "promtool", "promtool, version 3.5.0")
         monkeypatch.setenv("PATH", f"{other.parent}:{os.environ['PATH']}")
 
-        assert tools.find(tools.PROMTOOL, tmp_path / "own") == own
+        assert programs.find(programs.PROMTOOL, tmp_path / "own") == own
 
     def test_a_program_that_does_not_run_does_not_count(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         broken = program(tmp_path / "bin" / "amtool", "amtool, version 0.33.0")
         broken.write_text("#!/nowhere\n")
         monkeypatch.setenv("PATH", str(broken.parent))
 
-        assert tools.find(tools.AMTOOL, tmp_path / "own") is None
+        assert programs.find(programs.AMTOOL, tmp_path / "own") is None
 
 
 class TestFetching:
@@ -110,7 +111,7 @@ class TestFetching:
     def test_nothing_is_done_when_all_is_there(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        for tool in tools.TOOLS:
+        for tool in programs.TOOLS:
             program(tmp_path / "bin" / tool.name, "there")
         monkeypatch.setenv("PATH", "/nowhere")
         before = sorted(tmp_path.rglob("*"))
@@ -136,10 +137,10 @@ class TestFetching:
     def test_one_line_tells_that_the_rtsp_server_is_missing_too(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        for tool in tools.TOOLS:
+        for tool in programs.TOOLS:
             program(tmp_path / "bin" / tool.name, "there")
         monkeypatch.setenv("PATH", "/nowhere")
-        monkeypatch.setattr(tools, "rtsp_command", lambda _: ["/nowhere/python3"])
+        monkeypatch.setattr(rtsp, "rtsp_command", lambda _: ["/nowhere/python3"])
 
         assert fetch.main(["--rtsp", "--home", str(tmp_path)]) == 1
         (line,) = capsys.readouterr().err.splitlines()
@@ -149,7 +150,7 @@ class TestFetching:
     def test_one_line_tells_that_the_newest_python_is_missing_too(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        for tool in tools.TOOLS:
+        for tool in programs.TOOLS:
             program(tmp_path / "bin" / tool.name, "there")
         monkeypatch.setenv("PATH", "/nowhere")
 
@@ -159,10 +160,10 @@ class TestFetching:
         assert line.endswith("Put python3.14 on PATH")
 
     def test_a_fetched_python_that_no_longer_runs_does_not_count(self, tmp_path: Path) -> None:
-        fetched = program(tools.recent_python(tmp_path), "Python 3.14.0")
-        assert tools.has_recent_python(tmp_path)
+        fetched = program(recent_python.recent_python(tmp_path), "Python 3.14.0")
+        assert recent_python.has_recent_python(tmp_path)
         fetched.write_text("#!/where/the/checkout/was/ld.so\n")
-        assert not tools.has_recent_python(tmp_path)
+        assert not recent_python.has_recent_python(tmp_path)
 
     def test_every_python_that_is_promised_is_tested(self) -> None:
         promised = set(re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text()))
@@ -171,7 +172,7 @@ class TestFetching:
         assert named is not None
         # `make test` runs with the machine's own, which is the oldest.
         assert {*named[1].split(), "3.11"} == promised
-        assert max(promised, key=lambda version: int(version.partition(".")[2])) == tools.RECENT_PYTHON
+        assert max(promised, key=lambda version: int(version.partition(".")[2])) == recent_python.RECENT_PYTHON
 
     def test_what_a_killed_run_left_is_swept(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PATH", "/nowhere")
@@ -186,14 +187,14 @@ class TestFetching:
     def test_a_second_run_waits_for_the_first(self, tmp_path: Path) -> None:
         with (tmp_path / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            command = [sys.executable, "-m", "vv_exporter.stack.fetch", "--home", str(tmp_path)]
+            command = [sys.executable, "-m", "tools.fetch", "--home", str(tmp_path)]
             second = subprocess.Popen(
-                command, stdout=subprocess.PIPE, text=True, cwd=ROOT / "exporter", env={"PATH": "/nowhere"}
+                command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={"PATH": "/nowhere", "PYTHONPATH": "exporter"}
             )
             assert second.stdout is not None
             assert second.stdout.readline() == "Waiting for another run that is fetching …\n"
             assert second.poll() is None
-            for tool in tools.TOOLS:
+            for tool in programs.TOOLS:
                 program(tmp_path / "bin" / tool.name, "there")
 
         assert second.wait(20) == 0
@@ -203,15 +204,15 @@ class TestFetching:
 class TestAlertmanagersTemplates:
     def test_the_folder_becomes_a_descriptor_of_the_same_length(self) -> None:
         before = b"\x00other/usr/share/prometheus/alertmanagernext/usr/share/prometheus/alertmanager/ui/\x00"
-        after = fetch.relocate_share(before)
+        after = debian_alertmanager.relocate_share(before)
 
         assert len(after) == len(before)
-        assert fetch.ALERTMANAGER_SHARE not in after
+        assert debian_alertmanager.ALERTMANAGER_SHARE not in after
         path = after[len(b"\x00other") : after.index(b"next")].decode()
         assert os.path.normpath(path) == "/proc/self/fd/9"
 
     def test_a_program_that_embeds_its_templates_stays_as_it_is(self) -> None:
-        assert fetch.relocate_share(b"\x7fELF default.tmpl") == b"\x7fELF default.tmpl"
+        assert debian_alertmanager.relocate_share(b"\x7fELF default.tmpl") == b"\x7fELF default.tmpl"
 
 
 class TestProgress:

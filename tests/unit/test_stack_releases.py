@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from tests.support.releases import ReleaseServer, packed
-from vv_exporter.stack import fetch, releases, tools
+from tools import fetch
+from vv_exporter.stack import programs, releases
 
 ROOT = Path(__file__).parents[2]
 SAYS = {
@@ -68,7 +69,7 @@ def test_a_machine_that_is_no_debian_gets_upstreams(
 
     assert fetch.main(["--home", str(tmp_path)]) == 0
     assert capsys.readouterr().err == ""
-    assert tools.missing(tmp_path) == []
+    assert programs.missing(tmp_path) == []
     assert all(f"linux-{architecture}.tar.gz" in path for path in server.asked)
     assert [entry.name for entry in tmp_path.glob("fetching-*")] == []
 
@@ -182,4 +183,4 @@ def test_the_versions_are_those_of_the_compose_file() -> None:
         assert f":v{release.version}}}" in services[release.project]["image"]
         assert set(release.sha256) == {"amd64", "arm64"}
         assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in release.sha256.values())
-    assert {tool for release in releases.RELEASES for tool in release.programs} == set(tools.TOOLS)
+    assert {tool for release in releases.RELEASES for tool in release.programs} == set(programs.TOOLS)

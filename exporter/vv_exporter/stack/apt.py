@@ -194,6 +194,20 @@ class Apt:
             raise AptError(_reason(log))
 
 
+def recent_apt(work: Path, shown: Step) -> Apt:
+    """An apt with the package lists of the recent release, from the first mirror that serves it."""
+    failures = []
+    for number, mirror in enumerate(mirrors()):
+        apt = Apt(work / f"apt{number}", mirror=mirror)
+        try:
+            apt.update(shown)
+        except AptError as error:
+            failures.append(str(error))
+        else:
+            return apt
+    raise AptError(failures[0])
+
+
 def _machines_reach() -> str:
     """How this machine gets to its mirrors, as lines of a configuration."""
     done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)

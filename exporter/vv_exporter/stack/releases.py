@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vv_exporter.stack import tools
+from vv_exporter.stack.programs import ALERTMANAGER, AMTOOL, PROMETHEUS, PROMTOOL, Tool
 from vv_exporter.stack.progress import Step
 
 DEFAULT_URL = "https://github.com/prometheus"
@@ -42,7 +42,7 @@ class Release:
     version: str
     sha256: Mapping[str, str]
     """Of the archive for each architecture, in upstream's words."""
-    programs: tuple[tools.Tool, ...]
+    programs: tuple[Tool, ...]
 
     def stem(self, architecture: str) -> str:
         """The archive's name, and that of the folder in it."""
@@ -59,7 +59,7 @@ RELEASES = (
             "amd64": "f665c6da19eb7ba399c915d30c7d9793c9b417bf8a749b504bc470678631478d",
             "arm64": "077f3781ab7245dc04c9a3c9b78ba120fc8e41aa0dc97489b0af67247e50ba83",
         },
-        (tools.PROMETHEUS, tools.PROMTOOL),
+        (PROMETHEUS, PROMTOOL),
     ),
     Release(
         "alertmanager",
@@ -68,17 +68,17 @@ RELEASES = (
             "amd64": "19c75a11d8c03dc4ade7abdbddfb3a8f28c9e7b000d0849cda0cd71dffd74a03",
             "arm64": "a96ef16598ddc58e84d28167b3352b30e3205698d76c56ef467e4504d7664da4",
         },
-        (tools.ALERTMANAGER, tools.AMTOOL),
+        (ALERTMANAGER, AMTOOL),
     ),
 )
 
 
-def download(wanted: Sequence[tools.Tool], work: Path, shown: Step) -> dict[tools.Tool, Path]:
+def download(wanted: Sequence[Tool], work: Path, shown: Step) -> dict[Tool, Path]:
     """The programs, each checked and run once, in a folder below `work`. Raises `ReleaseError`."""
     architecture = _ARCHITECTURES.get(platform.machine())
     if architecture is None:
         raise ReleaseError(f"upstream's archives are for x86-64 and arm64, and this machine is {platform.machine()}")
-    found: dict[tools.Tool, Path] = {}
+    found: dict[Tool, Path] = {}
     for release in RELEASES:
         needed = [tool for tool in release.programs if tool in wanted]
         if needed:
@@ -129,7 +129,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(inner).split())[:200] or type(error).__name__
 
 
-def _unpack(archive: Path, stem: str, wanted: Sequence[tools.Tool], folder: Path) -> dict[tools.Tool, Path]:
+def _unpack(archive: Path, stem: str, wanted: Sequence[Tool], folder: Path) -> dict[Tool, Path]:
     folder.mkdir(exist_ok=True)
     found = {}
     try:

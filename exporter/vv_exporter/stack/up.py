@@ -26,7 +26,7 @@ from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, variables
 from vv_exporter.settings.environmentfile import environment_line
 from vv_exporter.settings.values import without_secrets
-from vv_exporter.stack import fetch, tools
+from vv_exporter.stack import fetch, programs
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.progress import Step, step
 from vv_exporter.stack.reports import report_end, report_running, say
@@ -185,14 +185,14 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
     """In the order of their start: who is spoken to comes before who speaks."""
     config, logs = folder / "config", folder / "logs"
     alertmanager = alertmanager_command(
-        _program(tools.ALERTMANAGER),
+        _program(programs.ALERTMANAGER),
         config / "alertmanager.yml",
         folder / "alertmanager",
         settings.alertmanager_port,
         settings.alertmanager_public_url,
     )
     prometheus = prometheus_command(
-        _program(tools.PROMETHEUS),
+        _program(programs.PROMETHEUS),
         config / "prometheus.yml",
         folder / "prometheus",
         settings.prometheus_port,
@@ -225,8 +225,8 @@ def _self_monitor(folder: Path, environment: Mapping[str, str]) -> Child:
     return Child("the self-monitor", command, folder / "logs" / "self-monitor.log", environment)
 
 
-def _program(tool: tools.Tool) -> Path:
-    found = tools.find(tool)
+def _program(tool: programs.Tool) -> Path:
+    found = programs.find(tool)
     if found is None:
         raise StackError(f"{tool.name} is missing")
     return found

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from vv_exporter.reference import pages
+from tools import reference
+from tools.reference.configuration_page import example, page
 from vv_exporter.render import base
 from vv_exporter.settings import compose, load, variables
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("path", pages.targets(ROOT), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", reference.targets(ROOT), ids=lambda path: path.name)
 def test_the_committed_page_is_what_is_generated(path: Path) -> None:
-    assert path.read_text() == pages.targets(ROOT)[path], "run: python -m vv_exporter.reference.pages"
+    assert path.read_text() == reference.targets(ROOT)[path], "run: python -m tools.reference"
 
 
 def test_the_example_is_accepted_with_every_line_taken_in(tmp_path: Path) -> None:
     """Each default is what leaving the variable out means."""
-    lines = [line.removeprefix("#") for line in pages.example().splitlines() if "=" in line and line[1] != " "]
+    lines = [line.removeprefix("#") for line in example().splitlines() if "=" in line and line[1] != " "]
     files_of_secrets = {f"{variable.name}_FILE" for variable in variables().values() if variable.secret}
     given = dict(line.split("=", 1) for line in lines)
     environ = {name: text for name, text in given.items() if name not in files_of_secrets}
@@ -32,7 +33,7 @@ def test_the_example_is_accepted_with_every_line_taken_in(tmp_path: Path) -> Non
 
 
 def test_the_pages_yaml_is_accepted(tmp_path: Path) -> None:
-    example = pages.page().split("```yaml\n")[1].split("```")[0]
+    example = page().split("```yaml\n")[1].split("```")[0]
     (tmp_path / "slack").write_text("https://example.org/s")
     (tmp_path / "front").write_text("pa:ss")
     (tmp_path / "vv.yml").write_text(example.replace("/etc/vv/secrets", str(tmp_path)))

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tools.reference import ruleset
+from tools.reference.ruleset import Rule, RuleFile
 from vv_exporter.alert_path.message import ALERT_PATH_BROKEN
 from vv_exporter.alert_path.unwritten import STATE_NOT_WRITABLE
-from vv_exporter.reference import ruleset
-from vv_exporter.reference.ruleset import Rule, RuleFile
 
 _HEAD = """\
 # Alerts
 
-<!-- Written by `python -m vv_exporter.reference.pages`; change prometheus/rules/, alertmanager/ or docs/runbooks/. -->
+<!-- Written by `python -m tools.reference`; change prometheus/rules/, alertmanager/ or docs/runbooks/. -->
 
 *critical* wakes somebody, *error* is for today, *warning* for this week, *info* is a record. Who is told of what, and
 how often again, is in [alertmanager.yml](../alertmanager/alertmanager.yml); limits are [settings](configuration.md).

@@ -7,14 +7,14 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tools.reference import ruleset
 from vv_exporter import metrics
 from vv_exporter.metrics import Metric
-from vv_exporter.reference import ruleset
 
 _HEAD = """\
 # Metrics
 
-<!-- Written by `python -m vv_exporter.reference.pages`; change exporter/vv_exporter/metrics/ instead. -->
+<!-- Written by `python -m tools.reference`; change exporter/vv_exporter/metrics/ instead. -->
 
 What `/metrics` of the exporter shows, and which [alerts](alerts.md) are built on it. Times are Unix seconds, durations
 seconds, sizes bytes, ratios 0 to 1. Prometheus adds `device` (by configuration), `instance` and `job` to each series;

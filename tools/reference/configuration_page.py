@@ -1,14 +1,7 @@
-"""The pages that are written from code and rules: `python -m vv_exporter.reference.pages`.
-
-Here are docs/configuration.md and .env.example; docs/metrics.md and docs/alerts.md have files of their own.
-"""
+"""docs/configuration.md and .env.example, from the catalogue of settings."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from vv_exporter.reference import alerts_page, metrics_page
-from vv_exporter.render import base
 from vv_exporter.settings import Variable, compose, variables
 
 _COLUMNS = "| variable | default | meaning |\n|---|---|---|\n"
@@ -17,7 +10,7 @@ MACHINE = "(the machine's own)"
 _HEAD = """\
 # Configuration
 
-<!-- Written by `python -m vv_exporter.reference.pages`; change exporter/vv_exporter/settings/catalogue.py instead. -->
+<!-- Written by `python -m tools.reference`; change exporter/vv_exporter/settings/catalogue.py instead. -->
 
 Everything can be set in the environment or, under the same name, below `settings:` in `vv.yml` (the file that
 `VV_CONFIG` names, `/etc/vv/vv.yml` by default); the environment wins. A duration is `90`, `90s`, `15m`, `2h` or `1d`.
@@ -131,19 +124,3 @@ def _row(variable: Variable) -> str:
 
 def _default(variable: Variable) -> str:
     return variable.default if isinstance(variable.default, str) else MACHINE
-
-
-def targets(checkout: Path) -> dict[Path, str]:
-    """What belongs into which file."""
-    docs = checkout / "docs"
-    return {
-        docs / "configuration.md": page(),
-        docs / "metrics.md": metrics_page.page(checkout),
-        docs / "alerts.md": alerts_page.page(checkout),
-        checkout / ".env.example": example(),
-    }
-
-
-if __name__ == "__main__":
-    for path, text in targets(base.folder()).items():
-        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,18 @@
+"""The pages of docs/ that are written from code and rules: `python -m tools.reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools.reference import alerts_page, configuration_page, metrics_page
+
+
+def targets(checkout: Path) -> dict[Path, str]:
+    """What belongs into which file."""
+    docs = checkout / "docs"
+    return {
+        docs / "configuration.md": configuration_page.page(),
+        docs / "metrics.md": metrics_page.page(checkout),
+        docs / "alerts.md": alerts_page.page(checkout),
+        checkout / ".env.example": configuration_page.example(),
+    }
