@@ -22,7 +22,7 @@ from vv_exporter.alertmanager.payload import payload, repeats
 from vv_exporter.alertmanager.silences.client import Silences
 from vv_exporter.alertmanager.silences.watch import INTERVAL_SECONDS as SILENCES_ASKED
 from vv_exporter.alertmanager.silences.watch import SilenceWatch
-from vv_exporter.channels import CHATS, PAGERS, Provider, configured
+from vv_exporter.channels import Provider, configured, names_of
 from vv_exporter.context import Context, Service
 from vv_exporter.delivery import accounts
 from vv_exporter.delivery.accounts import ACCOUNTS
@@ -229,11 +229,13 @@ def channels_told_directly(settings: Settings) -> list[Provider]:
 
 def _usual(providers: Container[str]) -> list[str]:
     """The chats; without any, mail; without that, the pagers."""
-    chats, pagers = ([name for name in names if name in providers] for names in (CHATS, PAGERS))
-    return chats or [name for name in ("email",) if name in providers] or pagers
+    chats, mails, pagers = (
+        [name for name in names_of(kind) if name in providers] for kind in ("chat", "mail", "pager")
+    )
+    return chats or mails or pagers
 
 
 def _urgent(providers: Container[str]) -> list[str]:
     """These and the pagers."""
     usual = _usual(providers)
-    return [*usual, *(name for name in PAGERS if name in providers and name not in usual)]
+    return [*usual, *(name for name in names_of("pager") if name in providers and name not in usual)]

@@ -17,6 +17,7 @@ from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unwritten import INTERVAL_SECONDS as UNWRITTEN_SECONDS
 from vv_exporter.alert_path.unwritten import UnwrittenState
 from vv_exporter.alerting import channels_told_directly
+from vv_exporter.channels import deadman
 from vv_exporter.collectors import Collector, discover
 from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.expectation import listed
@@ -25,7 +26,6 @@ from vv_exporter.delivery import notifications
 from vv_exporter.digest import samples
 from vv_exporter.installation import statefolders
 from vv_exporter.journal.files import reading
-from vv_exporter.render.channels import deadman
 from vv_exporter.runtime import systemd, threads
 from vv_exporter.runtime.loop import Loop
 from vv_exporter.runtime.program import logging_to, on_hangup, only_one, own_folder, until_signalled

@@ -33,7 +33,7 @@ from tests.support.world import (
     told,
     webhook_text,
 )
-from vv_exporter.render.token import read_token
+from vv_exporter.alertmanager.token import read_token
 
 pytestmark = pytest.mark.prometheus
 

@@ -22,6 +22,7 @@ from tests.support.clock import Clock
 from tests.support.failing import Work, fail_each_write
 from tests.support.journals import RawWriter
 from vv_core.logs import AppLogHandler
+from vv_exporter.alertmanager.token import read_token
 from vv_exporter.channels import Answer
 from vv_exporter.delivery.direct import OUTGOING, Sender, put
 from vv_exporter.journal.folds import discover
@@ -29,7 +30,6 @@ from vv_exporter.journal.reader import Reader
 from vv_exporter.messages.message import Message
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.render import render
-from vv_exporter.render.token import read_token
 from vv_exporter.settings import Settings, SettingsError, load
 from vv_exporter.state import timeline
 from vv_exporter.state.database import StoreError

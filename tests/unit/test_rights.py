@@ -22,11 +22,11 @@ from vv_core.attempts import Attempts
 from vv_core.common import journals
 from vv_core.jobs import heartbeat
 from vv_core.logs import setup_logging
+from vv_exporter.alertmanager.token import ensure_token
 from vv_exporter.docker_proxy.peers import parse_peers
 from vv_exporter.docker_proxy.policy import ACT, READ
 from vv_exporter.docker_proxy.server import Listener
 from vv_exporter.installation import rights
-from vv_exporter.render.token import ensure_token
 from vv_exporter.reporting.cron import turn
 from vv_exporter.runtime.program import only_one, own_folder
 from vv_exporter.settings import Settings, load

@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.users import in_child, passable_folder
 from vv_core.common import shared
+from vv_exporter.alertmanager.token import ensure_token
 from vv_exporter.installation import rights, statefolders
-from vv_exporter.render.token import ensure_token
 from vv_exporter.runtime.program import only_one, own_folder
 from vv_exporter.settings import Settings, SettingsError, load
 from vv_exporter.state.store import Store

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from vv_exporter.channels import REACHED, Kind, all_channels
 from vv_exporter.settings import Variable, compose, variables
 
 _COLUMNS = "| variable | default | meaning |\n|---|---|---|\n"
@@ -67,13 +70,8 @@ is a success.
 
 A channel without its variables is absent. With none of them alerts are in `app.log` and on the status page.
 
-| severity | goes to | again |
-|---|---|---|
-| critical | PagerDuty and Opsgenie, Slack and Telegram | every hour |
-| error | Slack and Telegram | every 4 hours |
-| warning | Slack and Telegram, e-mail; collected for 30 seconds first | every 12 hours |
-| info | `app.log` | |
-
+"""
+_AFTER_ROUTES = """
 With `VV_QUIET_HOURS` warnings are not sent to chat at these times: those that still fire afterwards are sent then, and
 e-mail gets all of them. Nobody is told in chat of the end of one that ends meanwhile.
 
@@ -85,6 +83,29 @@ goes to `DEADMAN_URL` alone, each minute. `alertmanager/alertmanager.yml` is the
 """
 
 
+_AGAIN = {
+    "critical": "every hour",
+    "error": "every 4 hours",
+    "warning": "every 12 hours",
+}
+_COLLECTED = {"warning": "; collected for 30 seconds first"}
+
+
+def _routes() -> str:
+    """A table: which channels an alert of a severity is told by."""
+    rows = [
+        f"| {severity} | {_told_by(kinds)}{_COLLECTED.get(severity, '')} | {_AGAIN[severity]} |"
+        for severity, kinds in REACHED.items()
+    ]
+    return "\n".join(["| severity | goes to | again |", "|---|---|---|", *rows, "| info | `app.log` | |", ""])
+
+
+def _told_by(kinds: Iterable[Kind]) -> str:
+    """The channels of these kinds; webhooks get everything, and are told of below the table."""
+    titles = ([one.title for one in all_channels() if one.kind == kind] for kind in kinds if kind != "webhook")
+    return ", ".join(" and ".join(names) for names in titles)
+
+
 def page() -> str:
     """docs/configuration.md."""
     rows = "\n".join(_row(variable) for variable in variables().values())
@@ -94,7 +115,7 @@ def page() -> str:
     )
     return (
         f"{_HEAD}{_COLUMNS}{rows}\n\nOnly `docker-compose.yml` reads these, from `.env` "
-        f"([deployment.md](deployment.md)):\n\n{_COLUMNS}{of_compose}\n{_TAIL}"
+        f"([deployment.md](deployment.md)):\n\n{_COLUMNS}{of_compose}\n{_TAIL}{_routes()}{_AFTER_ROUTES}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from vv_exporter.channels import PAGERS
+from vv_exporter.channels import names_of
 from vv_exporter.delivery import webhook
 from vv_exporter.delivery.accounts import ACCOUNTS, Account, open_account
 from vv_exporter.delivery.direct import put
@@ -64,7 +64,7 @@ def close_directly(tx: Transaction, account: Account, channels: Container[str], 
     alert."""
     for channel in account.owed:
         incident = account.incidents.get(channel, "")
-        if channel in channels and (channel not in PAGERS or _is_last(tx, account, channel, incident)):
+        if channel in channels and (channel not in names_of("pager") or _is_last(tx, account, channel, incident)):
             put(tx, _message(account, incident, settings), [channel])
     mark_closed(tx, account)
 

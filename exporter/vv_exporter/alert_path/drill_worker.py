@@ -10,7 +10,7 @@ import msgspec
 
 from vv_exporter.alert_path.drill_reasons import Known, out_of_time
 from vv_exporter.alert_path.state import PATH
-from vv_exporter.channels import CHATS, addresses
+from vv_exporter.channels import addresses, names_of
 from vv_exporter.common.clock import utc
 from vv_exporter.common.schedule import longest_pause, next_due
 from vv_exporter.common.times import UnixTime
@@ -137,7 +137,7 @@ class DrillWorker:
     def _known(self, drill: Drill, name: str, channel: Channel) -> Known:
         reported = self._store.document(notificationevents.LAST, "")
         alone = any(step.only == name for step in drill.steps)
-        muted = drill.channels[name] == "warning" and name in CHATS and not alone
+        muted = drill.channels[name] == "warning" and name in names_of("chat") and not alone
         return Known(
             path=self._store.document(PATH, ""),
             channel=channel,

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from vv_exporter.channels import Answer
+from vv_exporter.channels import Answer, Channel
 from vv_exporter.channels._http import post
 from vv_exporter.messages.message import Message
 
 
 class Hook:
-    """Posts what `document` makes of a message to `url`."""
+    """Posts what `document` makes of a message to `url`, for a channel."""
 
-    def __init__(self, name: str, title: str, url: str, document: Callable[[Message], dict[str, Any]]) -> None:
-        self.name = name
-        self.title = title
+    def __init__(self, channel: Channel, url: str, document: Callable[[Message], dict[str, Any]]) -> None:
+        self.name = channel.name
+        self.title = channel.title
         self._url = url
         self._secrets = (url, urlsplit(url).path)
         self._document = document

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from vv_exporter.channels import Channel
 from vv_exporter.channels._hook import Hook
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
-
-ADDRESSED_BY = ("alertmanager_webhook_url",)
 
 
 def document(message: Message) -> dict[str, Any]:
@@ -50,7 +49,17 @@ def document(message: Message) -> dict[str, Any]:
     }
 
 
-def build(settings: Settings) -> Hook | None:
-    """The channel, if it is configured."""
-    url = settings.alertmanager_webhook_url
-    return Hook("alertmanager-webhook", "webhook (Alertmanager's JSON)", url.value, document) if url else None
+def _build(settings: Settings) -> Hook:
+    return Hook(CHANNEL, settings.alertmanager_webhook_url.value, document)
+
+
+CHANNEL = Channel(
+    name="alertmanager-webhook",
+    title="webhook (Alertmanager's JSON)",
+    kind="webhook",
+    needs=("alertmanager_webhook_url",),
+    build=_build,
+    addressed_by=("alertmanager_webhook_url",),
+    secrets={"alertmanager-webhook-url": lambda settings: settings.alertmanager_webhook_url},
+    receiver="webhook",
+)

@@ -1,15 +1,20 @@
-"""The dead man's switch: a beat, as the Watchdog's. It is tested here, and beaten by Alertmanager."""
+"""The dead man's switch: an outside check that complains when it no longer hears the Watchdog.
+
+Alertmanager beats it; here it is tested.
+"""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from vv_exporter.channels import Answer
+from vv_exporter.channels import Answer, Channel
 from vv_exporter.channels._http import post
 from vv_exporter.messages.message import Message
-from vv_exporter.settings import Settings
 
-ADDRESSED_BY = ("deadman_url",)
+UNSET = (
+    "DEADMAN_URL: is not set; when this device is off nobody learns of it; "
+    "set it to the address of a dead man's switch elsewhere (docs/delivery.md)"
+)
 
 
 class Deadman:
@@ -29,6 +34,12 @@ class Deadman:
     test = send
 
 
-def build(settings: Settings) -> Deadman | None:
-    """The channel, if it is configured."""
-    return Deadman(settings.deadman_url.value) if settings.deadman_url else None
+CHANNEL = Channel(
+    name=Deadman.name,
+    title=Deadman.title,
+    kind="beat",
+    needs=("deadman_url",),
+    build=lambda settings: Deadman(settings.deadman_url.value),
+    addressed_by=("deadman_url",),
+    secrets={"deadman-url": lambda settings: settings.deadman_url},
+)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.channels import Answer, Channel, Entry, ProviderError
 from vv_exporter.messages.message import Message, line, plain
 from vv_exporter.settings import Settings
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-ADDRESSED_BY = ("smtp_smarthost", "smtp_from", "smtp_username", "smtp_password", "smtp_require_tls", "alert_email_to")
+_SMARTHOST = re.compile(r"([^\s/:]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
+_NEEDED = ("smtp_smarthost", "smtp_from", "alert_email_to")
+_LOGIN = ("auth_username", "auth_password_file")
 
 
 class Email:
@@ -49,6 +53,35 @@ class Email:
         return mail
 
 
-def build(settings: Settings) -> Email | None:
-    """The channel, if it is configured."""
-    return Email(settings) if settings.smtp_smarthost and settings.alert_email_to else None
+def _adapt(entry: Entry, settings: Settings) -> Entry:
+    adapted = entry | {
+        "to": settings.alert_email_to,
+        "from": settings.smtp_from,
+        "smarthost": settings.smtp_smarthost,
+        "require_tls": settings.mail_needs_tls,
+    }
+    if settings.smtp_username:
+        return adapted | {"auth_username": settings.smtp_username}
+    return {key: value for key, value in adapted.items() if key not in _LOGIN}
+
+
+def _problems(settings: Settings) -> Iterator[str]:
+    if settings.smtp_smarthost and not _SMARTHOST.fullmatch(settings.smtp_smarthost):
+        yield f"SMTP_SMARTHOST: {settings.smtp_smarthost!r} is not host:port; e.g. mail.example.org:587"
+    if settings.smtp_username and not settings.smtp_password:
+        yield "SMTP_PASSWORD: is not set, but SMTP_USERNAME is; set both or neither"
+    if settings.smtp_password and not settings.smtp_username:
+        yield "SMTP_USERNAME: is not set, but SMTP_PASSWORD is; set both or neither"
+
+
+CHANNEL = Channel(
+    name=Email.name,
+    title=Email.title,
+    kind="mail",
+    needs=_NEEDED,
+    build=Email,
+    addressed_by=(*_NEEDED, "smtp_username", "smtp_password", "smtp_require_tls"),
+    secrets={"smtp-password": lambda settings: settings.smtp_password},
+    adapt=_adapt,
+    problems=_problems,
+)

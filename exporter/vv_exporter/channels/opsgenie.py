@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from vv_exporter.channels import Answer
+from vv_exporter.channels import Answer, Channel, Entry
 from vv_exporter.channels._http import post
 from vv_exporter.messages.message import Message, line, plain
 from vv_exporter.settings import Settings
-
-ADDRESSED_BY = ("opsgenie_api_url", "opsgenie_api_key")
 
 PRIORITIES = {"critical": "P1", "error": "P2", "warning": "P3", "info": "P5"}
 
@@ -52,7 +50,17 @@ class Opsgenie:
         return post(self.url + path, document, secrets=(self.key,), headers=headers)
 
 
-def build(settings: Settings) -> Opsgenie | None:
-    """The channel, if it is configured."""
-    key = settings.opsgenie_api_key
-    return Opsgenie(settings.opsgenie_api_url, key.value) if key else None
+def _adapt(entry: Entry, settings: Settings) -> Entry:
+    return entry | {"api_url": f"{settings.opsgenie_api_url}/"}
+
+
+CHANNEL = Channel(
+    name=Opsgenie.name,
+    title=Opsgenie.title,
+    kind="pager",
+    needs=("opsgenie_api_key",),
+    build=lambda settings: Opsgenie(settings.opsgenie_api_url, settings.opsgenie_api_key.value),
+    addressed_by=("opsgenie_api_url", "opsgenie_api_key"),
+    secrets={"opsgenie-api-key": lambda settings: settings.opsgenie_api_key},
+    adapt=_adapt,
+)

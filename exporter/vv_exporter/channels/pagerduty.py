@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from vv_exporter.channels import Answer
+from vv_exporter.channels import Answer, Channel, Entry
 from vv_exporter.channels._http import post
 from vv_exporter.messages.message import MAX_ACTIONS, MAX_TITLE, Message, line
 from vv_exporter.settings import Settings
 from vv_exporter.state.timeline import shortened
-
-ADDRESSED_BY = ("pagerduty_url", "pagerduty_routing_key")
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,17 @@ def _event(message: Message, key: str, action: str) -> dict[str, Any]:
     return {"routing_key": key, "event_action": action, "dedup_key": message.key[:255]}
 
 
-def build(settings: Settings) -> PagerDuty | None:
-    """The channel, if it is configured."""
-    key = settings.pagerduty_routing_key
-    return PagerDuty(settings.pagerduty_url, key.value) if key else None
+def _adapt(entry: Entry, settings: Settings) -> Entry:
+    return entry | {"url": settings.pagerduty_url}
+
+
+CHANNEL = Channel(
+    name=PagerDuty.name,
+    title=PagerDuty.title,
+    kind="pager",
+    needs=("pagerduty_routing_key",),
+    build=lambda settings: PagerDuty(settings.pagerduty_url, settings.pagerduty_routing_key.value),
+    addressed_by=("pagerduty_url", "pagerduty_routing_key"),
+    secrets={"pagerduty-routing-key": lambda settings: settings.pagerduty_routing_key},
+    adapt=_adapt,
+)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from vv_exporter.channels import Channel
 from vv_exporter.channels._hook import Hook
 from vv_exporter.messages.message import MAX_ACTIONS, MAX_DETAILS, MAX_TITLE, Message, line
 from vv_exporter.settings import Settings
 from vv_exporter.state.timeline import shortened
-
-ADDRESSED_BY = ("slack_webhook_url",)
 
 COLORS = {"critical": "#b00020", "error": "danger", "warning": "warning", "info": "#439fe0"}
 
@@ -49,7 +48,16 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("```", "'''")
 
 
-def build(settings: Settings) -> Hook | None:
-    """The channel, if it is configured."""
-    url = settings.slack_webhook_url
-    return Hook("slack", "Slack", url.value, document) if url else None
+def _build(settings: Settings) -> Hook:
+    return Hook(CHANNEL, settings.slack_webhook_url.value, document)
+
+
+CHANNEL = Channel(
+    name="slack",
+    title="Slack",
+    kind="chat",
+    needs=("slack_webhook_url",),
+    build=_build,
+    addressed_by=("slack_webhook_url",),
+    secrets={"slack-webhook-url": lambda settings: settings.slack_webhook_url},
+)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from html import escape as html_escape
 from typing import Any
 
-from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.channels import Answer, Channel, Entry, ProviderError
 from vv_exporter.channels._http import post
 from vv_exporter.messages.message import Message, fitted
 from vv_exporter.settings import Settings
+from vv_exporter.settings.exporter_access import trusting_exporter
 from vv_exporter.state.timeline import shortened
-
-ADDRESSED_BY = ("telegram_api_url", "telegram_bot_token", "telegram_chat_id")
 
 log = logging.getLogger(__name__)
 
 SIGNS = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}
-
-
+THROUGH_EXPORTER = "/api/v1/telegram"
+"""Where the exporter takes what is for Telegram (`web/routes/telegram.py`)."""
 CRASHES_ALERTMANAGER = (
     "its answer names no chat: Alertmanager crashes on such; mend the proxy at TELEGRAM_API_URL, or set "
     "TELEGRAM_THROUGH_EXPORTER=true"
@@ -127,7 +127,36 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le", errors="replace")) // 2
 
 
-def build(settings: Settings) -> Telegram | None:
-    """The channel, if it is configured."""
-    token, chat = settings.telegram_bot_token, settings.telegram_chat_id
-    return Telegram(settings.telegram_api_url, token.value, chat.value) if token and chat else None
+def build(settings: Settings) -> Telegram:
+    """What sends by the channel, which is configured."""
+    return Telegram(settings.telegram_api_url, settings.telegram_bot_token.value, settings.telegram_chat_id.value)
+
+
+def _adapt(entry: Entry, settings: Settings) -> Entry:
+    if settings.telegram_through_exporter == "true":
+        trusting = trusting_exporter(settings)
+        through = {"api_url": f"{settings.exporter_url}{THROUGH_EXPORTER}"}
+        return entry | through | ({"http_config": trusting} if trusting else {})
+    return entry | {"api_url": settings.telegram_api_url}
+
+
+def _problems(settings: Settings) -> Iterator[str]:
+    # Alertmanager reads the file as a whole number when it notifies, and not before.
+    if settings.telegram_chat_id and not re.fullmatch(r"-?\d{1,18}", settings.telegram_chat_id.value):
+        yield "TELEGRAM_CHAT_ID: is not a number; take the chat's id (groups have negative ones), not its name"
+
+
+CHANNEL = Channel(
+    name=Telegram.name,
+    title=Telegram.title,
+    kind="chat",
+    needs=("telegram_bot_token", "telegram_chat_id"),
+    build=build,
+    addressed_by=("telegram_api_url", "telegram_bot_token", "telegram_chat_id"),
+    secrets={
+        "telegram-bot-token": lambda settings: settings.telegram_bot_token,
+        "telegram-chat-id": lambda settings: settings.telegram_chat_id,
+    },
+    adapt=_adapt,
+    problems=_problems,
+)

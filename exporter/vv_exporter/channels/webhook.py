@@ -6,13 +6,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from vv_exporter.channels import Answer
+from vv_exporter.channels import Answer, Channel
 from vv_exporter.channels._http import post
 from vv_exporter.messages.message import Message, line
 from vv_exporter.messages.webhook_event import NO_VIDEO, Event
-from vv_exporter.settings import Settings
-
-ADDRESSED_BY = ("webhook_url",)
 
 
 class Webhook:
@@ -48,6 +45,11 @@ def event(message: Message) -> Event:
     )
 
 
-def build(settings: Settings) -> Webhook | None:
-    """The channel, if it is configured."""
-    return Webhook(settings.webhook_url.value) if settings.webhook_url else None
+CHANNEL = Channel(
+    name=Webhook.name,
+    title=Webhook.title,
+    kind="webhook",
+    needs=("webhook_url",),
+    build=lambda settings: Webhook(settings.webhook_url.value),
+    addressed_by=("webhook_url",),
+)

@@ -33,8 +33,8 @@ def command() -> None:
 )
 def render(out: Path, prometheus_out: Path | None) -> None:
     """Write the files that Prometheus and Alertmanager run with, and the secret files that they read (mode 0600)."""
+    from vv_exporter.channels import deadman
     from vv_exporter.render import render as write
-    from vv_exporter.render.channels import deadman
     from vv_exporter.settings import load
 
     settings = load()
@@ -57,7 +57,7 @@ def render(out: Path, prometheus_out: Path | None) -> None:
 @click.pass_context
 def check(context: click.Context, env_file: Path | None) -> None:
     """Read everything and say what is wrong, a line each (exit code 2), or which channels are on."""
-    from vv_exporter.render import channels
+    from vv_exporter import channels
     from vv_exporter.settings import SettingsError, load
 
     environ, problems = _environment_in(env_file) if env_file else (None, [])
@@ -102,10 +102,10 @@ def _limit(free: FreeSpace, size: float) -> str:
 
 
 def _channels(settings: Settings) -> str:
-    from vv_exporter.render.channels import all_channels
+    from vv_exporter.channels import all_channels
 
-    on = [channel.title for channel in all_channels() if channel.configured(settings)]
-    off = [f"{channel.title} ({channel.needs})" for channel in all_channels() if not channel.configured(settings)]
+    on = [channel.title for channel in all_channels() if channel.is_configured(settings)]
+    off = [f"{one.title} ({one.variables()})" for one in all_channels() if not one.is_configured(settings)]
     return f"device {settings.device_id}; channels on: {', '.join(on)}; off: {', '.join(off) or 'none'}"
 
 
@@ -121,13 +121,13 @@ def _environment_in(file: Path) -> tuple[dict[str, str], list[str]]:
 
 
 def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[str]:
-    from vv_exporter.render.channels import all_channels, deadman
+    from vv_exporter.channels import deadman, switched_on
     from vv_exporter.settings import secret_files
 
     for name, path in secret_files(environ).items():
         if path.stat().st_mode & 0o007:
             yield f"{name}: others can read {path}; chmod 600 {path}"
-    if not any(channel.configured(settings) for channel in all_channels() if channel.urgent):
+    if not any(channel.kind in ("chat", "pager") for channel in switched_on(settings)):
         yield "SLACK_WEBHOOK_URL: neither chat nor pager is configured; errors and critical alerts are in app.log only"
     if settings.quiet_hours and not settings.smtp_smarthost:
         yield "VV_QUIET_HOURS: no e-mail is configured; a warning that ends within them is told in app.log only"

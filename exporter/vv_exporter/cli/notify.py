@@ -30,15 +30,14 @@ def test(context: click.Context, channel: str | None) -> None:
     \b
     Exit codes: 0 every channel took it, 1 one did not, 2 wrong use or nothing to test.
     """
-    from vv_exporter.channels import configured
-    from vv_exporter.render import channels
+    from vv_exporter import channels
     from vv_exporter.settings import SettingsError, load
 
     settings = load()
     problems = list(channels.problems(settings))
     if problems:
         raise SettingsError(problems)
-    providers = configured(settings)
+    providers = channels.configured(settings)
     if channel is not None and channel not in providers:
         on = f"configured: {', '.join(providers)}" if providers else "none is configured"
         raise click.BadParameter(f"{channel!r} is not a channel that is configured; {on}", param_hint="--channel")

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
-from vv_exporter.channels import CHATS
+from vv_exporter.channels import names_of
 from vv_exporter.common import clock
 from vv_exporter.common.times import Deadline, UnixTime, admitted
 from vv_exporter.delivery.channel_health import CHANNELS, Channel
@@ -75,7 +75,7 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def owed(self) -> list[str]:
         """The channels that told people of it, and not yet of its end."""
-        silent = CHATS if self.is_event else ()
+        silent = names_of("chat") if self.is_event else ()
         return [name for name in self.told if name not in self.closed and name not in silent]
 
 

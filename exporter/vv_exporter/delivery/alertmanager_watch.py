@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from vv_exporter.alertmanager.client import DeliveryError
 from vv_exporter.alertmanager.server_client import ServerClient, ServerError
+from vv_exporter.channels import all_channels
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery import channel_health
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -29,8 +30,6 @@ _OF_INTEREST = re.compile(
 )
 OWN = ("log", "alert-path")
 """Receivers that are the exporter itself: no channels."""
-WEBHOOKS = {"webhook": "alertmanager-webhook"}
-"""Channels of receivers that have another name; `webhook` is the exporter's own."""
 # https://github.com/prometheus/alertmanager/blob/main/notify/util.go, the reasons of a failure.
 REASONS = {
     "clientError": "refused by the provider (4xx)",
@@ -224,7 +223,9 @@ def _counts(
 
 def channel_of(integration: str, receiver: str) -> str:
     """The channel's name: several receivers are webhooks, and each is a channel of its own."""
-    return WEBHOOKS.get(receiver, receiver) if integration == "webhook" else integration
+    if integration != "webhook":
+        return integration
+    return next((channel.name for channel in all_channels() if channel.receiver == receiver), receiver)
 
 
 class Metrics:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from vv_exporter.channels import PAGERS
+from vv_exporter.channels import names_of
 from vv_exporter.common.times import UnixTime, admitted
 from vv_exporter.common.untrusted import decode_untrusted
 from vv_exporter.delivery import accounts
@@ -146,13 +146,13 @@ def record(tx: Transaction, event: Event) -> None:
     if data.notification is None:
         return
     channel = channel_of(data.notification.integration.name, data.notification.group_info.receiver_name)
-    if channel in OWN or channel == "deadman":
+    if channel in (*OWN, *names_of("beat")):
         return
     tx.put(LAST, "", LastEvent(tx.now))
     when = admitted(accounts.moment(event.timestamp), tx.now)
     for alert in resolved(data.notification):
         accounts.closed(tx, alert.fingerprint, channel, when)
-    incident = data.notification.group_info.incident if channel in PAGERS else ""
+    incident = data.notification.group_info.incident if channel in names_of("pager") else ""
     for alert in firing(data.notification):
         accounts.taken(tx, alert, channel, when, incident)
         if is_drill(alert.labels):

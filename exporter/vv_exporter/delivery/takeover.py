@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from vv_exporter.alertmanager.client import DeliveryError
-from vv_exporter.channels import CHATS, PAGERS, Answer, Provider, ProviderError
+from vv_exporter.channels import Answer, Provider, ProviderError, names_of
 from vv_exporter.delivery import channel_health
 from vv_exporter.delivery.accounts import ACCOUNTS, Account
 from vv_exporter.delivery.channel_health import CHANNELS
@@ -84,7 +84,7 @@ class TakeOver:
         monotonic: Callable[[], float],
     ) -> None:
         self._store = store
-        self._providers = {name: one for name, one in providers.items() if name in (*CHATS, *PAGERS)}
+        self._providers = {name: one for name, one in providers.items() if name in names_of("chat", "pager")}
         self._ask = ask
         self._settings = settings
         self._clock = clock
@@ -150,7 +150,7 @@ class TakeOver:
 
     def _is_for(self, channel: str, account: Account) -> bool:
         """As the routes have it: pagers for what is critical; warnings may wait for the end of the quiet hours."""
-        if channel in PAGERS:
+        if channel in names_of("pager"):
             return account.severity == "critical"
         return account.severity in ("critical", "error") or self._settings.quiet_hours is None
 
@@ -178,7 +178,7 @@ class TakeOver:
         channel_health.answered(
             tx, channel, answer.to_do or "the texts that Alertmanager sends are refused, others are taken"
         )
-        if channel in PAGERS:
+        if channel in names_of("pager"):
             tx.put(TAKEN_OVER, f"{account.id}/{channel}", TakenOver(account.id, channel, message))
         title = f"Sent directly by {self._providers[channel].title}: {account.title}"
         tell(tx, tx.now, Entry("direct.sent", title, component=account.component, details=answer.to_do))

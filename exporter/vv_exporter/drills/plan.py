@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
-from vv_exporter.channels import configured
+from vv_exporter.channels import REACHED, configured, names_of
 from vv_exporter.settings import Settings
 
-SEVERITIES = ("critical", "error", "warning")
+SEVERITIES = tuple(REACHED)
 """That people are told of, the gravest first."""
-_CHATS, _HOOKS = ("slack", "telegram"), ("webhook", "alertmanager-webhook")
-REACHED: Mapping[str, tuple[str, ...]] = {
-    "critical": (*_CHATS, "pagerduty", "opsgenie", *_HOOKS),
-    "error": (*_CHATS, *_HOOKS),
-    "warning": (*_CHATS, "email", *_HOOKS),
-}
-"""The channels that an alert of a severity is told by, as `alertmanager/alertmanager.yml` routes it."""
 
 LEAST_PATIENCE_SECONDS = 120.0
 """What Alertmanager may take: it collects warnings for half a minute, and tries a provider for a minute."""
@@ -34,7 +27,7 @@ class Step(msgspec.Struct, frozen=True):
 
 def drill_channels(settings: Settings) -> list[str]:
     """The channels that can be drilled. The dead man's switch is not among them: it hears the Watchdog all the time."""
-    return [name for name in configured(settings) if name != "deadman"]
+    return [name for name in configured(settings) if name not in names_of("beat")]
 
 
 def patience(settings: Settings) -> float:
@@ -49,7 +42,7 @@ def plan(severity: str, channel: str, available: Iterable[str]) -> tuple[Step, .
         return (Step(severity or _gravest(channel), (channel,), channel),) if channel in available else ()
     names = list(available)
     first = severity or SEVERITIES[0]
-    reached = tuple(name for name in names if name in REACHED[first])
+    reached = tuple(name for name in names if name in names_of(*REACHED[first]))
     steps = [Step(first, reached)] if reached else []
     if not severity:
         steps += [Step(_gravest(name), (name,), name) for name in names if name not in reached]
@@ -58,4 +51,4 @@ def plan(severity: str, channel: str, available: Iterable[str]) -> tuple[Step, .
 
 def _gravest(channel: str) -> str:
     """The gravest severity that a channel is told of."""
-    return next((severity for severity in SEVERITIES if channel in REACHED[severity]), SEVERITIES[-1])
+    return next((severity for severity in SEVERITIES if channel in names_of(*REACHED[severity])), SEVERITIES[-1])

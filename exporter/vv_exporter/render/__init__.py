@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vv_exporter.render import alertmanager, base, channels, files, prometheus, secrets
+from vv_exporter import channels
+from vv_exporter.render import alertmanager, base, files, prometheus, secrets
 from vv_exporter.settings import Settings, SettingsError
 
 FOLDERS = ("secrets", "templates", "rules")

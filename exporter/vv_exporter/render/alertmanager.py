@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vv_exporter.render import base, channels
+from vv_exporter import channels
+from vv_exporter.render import base
 from vv_exporter.render.intervals import delivery_interval
 from vv_exporter.settings import Settings
+from vv_exporter.settings.exporter_access import trusting_exporter
 
 LINKS = "links.tmpl"
 _COMMITTED = re.compile(r"http://127\.0\.0\.1:19461/(silence\?filter=)?")
@@ -56,7 +58,7 @@ def _recorder(committed: dict[str, Any], settings: Settings, out: Path) -> dict[
     """Its events go to the exporter, as the log does."""
     url = f"{settings.exporter_url}/api/v1/alertmanager/events"
     outputs = [
-        _absolute(output | {"url": url, "http_config": output["http_config"] | base.trusting(settings)}, out)
+        _absolute(output | {"url": url, "http_config": output["http_config"] | trusting_exporter(settings)}, out)
         for output in committed["webhook_outputs"]
     ]
     return committed | {"webhook_outputs": outputs}
@@ -86,7 +88,7 @@ def _receiver(receiver: dict[str, Any], settings: Settings, out: Path) -> dict[s
 def _entry(entry: dict[str, Any], settings: Settings, out: Path) -> Iterator[dict[str, Any]]:
     """The entry as it runs, or nothing if its channel is not configured."""
     channel = channels.owner(secret_files(entry))
-    if channel.configured(settings):
+    if channel.is_configured(settings):
         adapted: dict[str, Any] = _absolute(channel.adapt(entry, settings), out)
         yield adapted
 

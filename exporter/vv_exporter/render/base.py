@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-from vv_exporter.settings import Settings, SettingsError
-
 HEADER = "# Written by `vv config render`: change the environment or vv.yml, and render again.\n"
 
 
@@ -17,21 +15,6 @@ def folder() -> Path:
     package = Path(__file__).resolve().parents[1]
     installed = package / "_deploy"
     return installed if installed.is_dir() else package.parents[1]
-
-
-def trusting(settings: Settings) -> dict[str, Any]:
-    """What a server's HTTP client needs to know the exporter's certificate.
-
-    The certificates themselves, for the server may not be able to read a file of the exporter's: the key `ca` of
-    https://prometheus.io/docs/prometheus/latest/configuration/configuration/#tls_config. Raises `SettingsError`.
-    """
-    path = settings.exporter_ca_file
-    if path is None:
-        return {}
-    try:
-        return {"tls_config": {"ca": path.read_text(encoding="ascii")}}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"VV_EXPORTER_CA_FILE: {path} cannot be read as PEM: {error}"]) from error
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from vv_exporter.render import base
 from vv_exporter.render.commands import Commands
 from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
+from vv_exporter.settings.exporter_access import trusting_exporter
 
 _RUNBOOK = re.compile(rf"{re.escape(RUNBOOK_BASE_URL)}/(\w+)\.md")
 PASSWORD, TOKEN = "remote_write_password", "remote_write_token"  # names of files
@@ -82,7 +83,7 @@ def _as_user(job: str, settings: Settings, secrets: Path) -> dict[str, Any]:
     """How the exporter is asked, where it has users or a certificate of its own."""
     if job != "vv-exporter":
         return {}
-    asked: dict[str, Any] = dict(base.trusting(settings))
+    asked: dict[str, Any] = dict(trusting_exporter(settings))
     if settings.exporter_username:
         password_file = str(secrets / EXPORTER_PASSWORD)
         asked["basic_auth"] = {"username": settings.exporter_username, "password_file": password_file}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vv_exporter.render import channels, prometheus
+from vv_exporter.channels import all_channels
+from vv_exporter.render import prometheus
 from vv_exporter.settings import Secret, Settings
 
 
@@ -13,8 +14,8 @@ def of_channels(settings: Settings) -> dict[str, str]:
     return _filled(
         {
             name: source(settings)
-            for channel in channels.all_channels()
-            if channel.configured(settings)
+            for channel in all_channels()
+            if channel.is_configured(settings)
             for name, source in channel.secrets.items()
         }
     )

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from vv_exporter.channels import deadman, switched_on
 from vv_exporter.common.programs import home
 from vv_exporter.installation import statefolders
 from vv_exporter.render import files, render
-from vv_exporter.render.channels import deadman
 from vv_exporter.render.commands import Commands, environment_file
 from vv_exporter.render.intervals import resend_delay
 from vv_exporter.runtime import signals
@@ -299,6 +299,7 @@ def _stopping() -> Iterator[list[Child]]:
 def summary(settings: Settings) -> str:
     """What a person wants to know once all is running."""
     exporter = settings.exporter_url
+    channels = [channel.title for channel in switched_on(settings)]
     lines = {
         "status page": f"{exporter}/",
         "metrics": f"{exporter}/metrics",
@@ -307,7 +308,7 @@ def summary(settings: Settings) -> str:
         "alerts, in words": f"tail -f {settings.logs / 'app.log'}",
         "state and logs": f"{settings.state_dir}",
         "a test alert": f"VV_STATE_DIR={settings.state_dir} {_vv()} alert ERROR 'A test' --details 'Hello'",
-        "channels": ", ".join(_channels(settings)) or "none (SLACK_WEBHOOK_URL and others: see .env.example)",
+        "channels": ", ".join(channels) or "none (SLACK_WEBHOOK_URL and others: see .env.example)",
     }
     if settings.video_storage_root is None:
         lines["not watched"] = "the videos' disk (set VIDEO_STORAGE_ROOT)"
@@ -320,15 +321,3 @@ def summary(settings: Settings) -> str:
 
 def _vv() -> str:
     return os.path.relpath(Path(sys.executable).with_name("vv"))
-
-
-def _channels(settings: Settings) -> list[str]:
-    configured = {
-        "Slack": settings.slack_webhook_url,
-        "Telegram": settings.telegram_bot_token,
-        "PagerDuty": settings.pagerduty_routing_key,
-        "Opsgenie": settings.opsgenie_api_key,
-        "e-mail": settings.alert_email_to,
-        "webhook": settings.webhook_url or settings.alertmanager_webhook_url,
-    }
-    return [name for name, value in configured.items() if value]

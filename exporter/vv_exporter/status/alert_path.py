@@ -8,10 +8,10 @@ import msgspec
 
 from vv_exporter.alert_path.message import explained
 from vv_exporter.alert_path.state import PathState
+from vv_exporter.channels import deadman
 from vv_exporter.common.clock import span
 from vv_exporter.metrics.alert_path import LAST_BEAT, LATENCY
 from vv_exporter.metrics.drills import NEXT_DUE, PROOF_DUE, PROVEN, PROVEN_SECONDS
-from vv_exporter.render.channels import deadman
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import Cell, Level, Table, ago, clock, when
 

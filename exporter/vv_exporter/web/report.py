@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from vv_exporter.alertmanager.client import Alertmanager
+from vv_exporter.channels import switched_on
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.notifications import LAST
-from vv_exporter.render.channels import all_channels
 from vv_exporter.status import Known, Status, status
 from vv_exporter.web.firing import Firing
 from vv_exporter.web.guard import gather
@@ -23,7 +23,7 @@ class Report:
         context = site.context
         self._site = site
         self._firing = Firing(Alertmanager(context.settings.alertmanager).alerts, context.clock, context.monotonic)
-        self._channels = [one.title for one in all_channels() if one.needs and one.configured(context.settings)]
+        self._channels = [channel.title for channel in switched_on(context.settings)]
         self._lock = threading.Lock()
         self._made: tuple[float, Status] | None = None
 

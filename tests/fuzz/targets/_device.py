@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from tests.support.clock import Clock
 from vv_exporter.alertmanager.payload import payload
+from vv_exporter.alertmanager.token import read_token
 from vv_exporter.collectors import discover
 from vv_exporter.collectors.journal import JournalCollector
 from vv_exporter.context import Context
 from vv_exporter.delivery.relay import Relay
 from vv_exporter.journal import files
-from vv_exporter.render.token import read_token
 from vv_exporter.settings import load
 from vv_exporter.state.openalerts import ALERTS
 from vv_exporter.state.store import Store

@@ -14,9 +14,9 @@ from tests.support.ports import free_port
 from tests.support.receivers import MailServer
 from tests.unit.delivery.test_providers import MESSAGE
 from vv_exporter.channels import ProviderError
+from vv_exporter.channels import email as rendered
 from vv_exporter.channels.email import Email
 from vv_exporter.messages import smtp
-from vv_exporter.render.channels import email as rendered
 from vv_exporter.settings import Settings, load
 
 LOGIN = {"SMTP_USERNAME": USER, "SMTP_PASSWORD": PASSWORD}

@@ -18,6 +18,7 @@ from tests.unit.render.conftest import EVERY_CHANNEL
 from vv_exporter.alert_path.drill_reasons import Known, out_of_time
 from vv_exporter.alert_path.drill_worker import LATE_SECONDS, MARK, DrillWorker, Mark, is_quiet, overdue_after
 from vv_exporter.alert_path.state import PATH, PathState
+from vv_exporter.channels import REACHED, names_of
 from vv_exporter.collectors.drills import DrillCollector
 from vv_exporter.context import Context
 from vv_exporter.delivery import channel_health, notificationevents, notifications
@@ -28,7 +29,7 @@ from vv_exporter.delivery.outbox import OK, REFUSED
 from vv_exporter.delivery.webhook import OUTBOX, Links, tell
 from vv_exporter.digest import digest, history
 from vv_exporter.drills.failure import WEBHOOK_REFUSED, Failure, given_up
-from vv_exporter.drills.plan import REACHED, SEVERITIES, Step, drill_channels, patience, plan
+from vv_exporter.drills.plan import SEVERITIES, Step, drill_channels, patience, plan
 from vv_exporter.drills.report import report
 from vv_exporter.drills.request import RequestError, request_drill
 from vv_exporter.drills.state import DRILL, DRILLS, MAX_DRILLS, PROOFS, Drill, Proof, begin_drill, fail_drill
@@ -123,7 +124,7 @@ def test_the_channels_of_a_severity_are_those_that_alertmanager_routes_it_to(sev
 
     # `log` is the exporter, which serves the generic webhook.
     hooks = {"webhook"} | ({"alertmanager-webhook"} if "webhook" in receivers else set())
-    assert {*REACHED[severity]} == hooks | {name for kind in receivers for name in KINDS.get(kind, ())}
+    assert {*names_of(*REACHED[severity])} == hooks | {name for kind in receivers for name in KINDS.get(kind, ())}
 
 
 def test_without_more_words_every_channel_gets_one_message_by_the_gravest_route_that_leads_to_it() -> None:

@@ -13,8 +13,8 @@ import yaml
 
 from tests.support.servers import Programs, check
 from tests.unit.render.conftest import EVERY_CHANNEL, SECRETS, Load
+from vv_exporter.alertmanager.token import read_token
 from vv_exporter.render import files, render
-from vv_exporter.render.token import read_token
 from vv_exporter.settings import SettingsError
 
 

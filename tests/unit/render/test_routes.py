@@ -13,7 +13,8 @@ import yaml
 from tests.support.routes import routes, taken
 from tests.support.servers import Programs, check
 from tests.unit.render.conftest import EVERY_CHANNEL, Load
-from vv_exporter.render import alertmanager, base, channels, render
+from vv_exporter import channels
+from vv_exporter.render import alertmanager, base, render
 
 COMMITTED = base.load(base.folder() / "alertmanager" / "alertmanager.yml")
 

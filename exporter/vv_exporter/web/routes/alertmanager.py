@@ -16,10 +16,10 @@ from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.questions import RULE, beat_of
+from vv_exporter.alertmanager.token import read_token
 from vv_exporter.delivery import notificationevents
 from vv_exporter.delivery.notifications import Notification, log_line, parse
 from vv_exporter.delivery.received import receive as receive_notification
-from vv_exporter.render.token import read_token
 from vv_exporter.settings import Settings
 from vv_exporter.state.database import StoreError
 from vv_exporter.web.auth import credentials_of

@@ -16,8 +16,8 @@ import msgspec
 from werkzeug import Request, Response
 
 from vv_exporter.channels import Answer, ProviderError
-from vv_exporter.channels import telegram as provider
-from vv_exporter.render.channels.telegram import THROUGH_EXPORTER
+from vv_exporter.channels.telegram import CHANNEL, THROUGH_EXPORTER
+from vv_exporter.channels.telegram import build as build_telegram
 from vv_exporter.web.routes import Route, Site
 
 log = logging.getLogger(__name__)
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 def build(site: Site) -> Iterable[Route]:
     """The route, where Telegram is configured."""
     settings, clock = site.context.settings, site.context.clock
-    telegram = provider.build(settings)
-    if telegram is None:
+    if not CHANNEL.is_configured(settings):
         return
+    telegram = build_telegram(settings)
 
     def pass_on(request: Request, token: str) -> Response:
         if not hmac.compare_digest(token.encode(), settings.telegram_bot_token.value.encode()):
