@@ -3,14 +3,16 @@
 with Machine(folder) as machine:
     machine.boot()
     machine.check("systemctl is-active vv-exporter")
+    machine.cut()
 """
 
+import contextlib
 import json
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +51,7 @@ class Machine:
         self.folder = folder
         self.boots: list[float] = []
         """Seconds that each boot took."""
+        self._starts = len(list(folder.glob("told-*")))
         self._videos = True
         self._emulator: Child | None = None
         self._agent: socket.socket | None = None
@@ -66,6 +69,11 @@ class Machine:
             subprocess.run(["mke2fs", "-q", "-t", "ext4", str(raw), size], check=True)
             self._image("convert", "-O", "qcow2", str(raw), str(folder / f"{name}.qcow2"))
             raw.unlink()
+
+    @property
+    def told(self) -> Path:
+        """What the writer on the device said of its alerts since the device was switched on last."""
+        return self.folder / f"told-{self._starts}"
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +114,7 @@ class Machine:
             self._agent = None
 
     def _start(self, *options: str) -> None:
+        self._starts += 1
         for name in ("agent", "qmp"):
             (self.folder / name).unlink(missing_ok=True)
         self._emulator = Child(
@@ -141,6 +150,22 @@ class Machine:
     def metrics(self) -> dict[str, float]:
         """All samples of the exporter, by name with labels in alphabetical order."""
         return samples(self.get("/metrics"))
+
+    def now(self) -> float:
+        """What its clock shows (Unix seconds)."""
+        return float(self.check("date +%s.%N"))
+
+    def set_clock(self, to: float) -> None:
+        """Set its clock (Unix seconds) by more than a few seconds, and wait until the exporter has noticed."""
+        step = f'vv_clock_steps_total{{direction="{"forward" if to > self.now() else "back"}"}}'
+        steps = self.metrics().get(step, 0.0)
+        self.check(f"date -u -s @{to:.0f}")
+        self.wait_for(step, steps + 1)
+
+    def moments(self) -> dict[str, float]:
+        """What the exporter's timeline holds: titles and when it was last (Unix seconds)."""
+        found = json.loads(self.get("/api/v1/timeline?since=&limit=1000"))["moments"]
+        return {moment["title"]: moment["time"] for moment in reversed(found)}
 
     def wait_for(self, sample: str, value: float, timeout: float = WAIT) -> None:
         """Wait until the exporter shows the sample so."""
@@ -192,6 +217,19 @@ class Machine:
                 assert "error" not in answer, answer
         return answer["return"]
 
+    @contextlib.contextmanager
+    def state(self, name: str) -> Iterator[Path]:
+        """What is on the state's disk, of which a copy is mounted; the kernel replays its journal as at a boot."""
+        copy, mounted = self.folder / f"{name}.img", self.folder / name
+        self._image("convert", "-O", "raw", str(self.folder / "state.qcow2"), str(copy))
+        mounted.mkdir()
+        subprocess.run(["mount", "-o", "loop", str(copy), str(mounted)], check=True)
+        try:
+            yield mounted
+        finally:
+            subprocess.run(["umount", str(mounted)], check=True)
+            copy.unlink()
+
     def _command(self) -> list[str]:
         fetched = disk.HOME / "tools/usr/share"
         command = ["qemu-system-x86_64", "-L", f"{fetched}/qemu", "-L", f"{fetched}/seabios"]
@@ -210,6 +248,8 @@ class Machine:
         command += ["-device", "virtio-serial"]
         command += ["-chardev", f"socket,id=agent,path={self.folder}/agent,server=on,wait=off"]
         command += ["-device", "virtserialport,chardev=agent,name=field.agent"]
+        command += ["-chardev", f"file,id=told,path={self.told},append=on"]
+        command += ["-device", "virtserialport,chardev=told,name=field.writer"]
         command += ["-qmp", f"unix:{self.folder}/qmp,server=on,wait=off"]
         command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,id=nic,netdev=net,romfile="]
         return command
