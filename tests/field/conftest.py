@@ -26,6 +26,7 @@ PAST = re.compile(r"_timestamp_seconds\b|_created\b|_time_seconds\b")
 """Series whose values are times; none of those that a device of these tests shows lies ahead by itself."""
 HOST = "10.0.2.2"
 """This machine, as the device sees it: https://www.qemu.org/docs/master/system/devices/net.html."""
+DIAGNOSIS = "journalctl --no-pager -n 40 -u 'vv-*' | cut -c1-300; docker ps -a; vv containers list"
 _DROP_IN = "/etc/systemd/system/vv-exporter.service.d/50-sooner.conf"
 _SOONER = "[Service]\\nWatchdogSec=45\\nTimeoutStartSec=60\\nRestartSec=1\\n"
 """Than on a user's device: a test waits for it. An emulated device is slow, so it is not much sooner."""
@@ -103,7 +104,7 @@ def _diagnosis(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Non
     failed = request.session.testsfailed
     yield
     if request.session.testsfailed > failed and machine.is_on:
-        print(machine.run("journalctl --no-pager -n 40 -u 'vv-*' | cut -c1-300").output)
+        print(machine.run(DIAGNOSIS).output)
 
 
 _passed: list[str] = []
@@ -127,7 +128,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """After a run of all tests that passed: write down what was proven."""
-    if _versions and len(_passed) == session.testscollected and not session.config.option.keyword:
+    if _versions and len(_passed) == session.testscollected and _is_whole(session.config):
         modules = {item.path.name: item.module for item in session.items if isinstance(item, pytest.Function)}
         described = {name: str(module.__doc__).splitlines()[0] for name, module in modules.items()}
         report.write(_versions[0], _passed, described)
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    return not (config.option.keyword or config.option.deselect) and all(Path(path).is_dir() for path in config.args)

@@ -227,7 +227,7 @@ class Machine:
         try:
             yield mounted
         finally:
-            subprocess.run(["umount", str(mounted)], check=True)
+            subprocess.run(["umount", "--lazy", str(mounted)], check=True)
             copy.unlink()
 
     def _command(self) -> list[str]:
