@@ -57,7 +57,8 @@ class JournalCollector:
             raise RuntimeError(status.problem)
         hanging = self._monotonic() - status.looked
         yield gauges(EVENT_LAG, [((), hanging if hanging > HANGS else status.lag)])
-        yield gauges(EVENT_BACKLOG, [((), status.backlog)])
+        if status.backlog is not None:
+            yield gauges(EVENT_BACKLOG, [((), status.backlog)])
 
 
 def build(context: Context) -> JournalCollector:

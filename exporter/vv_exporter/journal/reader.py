@@ -66,13 +66,14 @@ OPEN: tuple[Kind[Any], ...] = (*OPEN_RUNS, SCRIPTS, AGENTS)  # what a writer beg
 
 @dataclass(slots=True)
 class Status:
-    """How the reader is doing: `lag` in seconds, `backlog` in bytes, `problem` why it does not get on.
+    """How the reader is doing: `lag` in seconds, `backlog` in bytes (None before the first look), `problem` why it does
+    not get on.
 
     `counted` and `looked` are when events were counted last, and when it last ended a look (monotonic).
     """
 
     lag: float = 0.0
-    backlog: int = 0
+    backlog: int | None = None
     problem: str = ""
     counted: float = float("-inf")
     looked: float = float("inf")
@@ -212,7 +213,7 @@ class Reader:
             self._drop_lost_runs({entry.writer for entry in entries})
         due = entries if self._checks else [entry for entry in entries if entry.name in unread]
         self._turns.plan(due, self._lookahead.preferred)
-        if self.status.backlog > BATCH_BYTES or len(unread) > BATCH_FILES:
+        if self._scanned > BATCH_BYTES or len(unread) > BATCH_FILES:
             self._lookahead.plan(entry for entry in entries if entry.name in unread)
         self._succeeded = not due
         # A look costs as much as there are files: it takes a small part of the time, however many there are.
@@ -277,7 +278,7 @@ class Reader:
             self._gone.clear()
         for piece in batch.pieces:
             done = piece.hole + (len(piece.data) if piece.more else piece.data.rfind(b"\n") + 1)
-            self.status.backlog = max(self.status.backlog - done, 0)
+            self.status.backlog = max((self.status.backlog or 0) - done, 0)
             if piece.more:
                 written = batch.written.get(piece.entry.name, self._since.get(piece.entry.name, piece.entry.modified))
                 self._since[piece.entry.name] = min(written, self._clock())

@@ -1,45 +1,69 @@
 """How far the exporter is behind with the journal, also while its reader hangs."""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.clock import Clock
+from tests.support.waiting import wait_until
 from vv_exporter.collectors import journal
 from vv_exporter.context import Context
+from vv_exporter.journal import files
 from vv_exporter.journal.reader import Reader
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
 
 
-def lag(collector: journal.JournalCollector) -> float:
-    (value,) = [
-        sample.value
-        for family in collector.collect()
-        for sample in family.samples
-        if sample.name == "vv_event_lag_seconds"
-    ]
-    return float(value)
+def shown(collector: journal.JournalCollector) -> dict[str, float]:
+    return {sample.name: float(sample.value) for family in collector.collect() for sample in family.samples}
 
 
-def test_a_reader_that_hangs_is_told_as_lag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    released = threading.Event()
-    monkeypatch.setattr(Reader, "round", lambda self: not released.wait(60))
-    clock = Clock()
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def collector(tmp_path: Path, clock: Clock) -> Iterator[journal.JournalCollector]:
+    """Not started yet."""
     store = Store(tmp_path / "state.db", clock)
     context = Context(settings=load({"VV_STATE_DIR": str(tmp_path)}), store=store, clock=clock, monotonic=clock)
-    collector = journal.build(context)
+    yield journal.build(context)
+    store.close()
+
+
+def test_a_reader_that_hangs_is_told_as_lag(
+    collector: journal.JournalCollector, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(Reader, "round", lambda self: not released.wait(60))
     collector.start()
     try:
         clock.advance(4)
-        on_a_busy_machine = lag(collector)
+        on_a_busy_machine = shown(collector)["vv_event_lag_seconds"]
         clock.advance(120)
-        hanging = lag(collector)
+        hanging = shown(collector)["vv_event_lag_seconds"]
     finally:
         released.set()
         collector.stop()
-        store.close()
 
     assert on_a_busy_machine == 0
     assert hanging == 124
+
+
+def test_what_waits_is_unknown_until_the_folder_was_looked_at(
+    collector: journal.JournalCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    scan = files.scan
+    monkeypatch.setattr(files, "scan", lambda folder: released.wait(60) and scan(folder))
+    collector.start()
+    try:
+        assert "vv_event_backlog_bytes" not in shown(collector)
+        released.set()
+        wait_until(lambda: shown(collector)["vv_event_backlog_bytes"] == 0)
+    finally:
+        released.set()
+        collector.stop()

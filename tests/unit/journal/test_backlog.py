@@ -304,7 +304,7 @@ def test_the_lag_is_the_age_of_the_oldest_event_that_waits(journal: Journal) -> 
     journal.reader.round()
 
     assert journal.reader.status.lag == pytest.approx(503)
-    assert journal.reader.status.backlog > 0
+    assert journal.reader.status.backlog
 
 
 def test_the_lag_is_that_of_the_oldest_file_whatever_is_read_beside_it(journal: Journal) -> None:

@@ -388,7 +388,7 @@ def test_a_half_written_line_that_stays_is_no_reason_to_mistrust_the_kernel(jour
     with patch.object(changes.Changes, "missed") as missed, patch.object(reader, "LIVENESS_INTERVAL", 0.05):
         journal.reader.start()
         looked = journal.reader.status
-        wait_until(lambda: looked.backlog > 0)
+        wait_until(lambda: looked.backlog)
         rounds = Mock(wraps=journal.reader.round)
         with patch.object(journal.reader, "round", rounds):
             wait_until(lambda: rounds.call_count > 3)
