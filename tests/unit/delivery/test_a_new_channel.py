@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tools.reference import configuration_page
 from vv_exporter import channels
 from vv_exporter.alerting import channels_told_directly
 from vv_exporter.cli import vv
 from vv_exporter.delivery.alertmanager_watch import channel_of
 from vv_exporter.drills.plan import drill_channels, plan
-from vv_exporter.reference import pages
 from vv_exporter.render import alertmanager, secrets
 from vv_exporter.settings import Settings, load
 from vv_exporter.stack.up import summary
@@ -94,7 +94,7 @@ def test_it_is_shown_with_what_it_needs(tmp_path: Path) -> None:
     assert "Siren (DEADMAN_URL)" in off.output
     assert "neither chat nor pager" in off.output
     assert "dead man's switch, Siren" in summary(settings_with(tmp_path))
-    assert pages.page().count("Siren and Slack and Telegram") == 3
+    assert configuration_page.page().count("Siren and Slack and Telegram") == 3
 
 
 def test_what_it_cannot_use_is_said_by_every_command(tmp_path: Path) -> None:
