@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vv_exporter.alert_path.closing import tell_end
@@ -44,27 +45,45 @@ TAKEN_OVER_EVERY = 5.0  # seconds between looks at channels that refuse what Ale
 SETTLED_IN = 180.0  # seconds after Alertmanager's start when everything that fires has been sent to it
 
 
-class Delivery:
-    """Start it and stop it."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Whom the delivery speaks to: Alertmanager, both servers as the alert path asks them, the channels by name.
 
-    def __init__(self, context: Context) -> None:
+    `metrics` gives the text of Alertmanager's, or raises `DeliveryError`.
+    """
+
+    alertmanager: Alertmanager
+    metrics: Callable[[], str]
+    questions: Questions
+    channels: Mapping[str, Provider]
+
+    @classmethod
+    def of(cls, context: Context) -> Outside:
+        """The servers and channels of the settings."""
         settings = context.settings
+        return cls(
+            Alertmanager(settings.alertmanager),
+            Metrics(settings.alertmanager),
+            Questions(settings, context.beats, context.clock, context.monotonic),
+            configured(settings),
+        )
+
+
+class Delivery:
+    """Start it and stop it. Without `outside` it speaks to whom the settings name."""
+
+    def __init__(self, context: Context, outside: Outside | None = None) -> None:
+        settings, outside = context.settings, outside or Outside.of(context)
         self._context = context
         self._absent: set[str] = set()
-        self._alertmanager = Alertmanager(settings.alertmanager)
-        providers = configured(settings)
+        self._alertmanager = outside.alertmanager
+        providers, questions = outside.channels, outside.questions
         self.channels = tuple(name for name in providers if name != "webhook")
         """All that are configured and accounted for here; the webhook has an outbox of its own."""
         usual, urgent = _usual(providers), _urgent(providers)
         self.direct = tuple(urgent)
         """Those that messages are sent by directly."""
-        self.watch = Watch(
-            context.store,
-            Metrics(settings.alertmanager),
-            lambda: self.relay.taking,
-            settings.direct_after,
-            context.monotonic,
-        )
+        self.watch = Watch(context.store, outside.metrics, settings.direct_after, context.monotonic)
 
         def present(alert: OpenAlert) -> dict[str, Any]:
             return payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
@@ -83,14 +102,13 @@ class Delivery:
             HandOver(context.store, self.watch, by_severity, settings, context.clock),
             repeated,
         )
-        self._missed = Missed(
+        self.missed = Missed(
             context.store,
             [providers[name] for name in usual],
             settings,
             context.clock,
             context.monotonic,
         )
-        questions = Questions(settings, context.beats, context.clock, context.monotonic)
         unsaved = UnsavedMessages([providers[name] for name in urgent], context.monotonic, context.store)
         held = HeldAlerts(self._alertmanager, questions.rules, settings, context.clock, context.monotonic)
         standstill = Standstill(context.clock, settings.alert_path_after)
@@ -145,14 +163,14 @@ class Delivery:
         told = Loop("told-directly", "alerts told directly", told_alerts.round, RETRIED_EVERY_SECONDS)
         context.store.when_changed(TOLD, told.wake)
         silences = SilenceWatch(context.store, Silences(settings.alertmanager), context.clock)
-        senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
+        self.senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
         take_over = TakeOver(
             context.store, providers, self._alertmanager.alerts, settings, context.clock, context.monotonic
         )
         taking_over = Loop("take-over", "channels that refuse Alertmanager", take_over.round, TAKEN_OVER_EVERY)
         context.store.when_changed(CHANNELS, taking_over.wake)
-        missed = Loop("missed", "missed alerts", self._missed.round)
+        missed = Loop("missed", "missed alerts", self.missed.round)
         context.store.when_changed(ACCOUNTS, missed.wake)
         context.store.when_changed(ACCOUNTS, continuity.wake)
         self._parts: list[Service] = [
@@ -168,7 +186,7 @@ class Delivery:
             path,
             Loop("standstill", "whether anything ran", wake_after_standstill, TICK_SECONDS),
             leases,
-            *senders,
+            *self.senders,
             self.relay,
         ]
 
@@ -185,7 +203,7 @@ class Delivery:
             part.stop()
 
     def _look(self) -> None:
-        if self.watch.look():
+        if self.watch.look(is_taking=self.relay.taking):
             self.relay.retry()
         else:
             self.relay.wake()  # it hands over when there is an outage

@@ -80,20 +80,18 @@ class Sample(NamedTuple):
 class Watch:
     """Call `look` every `INTERVAL` seconds. `ask` gives the text of its metrics or raises `DeliveryError`.
 
-    `taking` says whether it takes the alerts that it is sent. `enough` is how many seconds make an outage.
+    `enough` is how many seconds make an outage.
     """
 
     def __init__(
         self,
         store: Store,
         ask: Callable[[], str],
-        taking: Callable[[], bool],
         enough: float,
         monotonic: Callable[[], float],
     ) -> None:
         self._store = store
         self._ask = ask
-        self._taking = taking
         self._enough = enough
         self._monotonic = monotonic
         self._looked: float | None = None
@@ -116,8 +114,11 @@ class Watch:
         unanswered = looked_ago if self._seen.down else 0.0
         return max(self._enough - self._seen.down - unanswered, 0.0)
 
-    def look(self) -> bool:
-        """Ask it, and keep what it said. Gives whether it answers again, and what waits is to be tried at once."""
+    def look(self, *, is_taking: bool) -> bool:
+        """Ask it, and keep what it said. Gives whether it answers again, and what waits is to be tried at once.
+
+        `is_taking` says whether it took the alerts that it was sent last.
+        """
         try:
             sample = parse(self._ask())
         except (DeliveryError, ValueError):  # an answer that is none of its own is none
@@ -125,7 +126,7 @@ class Watch:
             self._add_up()
             return False
         is_back, self._answered = not self._answered, True
-        if not self._taking():
+        if not is_taking:
             if not is_back:  # else it has not been asked to take anything yet
                 self._add_up()
         elif self._seen.down:

@@ -14,20 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.clock import Clock
-from vv_exporter import alerting
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.alert_path.hops import Observation
 from vv_exporter.alert_path.questions import QuestionError
 from vv_exporter.alert_path.standstill import Pause
+from vv_exporter.alerting import Delivery, Outside
 from vv_exporter.alertmanager.client import DeliveryError
 from vv_exporter.channels import Answer
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.context import Context
 from vv_exporter.delivery import notificationevents, notifications
-from vv_exporter.delivery.direct import Sender
 from vv_exporter.delivery.received import receive
 from vv_exporter.delivery.webhook import OUTBOX, fingerprint
 from vv_exporter.messages.message import Message
@@ -265,12 +262,12 @@ class Told:
 class World:
     """Everything, and what people were told. `exporter` is None while it is down."""
 
-    def __init__(self, folder: Path, rules: list[Rule], patch: pytest.MonkeyPatch, *, with_path: bool = False) -> None:
+    def __init__(self, folder: Path, rules: list[Rule], *, with_path: bool = False) -> None:
         """`with_path`: the exporter looks at the alert path, too."""
         self.clock = Clock()
         self.with_path = with_path
         self.evaluated_meanwhile = False
-        self.folder, self.rules, self.patch = folder, rules, patch
+        self.folder, self.rules = folder, rules
         self.told: list[Told] = []
         self.events: list[tuple[float, str, Mapping[str, Any], bool]] = []
         self.exporter: Exporter | None = None
@@ -366,17 +363,9 @@ class Exporter:
         self.store = Store(world.folder / "state.db", world.clock)
         beats = Beats(world.clock, world.clock)
         channels = {name: Recorder(world, name) for name in ("slack", "pagerduty")}
-        parts: dict[str, Callable[..., Any]] = {
-            "Alertmanager": lambda _: self,
-            "Metrics": lambda _: self.metrics,
-            "Questions": lambda *_: self,
-            "configured": lambda _: channels,
-        }
-        for name, part in parts.items():
-            world.patch.setattr(alerting, name, part)
         self.context = Context(settings(), self.store, world.clock, world.clock, world.clock, "boot", beats)
-        self.delivery = alerting.Delivery(self.context)
-        self.senders = [part for part in self.delivery._parts if isinstance(part, Sender)]
+        self.delivery = Delivery(self.context, Outside(self, self.metrics, self, channels))  # type: ignore[arg-type]
+        self.senders = self.delivery.senders
         self.steps = 0
         self.beat = 0.0
 

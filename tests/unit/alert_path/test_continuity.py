@@ -24,8 +24,8 @@ def rules() -> list[Rule]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    world = World(tmp_path, rules(), monkeypatch)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path, rules())
     yield world
     world.stop_exporter()
 

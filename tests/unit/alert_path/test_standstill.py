@@ -26,8 +26,8 @@ def rules() -> list[Rule]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    world = World(tmp_path, rules(), monkeypatch, with_path=True)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path, rules(), with_path=True)
     world.work(120)
     yield world
     world.stop_exporter()

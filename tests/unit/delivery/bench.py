@@ -2,21 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.support.clock import Clock
+from vv_exporter.alerting import Delivery, Outside
 from vv_exporter.alertmanager.client import DeliveryError
-from vv_exporter.alertmanager.payload import payload, repeats
 from vv_exporter.channels import Answer, ProviderError
+from vv_exporter.context import Context
 from vv_exporter.delivery import notificationevents, notifications
 from vv_exporter.delivery.accounts import ACCOUNTS, Account
-from vv_exporter.delivery.alertmanager_watch import INTERVAL, Watch
+from vv_exporter.delivery.alertmanager_watch import INTERVAL
 from vv_exporter.delivery.channel_health import failed
-from vv_exporter.delivery.direct import Sender
-from vv_exporter.delivery.failover import HandOver
-from vv_exporter.delivery.outage import Missed
-from vv_exporter.delivery.relay import Relay
 from vv_exporter.messages.message import Message
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.settings import load
@@ -80,24 +78,16 @@ class Bench:
         self.sent: list[dict[str, Any]] = []
         self.slack, self.telegram, self.pagerduty = Provider("slack"), Provider("telegram"), Provider("pagerduty")
         self.settings = load({"VV_STATE_DIR": "/nonexistent", "VV_DEVICE_ID": "edge-7", "VV_DELIVERY_SETTLE": "60s"})
-        self.channels = {"critical": ["slack", "telegram", "pagerduty"], "error": ["slack", "telegram"]}
+        self.channels = {one.name: one for one in (self.slack, self.telegram, self.pagerduty)}
         self.begin()
 
     def begin(self) -> None:
         self.store = Store(self.path, self.clock)
-        self.watch = Watch(self.store, self.ask, lambda: self.relay.taking, AFTER, self.clock)
-        aside = HandOver(
-            self.store,
-            self.watch,
-            lambda severity: self.channels.get(severity, self.channels.get("error", [])),
-            self.settings,
-            self.clock,
-        )
-        present = lambda alert: payload(alert, "edge-7", "r", "g")  # noqa: E731
-        told = lambda alert, now: repeats(alert, "edge-7", "r", "g", now)  # noqa: E731
-        self.relay = Relay(self.store, self, present, WINDOW, self.clock, self.clock, aside, told)
-        self.senders = [Sender(self.store, one, self.clock) for one in (self.slack, self.telegram, self.pagerduty)]
-        self.missed = Missed(self.store, [self.slack, self.telegram], self.settings, self.clock, self.clock)
+        context = Context(self.settings, self.store, self.clock, self.clock)
+        outside = replace(Outside.of(context), alertmanager=self, metrics=self.ask, channels=self.channels)  # type: ignore[type-var]
+        delivery = Delivery(context, outside)
+        self.watch, self.relay, self.missed = delivery.watch, delivery.relay, delivery.missed
+        self.senders = delivery.senders
 
     def restart(self) -> None:
         self.store.close()
@@ -107,6 +97,11 @@ class Bench:
         if self.down or self.hangs:
             raise DeliveryError("nobody there")
         return self.says or METRICS.format(**self.metrics)
+
+    def alerts(self) -> list[dict[str, Any]]:
+        if self.down or self.hangs:
+            raise DeliveryError("nobody there")
+        return []
 
     def send(self, alerts: list[dict[str, Any]]) -> None:
         if self.down:
@@ -119,7 +114,7 @@ class Bench:
     def work(self, seconds: float) -> None:
         """Let everything do its work for so long, in steps."""
         for _ in range(int(seconds / INTERVAL)):
-            if self.watch.look():
+            if self.watch.look(is_taking=self.relay.taking):
                 self.relay.retry()
             self.relay.round()
             for sender in self.senders:

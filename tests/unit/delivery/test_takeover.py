@@ -301,11 +301,11 @@ def test_an_incident_at_a_pager_is_closed_when_the_alert_has_ended_also_after_a_
 )
 def test_a_provider_that_says_no_is_told_from_one_that_has_trouble(bench: Bench, reason: str, refused: bool) -> None:
     says = METRICS.format(attempts=1, failed=0, reason=reason)
-    watch = Watch(bench.store, lambda: says, lambda: True, 120.0, bench.clock)
-    watch.look()
+    watch = Watch(bench.store, lambda: says, 120.0, bench.clock)
+    watch.look(is_taking=True)
     assert watch.seen.counts["telegram"] == Counts(1.0, 0.0, 0.0, {reason: 0.0})
     says = METRICS.format(attempts=2, failed=1, reason=reason)
-    watch.look()
+    watch.look(is_taking=True)
 
     assert bool(bench.channel().refused) == refused
     assert bench.channel().since
