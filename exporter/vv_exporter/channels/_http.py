@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vv_exporter.channels import Answer, ProviderError
 from vv_exporter.state.timeline import shortened
+
+if TYPE_CHECKING:
+    import requests
 
 logging.getLogger("urllib3").setLevel(logging.INFO)  # below that it logs addresses
 
@@ -33,8 +38,9 @@ def post(
         with requests.post(
             url, json=document, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True
         ) as answer:
-            body = answer.raw.read(MAX_ANSWER, decode_content=True).decode(errors="replace")
+            body = begin_of(answer)
             status, retry_after = answer.status_code, answer.headers.get("Retry-After", "")
+            now = seconds_of_date(answer.headers.get("Date", "")) or math.inf
     except requests.RequestException as error:
         raise ProviderError(_reason(error)) from None  # its text and its causes hold the address
     except Exception as error:  # urllib3's own, while reading the answer
@@ -46,7 +52,7 @@ def post(
     raise ProviderError(
         f"answered {status}: {text}" if text else f"answered {status}",
         status,
-        _pause(retry_after, body),
+        _pause(retry_after, now, body),
         moved_to=_new_chat(body),
     )
 
@@ -88,13 +94,35 @@ def _said(body: str) -> str:
     return ": ".join(words) or ("ok" if document.get("ok") is True else body)
 
 
-def _pause(retry_after: str, body: str) -> float:
-    """What the provider asks to wait: the header, or Telegram's parameter, in seconds."""
+def seconds_asked(retry_after: str, now: float) -> float:
+    """What a header `Retry-After` asks to wait from `now` (Unix seconds): a number, or a date (RFC 9110, 10.2.3)."""
     try:
-        seconds = float(retry_after or _document(body)["parameters"]["retry_after"])
-    except (ValueError, KeyError, TypeError, OverflowError):
+        seconds = float(retry_after)
+    except ValueError:
+        seconds = seconds_of_date(retry_after) - now
+    return seconds if 0 < seconds < math.inf else 0.0  # NaN is neither
+
+
+def seconds_of_date(text: str) -> float:
+    """A date of HTTP as Unix seconds; 0 for what is none."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return 0.0
-    return min(seconds, LONGEST_PAUSE) if seconds > 0 else 0.0  # NaN is neither
+
+
+def begin_of(answer: requests.Response) -> str:
+    """The begin of an answer's body."""
+    return answer.raw.read(MAX_ANSWER, decode_content=True).decode(errors="replace")
+
+
+def _pause(retry_after: str, now: float, body: str) -> float:
+    """What the provider asks to wait: the header, by its own clock, or Telegram's parameter, in seconds."""
+    try:
+        asked = retry_after or str(_document(body)["parameters"]["retry_after"])
+    except (KeyError, TypeError):
+        return 0.0
+    return min(seconds_asked(asked, now), LONGEST_PAUSE)
 
 
 def _new_chat(body: str) -> str:

@@ -1,33 +1,71 @@
-"""The generic webhook. Alerts get there by its own outbox (`delivery/webhook.py`); here it is tested."""
+"""The generic webhook. Which alerts it is told of, and when, is in `delivery/webhook.py`, which sends by this, too."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
-from vv_exporter.channels import Answer, Channel
-from vv_exporter.channels._http import post
+from vv_exporter import __version__
+from vv_exporter.channels import Answer, Channel, ProviderError
+from vv_exporter.channels._http import begin_of, hidden, seconds_asked
 from vv_exporter.messages.message import Message, line
 from vv_exporter.messages.webhook_event import NO_VIDEO, Event
 
+if TYPE_CHECKING:
+    import requests
+
+TIMEOUT = (5.0, 15.0)  # seconds to connect, and to the answer
+_RETRIED = (408, 425, 429)
+
 
 class Webhook:
-    """Posts to `url`, which is the secret."""
+    """Posts to `url`, which is the secret. `clock` gives Unix seconds."""
 
     name = "webhook"
     title = "webhook"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._url = url
         self._secrets = (url, urlsplit(url).path)
+        self._clock = clock
+        self._session: requests.Session | None = None
 
     def send(self, message: Message) -> Answer:
-        """Send."""
+        """Send, and quote the answer."""
         headers = {"VV-Alert-Status": "firing", "Idempotency-Key": message.alert_id}
-        return post(self._url, msgspec.to_builtins(event(message)), secrets=self._secrets, headers=headers)
+        return self.deliver(msgspec.json.encode(event(message)), headers, is_quoted=True)
 
     test = send
+
+    def deliver(self, body: bytes, headers: Mapping[str, str], *, is_quoted: bool = False) -> Answer:
+        """Post an event, and quote the answer if asked to: it could be endless. Raises `ProviderError`, which says
+        by `refused` that the receiver will never take it."""
+        import requests  # takes 60 ms, and is needed when something is sent
+
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.headers.update(
+                {"User-Agent": f"vv-exporter/{__version__}", "Content-Type": "application/json"}
+            )
+        try:
+            with self._session.post(
+                self._url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True
+            ) as answer:
+                status, asked = answer.status_code, answer.headers.get("Retry-After", "")
+                said = hidden(begin_of(answer), self._secrets) if is_quoted else ""
+        except (requests.RequestException, OSError, ValueError) as error:  # its text names the address
+            raise ProviderError(type(error).__name__) from None
+        if 200 <= status < 300:
+            return Answer(status, said)
+        if 300 <= status < 400:
+            said = "redirects are not followed, set WEBHOOK_URL to the final address"
+        never = 400 <= status < 500 and status not in _RETRIED
+        text = f"it answered {status}: {said}" if said else f"it answered {status}"
+        raise ProviderError(text, status, seconds_asked(asked, self._clock()), refused=never)
 
 
 def event(message: Message) -> Event:
@@ -50,6 +88,6 @@ CHANNEL = Channel(
     title=Webhook.title,
     kind="webhook",
     needs=("webhook_url",),
-    build=lambda settings: Webhook(settings.webhook_url.value),
+    build=lambda settings: Webhook(settings.webhook_url.value, time.time),
     addressed_by=("webhook_url",),
 )

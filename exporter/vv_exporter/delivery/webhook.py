@@ -6,16 +6,15 @@ grouping, inhibition and silences hold; its repeats are not told again.
 
 from __future__ import annotations
 
-import email.utils
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
-import requests
 
-from vv_exporter import __version__
+from vv_exporter.channels import ProviderError
+from vv_exporter.channels import webhook as channel
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.common.matchers import link_filter
 from vv_exporter.common.times import UnixTime
@@ -27,10 +26,8 @@ from vv_exporter.state.store import Kind, Transaction
 from vv_exporter.state.timeline import shortened
 
 OUTBOX = Outbox("webhook")
-TIMEOUT = (5.0, 15.0)  # seconds to connect, and to the answer
 MAX_TOLD = 4000
 _OF_VIDEO = {"video_id": "id", "video_sha256": "SHA-256"}
-_RETRIED = (408, 425, 429)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -129,45 +126,19 @@ def after(starts_at: str, ends_at: str) -> str:
 
 
 class Webhook:
-    """Brings events to one address, which may hold a secret and is never shown."""
+    """Brings what waits to one address, which may hold a secret and is never shown."""
 
     def __init__(self, url: Secret, clock: Callable[[], float]) -> None:
-        self._url = url
-        self._clock = clock
-        self._session = requests.Session()
-        self._session.headers.update({"User-Agent": f"vv-exporter/{__version__}", "Content-Type": "application/json"})
+        self._channel = channel.Webhook(url.value, clock)
 
     def send(self, parcel: Parcel) -> None:
         """Post it. Raises `AwayError` when it may be taken later, `RefusedError` when never."""
         try:
-            # The answer's body is not read: it could be endless. Nothing of an error is quoted: it names the address.
-            with self._session.post(
-                self._url.value,
-                data=parcel.body.encode(),
-                headers=parcel.headers | {"Idempotency-Key": parcel.key},
-                timeout=TIMEOUT,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
-                status, headers = answer.status_code, answer.headers
-        except (requests.RequestException, OSError, ValueError) as error:
-            raise AwayError(type(error).__name__) from None
-        if 200 <= status < 300:
-            return
-        if status in _RETRIED or status >= 500:
-            raise AwayError(f"it answered {status}", self._asked(headers.get("Retry-After", "")))
-        if status < 400:
-            raise AwayError(f"it answered {status}: redirects are not followed, set WEBHOOK_URL to the final address")
-        raise RefusedError(f"it answered {status}")
-
-    def _asked(self, retry_after: str) -> float:
-        """Seconds to wait (RFC 9110, 10.2.3): a number, or a date."""
-        if retry_after.isascii() and retry_after.isdigit():
-            return float(retry_after[:9])
-        try:
-            return max(email.utils.parsedate_to_datetime(retry_after).timestamp() - self._clock(), 0.0)
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
+            self._channel.deliver(parcel.body.encode(), parcel.headers | {"Idempotency-Key": parcel.key})
+        except ProviderError as error:
+            if error.refused:
+                raise RefusedError(str(error)) from None
+            raise AwayError(str(error), error.retry_after) from None
 
 
 def _remember(tx: Transaction, name: str, told: Told) -> None:

@@ -295,6 +295,35 @@ def test_telegram_says_how_long_to_wait(
 
 
 @pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("17", 17),
+        ("1.5", 1.5),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 600),  # the longest that is waited
+        ("Tue, 14 Nov 1995 22:14:20 GMT", 0),
+        ("soon", 0),
+        ("inf", 0),
+        ("nan", 0),
+        ("-3", 0),
+    ],
+)
+def test_a_provider_is_left_alone_for_as_long_as_it_asks(
+    receivers: Receivers,
+    providers: dict[str, Provider],
+    retry_after: str,
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = Answer(429, "", headers={"Retry-After": retry_after})
+    monkeypatch.setattr(receivers.slack, "handle", lambda request: answer)
+
+    with pytest.raises(ProviderError) as raised:
+        providers["slack"].send(MESSAGE)
+
+    assert raised.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(
     "said",
     [
         "[" * 4_000,

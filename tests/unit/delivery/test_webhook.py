@@ -15,11 +15,14 @@ from tests.support.certificates import Certificates
 from tests.support.clock import Clock
 from tests.support.ports import free_port
 from tests.support.receivers import Answer, Webhook
+from vv_exporter.channels import ProviderError
+from vv_exporter.channels import webhook as channel
 from vv_exporter.delivery import webhook
 from vv_exporter.delivery.notifications import NotifiedAlert
 from vv_exporter.delivery.outbox import AwayError, Parcel, RefusedError
 from vv_exporter.delivery.webhook import OUTBOX, Event, Links, tell
 from vv_exporter.messages import webhook_event
+from vv_exporter.messages.message import Message
 from vv_exporter.settings import Secret
 from vv_exporter.state.store import Store
 
@@ -252,6 +255,38 @@ def test_answers_after_which_it_is_tried_again(answer: Answer, wait: float) -> N
     assert receiver.received == []
 
 
+@pytest.mark.parametrize(
+    "status", [200, 201, 202, 203, 204, 206, 226, 302, 307, 400, 404, 408, 413, 422, 425, 429, 500]
+)
+@pytest.mark.parametrize("body", ["", '{"ok": false}', "no"])
+def test_a_test_says_of_an_answer_what_becomes_of_an_alert(status: int, body: str) -> None:
+    message = Message("k", "T", "error", "edge-7", "c", 0.0, "0197", details="d", suggested_actions="s")
+    with Webhook() as receiver:
+        receiver.next += [Answer(status, "" if status == 204 else body)] * 2
+        by_alert = by_test = "taken"
+        try:
+            webhook.Webhook(Secret(receiver.url), Clock()).send(parcel())
+        except (AwayError, RefusedError) as error:
+            by_alert = "never" if isinstance(error, RefusedError) else "later"
+        try:
+            channel.Webhook(receiver.url, Clock()).test(message)
+        except ProviderError as error:
+            by_test = "never" if error.refused else "later"
+
+    assert by_test == by_alert
+    of_alert, of_test = (set(request.headers) for request in receiver.turned_away)
+    assert of_test == of_alert
+    assert len({request.headers["User-Agent"] for request in receiver.turned_away}) == 1
+
+
+def test_a_test_shows_what_the_receiver_says_but_never_the_address() -> None:
+    message = Message("k", "T", "error", "edge-7", "c", 0.0, "0197", details="d", suggested_actions="s")
+    with Webhook() as receiver:
+        receiver.next.append(Answer(403, f"no rights at {receiver.url}"))
+        with pytest.raises(ProviderError, match=r"it answered 403: no rights at \(hidden\)"):
+            channel.Webhook(receiver.url, Clock()).test(message)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
 def test_answers_after_which_it_is_not(status: int) -> None:
     with Webhook() as receiver:
@@ -285,6 +320,6 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
 
 
 def test_an_answer_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "TIMEOUT", (5.0, 0.2))
+    monkeypatch.setattr(channel, "TIMEOUT", (5.0, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AwayError, match="ReadTimeout"):
         webhook.Webhook(Secret(f"http://127.0.0.1:{silent.getsockname()[1]}/"), Clock()).send(parcel())
