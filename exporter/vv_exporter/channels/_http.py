@@ -38,14 +38,14 @@ def post(
         with requests.post(
             url, json=document, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True
         ) as answer:
-            body = begin_of(answer)
+            body = read_beginning(answer)
             status, retry_after = answer.status_code, answer.headers.get("Retry-After", "")
             now = seconds_of_date(answer.headers.get("Date", "")) or math.inf
     except requests.RequestException as error:
-        raise ProviderError(_reason(error)) from None  # its text and its causes hold the address
+        raise ProviderError(reason_of(error, TIMEOUT)) from None  # its text and its causes hold the address
     except Exception as error:  # urllib3's own, while reading the answer
         raise ProviderError(f"no good answer ({type(error).__name__})") from None
-    text = hidden(_said(body), secrets)
+    text = hidden(words_of(body), secrets)
     said = _document(body)
     if status in good and not (isinstance(said, dict) and said.get("ok") is False):
         return Answer(status, text, said)
@@ -65,14 +65,14 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
     return shortened(" ".join(text.split()), MAX_TEXT)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception, timeout: tuple[float, float]) -> str:
     """Why there was no answer: the innermost cause says it best, e.g. `Connection refused`."""
     import requests
 
     if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {TIMEOUT[0]:.0f} s"
+        return f"no connection within {timeout[0]:g} s"
     if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT[1]:.0f} s"
+        return f"no answer within {timeout[1]:g} s"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
@@ -83,7 +83,7 @@ def _reason(error: Exception) -> str:
     return f"no connection ({type(error).__name__})"
 
 
-def _said(body: str) -> str:
+def words_of(body: str) -> str:
     """What the provider says in words: the field that they use for it, or all."""
     document = _document(body)
     if not isinstance(document, dict):
@@ -111,8 +111,8 @@ def seconds_of_date(text: str) -> float:
         return 0.0
 
 
-def begin_of(answer: requests.Response) -> str:
-    """The begin of an answer's body."""
+def read_beginning(answer: requests.Response) -> str:
+    """The first `MAX_ANSWER` bytes of an answer's body, as text."""
     return answer.raw.read(MAX_ANSWER, decode_content=True).decode(errors="replace")
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from vv_exporter import __version__
 from vv_exporter.channels import Answer, Channel, ProviderError
-from vv_exporter.channels._http import begin_of, hidden, seconds_asked
+from vv_exporter.channels._http import hidden, read_beginning, reason_of, seconds_asked, words_of
 from vv_exporter.messages.message import Message, line
 from vv_exporter.messages.webhook_event import NO_VIDEO, Event
 
@@ -30,7 +30,8 @@ class Webhook:
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._url = url
-        self._secrets = (url, urlsplit(url).path)
+        parts = urlsplit(url)
+        self._secrets = tuple(filter(None, (url, parts.path.rstrip("/"), parts.query, parts.hostname)))
         self._clock = clock
         self._session: requests.Session | None = None
 
@@ -45,6 +46,7 @@ class Webhook:
         """Post an event, and quote the answer if asked to: it could be endless. Raises `ProviderError`, which says
         by `refused` that the receiver will never take it."""
         import requests  # takes 60 ms, and is needed when something is sent
+        from urllib3.exceptions import HTTPError
 
         if self._session is None:
             self._session = requests.Session()
@@ -56,9 +58,9 @@ class Webhook:
                 self._url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True
             ) as answer:
                 status, asked = answer.status_code, answer.headers.get("Retry-After", "")
-                said = hidden(begin_of(answer), self._secrets) if is_quoted else ""
-        except (requests.RequestException, OSError, ValueError) as error:  # its text names the address
-            raise ProviderError(type(error).__name__) from None
+                said = hidden(words_of(read_beginning(answer)), self._secrets) if is_quoted else ""
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:  # its text names the address
+            raise ProviderError(hidden(reason_of(error, TIMEOUT), self._secrets)) from None
         if 200 <= status < 300:
             return Answer(status, said)
         if 300 <= status < 400:

@@ -309,7 +309,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Webhook(certificates) as receiver:
-        with pytest.raises(AwayError, match="SSLError"):
+        with pytest.raises(AwayError, match="certificate verify failed"):
             webhook.Webhook(Secret(receiver.url), Clock()).send(parcel())
         refused = list(receiver.received)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority))
@@ -321,5 +321,5 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
 
 def test_an_answer_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "TIMEOUT", (5.0, 0.2))
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AwayError, match="ReadTimeout"):
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AwayError, match=r"no answer within 0\.2 s"):
         webhook.Webhook(Secret(f"http://127.0.0.1:{silent.getsockname()[1]}/"), Clock()).send(parcel())
