@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks._measure import compare, table
 
 from vv_exporter.collectors.containers import ContainersCollector
+from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord, all_series, fold_event
 from vv_exporter.containers.observed import SECOND, Event
 from vv_exporter.containers.watch import ContainerWatch
@@ -37,7 +38,7 @@ def _collector(folder: Path, count: int) -> ContainersCollector:
             for metric, labels in all_series(record.name):
                 tx.inc(metric, labels)
     watch = ContainerWatch("", settings.containers, store, time.time, time.monotonic)
-    return ContainersCollector(Context(settings, store, time.time, time.monotonic), watch)
+    return ContainersCollector(Context(settings, store, time.time, time.monotonic), watch, Asker(watch.connect))
 
 
 def _record(number: int) -> ContainerRecord:

@@ -25,19 +25,21 @@ from vv_exporter.alertmanager.silences.watch import INTERVAL_SECONDS as SILENCES
 from vv_exporter.alertmanager.silences.watch import SilenceWatch
 from vv_exporter.channels import Provider, configured, names_of
 from vv_exporter.context import Context, Service
-from vv_exporter.delivery import accounts
+from vv_exporter.delivery import accounts, channel_health
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.alertmanager_watch import INTERVAL, Metrics, Watch
 from vv_exporter.delivery.channel_health import CHANNELS
 from vv_exporter.delivery.direct import Sender, drop_others
 from vv_exporter.delivery.failover import HandOver
 from vv_exporter.delivery.outage import Missed
-from vv_exporter.delivery.relay import Relay
+from vv_exporter.delivery.relay import DESTINATION, RESULTS, Relay
 from vv_exporter.delivery.takeover import TakeOver
+from vv_exporter.metrics.alerts import ALERTS_DROPPED, RELAY_DELIVERIES
+from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import Settings
 from vv_exporter.state.database import StoreError
-from vv_exporter.state.openalerts import OpenAlert
+from vv_exporter.state.openalerts import SEVERITIES, OpenAlert
 
 UNSEEN_ASKED = 10.0  # seconds between questions to Prometheus of what ended before it could be sent
 RECONCILED = 60.0  # seconds between comparisons of the accounts with what Alertmanager holds
@@ -192,6 +194,12 @@ class Delivery:
 
     def start(self) -> None:
         """Begin."""
+        with contextlib.suppress(StoreError), self._context.store.transaction() as tx:
+            for channel in self.channels:
+                channel_health.begin(tx, channel)
+            tx.ensure(ALERTS_MISSED, ("critical",), ("error",), ("warning",))
+            tx.ensure(ALERTS_DROPPED, *((severity,) for severity in SEVERITIES))
+            tx.ensure(RELAY_DELIVERIES, *((DESTINATION, result) for result in RESULTS))
         with contextlib.suppress(StoreError):
             drop_others(self._context.store, self.direct)
         for part in self._parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from vv_exporter.alert_path.beats import Beats
 from vv_exporter.common.clock import boot_id, boottime
@@ -31,9 +31,8 @@ class Context:
     beats: Beats = field(default_factory=Beats)
 
 
-@runtime_checkable
 class Service(Protocol):
-    """Work in the background; a collector that has such work is a service too."""
+    """Work in the background."""
 
     def start(self) -> None:
         """Begin; returns at once."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from prometheus_client.core import Metric as Family
+
 from vv_core.common.texts import label
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS as LAST_LINE_SECONDS
 from vv_exporter.alert_path.last_line import LastLine
@@ -18,17 +20,21 @@ from vv_exporter.alert_path.unwritten import INTERVAL_SECONDS as UNWRITTEN_SECON
 from vv_exporter.alert_path.unwritten import UnwrittenState
 from vv_exporter.alerting import channels_told_directly
 from vv_exporter.channels import deadman
-from vv_exporter.collectors import Collector, discover
+from vv_exporter.collectors import discover
 from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.expectation import listed
 from vv_exporter.context import Context, Service
 from vv_exporter.delivery import notifications
+from vv_exporter.delivery.webhook_courier import WebhookCourier
 from vv_exporter.digest import samples
 from vv_exporter.installation import statefolders
+from vv_exporter.journal.configured_jobs import ConfiguredJobs
 from vv_exporter.journal.files import reading
-from vv_exporter.runtime import systemd, threads
+from vv_exporter.journal.overruns import Overruns
+from vv_exporter.runtime import systemd
 from vv_exporter.runtime.loop import Loop
 from vv_exporter.runtime.program import logging_to, on_hangup, only_one, own_folder, until_signalled
+from vv_exporter.services import Services, at_work, build_services
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.state import timeline
 from vv_exporter.state.boots import count_boot
@@ -46,8 +52,7 @@ log = logging.getLogger(__name__)
 
 DAY = 86400.0
 CLOCK_INTERVAL = 5.0  # seconds between looks whether the clock was set
-RETRY_INTERVAL_SECONDS = 5.0
-HOUSEKEEPING_INTERVAL = 3600.0  # seconds between deletions of history that is too old
+HOUSEKEEPING_INTERVAL_SECONDS = 3600.0  # seconds between deletions of history that is too old
 
 
 def run(settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None) -> None:
@@ -84,12 +89,11 @@ def running(
             keeper = Timekeeper(boottime, boot_id())
             store = Store(settings.exporter_dir / "state.db", time.time, reserved_names(settings), keeper)
         stack.callback(store.close)
-        context = Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic)
-        collectors = [build(context) for build in discover()]
-        guarded, past = [Guarded(collector) for collector in collectors], Past()
-        scrapes = Scrapes(store, time.time)
+        services = build_services(Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic))
+        guarded = [Guarded(build(services)) for build in discover()]
+        past, scrapes = Past(), Scrapes(store, time.time)
         with _explained("VV_STATE_DIR"):
-            app = create_app(context, guarded, web_config, past=past, scrapes=scrapes)
+            app = create_app(services, guarded, web_config, past=past, scrapes=scrapes)
         stack.enter_context(counted(store))
         count_boot(store, boot_id())
         # The port first: with another exporter on it nothing must begin to work.
@@ -97,39 +101,65 @@ def running(
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
             server.start()
         stack.callback(server.stop)
-        channels = channels_told_directly(settings)
-        names = [channel.name for channel in channels]
-        unsaved = UnsavedMessages(channels, time.monotonic, store)
-        last_line = LastLine(
-            store,
-            context.beats,
-            lambda: gather(guarded),
-            names,
-            settings,
-            time.time,
-            unsaved.hold,
-        )
-        unwritten = UnwrittenState(store, names, settings, time.time, time.monotonic, unsaved.hold)
-        unwritten_loop = Loop("unwritten", "what cannot be written", unwritten.round, UNWRITTEN_SECONDS)
-        unsaved_loop = Loop("unsaved-last", "messages that could not be written down", unsaved.round)
-        unsaved.when_held(unsaved_loop.wake)
-        last_line_loop = Loop("last-line", "the last line", last_line.round, LAST_LINE_SECONDS)
         try:
             stack.enter_context(reading(settings.journal_dir))
         except OSError as error:
             log.warning("%s cannot be held, `vv alert` will say that nobody reads it: %s", settings.journal_dir, error)
-        stack.enter_context(_at_work([*_services(collectors), unsaved_loop, unwritten_loop, last_line_loop]))
-        stack.enter_context(_housekeeping(store, settings.history_days * DAY, time.time))
-        stack.enter_context(
-            _repeatedly("samples", lambda: samples.note(store, gather(guarded), time.time()), samples.INTERVAL)
-        )
-        stack.enter_context(_repeatedly("clock", store.follow_clock, CLOCK_INTERVAL))
-        stack.enter_context(_repeatedly("scrapes", scrapes.save, SAVE_INTERVAL_SECONDS))
-        stack.enter_context(_repeatedly("past", lambda: past.note(gather(guarded), time.time()), Past.INTERVAL))
+        stack.enter_context(at_work(in_order(services, lambda: gather(guarded), past, scrapes)))
         if not settings.deadman_url:
             log.info("%s", deadman.UNSET)
         log.info("serving %s, device %s, state in %s", server.url, settings.device_id, settings.state_dir)
         yield server
+
+
+def in_order(
+    services: Services, series: Callable[[], list[Family]], past: Past, scrapes: Scrapes
+) -> list[tuple[str, Service]]:
+    """All that runs in the background, in the order in which it starts, after the web server; it stops in reverse.
+
+    What reads the answers of another comes after it. `series` gives all that `/metrics` shows.
+    """
+    settings, store, clock, monotonic = services.settings, services.store, services.clock, services.monotonic
+    channels = channels_told_directly(settings)
+    names = [channel.name for channel in channels]
+    unsaved = UnsavedMessages(channels, monotonic, store)
+    last_line = LastLine(store, services.beats, series, names, settings, clock, unsaved.hold)
+    unwritten = UnwrittenState(store, names, settings, clock, monotonic, unsaved.hold)
+    unsaved_loop = Loop("unsaved-last", "messages that could not be written down", unsaved.round)
+    unsaved.when_held(unsaved_loop.wake)
+    housekeeping = Housekeeping(store, settings.history_days * DAY, clock)
+
+    def loop(name: str, what: str, work: Callable[[], None], interval: float) -> tuple[str, Service]:
+        return what, Loop(name, what, work, interval, at_once=True)
+
+    found: list[tuple[str, Service | None]] = [
+        # What people are sent: before anything is found that they have to know.
+        ("delivery", services.delivery),
+        ("the webhook's courier", WebhookCourier(store, settings, clock, monotonic)),
+        ("messages that could not be written down", unsaved_loop),
+        ("what cannot be written", Loop("unwritten", "what cannot be written", unwritten.round, UNWRITTEN_SECONDS)),
+        ("the last line", Loop("last-line", "the last line", last_line.round, LAST_LINE_SECONDS)),
+        ("drills", services.drills),
+        ("the digest", services.digest),
+        # What is looked at on the device.
+        ("containers", services.containers),
+        ("what containers use, asked of the Engine", services.container_stats),
+        ("probes of DVRs", services.dvrs),
+        *((f"the probe of the file system ({role})", probe) for role, probe in services.filesystems.items()),
+        ("the pause of ingestion", services.ingest_pause),  # by the probe of the video storage
+        ("the census of videos", services.videos),
+        # What scripts report.
+        ("configured jobs and their heartbeat files", ConfiguredJobs(store, settings.jobs)),
+        ("the journal's reader", services.reader),
+        ("limits of stages", Overruns(services)),  # of the runs that the reader found
+        # What the exporter keeps of itself.
+        loop("housekeeping", "old history", housekeeping.round, HOUSEKEEPING_INTERVAL_SECONDS),
+        loop("samples", "samples for the digest", lambda: samples.note(store, series(), clock()), samples.INTERVAL),
+        loop("clock", "whether the clock was set", store.follow_clock, CLOCK_INTERVAL),
+        loop("scrapes", "what was shown last", scrapes.save, SAVE_INTERVAL_SECONDS),
+        loop("past", "the last hour of the status", lambda: past.note(series(), clock()), Past.INTERVAL),
+    ]
+    return [(name, service) for name, service in found if service is not None]
 
 
 def _secure_anew(server: Server, web_config_file: Path) -> None:
@@ -157,35 +187,6 @@ def _answers(server: Server) -> bool:
     return True
 
 
-def _services(collectors: list[Collector]) -> list[Service]:
-    return [collector for collector in collectors if isinstance(collector, Service)]
-
-
-@contextlib.contextmanager
-def _at_work(services: list[Service]) -> Iterator[None]:
-    """Start them all. One that must write first and cannot, on a full disk, is started as soon as it can."""
-    waiting: list[Service] = []
-
-    def start() -> bool:
-        for service in list(waiting):
-            with contextlib.suppress(StoreError):
-                service.start()
-                waiting.remove(service)
-        return bool(waiting)
-
-    with contextlib.ExitStack() as stack:
-        for service in services:
-            stack.callback(service.stop)
-            try:
-                service.start()
-            except StoreError as error:
-                log.error("%s: will be started later: %s", type(service).__name__, error)
-                waiting.append(service)
-        if waiting:
-            stack.enter_context(_repeatedly("late services", start, RETRY_INTERVAL_SECONDS))
-        yield
-
-
 @contextlib.contextmanager
 def _explained(key: str) -> Iterator[None]:
     """Turn what can be wrong at the start into one line that names the key."""
@@ -195,50 +196,21 @@ def _explained(key: str) -> Iterator[None]:
         raise SettingsError([f"{key}: {error}" if key else str(error)]) from error
 
 
-@contextlib.contextmanager
-def _housekeeping(store: Store, keep: float, clock: Callable[[], float]) -> Iterator[None]:
-    """Delete history that is older than `keep` seconds, or too much, now and from time to time."""
+class Housekeeping:
+    """Deletes history that is older than `keep` seconds, or too much."""
 
-    horizon = Horizon(store, keep)
-    begun = False
+    def __init__(self, store: Store, keep: float, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._horizon = Horizon(store, keep)
+        self._has_begun = False
 
-    def work() -> None:
-        nonlocal begun
-        try:
-            horizon.advance(clock())
-            if begun:  # by now a clock that was behind at the device's start has been set
-                store.settle_history(clock())
-            begun = True
-            for kind in (timeline.HISTORY, notifications.HISTORY):
-                store.trim_history(kind, timeline.MAX_ROWS, timeline.MAX_BYTES)
-            store.trim_history(samples.HISTORY, samples.MAX_ROWS, samples.MAX_BYTES)
-        except StoreError as error:
-            log.error("old history could not be deleted, will try again: %s", error)
-
-    with _repeatedly("housekeeping", work, HOUSEKEEPING_INTERVAL):
-        yield
-
-
-@contextlib.contextmanager
-def _repeatedly(name: str, work: Callable[[], object], interval: float) -> Iterator[None]:
-    """Do the work in a thread, now and every `interval` seconds."""
-    stopping = threading.Event()
-
-    def run() -> None:
-        while True:
-            try:
-                work()
-            except StoreError as error:
-                log.error("%s: will try again: %s", name, error)
-            except Exception:  # the thread must outlive its own defects
-                log.exception("%s failed, will try again", name)
-            if stopping.wait(interval):
-                return
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    threads.start(thread)
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join(timeout=5)
+    def round(self) -> None:
+        """Delete what is too old or too much by now. Raises `StoreError`."""
+        self._horizon.advance(self._clock())
+        if self._has_begun:  # by now a clock that was behind at the device's start has been set
+            self._store.settle_history(self._clock())
+        self._has_begun = True
+        for kind in (timeline.HISTORY, notifications.HISTORY):
+            self._store.trim_history(kind, timeline.MAX_ROWS, timeline.MAX_BYTES)
+        self._store.trim_history(samples.HISTORY, samples.MAX_ROWS, samples.MAX_BYTES)

@@ -31,6 +31,7 @@ from vv_exporter.collectors.self_monitor import SelfMonitorCollector
 from vv_exporter.common.schedule import next_due
 from vv_exporter.common.times import EARLIEST
 from vv_exporter.context import Context
+from vv_exporter.journal.configured_jobs import ConfiguredJobs
 from vv_exporter.journal.folds import Folds, discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.jobs import JOB_RUNS
@@ -149,11 +150,11 @@ class Device:
             self.folder / "journal", self.store, self.folds, self.settings,
             clocks.wall, clocks.monotonic, clocks.boottime, clocks.boot,
         )  # fmt: skip
-        jobs = JobsCollector(context)
+        jobs = ConfiguredJobs(self.store, self.settings.jobs)
         jobs.start()
         jobs.stop()
         self.collectors = [
-            jobs,
+            JobsCollector(context),
             PipelineCollector(context),
             Dvrs(self.store, []),
             SelfMonitorCollector(self.store, self.settings.self_monitor),

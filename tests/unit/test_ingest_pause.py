@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vv_exporter.collectors import storage
 from vv_exporter.context import Context
 from vv_exporter.probes.filesystem import Status, Usage
 from vv_exporter.probes.ingest import IngestPause, is_paused, limit, resume_at
+from vv_exporter.services import at_work, build_services
 from vv_exporter.settings import FreeSpace, load
 from vv_exporter.state.store import Store
 
@@ -216,14 +218,11 @@ def test_the_exporter_and_the_sdk_agree(tmp_path: Path, monkeypatch: pytest.Monk
     )
     store = Store(tmp_path / "state.db", time.time)
     before = ingest_allowed()
-    collector = storage.build(Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic))
-    collector.start()
-    try:
+    services = build_services(Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic))
+    assert services.ingest_pause is not None
+    with closing(store), at_work([*services.filesystems.items(), ("the pause", services.ingest_pause)]):
         wait_until(lambda: not ingest_allowed(), 20)
-        shown = wait_until(lambda: series(collector.collect())["vv_ingest_paused",])
-    finally:
-        collector.stop()
-        store.close()
+        shown = wait_until(lambda: series(storage.build(services).collect())["vv_ingest_paused",])
 
     assert (before, shown) == (True, 1.0)
 

@@ -41,6 +41,7 @@ ROOMS = (
     "digest",
     "stack",
     "alerting",
+    "services",
     "collectors",
     "web",
     "exporter",

@@ -19,9 +19,9 @@ from tests.support.clock import Clock
 from tests.support.scarcity import NoThreads
 from tests.support.waiting import wait_until
 from vv_core import ingest
-from vv_exporter.collectors.dvr import DvrProbe
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
+from vv_exporter.probes.dvr_probes import DvrProbe
 from vv_exporter.reporting import cron
 from vv_exporter.runtime import threads
 from vv_exporter.runtime.loop import Loop

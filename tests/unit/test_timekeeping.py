@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vv_exporter.collectors.jobs import SCHEDULED, ScheduledJob
+from vv_exporter.journal.configured_jobs import SCHEDULED, ScheduledJob
 from vv_exporter.metrics.exporter import CLOCK_STEPS
 from vv_exporter.metrics.jobs import JOB_LAST_SUCCESS, JOB_RUNS
 from vv_exporter.state.dvrs import LINKS, Link

@@ -55,7 +55,7 @@ class DrillWorker:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._channels = channels
+        self.channels = channels
         self._clock = clock
         self._ask = ask or (lambda id_: request_drill(settings, id_=id_))
         self._are_channels_known = False
@@ -94,7 +94,7 @@ class DrillWorker:
         """Those that are new are known from now on; those that are no longer configured are forgotten."""
         every = addresses(self._settings)
         with self._store.transaction() as tx:
-            know_channels(tx, {name: every.get(name, "") for name in self._channels})
+            know_channels(tx, {name: every.get(name, "") for name in self.channels})
         self._are_channels_known = True
 
     def _begin_due(self) -> None:

@@ -1,7 +1,8 @@
 """What turns the store or a probe into series.
 
 Each module of this folder holds one collector and a function `build(context)` that makes it; a module that lies here
-is registered. `web/guard.py` (in the package above) runs them, each with a deadline.
+is registered. What it reads of services stands in `services.Services`, which is the context, too: a collector starts
+nothing. `web/guard.py` (in the package above) runs them, each with a deadline.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.context import Context
+from vv_exporter.services import Services
 
 
 class Collector(Protocol):
@@ -29,10 +30,10 @@ class Collector(Protocol):
         ...
 
 
-def discover() -> Iterator[Callable[[Context], Collector]]:
+def discover() -> Iterator[Callable[[Services], Collector]]:
     """The `build` function of every module in this folder whose name does not begin with `_`."""
     for module in pkgutil.iter_modules(__path__):
         if module.name.startswith("_"):
             continue
-        build: Callable[[Context], Collector] = importlib.import_module(f"{__name__}.{module.name}").build
+        build: Callable[[Services], Collector] = importlib.import_module(f"{__name__}.{module.name}").build
         yield build

@@ -65,6 +65,7 @@ from vv_exporter.metrics.containers import (
     TRANSMITTED,
     WRITTEN,
 )
+from vv_exporter.services import Services
 
 Value = tuple[Labels, float]
 USED: dict[Metric, Callable[[Usage], float | None]] = {
@@ -81,26 +82,17 @@ USED: dict[Metric, Callable[[Usage], float | None]] = {
 
 
 class ContainersCollector:
-    """Shows containers; as a service, follows the Engine."""
+    """Shows containers."""
 
     name = "containers"
 
-    def __init__(self, context: Context, watch: ContainerWatch) -> None:
+    def __init__(self, context: Context, watch: ContainerWatch, stats: Asker) -> None:
         settings = context.settings
         self._store = context.store
         self._settings = settings.containers
         self._watch = watch
         self._sampler = Sampler(Cgroups(settings.host_proc, settings.host_sys, os.cpu_count() or 1), context.monotonic)
-        self._asker = Asker(watch.connect, context.monotonic)
-
-    def start(self) -> None:
-        """Begin to follow the Engine."""
-        self._watch.start()
-
-    def stop(self) -> None:
-        """Stop following it."""
-        self._asker.stop()
-        self._watch.stop()
+        self._asker = stats
 
     def collect(self) -> Iterable[Family]:
         """The last known state."""
@@ -165,8 +157,6 @@ def _of(record: ContainerRecord, value: float) -> Value:
     return (record.name,), float(value)
 
 
-def build(context: Context) -> ContainersCollector:
-    """The collector and its worker."""
-    settings = context.settings
-    watch = ContainerWatch(settings.docker_host, settings.containers, context.store, context.clock, context.monotonic)
-    return ContainersCollector(context, watch)
+def build(services: Services) -> ContainersCollector:
+    """Make the collector."""
+    return ContainersCollector(services, services.containers, services.container_stats)

@@ -9,21 +9,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.alerting import Delivery
 from vv_exporter.collectors._store import stored
-from vv_exporter.context import Context
-from vv_exporter.delivery import channel_health
 from vv_exporter.delivery.accounts import ACCOUNTS, untold
 from vv_exporter.delivery.channel_health import CHANNELS, Channel
 from vv_exporter.delivery.direct import OUTGOING
-from vv_exporter.delivery.relay import DESTINATION, RESULTS
 from vv_exporter.metrics import gauges
-from vv_exporter.metrics.alerts import ALERTS_DROPPED, RELAY_DELIVERIES
 from vv_exporter.metrics.delivery import (
     ALERTMANAGER_DOWN_SECONDS,
     ALERTMANAGER_UP,
@@ -35,32 +30,18 @@ from vv_exporter.metrics.delivery import (
     DIRECT_QUEUE,
     NOTIFICATIONS,
 )
-from vv_exporter.state.database import StoreError
-from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.services import Services
+from vv_exporter.state.store import Store
 
 
 class DeliveryCollector:
-    """Runs the relay, the direct way and the accounts, and shows them."""
+    """Shows the relay, the direct way and the accounts."""
 
     name = "delivery"
 
-    def __init__(self, context: Context) -> None:
-        self._store = context.store
-        self._delivery = Delivery(context)
-
-    def start(self) -> None:
-        """Begin."""
-        with contextlib.suppress(StoreError), self._store.transaction() as tx:
-            for channel in self._delivery.channels:
-                channel_health.begin(tx, channel)
-            tx.ensure(ALERTS_MISSED, ("critical",), ("error",), ("warning",))
-            tx.ensure(ALERTS_DROPPED, *((severity,) for severity in SEVERITIES))
-            tx.ensure(RELAY_DELIVERIES, *((DESTINATION, result) for result in RESULTS))
-        self._delivery.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._delivery.stop()
+    def __init__(self, store: Store, delivery: Delivery) -> None:
+        self._store = store
+        self._delivery = delivery
 
     def collect(self) -> Iterable[Family]:
         """All families of the delivery."""
@@ -82,6 +63,6 @@ class DeliveryCollector:
         yield gauges(ALERTMANAGER_DOWN_SECONDS, [((), down)])
 
 
-def build(context: Context) -> DeliveryCollector:
+def build(services: Services) -> DeliveryCollector:
     """Make the collector."""
-    return DeliveryCollector(context)
+    return DeliveryCollector(services.store, services.delivery)

@@ -1,4 +1,4 @@
-"""Drills: runs what sees to them, and shows the one that runs and when each channel was last proven.
+"""Drills: the one that runs and when each channel was last proven.
 
 ::
 
@@ -15,40 +15,32 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.alert_path.drill_worker import DrillWorker, overdue_after
 from vv_exporter.context import Context
-from vv_exporter.drills.plan import drill_channels
 from vv_exporter.drills.state import DRILLS, PROOFS, Proof
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.drills import NEXT_DUE, PROOF_DUE, PROVEN, PROVEN_SECONDS, RUNNING
+from vv_exporter.services import Services
 
 
 class DrillCollector:
-    """Runs the worker."""
+    """Shows what the worker sees to."""
 
     name = "drills"
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._channels = drill_channels(context.settings)
+    def __init__(self, context: Context, worker: DrillWorker) -> None:
+        self._store = context.store
+        self._clock = context.clock
         self._good_for = overdue_after(context.settings)
-        self._worker = DrillWorker(context.store, context.settings, self._channels, context.clock)
-
-    def start(self) -> None:
-        """Begin to look at the clock."""
-        self._worker.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._worker.stop()
+        self._worker = worker
 
     def collect(self) -> Iterable[Family]:
         """What the rules Drill and DrillOverdue fire by."""
-        store = self._context.store
-        now = self._context.clock()
+        store = self._store
+        now = self._clock()
         running = [drill for drill in store.docs(DRILLS).values() if drill.is_shown(now)]
         alerts = [((step.severity, step.only, drill.id), drill.started) for drill in running for step in drill.steps]
         yield gauges(RUNNING, alerts)
         known = store.docs(PROOFS)
-        proofs = {name: known.get(name, Proof(0.0)) for name in self._channels}
+        proofs = {name: known.get(name, Proof(0.0)) for name in self._worker.channels}
         yield gauges(PROVEN, [((name,), proof.proven) for name, proof in proofs.items()])
         yield gauges(PROVEN_SECONDS, [((name,), proof.seconds) for name, proof in proofs.items() if proof.proven])
         due = self._good_for
@@ -58,6 +50,6 @@ class DrillCollector:
         yield gauges(NEXT_DUE, [] if coming is None else [((), coming)])
 
 
-def build(context: Context) -> DrillCollector:
+def build(services: Services) -> DrillCollector:
     """Make the collector."""
-    return DrillCollector(context)
+    return DrillCollector(services, services.drills)

@@ -1,4 +1,4 @@
-"""The journal's reader, and how far it is behind.
+"""How far the journal's reader is behind.
 
 ::
 
@@ -8,47 +8,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client.core import Metric as Family
 
-from vv_exporter.context import Context
-from vv_exporter.journal import files
-from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import EVENT_BACKLOG, EVENT_LAG
+from vv_exporter.services import Services
 
 HANGS = 5.0  # seconds without an end of a look that a busy machine does not explain
 
 
 class JournalCollector:
-    """Runs the reader; fails while the reader cannot read or count."""
+    """Fails while the reader cannot read or count."""
 
     name = "journal"
 
-    def __init__(self, context: Context) -> None:
-        self._directory = context.settings.journal_dir
-        self._monotonic = context.monotonic
-        self._reader = Reader(
-            self._directory,
-            context.store,
-            discover(),
-            context.settings,
-            context.clock,
-            context.monotonic,
-            context.boottime,
-            context.boot,
-        )
-
-    def start(self) -> None:
-        """Begin to follow the journal."""
-        files.ensure_directory(self._directory)
-        self._reader.start()
-
-    def stop(self) -> None:
-        """End after the batch in hand."""
-        self._reader.stop()
+    def __init__(self, reader: Reader, monotonic: Callable[[], float]) -> None:
+        self._reader = reader
+        self._monotonic = monotonic
 
     def collect(self) -> Iterable[Family]:
         """Raises `RuntimeError` while the journal cannot be read or counted."""
@@ -61,6 +40,6 @@ class JournalCollector:
             yield gauges(EVENT_BACKLOG, [((), status.backlog)])
 
 
-def build(context: Context) -> JournalCollector:
+def build(services: Services) -> JournalCollector:
     """Make the collector."""
-    return JournalCollector(context)
+    return JournalCollector(services.reader, services.monotonic)

@@ -9,12 +9,9 @@ vv_ingest_paused 0.0
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from prometheus_client.core import Metric as Family
 
-from vv_core.ingest import FLAG
-from vv_exporter.context import Context
 from vv_exporter.metrics import Labels, Metric, gauges
 from vv_exporter.metrics.storage import (
     FREE,
@@ -29,9 +26,10 @@ from vv_exporter.metrics.storage import (
     SIZE,
 )
 from vv_exporter.metrics.thresholds import FREE_BYTES, REDUCED_BYTES
-from vv_exporter.probes.filesystem import PathProbe, Status, Usage, look, look_and_write, look_through
+from vv_exporter.probes.filesystem import PathProbe, Status, Usage
 from vv_exporter.probes.ingest import IngestPause
-from vv_exporter.probes.storagedevices import Mounted
+from vv_exporter.probes.storage import limits_of
+from vv_exporter.services import Services
 from vv_exporter.settings import FreeSpace
 
 _OF_USAGE: Mapping[Metric, Callable[[Usage], float]] = {
@@ -57,20 +55,6 @@ class Storage:
         self._probes = probes
         self._limits = limits or {}
         self._ingest = ingest
-
-    def start(self) -> None:
-        """Begin to probe, and to decide whether video may be stored."""
-        for probe in self._probes.values():
-            probe.start()
-        if self._ingest is not None:
-            self._ingest.start()
-
-    def stop(self) -> None:
-        """End that."""
-        if self._ingest is not None:
-            self._ingest.stop()
-        for probe in self._probes.values():
-            probe.stop()
 
     def collect(self) -> Iterable[Family]:
         """All families of storage."""
@@ -109,18 +93,6 @@ def families(seen: Iterable[tuple[Labels, Status]]) -> Iterable[Family]:
     yield gauges(PROBE_DURATION, [(labels, value) for labels, value in durations if value is not None])
 
 
-def build(context: Context) -> Storage:
-    """The video storage is also written to, the system disk only asked; both are shown, also when they are one."""
-    mount = context.settings.host_root
-    ask = look if mount == Path("/") else look_through(mount)
-    probes = {"system": PathProbe(Path("/"), ask, monotonic=context.monotonic)}
-    limits = {"warning": context.settings.disk_warning_free, "critical": context.settings.disk_critical_free}
-    root = context.settings.video_storage_root
-    if root is None:
-        return Storage(probes, limits=limits)
-    mounted = Mounted(context.store, root, context.boot)
-    probe = probes["video_storage"] = PathProbe(
-        root, lambda path: look_and_write(path, mounted.why_missing), monotonic=context.monotonic
-    )
-    flag = context.settings.state_dir / FLAG
-    return Storage(probes, IngestPause(flag, root, limits["critical"], probe.status), limits)
+def build(services: Services) -> Storage:
+    """Make the collector."""
+    return Storage(services.filesystems, services.ingest_pause, limits_of(services.settings))

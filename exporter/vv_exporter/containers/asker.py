@@ -59,6 +59,9 @@ class Asker:
         """Whether there is a container of which the Engine does not tell what it uses."""
         return bool(self._unanswered)
 
+    def start(self) -> None:
+        """Nobody is asked before somebody wants to know: `sample` begins that."""
+
     def stop(self) -> None:
         """Ask no more; does not wait for an answer that is on its way."""
         self._stopping.set()

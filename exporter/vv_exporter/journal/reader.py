@@ -122,7 +122,8 @@ class Reader:
         self._changes: Changes | None = None
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Begin to follow; makes the folder where there is none. Raises `OSError`."""
+        files.ensure_directory(self._directory)
         self.status.looked = self._monotonic()
         self._changes = Changes(self._directory, self._monotonic)
         self._thread = threading.Thread(target=self._run, args=(self._changes,), name="journal", daemon=True)

@@ -22,8 +22,8 @@ FIRST = 1.0  # seconds of the first pause; doubled for each further one
 class Loop:
     """Does `work` in a thread every `interval` seconds, after `wake`, and rarely while it gives False: nothing waits.
 
-    `shortest` is the pause between rounds however often it is woken. `name` is the thread's; `what` begins the lines
-    that tell of trouble.
+    `shortest` is the pause between rounds however often it is woken; `at_once`: the first round waits for nothing.
+    `name` is the thread's; `what` begins the lines that tell of trouble.
     """
 
     def __init__(
@@ -33,6 +33,8 @@ class Loop:
         work: Callable[[], bool | None],
         interval: float = INTERVAL,
         shortest: float = SHORTEST,
+        *,
+        at_once: bool = False,
     ) -> None:
         self._what = what
         self._work = work
@@ -40,6 +42,8 @@ class Loop:
         self._shortest = min(shortest, interval)
         self._stopping = threading.Event()
         self._woken = threading.Event()
+        if at_once:
+            self._woken.set()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:

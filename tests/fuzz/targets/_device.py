@@ -16,10 +16,10 @@ from tests.support.clock import Clock
 from vv_exporter.alertmanager.payload import payload
 from vv_exporter.alertmanager.token import read_token
 from vv_exporter.collectors import discover
-from vv_exporter.collectors.journal import JournalCollector
 from vv_exporter.context import Context
 from vv_exporter.delivery.relay import Relay
 from vv_exporter.journal import files
+from vv_exporter.services import build_services
 from vv_exporter.settings import load
 from vv_exporter.state.openalerts import ALERTS
 from vv_exporter.state.store import Store
@@ -70,8 +70,9 @@ class Device:
         self.store = Store(self.settings.exporter_dir / "state.db", self.clock)
         self.store._connection.execute("PRAGMA synchronous = OFF")  # no power is cut here
         context = Context(self.settings, self.store, self.clock, self.clock)
-        self.collectors = [build(context) for build in discover()]
-        (self._reader,) = [one._reader for one in self.collectors if isinstance(one, JournalCollector)]
+        services = build_services(context)
+        self.collectors = [build(services) for build in discover()]
+        self._reader = services.reader
         self._guarded = [Guarded(collector) for collector in self.collectors]
         self.app = create_app(context, self._guarded)
         self.token = read_token(self.settings)

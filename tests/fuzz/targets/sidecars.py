@@ -16,7 +16,7 @@ from tests.fuzz.targets._device import temporary
 from tests.fuzz.targets.requests import KINDS
 from vv_core.quarantine import SIDECAR, QuarantineError, entries, move_to_corrupted, read, release
 from vv_exporter.cli.quarantine import command
-from vv_exporter.collectors.videos import census
+from vv_exporter.probes.videos import census
 
 ABOUT = {
     "id": "01900000-0000-7000-8000-000000000000",

@@ -16,6 +16,7 @@ from vv_exporter.collectors.host import Host, pressure
 from vv_exporter.context import Context
 from vv_exporter.metrics.exporter import EVENTS
 from vv_exporter.probes.filesystem import Answer, PathProbe, Status, Usage
+from vv_exporter.services import at_work, build_services
 from vv_exporter.settings import FreeSpace, load
 from vv_exporter.state.store import Store
 
@@ -50,12 +51,10 @@ def test_every_module_of_the_folder_but_private_ones_is_found() -> None:
 
 def test_storage_shows_the_video_storage_and_the_system_disk(context: Context, tmp_path: Path) -> None:
     (tmp_path / "video").mkdir()
-    collector = storage.build(context)
-    collector.start()
-    try:
+    services = build_services(context)
+    collector = storage.build(services)
+    with at_work(list(services.filesystems.items())):
         shown = wait_until(lambda: complete(series(collector.collect())))
-    finally:
-        collector.stop()
 
     video = ("video_storage", str(tmp_path / "video"))
     assert shown["vv_filesystem_probe_success", *video] == 1.0
@@ -69,12 +68,10 @@ def complete(shown: Series) -> Series:
 
 
 def test_a_video_storage_that_does_not_exist_is_not_available(context: Context) -> None:
-    collector = storage.build(context)
-    collector.start()
-    try:
+    services = build_services(context)
+    collector = storage.build(services)
+    with at_work(list(services.filesystems.items())):
         shown = wait_until(lambda: complete(series(collector.collect())))
-    finally:
-        collector.stop()
 
     video = ("video_storage", str(context.settings.video_storage_root))
     assert shown["vv_filesystem_probe_success", *video] == 0.0
@@ -89,11 +86,8 @@ def test_a_limit_in_bytes_counts_as_far_as_is_sensible_for_the_disk(tmp_path: Pa
     }
     limits = {"warning": FreeSpace(0.2, 50 * 10**9, 0.3), "critical": FreeSpace(0.1, 10**9)}
     collector = storage.Storage(probes, limits=limits)
-    collector.start()
-    try:
+    with at_work(list(probes.items())):
         shown = wait_until(lambda: _probed(collector))
-    finally:
-        collector.stop()
 
     assert shown == {
         ("vv_threshold_filesystem_free_bytes", "system", "warning"): 9.6e9,

@@ -10,8 +10,9 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import Series, series
-from vv_exporter.collectors.jobs import TOUCHED, JobsCollector, note_touch
+from vv_exporter.collectors.jobs import JobsCollector
 from vv_exporter.context import Context
+from vv_exporter.journal.configured_jobs import TOUCHED, ConfiguredJobs, note_touch
 from vv_exporter.metrics.jobs import JOB_LAST_COMPLETION, JOB_LAST_SUCCESS, JOB_RUNS
 from vv_exporter.settings import load
 from vv_exporter.state.runs import JOB_RUNS_OPEN, Run
@@ -32,19 +33,20 @@ class Device:
         self.store.close()
         self.store = Store(self.folder / "state.db", self.clock)
 
-    def collector(self, jobs: str) -> JobsCollector:
+    def configured(self, jobs: str) -> tuple[ConfiguredJobs, JobsCollector]:
         config = self.folder / "vv.yml"
         config.write_text(f"jobs: {jobs}")
         settings = load({"VV_CONFIG": str(config), "VV_STATE_DIR": str(self.folder)})
-        return JobsCollector(Context(settings, self.store, self.clock, self.clock))
+        collector = JobsCollector(Context(settings, self.store, self.clock, self.clock))
+        return ConfiguredJobs(self.store, settings.jobs), collector
 
     def shown(self, jobs: str) -> Series:
-        collector = self.collector(jobs)
-        collector.start()
+        service, collector = self.configured(jobs)
+        service.start()
         try:
             return series(collector.collect())
         finally:
-            collector.stop()
+            service.stop()
 
     def successes(self, job: str = "j") -> float | None:
         return self.store.value(JOB_RUNS, (job, "success"))
@@ -155,15 +157,15 @@ class TestHeartbeatFiles:
 
     def test_the_files_are_watched_in_the_background(self, device: Device) -> None:
         file = device.folder / "alive"
-        collector = device.collector(f'{{j: {{schedule: "0 3 * * *", heartbeat_file: {file}}}}}')
-        collector.start()
+        service, _ = device.configured(f'{{j: {{schedule: "0 3 * * *", heartbeat_file: {file}}}}}')
+        service.start()
         try:
             wait_until(lambda: device.store.document(TOUCHED, "j"))
             file.touch()
             os.utime(file, ns=(0, int(NOW - 5) * 10**9))
             wait_until(lambda: device.successes() == 1)
         finally:
-            collector.stop()
+            service.stop()
 
         assert device.store.value(JOB_LAST_SUCCESS, ("j",)) == NOW - 5
 
@@ -185,11 +187,11 @@ class TestHeartbeatFiles:
             return 0
 
         monkeypatch.setattr("vv_exporter.probes.files.touched", hang)
-        collector = device.collector("{j: {heartbeat_file: /mnt/dead/alive}}")
-        collector.start()
+        service, collector = device.configured("{j: {heartbeat_file: /mnt/dead/alive}}")
+        service.start()
         try:
             assert reached.wait(10)
             assert series(collector.collect())["vv_job_running", "j"] == 0
-            collector.stop()
+            service.stop()
         finally:
             released.set()

@@ -12,6 +12,7 @@ from vv_exporter.collectors import journal
 from vv_exporter.context import Context
 from vv_exporter.journal import files
 from vv_exporter.journal.reader import Reader
+from vv_exporter.services import Services, build_services
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
 
@@ -26,20 +27,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def collector(tmp_path: Path, clock: Clock) -> Iterator[journal.JournalCollector]:
+def services(tmp_path: Path, clock: Clock) -> Iterator[Services]:
     """Not started yet."""
     store = Store(tmp_path / "state.db", clock)
     context = Context(settings=load({"VV_STATE_DIR": str(tmp_path)}), store=store, clock=clock, monotonic=clock)
-    yield journal.build(context)
+    yield build_services(context)
     store.close()
 
 
-def test_a_reader_that_hangs_is_told_as_lag(
-    collector: journal.JournalCollector, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_that_hangs_is_told_as_lag(services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr(Reader, "round", lambda self: not released.wait(60))
-    collector.start()
+    collector = journal.build(services)
+    services.reader.start()
     try:
         clock.advance(4)
         on_a_busy_machine = shown(collector)["vv_event_lag_seconds"]
@@ -47,23 +47,24 @@ def test_a_reader_that_hangs_is_told_as_lag(
         hanging = shown(collector)["vv_event_lag_seconds"]
     finally:
         released.set()
-        collector.stop()
+        services.reader.stop()
 
     assert on_a_busy_machine == 0
     assert hanging == 124
 
 
 def test_what_waits_is_unknown_until_the_folder_was_looked_at(
-    collector: journal.JournalCollector, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
     scan = files.scan
     monkeypatch.setattr(files, "scan", lambda folder: released.wait(60) and scan(folder))
-    collector.start()
+    collector = journal.build(services)
+    services.reader.start()
     try:
         assert "vv_event_backlog_bytes" not in shown(collector)
         released.set()
         wait_until(lambda: shown(collector)["vv_event_backlog_bytes"] == 0)
     finally:
         released.set()
-        collector.stop()
+        services.reader.stop()

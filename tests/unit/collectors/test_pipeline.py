@@ -11,9 +11,10 @@ from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import Series, series
 from vv_exporter.collectors import thresholds
-from vv_exporter.collectors.pipeline import PipelineCollector, Sizes, note_overruns
+from vv_exporter.collectors.pipeline import PipelineCollector
 from vv_exporter.common.processes import OF_THE_MACHINE, Process
 from vv_exporter.context import Context
+from vv_exporter.journal.overruns import Overruns, RunsInProgress, Sizes, note_overruns
 from vv_exporter.metrics.pipeline import STAGE_OVERRUNS
 from vv_exporter.settings import Duration, StageSettings, load
 from vv_exporter.state.failures import FAILURES
@@ -194,12 +195,12 @@ def test_a_run_in_a_container_is_named_with_it_and_with_its_own_number(device: D
 def test_an_exporter_that_is_restarted_knows_what_is_usual_and_what_it_counted(device: Device) -> None:
     device.succeed("scan", *[200.0] * 5)
     device.run("a", age=601, limit=None)
-    collector = device.collector()
-    note_overruns(device.store, collector._overdue, collector._limit)
+    runs = RunsInProgress(device.context("{}"))
+    note_overruns(device.store, runs.is_overdue, runs.limit)
     device.store.close()
     device.store = Store(device.folder / "state.db", device.clock)
-    collector = device.collector()
-    note_overruns(device.store, collector._overdue, collector._limit)
+    runs = RunsInProgress(device.context("{}"))
+    note_overruns(device.store, runs.is_overdue, runs.limit)
 
     assert device.store.value(STAGE_OVERRUNS, ("scan",)) == 1
     assert device.shown()["vv_stage_overdue", "scan"] == 1
@@ -210,8 +211,8 @@ def test_of_a_thousand_overdue_runs_a_few_are_named_and_all_are_counted_once(dev
         for number in range(1000):
             run = Run(name="scan", component="c", writer="w", started=NOW - 3601 - number, process=local(number + 2))
             tx.put(STAGE_RUNS, str(number), run)
-    collector = device.collector()
-    note_overruns(device.store, collector._overdue, collector._limit)
+    runs = RunsInProgress(device.context("{}"))
+    note_overruns(device.store, runs.is_overdue, runs.limit)
     shown = device.shown()
 
     assert sorted(int(labels[3]) for labels in shown if "_overdue_start_" in labels[0]) == [999, 1000, 1001]
@@ -233,8 +234,8 @@ def test_what_is_learned_is_a_threshold_where_nothing_is_configured(device: Devi
 
 def test_an_overrun_is_remembered_with_its_video(device: Device) -> None:
     device.run("a", age=3601, limit=None, video="/v/a.mp4")
-    collector = device.collector()
-    note_overruns(device.store, collector._overdue, collector._limit)
+    runs = RunsInProgress(device.context("{}"))
+    note_overruns(device.store, runs.is_overdue, runs.limit)
 
     (failure,) = device.store.docs(FAILURES).values()
     assert (failure.kind, failure.component, failure.video) == ("stage_overrun:scan", "c", "/v/a.mp4")
@@ -244,11 +245,11 @@ def test_an_overrun_is_remembered_with_its_video(device: Device) -> None:
 def test_each_overrun_is_counted_once_while_it_runs(device: Device) -> None:
     device.run("a", age=101, limit=100)
     device.run("b", age=99, limit=100)
-    collector = device.collector()
+    runs = RunsInProgress(device.context("{}"))
     for _ in range(3):
-        note_overruns(device.store, collector._overdue, collector._limit)
+        note_overruns(device.store, runs.is_overdue, runs.limit)
     device.clock.advance(2)
-    note_overruns(device.store, collector._overdue, collector._limit)
+    note_overruns(device.store, runs.is_overdue, runs.limit)
 
     assert device.store.value(STAGE_OVERRUNS, ("scan",)) == 2
 
@@ -274,9 +275,9 @@ def test_a_videos_size_is_looked_up_where_the_limit_depends_on_it(device: Device
 def test_sizes_are_looked_up_in_the_background(device: Device, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x" * 1000)
     device.run("a", age=0, limit=None, video=str(tmp_path / "a.mp4"))
-    collector = device.collector("{scan: {limit_per_gb: 1h}}")
-    collector.start()
+    service = Overruns(device.context("{scan: {limit_per_gb: 1h}}"))
+    service.start()
     try:
         wait_until(lambda: device.store.docs(STAGE_RUNS)["a"].limit == pytest.approx(0.0036))
     finally:
-        collector.stop()
+        service.stop()

@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,21 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 from tests.unit.collectors.test_collectors import series
-from vv_exporter.collectors import videos
-from vv_exporter.collectors.videos import (
+from vv_exporter.collectors.videos import VideosCollector
+from vv_exporter.context import Context
+from vv_exporter.metrics.exporter import SERIES_LIMITED
+from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
+from vv_exporter.probes import videos
+from vv_exporter.probes.videos import (
     INTERVAL,
     SETTLED_SECONDS,
     TIMEOUT,
     WAITING,
     Census,
-    VideosCollector,
+    VideoCensus,
     Waiting,
     census,
 )
-from vv_exporter.context import Context
-from vv_exporter.metrics.exporter import SERIES_LIMITED
-from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
 
@@ -251,12 +252,13 @@ class TestCollector:
         put(root / "corrupted" / "b.mp4", size=7)
         with context.store.transaction() as tx:
             tx.inc(VIDEOS_EXHAUSTED, ("scan",))
-        collector = VideosCollector(context, census)
-        collector.start()
+        service = census_of(context, census)
+        collector = VideosCollector(context, service)
+        service.start()
         try:
             shown = wait_until(lambda: complete(series(collector.collect())))
         finally:
-            collector.stop()
+            service.stop()
 
         shown.pop(("vv_videos_exhausted_created", "scan"))
         assert shown == THRESHOLD | {
@@ -273,18 +275,20 @@ class TestCollector:
         monkeypatch.setattr(videos, "MOST", 5)
         for number in range(9):
             put(root / "input" / f"{number}.mp4")
-        collector = VideosCollector(context, census)
-        collector.start()
+        service = census_of(context, census)
+        service.start()
         try:
             wait_until(lambda: context.store.value(SERIES_LIMITED, ("vv_backlog_videos",)))
         finally:
-            collector.stop()
+            service.stop()
 
     def test_without_a_storage_only_counters_are_shown(self, context: Context) -> None:
         settings = load({"VV_STATE_DIR": str(context.settings.state_dir)})
-        collector = videos.build(replace(context, settings=settings))
-        collector.start()
-        collector.stop()
+        bare = replace(context, settings=settings)
+        service = census_of(bare, census)
+        service.start()
+        service.stop()
+        collector = VideosCollector(bare, service)
 
         assert series(collector.collect()) == {("vv_threshold_pipeline_stalled_seconds",): 1800}
 
@@ -298,8 +302,9 @@ class TestCollector:
             asked.set()
             return Census(4, 4, frozenset())
 
-        collector = VideosCollector(context, look)
-        collector.start()
+        service = census_of(context, look)
+        collector = VideosCollector(context, service)
+        service.start()
         try:
             wait_until(lambda: complete(series(collector.collect())))
             clock.advance(INTERVAL + TIMEOUT)
@@ -308,7 +313,7 @@ class TestCollector:
             after = series(collector.collect())
         finally:
             hang.set()
-            collector.stop()
+            service.stop()
 
         assert before["vv_quarantine_files",] == 4
         assert after == THRESHOLD
@@ -325,14 +330,20 @@ class TestCollector:
                 raise OSError("broken")
             return Census(4, 4, frozenset())
 
-        collector = VideosCollector(context, look)
-        collector.start()
+        service = census_of(context, look)
+        collector = VideosCollector(context, service)
+        service.start()
         try:
             wait_until(lambda: complete(series(collector.collect())))
         finally:
-            collector.stop()
+            service.stop()
 
         assert caplog.text.count("cannot be counted: broken") == 1
+
+
+def census_of(context: Context, look: Callable[[Path], Census | None]) -> VideoCensus:
+    root = context.settings.video_storage_root
+    return VideoCensus(root, context.store, context.clock, context.monotonic, look)
 
 
 def complete(shown: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:

@@ -9,6 +9,7 @@ from tests.support.clock import Clock
 from tests.unit.containers.engines import Containers, MemoryEngine, container_id
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
+from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.ledger import CONTAINERS, REASONS, ContainerRecord
 from vv_exporter.containers.watch import ContainerWatch
@@ -32,7 +33,8 @@ class Device:
     def begin(self) -> None:
         """The exporter is started, or started again."""
         self.watch = ContainerWatch("unix:///x", self.settings.containers, self.store, self.clock, self.clock)
-        self.collector = ContainersCollector(Context(self.settings, self.store, self.clock, self.clock), self.watch)
+        context = Context(self.settings, self.store, self.clock, self.clock)
+        self.collector = ContainersCollector(context, self.watch, Asker(self.watch.connect, self.clock))
 
     def go(self, seconds: float) -> None:
         for _ in range(int(seconds)):

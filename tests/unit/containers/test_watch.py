@@ -11,6 +11,7 @@ import pytest
 from tests.support.waiting import wait_until
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
+from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord, all_series
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.watch import ENGINE, ContainerWatch, EngineRecord
@@ -31,7 +32,7 @@ def collector(store: Store, watch: ContainerWatch, tmp_path: Path, config: str =
     file = tmp_path / "vv.yml"
     file.write_text(config or "{}")
     settings = load({"VV_STATE_DIR": str(tmp_path), "VV_CONFIG": str(file)})
-    return ContainersCollector(Context(settings, store, time.time, time.monotonic), watch)
+    return ContainersCollector(Context(settings, store, time.time, time.monotonic), watch, Asker(watch.connect))
 
 
 def watch_of(store: Store, host: str) -> ContainerWatch:

@@ -553,7 +553,8 @@ def test_a_drill_is_no_alert_of_the_device(store: Store, settings: Settings) -> 
 
 
 def collector(store: Store, settings: Settings, clock: Clock) -> DrillCollector:
-    return DrillCollector(Context(settings=settings, store=store, clock=clock, monotonic=clock))
+    worker = DrillWorker(store, settings, drill_channels(settings), clock)
+    return DrillCollector(Context(settings=settings, store=store, clock=clock, monotonic=clock), worker)
 
 
 def series(found: DrillCollector) -> dict[tuple[str, ...], float]:

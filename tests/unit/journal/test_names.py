@@ -17,6 +17,7 @@ from vv_exporter.context import Context
 from vv_exporter.exporter import reserved_names
 from vv_exporter.metrics import all_metrics, counters, gauges, histograms
 from vv_exporter.metrics.jobs import JOB_RUNNING, JOB_RUNS
+from vv_exporter.services import build_services
 from vv_exporter.settings import load
 from vv_exporter.state.runs import JOB_RUNS_OPEN, STAGE_RUNS
 from vv_exporter.web.guard import Guarded, gather
@@ -31,7 +32,8 @@ class Registry:
 
 def scraped(journal: Journal) -> list[Family]:
     context = Context(settings=journal.settings, store=journal.store, clock=journal.clock, monotonic=journal.clock)
-    return gather([Guarded(build(context)) for build in discover()], deadline=60)
+    services = build_services(context)
+    return gather([Guarded(build(services)) for build in discover()], deadline=60)
 
 
 def exposed(families: list[Family]) -> bytes:

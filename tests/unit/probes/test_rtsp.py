@@ -19,9 +19,10 @@ from tests.support.clock import Clock
 from tests.support.ports import free_port
 from tests.support.rtsp import RtspServer
 from tests.support.waiting import wait_until
-from vv_exporter.collectors.dvr import DvrProbe, Dvrs
+from vv_exporter.collectors.dvr import Dvrs
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS
 from vv_exporter.probes import rtsp
+from vv_exporter.probes.dvr_probes import DvrProbe, DvrProbes
 from vv_exporter.probes.rtsp import FAREWELL, PHASES, Answer, Resolver, probe
 from vv_exporter.settings import Dvr, Secret
 from vv_exporter.state.store import Store
@@ -839,7 +840,7 @@ class TestTheThreadOfADvr:
 def test_probes_that_left_the_configuration_are_forgotten(tmp_path: Path) -> None:
     probing = Probing(tmp_path)
     probing.probe._take(Answer("refused"))
-    others = Dvrs(probing.store, [])
+    others = DvrProbes(probing.store, [])
     others.start()
 
     assert not [name for name, *_ in shown(probing) if name == "vv_dvr_up"]
@@ -850,7 +851,7 @@ def test_probes_that_left_the_configuration_are_forgotten(tmp_path: Path) -> Non
 
 def test_those_that_are_configured_are_counted_from_0(tmp_path: Path) -> None:
     probing = Probing(tmp_path, interval=1000)
-    dvrs = Dvrs(probing.store, [probing.probe])
+    dvrs = DvrProbes(probing.store, [probing.probe])
     dvrs.start()
 
     found = shown(probing)

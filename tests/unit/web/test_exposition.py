@@ -15,6 +15,7 @@ from vv_exporter.collectors import host, itself, storage, thresholds
 from vv_exporter.collectors._store import stored
 from vv_exporter.context import Context
 from vv_exporter.metrics import Metric, all_metrics
+from vv_exporter.services import at_work, build_services
 from vv_exporter.web import create_app
 from vv_exporter.web.guard import Guarded
 
@@ -47,13 +48,13 @@ class Rest:
 
 @pytest.fixture
 def url(context: Context, serve: Serve) -> Iterable[str]:
-    disks = storage.build(context)
+    services = build_services(context)
+    disks = storage.build(services)
     collectors = [disks, host.build(context), itself.build(context), thresholds.build(context)]
-    disks.start()
-    wait_until(lambda: all(family.samples for family in disks.collect() if family.name not in WHERE_IT_IS_SO))
-    rest = Rest(context, [family for collector in collectors for family in collector.collect()])
-    yield serve(create_app(context, [Guarded(collector) for collector in [*collectors, rest]])).url
-    disks.stop()
+    with at_work(list(services.filesystems.items())):
+        wait_until(lambda: all(family.samples for family in disks.collect() if family.name not in WHERE_IT_IS_SO))
+        rest = Rest(context, [family for collector in collectors for family in collector.collect()])
+        yield serve(create_app(context, [Guarded(collector) for collector in [*collectors, rest]])).url
 
 
 @pytest.mark.prometheus

@@ -1,0 +1,43 @@
+"""The file systems that are watched, by role, and whether video may be stored on the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from vv_core.ingest import FLAG
+from vv_exporter.probes.filesystem import PathProbe, look, look_and_write, look_through
+from vv_exporter.probes.ingest import IngestPause
+from vv_exporter.probes.storagedevices import Mounted
+from vv_exporter.settings import FreeSpace, Settings
+from vv_exporter.state.store import Store
+
+VIDEO_STORAGE, SYSTEM = "video_storage", "system"
+
+
+def limits_of(settings: Settings) -> dict[str, FreeSpace]:
+    """How much has to be free, by severity."""
+    return {"warning": settings.disk_warning_free, "critical": settings.disk_critical_free}
+
+
+def filesystem_probes(
+    settings: Settings, store: Store, boot: str, monotonic: Callable[[], float]
+) -> dict[str, PathProbe]:
+    """The video storage is also written to, the system disk only asked; both are probed, also when they are one."""
+    mount, root = settings.host_root, settings.video_storage_root
+    ask = look if mount == Path("/") else look_through(mount)
+    probes = {SYSTEM: PathProbe(Path("/"), ask, monotonic=monotonic)}
+    if root is not None:
+        mounted = Mounted(store, root, boot)
+        probes[VIDEO_STORAGE] = PathProbe(
+            root, lambda path: look_and_write(path, mounted.why_missing), monotonic=monotonic
+        )
+    return probes
+
+
+def ingest_pause(settings: Settings, probes: Mapping[str, PathProbe]) -> IngestPause | None:
+    """Decides by what the probe of the video storage found last; None where there is no video storage."""
+    if settings.video_storage_root is None:
+        return None
+    status = probes[VIDEO_STORAGE].status
+    return IngestPause(settings.state_dir / FLAG, settings.video_storage_root, settings.disk_critical_free, status)
