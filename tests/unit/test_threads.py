@@ -147,6 +147,21 @@ def test_no_thread_is_started_without_a_thought_of_there_being_none() -> None:
     assert unguarded == []
 
 
+def test_a_thread_is_a_loop_or_says_why_it_is_none() -> None:
+    unexplained = []
+    for path in Path(vv_exporter.__path__[0]).rglob("*.py"):
+        lines = path.read_text().splitlines()
+        made = [node.lineno for node in ast.walk(ast.parse("\n".join(lines))) if _makes_a_thread(node)]
+        unexplained += [f"{path.name}:{line}" for line in made if "# No loop: " not in lines[line - 2]]
+
+    (loop,) = unexplained
+    assert loop.startswith("loop.py:")
+
+
+def _makes_a_thread(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Thread")
+
+
 def _unguarded(tree: ast.AST) -> Iterator[int]:
     """Lines that start a thread where a `RuntimeError` is not expected."""
     stack: list[tuple[ast.AST, bool]] = [(tree, False)]

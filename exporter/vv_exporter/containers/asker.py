@@ -78,6 +78,7 @@ class Asker:
             }
             with contextlib.suppress(RuntimeError):  # fewer ask, or none; the next sample tries again
                 while len(self._threads) < min(ASKERS, len(self._wanted)):
+                    # No loop: a pool, whose size is that of the demand.
                     thread = threading.Thread(target=self._run, name="container-stats", daemon=True)
                     threads.start(thread, patience=0)
                     self._threads.append(thread)

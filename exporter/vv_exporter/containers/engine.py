@@ -162,6 +162,7 @@ class Follower:
         self.connected = threading.Event()
         self.ended = threading.Event()
         self.error = ""
+        # No loop: one stream, read to its end by a thread of its own; the watch makes the next one.
         self._thread = threading.Thread(target=self._run, name="docker-events", daemon=True)
         try:
             self._thread.start()

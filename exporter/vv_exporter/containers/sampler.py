@@ -127,6 +127,7 @@ class _Round:
     def start(self, now: float) -> None:
         """Begin; `now` is the time on the sampler's clock. Raises `RuntimeError` where there can be no thread."""
         self.since = now
+        # No loop: one round, which is left behind where it hangs.
         threads.start(threading.Thread(target=self._run, name="container-resources", daemon=True), patience=0)
 
     def _run(self) -> None:

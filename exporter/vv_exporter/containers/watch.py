@@ -59,7 +59,7 @@ from vv_exporter.containers.told import told
 from vv_exporter.containers.unanswered import Unanswered
 from vv_exporter.metrics.containers import EXPECTED
 from vv_exporter.metrics.exporter import SERIES_LIMITED
-from vv_exporter.runtime import threads
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import ContainersSettings
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -121,7 +121,10 @@ class ContainerWatch:
         self._clock = clock
         self._monotonic = monotonic
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="docker", daemon=True)
+        self._pause = 0.0
+        self._loop = Loop(
+            "docker", "following the Docker Engine", self._follow, lambda: self._pause, stop_seconds=2 * _WAIT
+        )
         self._engine: Engine | None = None
         self._follower: Follower | None = None
         self._followed_at = 0.0
@@ -193,7 +196,7 @@ class ContainerWatch:
 
     def start(self) -> None:
         """Begin."""
-        threads.start(self._thread)
+        self._loop.start()
 
     def stop(self) -> None:
         """End; does not wait for an Engine that hangs."""
@@ -201,14 +204,15 @@ class ContainerWatch:
         for part in (self._follower, self._engine):
             if part is not None:
                 part.close()
-        self._thread.join(timeout=2 * _WAIT)
+        self._loop.stop()
+        if not self._loop.alive:
+            self._drop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if not self.follow_once():
-                self._stopping.wait(self._retry)
-                self._retry = min(2 * self._retry, _RETRY_MAX)
-        self._drop()
+    def _follow(self) -> None:
+        self._pause = 0.0
+        if not self.follow_once():
+            self._pause = self._retry
+            self._retry = min(2 * self._retry, _RETRY_MAX)
 
     def follow_once(self) -> bool:
         """Take one step; False if that failed, and the next one begins anew. Raises nothing."""

@@ -70,6 +70,7 @@ class Listener:
         self._turned_away: deque[socket.socket] = deque()
         self._trouble = False
         self._socket = socket.socket(socket.AF_UNIX)
+        # No loop: it waits for connections, and its socket ends it.
         self._thread = threading.Thread(target=self._run, name=f"accept-{path.name}", daemon=True)
 
     @property
@@ -117,6 +118,7 @@ class Listener:
             self._turn_away(client, 503, "too many connections", "Retry-After: 1")
             return
         try:
+            # No loop: one connection.
             threading.Thread(target=self._serve, args=(client,), name="request", daemon=True).start()
         except RuntimeError as error:
             self._places.release()
@@ -288,6 +290,7 @@ def _ended_with(client: socket.socket, answer: Answer) -> Iterator[None]:
         poll.poll()
         answer.end()
 
+    # No loop: one connection, watched for its end.
     thread = threading.Thread(target=watch, name="client", daemon=True)
     try:
         thread.start()

@@ -11,9 +11,11 @@ from vv_exporter.journal.folds import latest
 from vv_exporter.journal.folds.jobs import RESULTS, succeeded
 from vv_exporter.metrics.jobs import JOB_LAST_SUCCESS, JOB_RUNS
 from vv_exporter.probes import files
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import JobSettings
 from vv_exporter.state.store import Kind, Store
 
+HUNG_SECONDS = 1.0  # how long a look at a file is waited for at the end: it may hang
 TOUCH_INTERVAL = 2.0  # seconds between looks at a heartbeat file
 
 
@@ -86,8 +88,9 @@ def note_touch(store: Store, job: str, path: str, mtime_ns: int) -> None:
             latest(tx, JOB_LAST_SUCCESS, (job,), when)
 
 
-def _watcher(store: Store, name: str, job: JobSettings) -> files.Repeated:
+def _watcher(store: Store, name: str, job: JobSettings) -> Loop:
     def look() -> None:
         note_touch(store, name, job.heartbeat_file, files.touched(job.heartbeat_file))
 
-    return files.Repeated(f"the heartbeat file of job {name}", look, TOUCH_INTERVAL)
+    what = f"the heartbeat file of job {name}"
+    return Loop(f"heartbeat-file-{name}", what, look, TOUCH_INTERVAL, at_once=True, stop_seconds=HUNG_SECONDS)

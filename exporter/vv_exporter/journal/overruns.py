@@ -17,6 +17,7 @@ from vv_exporter.state.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.state.stagelimits import RECENT_RUNS, Limit, limit_of
 from vv_exporter.state.store import Store
 
+HUNG_SECONDS = 1.0  # how long a look at a file is waited for at the end: it may hang
 CHECK_INTERVAL = 1.0  # seconds between looks for runs that went past their limit
 
 
@@ -81,7 +82,9 @@ class Sizes:
         self._stages = stages
         self._tried: set[str] = set()
         self._needed = any(stage.limit_per_gb is not None for stage in stages.values())
-        self._worker = files.Repeated("the sizes of videos", self.look, CHECK_INTERVAL)
+        self._worker = Loop(
+            "video-sizes", "the sizes of videos", self.look, CHECK_INTERVAL, at_once=True, stop_seconds=HUNG_SECONDS
+        )
 
     def start(self) -> None:
         """Begin, if any limit depends on a size."""

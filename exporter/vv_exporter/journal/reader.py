@@ -38,7 +38,7 @@ from vv_exporter.journal.lookahead import Lookahead
 from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_MISTIMED, EVENTS_REJECTED
-from vv_exporter.runtime import threads
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import Settings
 from vv_exporter.state.database import ContentError, StoreError
 from vv_exporter.state.dvr_agents import AGENTS
@@ -118,47 +118,47 @@ class Reader:
         self._told = ""  # the problem that was logged
         self._complained: set[tuple[str, type[Exception]]] = set()
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loop = Loop("journal", "the journal", self._follow, 0.0, stop_seconds=5.0)
         self._changes: Changes | None = None
+        self._announced = True  # what waits was announced, as far as is known
 
     def start(self) -> None:
         """Begin to follow; makes the folder where there is none. Raises `OSError`."""
         files.ensure_directory(self._directory)
         self.status.looked = self._monotonic()
         self._changes = Changes(self._directory, self._monotonic)
-        self._thread = threading.Thread(target=self._run, args=(self._changes,), name="journal", daemon=True)
-        threads.start(self._thread)
+        self._loop.start()
 
     def stop(self) -> None:
         """Finish the batch in hand and end."""
         self._stopping.set()
-        if self._changes is None or self._thread is None:
+        if self._changes is None:
             return
         self._changes.wake()
-        self._thread.join(timeout=5)
-        if not self._thread.is_alive():
+        self._loop.stop()
+        if not self._loop.alive:
             self._changes.close()
             self._changes = None
 
-    def _run(self, changes: Changes) -> None:
+    def _follow(self) -> None:
+        """One round, and the wait for the next. Raises what nobody expected: the reader is the only way in."""
+        changes, before = self._changes, self._scanned
+        if changes is None or self._stopping.is_set():
+            return
         changes.begin()
-        announced = True
-        while not self._stopping.is_set():
-            before = self._scanned
-            try:
-                more = self.round()
-                self.status.looked = self._monotonic()
-                if self._scanned > before and not announced:
-                    changes.missed()
-                if not more:
-                    announced = self._pause(changes, announced)
-            except (OSError, StoreError) as error:
-                self._report(str(error))
-                self._stopping.wait(RETRY)
-            except Exception as error:  # the reader must outlive its own defects: it is the only way in
-                log.exception("reading the journal failed")
-                self._report(repr(error))
-                self._stopping.wait(RETRY)
+        try:
+            more = self.round()
+            self.status.looked = self._monotonic()
+            if self._scanned > before and not self._announced:
+                changes.missed()
+            if not more:
+                self._announced = self._pause(changes, self._announced)
+        except (OSError, StoreError) as error:
+            self._report(str(error))
+            self._stopping.wait(RETRY)
+        except Exception as error:
+            self._report(repr(error))
+            raise
 
     def _pause(self, changes: Changes, announced: bool) -> bool:
         """Until there may be something to read. Gives whether what is then there was announced."""

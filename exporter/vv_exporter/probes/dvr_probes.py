@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_LOST
 from vv_exporter.probes.dvr_logins import logins_of
 from vv_exporter.probes.rtsp import Answer, Logins, NotAskedError, Resolver, probe
-from vv_exporter.runtime import threads
+from vv_exporter.runtime.loop import NOT_WAITED_FOR, Loop
 from vv_exporter.settings import Dvr
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.dvrs import LINKS, RESULTS, forget, forget_ended_agents, probed
@@ -47,27 +46,26 @@ class DvrProbe:
         self._resolver = Resolver(dvr.host, dvr.port)
         self._last = "ok"
         self._moved_to = ""
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"dvr-{name}", daemon=True)
+        self._pause = dvr.interval
+        self._loop = Loop(
+            f"dvr-{name}", f"the answer of DVR {name}", self._round, lambda: self._pause, stop_seconds=NOT_WAITED_FOR
+        )
 
     def start(self) -> None:
         """Begin; returns at once."""
-        threads.start(self._thread)
+        self._pause = self._jitter(0.0, min(FIRST_WITHIN, self._dvr.interval))
+        self._loop.start()
 
     def stop(self) -> None:
         """No further probe; one in progress ends in its time."""
-        self._stopping.set()
+        self._loop.stop()
 
-    def _run(self) -> None:
-        pause = self._jitter(0.0, min(FIRST_WITHIN, self._dvr.interval))
-        while not self._stopping.wait(pause):
-            pause = self._dvr.interval
-            try:
-                pause = self._take(self._probe())
-            except NotAskedError as failure:
-                log.warning("DVR %s could not be asked, will try again: %s", self.name, failure)
-            except Exception:  # the thread must outlive its own defects, or the DVR would stay for ever as it was
-                log.exception("the answer of DVR %s could not be taken", self.name)
+    def _round(self) -> None:
+        self._pause = self._dvr.interval
+        try:
+            self._pause = self._take(self._probe())
+        except NotAskedError as failure:
+            log.warning("DVR %s could not be asked, will try again: %s", self.name, failure)
 
     def _probe(self) -> Answer:
         """Ask once. Raises `NotAskedError`."""
@@ -118,8 +116,7 @@ class DvrProbes:
     def __init__(self, store: Store, probes: Iterable[DvrProbe]) -> None:
         self.probes = list(probes)
         self._store = store
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep_house, name="dvr-agents", daemon=True)
+        self._loop = Loop("dvr-agents", "agents that are gone", self._forget_agents, HOUSEKEEPING_INTERVAL)
 
     def start(self) -> None:
         """Begin to probe, and forget what is not probed any more."""
@@ -133,23 +130,18 @@ class DvrProbes:
                 tx.ensure(DVR_LOST, (name, "probe"))
         for one in self.probes:
             one.start()
-        threads.start(self._thread)
+        self._loop.start()
 
     def stop(self) -> None:
         """End probing."""
-        self._stopping.set()
+        self._loop.stop()
         for one in self.probes:
             one.stop()
 
-    def _keep_house(self) -> None:
-        while not self._stopping.wait(HOUSEKEEPING_INTERVAL):
-            if not any(known.gone for known in self._store.docs(LINKS).values()):
-                continue
-            try:
-                with self._store.transaction() as tx:
-                    forget_ended_agents(tx, tx.now)
-            except Exception as failure:  # the thread must outlive its own defects
-                log.error("DVRs that are gone could not be forgotten, will try again: %s", failure)
+    def _forget_agents(self) -> None:
+        if any(known.gone for known in self._store.docs(LINKS).values()):
+            with self._store.transaction() as tx:
+                forget_ended_agents(tx, tx.now)
 
 
 def dvr_probes(dvrs: Mapping[str, Dvr], store: Store, clock: Callable[[], float]) -> DvrProbes:

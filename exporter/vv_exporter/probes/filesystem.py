@@ -13,9 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 from vv_exporter.runtime import threads
+from vv_exporter.runtime.loop import NOT_WAITED_FOR, Loop
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ def look(path: Path) -> Answer:
 def usage_within(path: Path, seconds: float) -> Usage | None:
     """The usage of a file system that answers within so many seconds, else None; its thread is left to a hung one."""
     answers: list[Answer] = []
+    # No loop: one question, whose thread is left to a file system that hangs.
     thread = Thread(target=lambda: answers.append(look(path)), name=f"usage-{path}", daemon=True)
     threads.start(thread)
     thread.join(seconds)
@@ -164,17 +166,19 @@ class PathProbe:
         self._timeout = timeout
         self._monotonic = monotonic
         self._last: tuple[Answer | None, float] | None = None
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name=f"probe-{path}", daemon=True)
+        self._failing = False
+        self._loop = Loop(
+            f"probe-{path}", f"the probe of {path}", self._round, interval, at_once=True, stop_seconds=NOT_WAITED_FOR
+        )
 
     def start(self) -> None:
         """Begin to probe; returns at once."""
         self._last = (None, self._monotonic())
-        threads.start(self._thread)
+        self._loop.start()
 
     def stop(self) -> None:
         """No further probes; one that hangs is left to its (daemon) thread."""
-        self._stopped.set()
+        self._loop.stop()
 
     def status(self) -> Status | None:
         """The path as it counts now, None as long as it is too early to tell. Never blocks."""
@@ -184,15 +188,13 @@ class PathProbe:
         allowed = self._timeout if answer is None else self._interval + self._timeout
         return judge(answer, since, self._monotonic(), allowed)
 
-    def _run(self) -> None:
-        failing = False
-        while not self._stopped.is_set():
-            answer = self._ask()
-            self._last = (answer, self._monotonic())
-            if failing != (answer.error is not None):
-                failing = not failing
-                log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self.path, answer.error or "works again")
-            self._stopped.wait(self._interval)
+    def _round(self) -> None:
+        answer = self._ask()
+        self._last = (answer, self._monotonic())
+        failing = answer.error is not None
+        if failing != self._failing:
+            log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self.path, answer.error or "works again")
+        self._failing = failing
 
     def _ask(self) -> Answer:
         began = self._monotonic()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from vv_core.common import files, shared
 from vv_core.ingest import MAX_FLAG_BYTES, is_flag
 from vv_exporter.common.smallfiles import make_way
 from vv_exporter.probes.filesystem import Status, Usage
-from vv_exporter.runtime import threads
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import FreeSpace
 
 log = logging.getLogger(__name__)
@@ -62,18 +61,15 @@ class IngestPause:
         self._critical = critical
         self._status = status
         self._problem = ""
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+        self._loop = Loop("ingest", "whether video may be stored", self.decide, INTERVAL, at_once=True)
 
     def start(self) -> None:
         """Begin to decide."""
-        threads.start(self._thread)
+        self._loop.start()
 
     def stop(self) -> None:
         """End, and leave the flag: the disk is no emptier without an exporter."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        self._loop.stop()
 
     def decide(self) -> None:
         """Look at the storage once, and set, refresh or remove the flag."""
@@ -118,14 +114,6 @@ class IngestPause:
             files.write_new(os.fsencode(self._flag), content.encode(), replace=True, mode=_FOR_ALL)
         except OSError:  # the state folder may lie on the full disk, where an empty file has room
             os.close(shared.open_file(str(self._flag), os.O_WRONLY, _FOR_ALL))
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.decide()
-            except Exception:
-                log.exception("whether video may be stored could not be decided")
-            self._stopping.wait(INTERVAL)
 
     def _note(self, problem: str) -> None:
         if problem and problem != self._problem:

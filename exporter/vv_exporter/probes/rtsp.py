@@ -141,6 +141,7 @@ class _Lookup:
         self.done = threading.Event()
         self.result: list[Address] | OSError = []
         self._ask = ask
+        # No loop: one question to the resolver, which may hang.
         thread = threading.Thread(target=self._run, name="dvr-dns", daemon=True)
         try:
             thread.start()

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from vv_core.quarantine import FOLDER, SIDECAR
 from vv_exporter.common.times import UnixTime
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.videos import BACKLOG_VIDEOS
-from vv_exporter.runtime import threads
+from vv_exporter.runtime.loop import NOT_WAITED_FOR, Loop
 from vv_exporter.state.store import Kind, Store
 
 log = logging.getLogger(__name__)
@@ -174,42 +173,48 @@ class VideoCensus:
         self._monotonic = monotonic
         self._look = look
         self._last: tuple[Census | None, float] = (None, 0.0)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="videos", daemon=True)
+        self._problem = ""
+        self._pause = INTERVAL
+        self._loop = Loop(
+            "videos",
+            f"the videos in {root}",
+            self._round,
+            lambda: self._pause,
+            at_once=True,
+            stop_seconds=NOT_WAITED_FOR,
+        )
 
     def start(self) -> None:
         """Begin to look, if there is a storage."""
         if self._root is not None:
-            threads.start(self._thread)
+            self._loop.start()
 
     def stop(self) -> None:
         """No further looks; one that hangs is left to its (daemon) thread."""
-        self._stopping.set()
+        self._loop.stop()
 
     def last(self) -> Census | None:
         """What was found last; None while that is not known, or too old. Never blocks."""
         found, valid_until = self._last
         return found if self._monotonic() <= valid_until else None
 
-    def _run(self) -> None:
-        problem = ""
-        while not self._stopping.is_set():
-            began = self._monotonic()
-            found, before = None, problem
-            try:
-                found = self._look(self._root) if self._root is not None else None
-                if found is not None:
-                    self.waiting.see(found.waiting)
-                    if not found.complete:
-                        self._count_limited()
-                problem = f"those in {found.unread} are left out" if found is not None and found.unread else ""
-            except Exception as error:
-                problem = str(error)
-            if problem and problem != before:
-                log.error("the videos in %s cannot be counted: %s", self._root, problem)
-            pause = max(INTERVAL, (self._monotonic() - began) * SHARE)
-            self._last = (found, self._monotonic() + pause + TIMEOUT)
-            self._stopping.wait(pause)
+    def _round(self) -> None:
+        began, before = self._monotonic(), self._problem
+        found = None
+        try:
+            found = self._look(self._root) if self._root is not None else None
+            if found is not None:
+                self.waiting.see(found.waiting)
+                if not found.complete:
+                    self._count_limited()
+            unread = found.unread if found is not None else ""
+            self._problem = f"those in {unread} are left out" if unread else ""
+        except Exception as error:
+            self._problem = str(error)
+        if self._problem and self._problem != before:
+            log.error("the videos in %s cannot be counted: %s", self._root, self._problem)
+        self._pause = max(INTERVAL, (self._monotonic() - began) * SHARE)
+        self._last = (found, self._monotonic() + self._pause + TIMEOUT)
 
     def _count_limited(self) -> None:
         """Once a look, as long as there are more files than are looked at."""

@@ -63,6 +63,7 @@ class Deadline:
         self._timeout = timeout
         self._patience = patience
         self._ended = threading.Event()
+        # No loop: one wait for a deadline; scripts load neither the store nor the loop.
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:

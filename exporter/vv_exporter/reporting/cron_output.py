@@ -60,6 +60,7 @@ class Output:
         self.tail = Tail()
         self._source, self.sink = os.pipe()
         self._ended, self._held = os.pipe()
+        # No loop: one stream, read to its end; scripts load neither the store nor the loop.
         self._reader = threading.Thread(target=self.tail.read, args=(self._source,), daemon=True)
 
     def __enter__(self) -> Self:

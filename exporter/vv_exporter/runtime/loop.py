@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from vv_exporter.runtime import threads
 from vv_exporter.state.database import StoreError
@@ -16,14 +17,26 @@ INTERVAL = 1.0  # seconds between rounds that nobody asks for
 RESTING = 10.0  # the same, while nothing waits
 SHORTEST = 0.25  # seconds between rounds at least
 AFTER_DEFECT = 1.0  # seconds to the next try after something that should not happen
+STOP_SECONDS = 8.0  # how long the end of a round is waited for
+NOT_WAITED_FOR = 0.0  # `stop_seconds` of what hangs as soon as a disk or a DVR does
 FIRST = 1.0  # seconds of the first pause; doubled for each further one
+
+
+@dataclass(frozen=True, slots=True)
+class LastRound:
+    """When a round ended (CLOCK_MONOTONIC, seconds), and whether without an error."""
+
+    ended: float
+    succeeded: bool
 
 
 class Loop:
     """Does `work` in a thread every `interval` seconds, after `wake`, and rarely while it gives False: nothing waits.
 
-    `shortest` is the pause between rounds however often it is woken; `at_once`: the first round waits for nothing.
-    `name` is the thread's; `what` begins the lines that tell of trouble.
+    `interval` may be asked for before each pause. `shortest` is the pause between rounds however often it is woken;
+    `at_once`: the first round waits for nothing. `name` is the thread's, and the loop's in `/metrics`; `what` begins
+    the lines that tell of trouble, once for each trouble, and of its end. `stop_seconds`: how long `stop` waits for a
+    round that may hang; its daemon thread is left to it then.
     """
 
     def __init__(
@@ -31,31 +44,40 @@ class Loop:
         name: str,
         what: str,
         work: Callable[[], bool | None],
-        interval: float = INTERVAL,
+        interval: float | Callable[[], float] = INTERVAL,
         shortest: float = SHORTEST,
         *,
         at_once: bool = False,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
+        self.name = name
         self._what = what
         self._work = work
-        self._interval = interval
-        self._shortest = min(shortest, interval)
+        self._interval = interval if callable(interval) else lambda: interval
+        self._shortest = shortest
+        self._stop_seconds = stop_seconds
         self._stopping = threading.Event()
         self._woken = threading.Event()
         if at_once:
             self._woken.set()
+        self._last: LastRound | None = None
+        self._failures = 0
+        self._trouble: type[Exception] | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. Raises `RuntimeError` where there can be no further thread for long."""
+        _STARTED[self.name] = self
         threads.start(self._thread)
 
     def stop(self) -> None:
         """End, within a few seconds."""
         self._stopping.set()
         self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=8)
+        if self._thread.is_alive() and self._stop_seconds:
+            self._thread.join(timeout=self._stop_seconds)
+        if _STARTED.get(self.name) is self:
+            del _STARTED[self.name]
 
     def wake(self) -> None:
         """There may be something to do; returns at once."""
@@ -66,24 +88,70 @@ class Loop:
         """Whether the work should end soon."""
         return self._stopping.is_set()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs; also while the last round, which was not waited for, has not ended yet."""
+        return self._thread.is_alive()
+
+    @property
+    def last_round(self) -> LastRound | None:
+        """The last round that ended; None before there was one."""
+        return self._last
+
+    def seconds_since(self) -> float | None:
+        """How long ago the last round ended; None before there was one."""
+        last = self._last
+        return None if last is None else time.monotonic() - last.ended
+
+    @property
+    def failures(self) -> int:
+        """Rounds that raised."""
+        return self._failures
+
     def _run(self) -> None:
         ended, rests = float("-inf"), False
         while True:
-            self._woken.wait(RESTING if rests else self._interval)
-            self._stopping.wait(max(ended + self._shortest - time.monotonic(), 0))
+            interval = self._interval()
+            self._woken.wait(RESTING if rests else interval)
+            self._stopping.wait(max(ended + min(self._shortest, interval) - time.monotonic(), 0))
             self._woken.clear()
             if self._stopping.is_set():
                 return
-            rests = False
-            try:
-                rests = self._work() is False
-            except StoreError as error:
-                log.error("%s: will try again: %s", self._what, error)
-                self._stopping.wait(AFTER_DEFECT)
-            except Exception:  # the thread must outlive its own defects
-                log.exception("%s: failed, will try again", self._what)
-                self._stopping.wait(AFTER_DEFECT)
+            rests = self._round() is False
             ended = time.monotonic()
+
+    def _round(self) -> bool | None:
+        """One round: what the work gave, None after an error. Nothing ends the thread."""
+        try:
+            found = self._work()
+        except Exception as error:
+            self._last = LastRound(time.monotonic(), succeeded=False)
+            self._failures += 1
+            self._tell(error)
+            self._stopping.wait(AFTER_DEFECT)
+            return None
+        self._last = LastRound(time.monotonic(), succeeded=True)
+        if self._trouble is not None:
+            log.info("%s: works again", self._what)
+        self._trouble = None
+        return found
+
+    def _tell(self, error: Exception) -> None:
+        """Say so when it begins, or is another trouble: with where it was raised, if nobody expected it."""
+        if type(error) is not self._trouble:
+            expected = isinstance(error, StoreError | OSError)
+            log.error(
+                "%s: will try again: %s", self._what, str(error) or repr(error), exc_info=None if expected else error
+            )
+        self._trouble = type(error)
+
+
+_STARTED: dict[str, Loop] = {}
+
+
+def started() -> list[Loop]:
+    """The loops of this process that were started and not stopped, as `threading.enumerate` knows its threads."""
+    return list(_STARTED.values())
 
 
 class Backoff:

@@ -36,6 +36,7 @@ def on(number: signal.Signals, act: Callable[[], object]) -> Handler:
 def _listen() -> None:
     global _listener  # signals are the process's, and so is this
     if _listener is None:
+        # No loop: it waits for signals as long as the process lives.
         listener = threading.Thread(target=_act_on_each, name="signals", daemon=True)
         threads.start(listener)
         _listener = listener

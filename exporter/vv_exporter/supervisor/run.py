@@ -48,6 +48,7 @@ def run(settings: Settings) -> None:
             settings, store, watch, engine, journal, time.time, time.monotonic, own_id=own_container()
         )
         watch.start()
+        # No loop: the process ends with it, and it says each new trouble, of whichever container.
         worker = threading.Thread(target=supervisor.run, args=(stopping,), name="supervisor", daemon=True)
         threads.start(worker)
         journal.emit("script.started", COMPONENT, {})

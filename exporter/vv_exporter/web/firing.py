@@ -50,7 +50,9 @@ class Firing:
         asking = threading.Event()
         with contextlib.suppress(RuntimeError):
             threads.start(
-                threading.Thread(target=self._work, args=(asking,), name="alerts-asked", daemon=True), patience=0
+                # No loop: one question, whose thread is left behind where it hangs.
+                threading.Thread(target=self._work, args=(asking,), name="alerts-asked", daemon=True),
+                patience=0,
             )
             self._asking = asking
 

@@ -87,6 +87,7 @@ class Guarded:
     def _has_worker(self, run: Run) -> bool:
         """Whether there is a thread for the run, which fails else; the next run tries again."""
         if self._thread is None:
+            # No loop: it works when a scrape asks, and may hang in a collector.
             thread = Thread(target=self._work, name=f"collector-{self.name}", daemon=True)
             try:
                 threads.start(thread, patience=0)

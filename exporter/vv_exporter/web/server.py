@@ -187,6 +187,7 @@ class _Connection(HTTPConnection):
 
 class _Workers(ThreadPool):
     def _spawn_worker(self) -> Thread:
+        # No loop: a worker of the web server's.
         worker: Thread = WorkerThread(self.server)  # type: ignore[no-untyped-call]
         threads.start(worker)
         return worker
@@ -311,6 +312,7 @@ class Server:
         """Listen, and serve in the background. Raises `ListenError` when the address cannot be had."""
         outcome: queue.SimpleQueue[OSError | RuntimeError | None] = queue.SimpleQueue()
         # cheroot's threads are daemons, and cannot keep the process alive, because this one is.
+        # No loop: the web server's own loop.
         threads.start(Thread(target=self._serve, args=(outcome,), name="web", daemon=True))
         error = outcome.get()
         if error is not None:
@@ -318,6 +320,7 @@ class Server:
 
     def stop(self) -> None:
         """Close all connections and end; returns within 2 seconds, whatever a request hangs in."""
+        # No loop: one call, which may hang.
         stopping = Thread(target=self._server.stop, name="web-stop", daemon=True)
         with suppress(RuntimeError):  # without a thread for it, it ends with the process
             threads.start(stopping)

@@ -777,7 +777,7 @@ def probing(tmp_path: Path) -> Iterator[Probing]:
     yield probing
     probing.probe.stop()
     probing.told.release()
-    probing.probe._thread.join(10)
+    wait_until(lambda: not probing.probe._loop.alive, what="the end of the probe")
     probing.store.close()
 
 
