@@ -37,6 +37,21 @@ EVENT_BACKLOG = gauge("vv_event_backlog_bytes", "Journal bytes that are not coun
 SERIES_LIMITED = counter(
     "vv_series_limited_total", "Series that gave way because the family had all that it may have.", "metric"
 )
+LOOP_LAST_RUN = gauge(
+    "vv_exporter_loop_last_run_timestamp_seconds",
+    "When the last round of this loop of the exporter ended; 0 before there was one.",
+    "loop",
+)
+LOOP_SUCCESS = gauge(
+    "vv_exporter_loop_last_run_success",
+    "Whether that round ended without an error that the loop did not expect. Absent before there was one.",
+    "loop",
+)
+LOOP_FAILURES = counter(
+    "vv_exporter_loop_failures_total",
+    "Rounds of this loop that ended with such an error, since the exporter's start.",
+    "loop",
+)
 STARTS = counter(
     "vv_exporter_starts_total",
     "Starts of the exporter by how the one before ended: stopped, or killed (also by a power cut).",

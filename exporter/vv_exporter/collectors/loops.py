@@ -1,0 +1,42 @@
+"""What the exporter does again and again: when each loop last ended a round, and how.
+
+::
+
+    vv_exporter_loop_last_run_timestamp_seconds{loop="journal"} 1.7e+09
+    vv_exporter_loop_last_run_success{loop="journal"} 1.0
+    vv_exporter_loop_failures_total{loop="journal"} 0.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client.core import Metric as Family
+
+from vv_exporter.context import Context
+from vv_exporter.metrics import counters, gauges
+from vv_exporter.metrics.exporter import LOOP_FAILURES, LOOP_LAST_RUN, LOOP_SUCCESS
+from vv_exporter.runtime.loop import Loop, started
+
+
+class LoopsCollector:
+    """Shows the loops that were started and not stopped. `clock` gives Unix seconds."""
+
+    name = "loops"
+
+    def __init__(self, clock: Callable[[], float], loops: Callable[[], Sequence[Loop]] = started) -> None:
+        self._clock = clock
+        self._loops = loops
+
+    def collect(self) -> Iterable[Family]:
+        """All families of loops. A clock that was set meanwhile is followed: what is shown is how long ago it was."""
+        now = self._clock()
+        seen = [((loop.name,), loop.seconds_since(), loop.last_round, loop.failures) for loop in self._loops()]
+        yield gauges(LOOP_LAST_RUN, [(labels, 0.0 if age is None else now - age) for labels, age, _, _ in seen])
+        yield gauges(LOOP_SUCCESS, [(labels, last.succeeded) for labels, _, last, _ in seen if last is not None])
+        yield counters(LOOP_FAILURES, [(labels, float(failures), None) for labels, _, _, failures in seen])
+
+
+def build(context: Context) -> LoopsCollector:
+    """Make the collector."""
+    return LoopsCollector(context.clock)
