@@ -16,7 +16,7 @@ from prometheus_client.core import Metric as Family
 from vv_exporter.context import Context
 from vv_exporter.metrics import counters, gauges
 from vv_exporter.metrics.exporter import LOOP_FAILURES, LOOP_LAST_RUN, LOOP_SUCCESS
-from vv_exporter.runtime.loop import Loop, started
+from vv_exporter.runtime.loop import LastRound, Loop, started
 
 
 class LoopsCollector:
@@ -31,10 +31,15 @@ class LoopsCollector:
     def collect(self) -> Iterable[Family]:
         """All families of loops. A clock that was set meanwhile is followed: what is shown is how long ago it was."""
         now = self._clock()
-        seen = [((loop.name,), loop.seconds_since(), loop.last_round, loop.failures) for loop in self._loops()]
-        yield gauges(LOOP_LAST_RUN, [(labels, 0.0 if age is None else now - age) for labels, age, _, _ in seen])
-        yield gauges(LOOP_SUCCESS, [(labels, last.succeeded) for labels, _, last, _ in seen if last is not None])
-        yield counters(LOOP_FAILURES, [(labels, float(failures), None) for labels, _, _, failures in seen])
+        seen = [((loop.name,), loop.last_round, loop.failures) for loop in self._loops()]
+        yield gauges(LOOP_LAST_RUN, [(labels, _time(last, now)) for labels, last, _ in seen])
+        yield gauges(LOOP_SUCCESS, [(labels, last.succeeded) for labels, last, _ in seen if last is not None])
+        yield counters(LOOP_FAILURES, [(labels, float(failures), None) for labels, _, failures in seen])
+
+
+def _time(last: LastRound | None, now: float) -> float:
+    """In tenths of a second: what does not change is the same in each scrape."""
+    return 0.0 if last is None else round(now - last.seconds_ago(), 1)
 
 
 def build(context: Context) -> LoopsCollector:

@@ -29,6 +29,10 @@ class LastRound:
     ended: float
     succeeded: bool
 
+    def seconds_ago(self) -> float:
+        """How long ago it ended."""
+        return time.monotonic() - self.ended
+
 
 class Loop:
     """Does `work` in a thread every `interval` seconds, after `wake`, and rarely while it gives False: nothing waits.
@@ -36,7 +40,7 @@ class Loop:
     `interval` may be asked for before each pause. `shortest` is the pause between rounds however often it is woken;
     `at_once`: the first round waits for nothing. `name` is the thread's, and the loop's in `/metrics`; `what` begins
     the lines that tell of trouble, once for each trouble, and of its end. `stop_seconds`: how long `stop` waits for a
-    round that may hang; its daemon thread is left to it then.
+    round that may hang; its daemon thread is left to it then. An `expected` error is logged without where it arose.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Loop:
         *,
         at_once: bool = False,
         stop_seconds: float = STOP_SECONDS,
+        expected: tuple[type[Exception], ...] = (StoreError, OSError),
     ) -> None:
         self.name = name
         self._what = what
@@ -62,7 +67,8 @@ class Loop:
             self._woken.set()
         self._last: LastRound | None = None
         self._failures = 0
-        self._trouble: type[Exception] | None = None
+        self._expected = expected
+        self._trouble = ""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -98,11 +104,6 @@ class Loop:
         """The last round that ended; None before there was one."""
         return self._last
 
-    def seconds_since(self) -> float | None:
-        """How long ago the last round ended; None before there was one."""
-        last = self._last
-        return None if last is None else time.monotonic() - last.ended
-
     @property
     def failures(self) -> int:
         """Rounds that raised."""
@@ -131,19 +132,18 @@ class Loop:
             self._stopping.wait(AFTER_DEFECT)
             return None
         self._last = LastRound(time.monotonic(), succeeded=True)
-        if self._trouble is not None:
+        if self._trouble:
             log.info("%s: works again", self._what)
-        self._trouble = None
+        self._trouble = ""
         return found
 
     def _tell(self, error: Exception) -> None:
-        """Say so when it begins, or is another trouble: with where it was raised, if nobody expected it."""
-        if type(error) is not self._trouble:
-            expected = isinstance(error, StoreError | OSError)
-            log.error(
-                "%s: will try again: %s", self._what, str(error) or repr(error), exc_info=None if expected else error
-            )
-        self._trouble = type(error)
+        """Say so when it begins, or is another trouble: with where it arose, if nobody expected it."""
+        trouble = str(error) or repr(error)
+        if trouble != self._trouble:
+            where = None if isinstance(error, self._expected) else error
+            log.error("%s: will try again: %s", self._what, trouble, exc_info=where)
+        self._trouble = trouble
 
 
 _STARTED: dict[str, Loop] = {}

@@ -9,7 +9,6 @@ again, without being counted again. What is said in the journal may so be said t
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -47,7 +46,7 @@ INITIAL_PAUSE_SECONDS = 5.0  # before a container is looked at again about which
 LONGEST_PAUSE_SECONDS = 60.0
 MAX_WATCHED = 300  # containers; what a line of the journal holds
 _HOUR = 3600.0
-_EXPECTED = (EngineError, StoreError, OSError)
+EXPECTED = (EngineError, StoreError, OSError)
 replace = msgspec.structs.replace
 
 
@@ -113,24 +112,6 @@ class Supervisor:
         """When to look for each container's program again, and how often in a row it was missing."""
         self._unanswered = Unanswered(monotonic, INITIAL_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         """Containers about which the Engine did not answer: others are not kept waiting for them in each round."""
-        self._complaint = ""
-
-    def run(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set. Nothing that goes wrong ends it."""
-        while not stopping.is_set():
-            try:
-                self.round()
-                self._complain(None)
-            except Exception as error:  # nobody else would restart what fails next
-                self._complain(error)
-            stopping.wait(INTERVAL)
-
-    def _complain(self, error: Exception | None) -> None:
-        problem = "" if error is None else str(error) or repr(error)
-        if error is not None and problem != self._complaint:
-            trace = None if isinstance(error, _EXPECTED) else error
-            log.error("cannot look after the containers, will try again: %s", problem, exc_info=trace)
-        self._complaint = problem
 
     def round(self) -> None:
         """Look once at everything. A request, a container or a file that makes trouble costs itself only.
@@ -168,7 +149,7 @@ class Supervisor:
         try:
             self._check(record)
             self._unanswered.answered(name)
-        except _EXPECTED as error:
+        except EXPECTED as error:
             if isinstance(error, NoAnswerError):
                 self._unanswered.failed(name, str(error))
             raise type(error)(f"container {name}: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterator
 
@@ -12,14 +11,15 @@ from vv_core.common.journals import CLOSING, Journal
 from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
 from vv_exporter.installation import rights, statefolders
-from vv_exporter.runtime import systemd, threads
+from vv_exporter.runtime import systemd
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.runtime.program import logging_to, only_one, own_folder, until_signalled
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Store
 from vv_exporter.state.timekeeping import Timekeeper
 from vv_exporter.supervisor.actions import Actions
-from vv_exporter.supervisor.loop import COMPONENT, Supervisor
+from vv_exporter.supervisor.loop import COMPONENT, EXPECTED, INTERVAL, Supervisor
 from vv_exporter.supervisor.selection import own_container
 
 log = logging.getLogger(__name__)
@@ -48,18 +48,25 @@ def run(settings: Settings) -> None:
             settings, store, watch, engine, journal, time.time, time.monotonic, own_id=own_container()
         )
         watch.start()
-        # No loop: the process ends with it, and it says each new trouble, of whichever container.
-        worker = threading.Thread(target=supervisor.run, args=(stopping,), name="supervisor", daemon=True)
-        threads.start(worker)
+        loop = Loop(
+            "supervisor",
+            "looking after the containers",
+            lambda: None if stopping.is_set() else supervisor.round(),
+            INTERVAL,
+            at_once=True,
+            stop_seconds=_GRACE,
+            expected=EXPECTED,
+        )
+        loop.start()
         journal.emit("script.started", COMPONENT, {})
         log.info("looking after containers: %s restarts within %.0f s", settings.max_restarts, settings.restart_window)
-        systemd.wait(stopping, worker.is_alive)
+        systemd.wait(stopping, lambda: loop.alive)
         log.info("stopping")
         journal.emit("script.ended", COMPONENT, {}, CLOSING)
-        worker.join(_GRACE)
+        loop.stop()
         watch.stop()
         engine.close()
-        if not worker.is_alive():
+        if not loop.alive:
             store.close()
 
 

@@ -44,12 +44,12 @@ def shown(*loops: Loop, now: float = 1e9) -> Series:
 def test_one_that_works_shows_when_its_last_round_ended(begin: Callable[..., Loop]) -> None:
     loop = begin(lambda: None, interval=3600)
     wait_until(lambda: loop.last_round, 30, what="a round")
-    age = loop.seconds_since()
-    assert age is not None
+    last = loop.last_round
+    assert last is not None
 
     found = shown(loop)
 
-    assert 1e9 - age - 60 <= found[LAST, "x"] <= 1e9 - age
+    assert found[LAST, "x"] == pytest.approx(1e9 - last.seconds_ago(), abs=30, rel=0)
     assert (found[SUCCESS, "x"], found[FAILURES, "x"]) == (1, 0)
 
 
@@ -99,6 +99,21 @@ def test_another_trouble_is_said_as_well(begin: Callable[..., Loop], caplog: pyt
         "the x: will try again: gone",
         "the x: will try again: odd",
     ]
+
+
+def test_an_error_that_is_expected_is_one_line_and_another_says_where_it_arose(
+    begin: Callable[..., Loop], caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Exception] = [StoreError("full"), LookupError("odd")]
+
+    def work() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    loop = begin(work)
+    wait_until(lambda: not errors and loop.last_round and loop.last_round.succeeded, 30, what="the end of the troubles")
+
+    assert [bool(one.exc_info) for one in caplog.records if "will try again" in one.message] == [False, True]
 
 
 def test_one_that_hangs_shows_its_last_round_and_one_that_hangs_from_the_start_none(
