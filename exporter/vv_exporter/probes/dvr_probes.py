@@ -116,7 +116,7 @@ class DvrProbes:
     def __init__(self, store: Store, probes: Iterable[DvrProbe]) -> None:
         self.probes = list(probes)
         self._store = store
-        self._loop = Loop("dvr-agents", "agents that are gone", self._forget_agents, HOUSEKEEPING_INTERVAL)
+        self._loop = Loop("agents-of-dvrs", "agents that are gone", self._forget_agents, HOUSEKEEPING_INTERVAL)
 
     def start(self) -> None:
         """Begin to probe, and forget what is not probed any more."""
