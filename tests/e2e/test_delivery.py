@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -28,6 +29,13 @@ CHAT = "-100123"
 
 def send(level: str, title: str) -> str:
     return f"from vv_core.alerter import send_alert; send_alert({level!r}, {title!r}, 'k7', 'signer.py')"
+
+
+class Times(NamedTuple):
+    """When alerts go directly, and whether Alertmanager's own times are made short."""
+
+    direct_after: str = "2s"
+    are_hastened: bool = True
 
 
 @dataclass
@@ -62,13 +70,14 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, programs: Programs) -> Iterator[Site]:
-    port = free_port()
+def site(tmp_path: Path, programs: Programs, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """With the times of `Times`, if the test has none of its own."""
+    port, times = free_port(), getattr(request, "param", Times())
     with Slack() as slack, Telegram() as telegram, PagerDuty() as pagerduty:
         environ = {
             "VV_DEVICE_ID": "edge-7",
             "VV_ALERTMANAGER_PORT": str(port),
-            "VV_DIRECT_AFTER": "2s",
+            "VV_DIRECT_AFTER": times.direct_after,
             "VV_DELIVERY_SETTLE": "12s",
             "VV_SCRAPE_INTERVAL": "1s",
             "SLACK_WEBHOOK_URL": slack.url,
@@ -80,7 +89,8 @@ def site(tmp_path: Path, programs: Programs) -> Iterator[Site]:
         }
         exporter = Exporter(tmp_path / "state", **environ)
         render(load(exporter.environ), tmp_path / "config")
-        hasten(tmp_path / "config" / "alertmanager.yml")
+        if times.are_hastened:
+            hasten(tmp_path / "config" / "alertmanager.yml")
         alertmanager = Alertmanager(tmp_path / "config" / "alertmanager.yml", tmp_path / "am", programs, port)
         found = Site(exporter, alertmanager, slack, telegram, pagerduty, tmp_path)
         try:
@@ -162,6 +172,40 @@ def test_an_alertmanager_that_hangs_tells_nothing_again_when_it_goes_on(site: Si
     site.script(send("CRITICAL", "The end"))
     site.pagerduty.wait_for(about("The end"), 60)
     for receiver in (site.pagerduty, site.slack, site.telegram):
+        assert [len(receiver.matching(about(title))) for title in titles] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("site", [Times("12s", are_hastened=False)], indirect=True)
+def test_what_an_alertmanager_took_just_before_it_hung_is_told_once(site: Site) -> None:
+    """0, 1, 2 and 4 seconds before, while it waits for more of each group, with its own times."""
+    site.alertmanager.start()
+    site.exporter.start()
+    site.exporter.wait_for("vv_alertmanager_up", 1)
+    site.script(send("ERROR", "The first"))
+    site.slack.wait_for(about("The first"), 60)
+    site.exporter.wait_for('vv_notifications_total{channel="slack",result="ok"}', 1)
+    titles = [f"Key {name} gone" for name in "abcd"]
+    pauses = (2, 1, 1, 0)
+    sends = [f"{send('CRITICAL', title)}; time.sleep({pause})" for title, pause in zip(titles, pauses, strict=True)]
+    site.script("\n".join(["import time", *sends]))
+
+    def known(*, told: bool) -> set[str]:
+        alerts = site.alertmanager.alerts("VVEvent")
+        return {alert["labels"]["title"] for alert in alerts if ("told" in alert["labels"]) == told}
+
+    wait_until(lambda: titles[-1] in known(told=False), 30, what="the alerts")
+    site.alertmanager.freeze()
+    for title in titles:
+        site.pagerduty.wait_for(about(title), 90)
+        site.slack.wait_for(about(title), 60)
+    directly = {title for title in titles if site.slack.matching(about(title, "sent directly"))}
+    assert titles[-1] in directly
+    site.alertmanager.thaw()
+
+    wait_until(lambda: directly <= known(told=True), 60, what="the alerts that were told directly")
+    site.script(send("CRITICAL", "The end"))
+    for receiver in (site.pagerduty, site.slack, site.telegram):
+        receiver.wait_for(about("The end"), 60)
         assert [len(receiver.matching(about(title))) for title in titles] == [1, 1, 1, 1]
 
 

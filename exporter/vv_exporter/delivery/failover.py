@@ -5,7 +5,7 @@ So are alerts that it refuses for what they say, while it answers. That it does 
 
 What is handed over goes to Alertmanager all the same when it is back, for its pages and silences, but with the label
 `told="direct"`, which is routed to the log only: nobody is told twice. The mark and the message are one transaction.
-A request that an Alertmanager which hangs reads when it goes on does not tell anybody either: what is in it has ended
+What an Alertmanager that hangs holds of it, or reads of it when it goes on, does not tell anybody either: it has ended
 by then (`worker.py`, of leases).
 """
 
@@ -19,7 +19,7 @@ import msgspec
 from vv_exporter.alertmanager.payload import description, labels_of, payload
 from vv_exporter.common.clock import isoformat
 from vv_exporter.delivery import webhook
-from vv_exporter.delivery.accounts import TOLD
+from vv_exporter.delivery.accounts import ACCOUNTS, TOLD, open_account
 from vv_exporter.delivery.alertmanager_watch import Watch
 from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.notificationevents import LAST
@@ -33,6 +33,8 @@ from vv_exporter.state.store import Store, Transaction
 log = logging.getLogger(__name__)
 
 UNSURE = 60.0  # seconds before an outage in which Alertmanager may have taken an alert without telling anybody
+SHORTEST_HOLD_SECONDS = 10.0
+"""Of VV_DIRECT_AFTER: Alertmanager tells an alert five seconds after it took it, and must not see it end before."""
 
 
 class HandOver:
@@ -71,6 +73,20 @@ class HandOver:
     def takes(self, alert: OpenAlert) -> bool:
         """Whether there is a channel for it, and people are told of its like."""
         return alert.severity in TOLD and bool(self._channels(alert.severity) or self._settings.webhook_url)
+
+    def doubts(self, alert: OpenAlert) -> bool:
+        """Whether it would take the alert over although Alertmanager took it: people may not have heard of it.
+
+        That is over after a minute without an outage: it is silenced or inhibited, or its channels fail.
+        """
+        if self._settings.direct_after < SHORTEST_HOLD_SECONDS or alert.notified or not self.takes(alert):
+            return False
+        is_recent = not alert.delivered or self._clock() - alert.delivered < UNSURE
+        return self._hears() and bool(is_recent or self._watch.seen.down)
+
+    def _hears(self) -> bool:
+        """Whether Alertmanager reports what it has told."""
+        return self._store.document(LAST, "") is not None
 
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
         """Close at the pagers and the webhook what was opened there directly."""
@@ -116,11 +132,21 @@ class HandOver:
                 if current is None:
                     continue
                 direct = msgspec.structs.replace(current, direct=tx.now, told=current.count)
+                if current.leased:
+                    direct = self._take_back(tx, direct)
                 tx.put(ALERTS, alert.key, direct)
                 try:
                     self._open(tx, direct, _why(current, since))
                 except Exception as error:  # whatever it says: it must not hold up the others
                     drop_alert(tx, direct, f"it cannot be written ({type(error).__name__})")
+
+    def _take_back(self, tx: Transaction, alert: OpenAlert) -> OpenAlert:
+        """As if Alertmanager had never had it: there it has ended, and what it tells of that is no news."""
+        labels = labels_of(msgspec.structs.replace(alert, direct=0.0), self._settings.device_id)
+        account = open_account(tx, webhook.fingerprint(labels))
+        if account is not None:
+            tx.delete(ACCOUNTS, account.id)
+        return msgspec.structs.replace(alert, delivered=0.0, leased=False)
 
     def _open(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
         message, event = self._message(alert, why), self._event(alert, "firing")
@@ -136,8 +162,8 @@ class HandOver:
         if not alert.delivered:
             return True
         # Taken shortly before the outage: told, unless it is known not to be.
-        recorded = self._store.document(LAST, "") is not None
-        return recorded and not alert.notified and alert.delivered > since - UNSURE
+        is_recent = alert.leased or alert.delivered > since - UNSURE
+        return is_recent and not alert.notified and self._hears()
 
     def _message(self, alert: OpenAlert, note: str) -> Message:
         settings = self._settings

@@ -4,15 +4,20 @@ The store's documents are the outbox. An alert is sent as soon as it is there or
 `RESEND` seconds (Alertmanager keeps alerts in memory only), and it does not end before it was delivered once. One that
 Alertmanager refuses for what it says holds up no other: it is handed to the direct way, and not sent again.
 
-An Alertmanager that hangs has the requests that it does not answer, and reads them when it goes on, when people may
-have been told directly. So what it has not taken yet is sent on a lease, which ends before it could be handed over,
-and in full as soon as the lease was taken: nobody is told of what had ended when Alertmanager first saw it.
+An Alertmanager that hangs has the requests that it does not answer, and alerts that it has told nobody of yet, since
+it waits for more of the group. It goes on with both when people may have been told directly. So:
+
+1. What it has not taken yet is sent on a lease, which ends before it could be handed over.
+2. The lease is renewed until people have heard of the alert, or for a minute where they hear of none; then, and at a
+   stop of the exporter, it is sent in full. Where Alertmanager does not report what it told: as soon as it took it.
+
+Nobody is told of what had ended when Alertmanager first saw it, or first looked at its group.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -31,6 +36,7 @@ from vv_exporter.state.timeline import Entry, tell
 log = logging.getLogger(__name__)
 
 RESEND = 60.0  # seconds after which an alert that still lasts is sent again
+RENEWALS = 3  # of a lease, in its time
 BACKOFF_MAX = 30.0  # seconds between tries when Alertmanager does not take alerts
 COLLECTED = 5.0  # seconds after its first delivery in which an alert's repeats are still told with it (group_wait)
 NOTIFIED_WITHIN = 60.0  # seconds after its first delivery in which Alertmanager notifies people of an alert
@@ -67,6 +73,10 @@ class Aside(Protocol):
         """Whether it would take the alert over."""
         ...
 
+    def doubts(self, alert: OpenAlert) -> bool:
+        """Whether it would take the alert over although it was taken."""
+        ...
+
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
         """An alert has ended."""
         ...
@@ -98,7 +108,7 @@ class Relay:
         self._window = window
         self._clock = clock
         self._monotonic = monotonic
-        self._sent: dict[str, tuple[OpenAlert, float]] = {}
+        self._sent: dict[str, tuple[OpenAlert, float]] = {}  # as it was sent, and when it is to be sent again
         self._counted: dict[str, float] = {}  # ended alerts whose count was sent, and since when that is known
         self._backoff = Backoff(BACKOFF_MAX, monotonic)
         self._loop = Loop("relay", "alerts", self.round)
@@ -111,6 +121,17 @@ class Relay:
     def stop(self) -> None:
         """End; what was not sent is sent after the next start."""
         self._loop.stop()
+        self._release_leases()
+
+    def _release_leases(self) -> None:
+        """What Alertmanager has lasts its time also where nobody renews it."""
+        leased = [alert for alert in self._store.docs(ALERTS).values() if alert.leased]
+        if not leased or not self.taking:
+            return
+        outcome = self._counted_send(leased)
+        with self._store.transaction() as tx:
+            for place in outcome.taken:
+                _change(tx, leased[place], leased=False)
 
     @property
     def taking(self) -> bool:
@@ -175,7 +196,12 @@ class Relay:
         documents: list[Callable[[], dict[str, Any]]] = []
         counted: list[OpenAlert] = []
         finished: list[OpenAlert] = []
+        released: list[OpenAlert] = []
         for alert in self._store.docs(ENDED).values():
+            if alert.leased and self._lasts_there(alert):  # nobody hands it over any more
+                documents.append(partial(self._present, alert))
+                released.append(alert)
+                continue
             if not alert.closed or self._is_being_told(alert, now):
                 continue
             if self._is_counted(alert, now):
@@ -190,7 +216,7 @@ class Relay:
                 counted.append(alert)
             else:
                 finished.append(alert)
-        if not finished and not counted:
+        if not documents and not finished:
             return True
         outcome = self._send(documents, lambda present: present())
         with self._store.transaction() as tx:
@@ -200,6 +226,8 @@ class Relay:
                     tx.delete(ENDED, alert.identity)
                 for alert in counted:
                     tx.put(ENDED, alert.identity, msgspec.structs.replace(alert, counted=now))
+                for alert in released:
+                    tx.put(ENDED, alert.identity, msgspec.structs.replace(alert, leased=False))
         return outcome.error is None
 
     def _is_being_told(self, alert: OpenAlert, now: float) -> bool:
@@ -242,32 +270,51 @@ class Relay:
             alert if alert.delivered else msgspec.structs.replace(alert, ends=max(alert.ends, now + self._window))
             for alert in due
         ]
-        outcome, taken = self._send_leased(shown, now)
+        leases = {place: self._leased(alert, now) for place, alert in enumerate(shown)}
+        self._end_leases([due[place] for place, lease in leases.items() if due[place].leased and lease is None])
+        outcome, taken, held = self._send_leased(shown, leases)
         with self._store.transaction() as tx:
             for place in taken:
-                _mark_delivered(tx, shown[place], now)
+                _mark_delivered(tx, shown[place], now, leased=place in held)
             for place, why in outcome.rejected.items():
                 self._mark_rejected(tx, shown[place], why)
         for place in taken:
             sent = due[place]
             current = self._store.document(ALERTS, sent.key)
             unchanged = current is not None and current.count == sent.count
-            self._sent[sent.key] = (current if unchanged and current else sent, self._monotonic())
+            again = self._monotonic() + (self._renewed_in() if place in held else RESEND)
+            self._sent[sent.key] = (current if unchanged and current else sent, again)
 
-    def _send_leased(self, shown: Sequence[OpenAlert], now: float) -> tuple[Outcome, list[int]]:
-        """Send them; gives the places of those that were taken in full as well."""
-        leases = {place: self._leased(alert, now) for place, alert in enumerate(shown)}
+    def _send_leased(
+        self, shown: Sequence[OpenAlert], leases: Mapping[int, OpenAlert | None]
+    ) -> tuple[Outcome, list[int], set[int]]:
+        """Send them; gives the places of those that were taken as they are to be, and of those that stay on a lease."""
         outcome = self._counted_send([leases[place] or alert for place, alert in enumerate(shown)])
-        confirmed = [place for place in outcome.taken if leases[place] is not None]
+        leased = [place for place in outcome.taken if leases[place] is not None]
+        held = {place for place in leased if self._aside is not None and self._aside.doubts(shown[place])}
+        confirmed = [place for place in leased if place not in held]
         if not confirmed:
-            return outcome, outcome.taken
+            return outcome, outcome.taken, held
         in_full = self._counted_send([shown[place] for place in confirmed])
-        taken = {confirmed[number] for number in in_full.taken}
-        return outcome, [place for place in outcome.taken if leases[place] is None or place in taken]
+        missed = {*confirmed} - {confirmed[number] for number in in_full.taken}
+        return outcome, [place for place in outcome.taken if place not in missed], held
+
+    def _end_leases(self, alerts: Sequence[OpenAlert]) -> None:
+        """Before Alertmanager has them in full: whether it answers or not, it may tell of them from now on."""
+        if alerts:
+            with self._store.transaction() as tx:
+                for alert in alerts:
+                    _change(tx, alert, leased=False)
+
+    def _renewed_in(self) -> float:
+        """Seconds."""
+        return min(self._aside.lease() / RENEWALS, RESEND) if self._aside is not None else RESEND
 
     def _leased(self, alert: OpenAlert, now: float) -> OpenAlert | None:
-        """The alert as it is sent until it is taken; None where nobody else would tell of it."""
-        if alert.reached_people or self._aside is None or not self._aside.takes(alert):
+        """The alert as it is sent until people have heard of it; None where nobody else would tell of it."""
+        if self._aside is None or alert.direct or not self._aside.takes(alert):
+            return None
+        if alert.delivered and not (alert.leased and self._aside.doubts(alert)):
             return None
         # Alertmanager refuses what ends before it begins, and keeps the later of two ends to come.
         leased = max(now + self._aside.lease(), alert.first + 1.0) - HELD
@@ -281,7 +328,7 @@ class Relay:
 
     def _due(self, alert: OpenAlert) -> bool:
         known = self._sent.get(alert.key)
-        again = known is None or known[0] is not alert or self._monotonic() - known[1] >= RESEND
+        again = known is None or known[0] is not alert or self._monotonic() >= known[1]
         return again and not alert.rejected
 
     def _send(self, items: Sequence[Any], present: Callable[[Any], dict[str, Any]]) -> Outcome:
@@ -315,14 +362,14 @@ def waiting(alerts: Iterable[OpenAlert]) -> list[OpenAlert]:
     return [alert for alert in alerts if not alert.delivered and not alert.rejected]
 
 
-def _mark_delivered(tx: Transaction, sent: OpenAlert, now: float) -> None:
+def _mark_delivered(tx: Transaction, sent: OpenAlert, now: float, *, leased: bool) -> None:
     """Alertmanager has it, and until when; people will hear of its count if that is soon after its first delivery."""
     current = tx.get(ALERTS, sent.key)
     if current is None or current.identity != sent.identity:
         return  # it gave way meanwhile, and ends there by itself
     told = sent.count if now - (sent.delivered or now) < COLLECTED else current.told
     changed = msgspec.structs.replace(
-        current, delivered=current.delivered or now, ends=max(current.ends, sent.ends), told=told
+        current, delivered=current.delivered or now, ends=max(current.ends, sent.ends), told=told, leased=leased
     )
     if changed != current:
         tx.put(ALERTS, sent.key, changed)

@@ -18,6 +18,7 @@ from vv_exporter.channels import webhook as channel
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.common.matchers import link_filter
 from vv_exporter.common.times import UnixTime
+from vv_exporter.delivery.accounts import EVENT
 from vv_exporter.delivery.notifications import NotifiedAlert, alert_id
 from vv_exporter.delivery.outbox import AwayError, Outbox, Parcel, RefusedError
 from vv_exporter.messages.webhook_event import NO_VIDEO, Event
@@ -52,7 +53,7 @@ TOLD: Kind[Told] = Kind("webhook_told", Told)
 
 def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
     """Put what is new of an alert into the outbox. An alert that begins anew is another event."""
-    name = alert.fingerprint or repr(sorted(alert.labels.items()))
+    name = _identity(alert)
     status = "resolved" if alert.status == "resolved" else "firing"
     known = tx.get(TOLD, name)
     if known is None or _seconds(known.starts_at) != _seconds(alert.starts_at):
@@ -64,10 +65,18 @@ def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
         told = Told(status, alert.starts_at, known.alert_id, tx.now, times)
     _remember(tx, name, told)
     again = f"-{told.times}" if told.times > 1 else ""
-    subject = re.sub(r"[^A-Za-z0-9._:-]", "_", alert.fingerprint or told.alert_id)[:100]  # it becomes a header
+    subject = re.sub(r"[^A-Za-z0-9._:-]", "_", name if alert.fingerprint else told.alert_id)[:100]  # becomes a header
     key = f"{subject}-{_seconds(alert.starts_at):.0f}-{status}{again}"
     body = msgspec.json.encode(event(alert, told.alert_id, links)).decode()
     OUTBOX.put(tx, Parcel(key, body, tx.now, {"VV-Alert-Status": status}, alert.severity))
+
+
+def _identity(alert: NotifiedAlert) -> str:
+    """What is one alert here; one of a script stays the same when it is handed to the direct way."""
+    labels = alert.labels
+    if labels.get("alertname") == EVENT and "told" in labels:
+        return fingerprint({name: text for name, text in labels.items() if name != "told"})
+    return alert.fingerprint or repr(sorted(labels.items()))
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:

@@ -24,9 +24,10 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `delivered` is when Alertmanager first took it, 0 before: an alert does not end before that, unless it is `rejected`
     for what it says. `notified` is when a channel first took it from there, `direct` when it was handed to the direct
-    way instead. People know of a count of `told`, since `told_at`. `closed`: what was opened directly is closed, and
-    `counted` when its last count was sent. `differing` repeats had other details, context or suggested actions than the
-    first; `on_timeline` are the latest of these, as digests.
+    way instead; `leased`: what Alertmanager has of it ends before it could be. People know of a count of `told`, since
+    `told_at`. `closed`: what was opened directly is closed, and `counted` when its last count was sent. `differing`
+    repeats had other details, context or suggested actions than the first; `on_timeline` are the latest of these, as
+    digests.
 
     `occurrence` is what tells it from the same alert raised earlier, once that had ended: when it began, or, within the
     window, when the first with its component, severity and title did (Unix seconds), so that those are one incident.
@@ -55,6 +56,7 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     counted: UnixTime = 0.0
     differing: int = 0
     on_timeline: list[str] = msgspec.field(default_factory=list)
+    leased: bool = False
 
     @property
     def identity(self) -> str:

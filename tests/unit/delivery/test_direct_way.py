@@ -16,6 +16,7 @@ from vv_exporter.delivery import direct, notifications, webhook
 from vv_exporter.delivery.alertmanager_watch import INTERVAL
 from vv_exporter.delivery.channel_health import CHANNELS
 from vv_exporter.delivery.direct import MANY, OUTGOING, REFUSALS, drop_others, put, waiting
+from vv_exporter.delivery.received import receive
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import load
 from vv_exporter.state.database import StoreError
@@ -83,6 +84,85 @@ def test_what_an_alertmanager_reads_when_it_goes_on_is_told_by_it_or_was_directl
     assert {"T a", "T b", "T c"} <= told | directly
     assert told & directly == set()
     assert len(bench.slack.titles) == len(directly)
+
+
+@pytest.mark.parametrize("before", [0, 5, 10, 55, 60, 65, 120])
+@pytest.mark.parametrize("hangs", [10, AFTER - INTERVAL, AFTER, AFTER + INTERVAL, 300])
+def test_what_an_alertmanager_took_before_it_hung_is_told_by_it_or_was_directly_and_never_both(
+    bench: Bench, before: float, hangs: float
+) -> None:
+    """It had told nobody yet: what it holds is due at once when it goes on."""
+    bench.event(notification=notified())  # it reports what it tells
+    bench.work(60)
+    for key, severity in (("a", "critical"), ("b", "error"), ("c", "warning"), ("d", "info")):
+        bench.put(key, severity)
+    bench.relay.round()
+    assert {labels["title"] for labels in labels_of(bench.sent)} == {"T a", "T b", "T c", "T d"}
+    bench.work(before)
+    bench.hangs = True
+    bench.work(hangs)
+    due = _told_when_it_goes_on(bench)
+    bench.hangs = False
+    bench.work(60)
+
+    directly = set(bench.slack.titles)
+    assert due & directly == set()
+    told = _told_when_it_goes_on(bench)
+    assert {"T a", "T b", "T c"} <= told | directly
+    assert told & directly == set()
+    assert len(bench.slack.titles) == len(directly)
+
+
+def _told_when_it_goes_on(bench: Bench) -> set[str]:
+    """Of several ends of an alert Alertmanager takes the latest."""
+    firing = _firing(bench.sent + bench.unread, bench.clock.now)
+    return {labels["title"] for labels in labels_of(firing) if "told" not in labels}
+
+
+@pytest.mark.parametrize("hears", [5, 30])
+def test_what_people_have_heard_of_lasts_its_time_at_alertmanager(bench: Bench, hears: float) -> None:
+    bench.event(notification=notified())
+    bench.put()
+    bench.work(hears)
+    assert max(moment(one["endsAt"]) or 0.0 for one in bench.sent) < bench.clock.now + AFTER
+    bench.event(notification=notified(alert_key="k"))
+    bench.relay.round()
+    taken = len(bench.sent)
+    bench.hangs = True
+    bench.work(AFTER + 60)
+
+    assert max(moment(one["endsAt"]) or 0.0 for one in bench.sent) == bench.store.docs(ALERTS)["k"].ends + HELD
+    assert (len(bench.sent), bench.slack.titles) == (taken, [])
+
+
+def test_what_nobody_hears_of_is_kept_alive_there(bench: Bench) -> None:
+    """Silenced, inhibited, or for channels that fail: it must not seem to have ended."""
+    bench.event(notification=notified())
+    bench.put()
+    for _ in range(int(WINDOW / INTERVAL) - 1):
+        bench.work(INTERVAL)
+        assert max(moment(one["endsAt"]) or 0.0 for one in bench.sent) > bench.clock.now + HELD
+
+
+def test_one_that_gives_way_before_people_have_heard_of_it_lasts_until_they_have(bench: Bench) -> None:
+    bench.event(notification=notified())
+    bench.put()
+    bench.relay.round()
+    with bench.store.transaction() as tx:
+        end_alert(tx, bench.store.docs(ALERTS)["k"])
+    bench.relay.round()
+
+    assert max(moment(one["endsAt"]) or 0.0 for one in bench.sent) == bench.store.docs(ENDED)["k"].ends + HELD
+
+
+def test_what_is_held_at_a_stop_lasts_its_time(bench: Bench) -> None:
+    """Nobody would see to it for as long as the exporter is away."""
+    bench.event(notification=notified())
+    bench.put()
+    bench.relay.round()
+    bench.relay.stop()
+
+    assert max(moment(one["endsAt"]) or 0.0 for one in bench.sent) == bench.store.docs(ALERTS)["k"].ends + HELD
 
 
 def test_one_that_waits_for_an_alertmanager_that_works_is_held_as_long_as_any(bench: Bench) -> None:
@@ -530,6 +610,62 @@ def test_what_the_webhook_had_directly_it_does_not_get_again_from_alertmanager_b
             webhook.tell(tx, alert, links)
 
     assert [event[0] for event in events(bench) if event[2] == "id-a"] == ["firing", "resolved"]
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_what_the_record_had_before_alertmanager_hung_is_one_alert_for_the_webhook(
+    bench: Bench, is_recorded: bool
+) -> None:
+    """The log route waits for a second, the channels for five: the webhook may have heard of it, and people not."""
+    with_a_webhook_only(bench)
+    bench.event(notification=notified())
+    bench.put("a", "critical")
+    bench.relay.round()
+    (first,) = {alert["labels"]["title"]: alert for alert in bench.sent}.values()
+    if is_recorded:
+        notify(bench, first, "firing")
+        assert of_scripts(bench) == ["VVEvent"]
+    bench.hangs = True
+    bench.work(AFTER + 60)
+    assert [event[0] for event in events(bench)] == ["firing"]
+    assert of_scripts(bench) == []
+
+    if is_recorded:
+        assert notify(bench, first, "resolved") == 0  # the lease
+    bench.hangs = False
+    bench.work(60)
+    twin = bench.sent[-1]
+    assert twin["labels"]["told"] == "direct"
+    assert notify(bench, twin, "firing") == 1
+    bench.work(2 * WINDOW)
+    assert notify(bench, twin, "resolved") == 1
+
+    assert [(status, id_) for status, _, id_ in events(bench)] == [("firing", "id-a"), ("resolved", "id-a")]
+    assert of_scripts(bench) == []
+
+
+def of_scripts(bench: Bench) -> list[str]:
+    return [account.alertname for account in bench.accounts() if account.is_event]
+
+
+def test_the_end_of_an_alert_that_alertmanager_told_is_no_end_of_a_lease(bench: Bench) -> None:
+    with_a_webhook_only(bench)
+    bench.put("a", "critical")
+    bench.relay.round()
+    notify(bench, bench.sent[0], "firing")
+
+    assert notify(bench, bench.sent[0], "resolved") == 1
+    assert [event[0] for event in events(bench)] == ["firing", "resolved"]
+
+
+def notify(bench: Bench, alert: dict[str, Any], status: str) -> int:
+    """Alertmanager's notification to the log, of an alert that was sent to it; gives how many alerts are recorded."""
+    told = notifications.NotifiedAlert(
+        status, alert["labels"], alert["annotations"], alert["startsAt"], alert["endsAt"],
+        webhook.fingerprint(alert["labels"]),
+    )  # fmt: skip
+    with bench.store.transaction() as tx:
+        return len(receive(tx, notifications.Notification((told,)), bench.settings).alerts)
 
 
 def test_the_webhook_hears_of_an_alert_that_alertmanager_refuses_and_of_its_end(bench: Bench) -> None:
