@@ -276,12 +276,12 @@ class AlertPath:
         return rule if known else ""
 
     def _write_down(self, told: Message, state: PathState) -> None:
+        rule = RULES.get(Hop(state.hop))
+        twin = Told(rule, "", told, _labels_of(rule, self._settings)) if rule else None
         with self._store.transaction() as tx:
-            self._put(tx, told)
-            rule = RULES.get(Hop(state.hop))
-            if rule is not None:  # it would tell of it, too
-                one = Told(rule, "", told, _labels_of(rule, self._settings))
-                tx.put(TOLD, one.key, one)
+            self._put(tx, told, twin)
+            if twin is not None:  # the rule would tell of it, too
+                tx.put(TOLD, twin.key, twin)
             tx.put(PATH, "", state)
         self._know(state)
 
@@ -301,11 +301,12 @@ class AlertPath:
         self._carried, self._saved, self._returning = 0.0, 0.0, None
         log.info("the alert path works again")
 
-    def _put(self, tx: Transaction, told: Message) -> None:
+    def _put(self, tx: Transaction, told: Message, twin: Told | None = None) -> None:
         """Have people told, and the webhook; without channels there is nobody to be told."""
         put(tx, told, self._channels)
         labels = {"alertname": told.alertname, "severity": told.severity, "device": told.device}
-        put_event(tx, told, {**labels, "component": "alert-path"}, self._settings)
+        sent_as = twin.labels if twin else None
+        put_event(tx, told, {**labels, "component": "alert-path"}, self._settings, sent_as)
 
     def _know(self, state: PathState) -> None:
         self._state = self._beats.verdict = state

@@ -135,10 +135,17 @@ class ToldAlerts:
         }
 
 
-def put_event(tx: Transaction, message: Message, labels: Mapping[str, str], settings: Settings) -> None:
+def put_event(
+    tx: Transaction,
+    message: Message,
+    labels: Mapping[str, str],
+    settings: Settings,
+    sent_as: Mapping[str, str] | None = None,
+) -> None:
     """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels.
 
-    An end has the identity and the beginning of its beginning.
+    An end has the identity and the beginning of its beginning. Where Alertmanager gets it with other labels, these are
+    `sent_as`.
     """
     if not settings.webhook_url:
         return
@@ -154,6 +161,8 @@ def put_event(tx: Transaction, message: Message, labels: Mapping[str, str], sett
         fingerprint=fingerprint,
     )
     webhook.tell(tx, event, webhook.Links(settings.public_url, settings.silence_form))
+    if sent_as is not None:
+        webhook.also_known_as(tx, fingerprint, webhook.fingerprint({**sent_as, "told": "direct"}))
 
 
 def annotations_of(message: Message) -> dict[str, str]:

@@ -20,7 +20,8 @@ def receive(tx: Transaction, notification: Notification, settings: Settings) -> 
     if settings.webhook_url:
         links = webhook.Links(settings.public_url, settings.silence_form)
         for alert in filter(is_for_webhook, notification.alerts):
-            webhook.tell(tx, alert, links)
+            if not _is_told_by_others(tx, alert):
+                webhook.tell(tx, alert, links)
     return notification
 
 
@@ -28,6 +29,15 @@ def _without_ends_of_leases(tx: Transaction, notification: Notification) -> Noti
     """What was handed to the direct way goes on, though what Alertmanager had of it has ended (`relay/worker.py`)."""
     lasting = tuple(alert for alert in notification.alerts if not _is_end_of_lease(tx, alert))
     return msgspec.structs.replace(notification, alerts=lasting)
+
+
+def _is_told_by_others(tx: Transaction, alert: NotifiedAlert) -> bool:
+    """Whether the webhook is told of it by whoever told people directly: so it is, but for while the disk was full.
+
+    The end that Alertmanager tells comes much later (`alert_path/told.py`), and once more where it was restarted.
+    """
+    is_direct = alert.labels.get("told") == "direct" and alert.labels.get("alertname") != EVENT
+    return is_direct and webhook.is_known(tx, alert)
 
 
 def _is_end_of_lease(tx: Transaction, alert: NotifiedAlert) -> bool:

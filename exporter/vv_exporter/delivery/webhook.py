@@ -79,6 +79,19 @@ def _identity(alert: NotifiedAlert) -> str:
     return alert.fingerprint or repr(sorted(labels.items()))
 
 
+def also_known_as(tx: Transaction, name: str, other: str) -> None:
+    """Alertmanager tells of the alert by another fingerprint."""
+    told = tx.get(TOLD, name)
+    if told is not None:
+        _remember(tx, other, told)
+
+
+def is_known(tx: Transaction, alert: NotifiedAlert) -> bool:
+    """Whether it was told that this alert began, at this time."""
+    known = tx.get(TOLD, _identity(alert))
+    return known is not None and _seconds(known.starts_at) == _seconds(alert.starts_at)
+
+
 def fingerprint(labels: Mapping[str, str]) -> str:
     """Alertmanager's identity of an alert: FNV-1a of its labels in order, a byte 255 behind each name and value.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ from vv_exporter.alert_path.hops import (
 )
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.state import PATH
-from vv_exporter.alert_path.told import TOLD
+from vv_exporter.alert_path.told import TOLD, ToldAlerts
 from vv_exporter.alert_path.unseen import GAPS
 from vv_exporter.delivery import webhook
 from vv_exporter.delivery.accounts import Alert, fired, taken
@@ -602,6 +605,42 @@ def test_a_device_with_a_webhook_only_hears_of_it(make: Make) -> None:
     assert (mended[0], mended[1]["title"]) == ("resolved", "Resolved: The alert path works again")
     assert broken[1]["alert_id"] == mended[1]["alert_id"]
     assert path.told() == []
+
+
+@pytest.mark.parametrize("breaks", ["prometheus_up", "alertmanager_up"])
+@pytest.mark.parametrize("is_again", [False, True])
+def test_the_webhook_does_not_hear_of_it_again_from_alertmanager(make: Make, breaks: str, is_again: bool) -> None:
+    """Which gets it with the labels of the rule that it inhibits; once more after a restart of its own."""
+    path = make()
+    path.settings = dataclasses.replace(path.settings, webhook_url=Secret("http://127.0.0.1:9/hook"))
+    path.restart_exporter()
+    sent: list[dict[str, Any]] = []
+    told = ToldAlerts(path.store, SimpleNamespace(send=sent.extend), path.settings, path.wall, path.monotonic)
+
+    def notify(status: str) -> None:
+        told.round()
+        twin = sent[-1]
+        alert = NotifiedAlert(
+            status, twin["labels"], twin["annotations"], twin["startsAt"], twin["endsAt"],
+            webhook.fingerprint(twin["labels"]),
+        )  # fmt: skip
+        with path.store.transaction() as tx:
+            receive(tx, Notification((alert,)), path.settings)
+
+    path.run(600)
+    setattr(path, breaks, False)
+    path.run(300)
+    notify("firing")
+    setattr(path, breaks, True)
+    path.restart_prometheus()
+    path.run(300)
+    if is_again:
+        notify("firing")
+    path.run(600)
+    notify("resolved")
+
+    parcels = webhook.OUTBOX.waiting(path.store).values()
+    assert [one.headers["VV-Alert-Status"] for one in parcels] == ["firing", "resolved"]
 
 
 def test_the_timeline_tells_of_it(make: Make) -> None:
