@@ -7,21 +7,26 @@ here (there is no registry). Grafana alone is a stand-in; see tests/support/imag
 import contextlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
+import bcrypt
 import docker
 import pytest
 import requests
 from pytest_docker.plugin import get_docker_services
 
-from tests.support import images
+from tests.support import images, typed
+from tests.support.certificates import make_certificates
 from tests.support.device import about
 from tests.support.engine import Engine, EngineUnavailableError, private_engine
 from tests.support.ports import free_port
@@ -29,6 +34,7 @@ from tests.support.receivers import Request, Slack, Webhook
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from tests.support.wayout import proxy_for
+from vv_exporter.settings import Settings, load
 
 pytestmark = [pytest.mark.docker, pytest.mark.prometheus, pytest.mark.timeout(900)]
 
@@ -462,10 +468,46 @@ def test_a_killed_container_is_told_with_links_that_work(deployment: Deployment)
     deployment.client.start(PIPELINE)
 
 
+def _settings(deployment: Deployment) -> Settings:
+    """As the exporter has them, but for what only its container can read."""
+    given = dict(entry.split("=", 1) for entry in deployment.containers()["exporter"]["Config"]["Env"])
+    there = {name for name in given if name.endswith("_FILE")} | {"VV_EXPORTER_USERNAME"}
+    return load({name: text for name, text in given.items() if name not in there} | {"VV_CONFIG": ""})
+
+
+def _links(deployment: Deployment, title: str, **asking: Any) -> dict[str, int]:
+    """What each link of a message answers, by its path; the message comes by the whole way."""
+    deployment.compose("exec", "-T", "exporter", "vv", "alert", "ERROR", title, "--details", "of compose")
+    message = deployment.slack.wait_for(about(title), 120)
+    links = set(re.findall(r"https?://[^\s<>|\"\\\\]+", json.dumps(message.json).replace("&amp;", "&")))
+    address = f"{_settings(deployment).exporter_on_host}/"
+    here = {link for link in links if link.startswith(address)}
+    # Without VV_PUBLIC_URL the runbook is the published one.
+    assert [link for link in links - here if "/VVEvent" not in link] == []
+    answers = {
+        link: deployment.engine.inside(lambda link=link: requests.get(link, timeout=20, **asking).status_code)
+        for link in {*here, f"{address}runbooks/VVEvent"}
+    }
+    return {urlsplit(link).path: status for link, status in answers.items()}
+
+
+LINKED = ("/", "/silence", "/timeline", "/runbooks/VVEvent")
+
+
+def test_every_link_of_a_message_answers(deployment: Deployment) -> None:
+    assert _links(deployment, "Look at links") == dict.fromkeys(LINKED, 200)
+
+
+USER, PASSWORD = "ana", 's3cret & "more" $x'
+
+
 def test_up_again_takes_up_what_changed(deployment: Deployment) -> None:
-    """An operator's way to new settings: `up -d` renders again, and the servers are told."""
+    """An operator's way to new settings: `up -d` renders again, and the servers are told. Here also TLS and a user."""
     with (deployment.folder / ".env").open("a") as env:
         env.write("VV_RUNBOOK_BASE_URL=https://runbooks.example.org\n")
+        env.writelines(f"{name}={value}\n" for name, value in _secured(deployment.folder / "etc").items())
+    with (deployment.folder / "etc" / "vv.yml").open("a") as config:
+        config.write(f"self_monitor: {{containers: [{PIPELINE}]}}\n")
     deployment.compose("--profile", "demo", "up", "--detach")
     deployment.compose("kill", "--signal", "HUP", "prometheus", "alertmanager")
 
@@ -473,3 +515,114 @@ def test_up_again_takes_up_what_changed(deployment: Deployment) -> None:
         return deployment.get("PROMETHEUS", "/api/v1/rules").text
 
     wait_until(lambda: "https://runbooks.example.org/ContainerDown.md" in rules(), 60, what="the new rules")
+
+
+def _secured(folder: Path) -> dict[str, str]:
+    """What docs/web.md has an operator write for TLS and users."""
+    made = make_certificates(folder)
+    made.make("exporter", holder="DNS:exporter,IP:127.0.0.1")
+    config = {
+        "tls_server_config": {"cert_file": "/etc/vv/exporter.pem", "key_file": "/etc/vv/exporter.key"},
+        "basic_auth_users": {USER: bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()},
+    }
+    (folder / "web.yml").write_text(json.dumps(config))
+    for path in folder.iterdir():
+        if path.is_file():
+            path.chmod(0o640)
+            os.chown(path, UID, UID)
+    _write_secret(folder.parent, "exporter_password", PASSWORD)
+    return {
+        "VV_EXPORTER_SCHEME": "https",
+        "VV_WEB_CONFIG_FILE": "/etc/vv/web.yml",
+        "VV_EXPORTER_USERNAME": USER,
+        "VV_EXPORTER_PASSWORD_FILE": "/etc/vv/secrets/exporter_password",
+        "VV_EXPORTER_CA_FILE": "/etc/vv/ca.pem",
+    }
+
+
+def test_with_tls_and_users_everything_knows_them(deployment: Deployment) -> None:
+    """The scrape, the webhook that brings the beat back, the event recorder, health checks, the command line."""
+    authority = str(deployment.folder / "etc" / "ca.pem")
+
+    def works() -> bool:
+        said = deployment.compose("exec", "-T", "exporter", "vv", "get", "/api/v1/status")
+        return json.loads(said)["alert_path"]["state"] == "works"
+
+    wait_until(works, 120, what="a beat that comes back")
+    wait_until(lambda: _values(deployment, 'up{job="vv-exporter"}') == ["1"], 60, what="the scrape")
+
+    assert _links(deployment, "Users look", auth=(USER, PASSWORD), verify=authority) == dict.fromkeys(LINKED, 200)
+    assert _links(deployment, "Others look", verify=authority) == dict.fromkeys(LINKED, 401)
+    taken = 'vv_notifications_total{channel="slack",result="ok"} > 0'
+    wait_until(lambda: deployment.query(taken), 60, what="what the event recorder told")
+    assert PASSWORD not in json.dumps(list(deployment.containers().values()))
+    assert PASSWORD not in deployment.compose("logs")
+
+
+CHANGES = re.compile(
+    r"\b(?:up|start|restart|kill|render|drill|accept|release|resume|forget|login|FILE)\b(?!.*\|)"
+    r"|--send|--retire|notify test"
+)
+BROKEN = re.compile(
+    r"[Nn]o such|not found|not running|[Cc]onnection refused|[Uu]sage:|Traceback|[Uu]nknown (?:flag|command)"
+)
+OF_THIS_DEPLOYMENT = re.compile(r"docker compose .*(?:exec|logs|ps|start|restart|kill)|127\.0\.0\.1:\d")
+
+
+def _lines(deployment: Deployment) -> set[str]:
+    """Each line of a message or a runbook about a part of this deployment."""
+    return {line for _, line in typed.lines(_settings(deployment)) if OF_THIS_DEPLOYMENT.search(line)}
+
+
+def _typed(deployment: Deployment, line: str) -> tuple[int, str]:
+    """The exit code of a line in an operator's terminal, and what it shows. Any folder will do."""
+    done = deployment.engine.inside(
+        lambda: subprocess.run(
+            ["script", "--quiet", "--return", "--command", line, "/dev/null"],
+            env=deployment.engine.environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=300,
+            check=False,
+        )
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_every_command_that_only_looks_works_as_it_is_typed(deployment: Deployment) -> None:
+    """With TLS and users, where it is hardest. It may find nothing."""
+    lines = sorted(line for line in _lines(deployment) if not CHANGES.search(line))
+    assert len(lines) > 50
+    assert all(f"127.0.0.1:{port}" not in line for line in lines for port in (9090, 9093, 19461))
+
+    with ThreadPoolExecutor(3) as at_once:
+        said = dict(zip(lines, at_once.map(lambda line: _typed(deployment, line), lines), strict=True))
+    # What logs and timelines quote may be an error: only a command that finds nothing is looked at.
+    failed = {line: text for line, (code, text) in said.items() if code not in (0, 1) or (code and BROKEN.search(text))}
+    assert failed == {}, "\n".join(f"{line}: {said[line][0]} {text[-300:]}" for line, text in failed.items())
+
+
+ELSEWHERE = re.compile(r"\b(?:dvr (?:forget|login)|digest --send|drill$|quarantine (?:show|release))")
+"""Needs a DVR, mail or a file in quarantine; a drill of all channels is one of each."""
+NAMED = {"--channel": "slack", "resume": PIPELINE, "forget": "vv-grafana-1"}
+"""What stands in the place of a name, by the word before it."""
+
+
+def test_every_command_that_changes_something_works_as_it_is_typed(deployment: Deployment) -> None:
+    """On what is there: the channel of the deployment, its containers. Restarts last."""
+    chosen = {
+        re.sub(r"\b(?:NAME|name)$", lambda found: NAMED[found.string.split()[-2]], line)
+        for line in _lines(deployment)
+        if CHANGES.search(line) and not ELSEWHERE.search(line)
+    }
+    # `start config` is part of `start config && …`, and `restart exporter` of the restart of two.
+    lines = [line for line in chosen if not any(other.startswith(f"{line} ") for other in chosen)]
+    assert len(lines) > 12
+
+    lines.sort(key=lambda line: (" restart " in line, " kill " in line, line))
+    said = {line: _typed(deployment, line) for line in lines}
+    failed = {line: text for line, (code, text) in said.items() if code}
+    assert failed == {}, "\n".join(f"{line}: {said[line][0]} {text[-500:]}" for line, text in failed.items())

@@ -121,12 +121,13 @@ def _finish(root: Path) -> None:
 def prometheus(engine: Engine, programs: Programs, name: str) -> None:
     """The official image's likeness: /bin/prometheus and promtool, busybox, user nobody."""
     with _context() as folder:
-        shutil.copy(programs.prometheus.resolve(), folder / "prometheus")
+        for program in (programs.prometheus, programs.promtool):
+            shutil.copy(program.resolve(), folder / program.name)
         _build(
             engine,
             folder,
             name,
-            "COPY prometheus /bin/prometheus",
+            "COPY prometheus promtool /bin/",
             "RUN ln -s busybox /bin/wget && mkdir /prometheus && chown 65534:65534 /prometheus",
             "USER nobody",
             'ENTRYPOINT ["/bin/prometheus"]',
@@ -134,12 +135,12 @@ def prometheus(engine: Engine, programs: Programs, name: str) -> None:
 
 
 def alertmanager(engine: Engine, programs: Programs, name: str) -> None:
-    """The official image's likeness: /bin/alertmanager, busybox, user nobody."""
+    """The official image's likeness: /bin/alertmanager and amtool, busybox, user nobody."""
     with _context() as folder:
         home = programs.alertmanager.resolve().parents[1]
         for part in ("bin", "lib", "share"):
             shutil.copytree(
-                home / part, folder / part, ignore=lambda _, names: set(names) & {"prometheus", "promtool", "amtool"}
+                home / part, folder / part, ignore=lambda _, names: set(names) & {"prometheus", "promtool"}
             )
         _build(
             engine,
@@ -148,7 +149,7 @@ def alertmanager(engine: Engine, programs: Programs, name: str) -> None:
             "COPY bin /opt/bin",
             "COPY lib /opt/lib",
             "COPY share /opt/share",
-            "RUN ln -s busybox /bin/wget && ln -s /opt/bin/alertmanager /bin/alertmanager"
+            "RUN ln -s busybox /bin/wget && ln -s /opt/bin/alertmanager /opt/bin/amtool /bin/"
             " && mkdir /alertmanager && chown 65534:65534 /alertmanager",
             "USER nobody",
             'ENTRYPOINT ["/bin/alertmanager"]',
