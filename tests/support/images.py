@@ -139,9 +139,7 @@ def alertmanager(engine: Engine, programs: Programs, name: str) -> None:
     with _context() as folder:
         home = programs.alertmanager.resolve().parents[1]
         for part in ("bin", "lib", "share"):
-            shutil.copytree(
-                home / part, folder / part, ignore=lambda _, names: set(names) & {"prometheus", "promtool"}
-            )
+            shutil.copytree(home / part, folder / part, ignore=lambda _, names: set(names) & {"prometheus", "promtool"})
         _build(
             engine,
             folder,

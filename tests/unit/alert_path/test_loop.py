@@ -26,9 +26,11 @@ from vv_exporter.delivery import webhook
 from vv_exporter.delivery.accounts import Alert, fired, taken
 from vv_exporter.delivery.accounts import ended as account_ended
 from vv_exporter.delivery.direct import OUTGOING
+from vv_exporter.delivery.notifications import Notification, NotifiedAlert
+from vv_exporter.delivery.received import receive
 from vv_exporter.messages.message import Message
 from vv_exporter.render.intervals import delivery_interval, resend_delay
-from vv_exporter.settings import load
+from vv_exporter.settings import Secret, load
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Store, Transaction
 from vv_exporter.state.timeline import HISTORY
