@@ -84,6 +84,17 @@ def test_of_a_whole_installation_it_says_nothing(root: Path) -> None:
     assert (done.exit_code, done.output[:4]) == (0, "ok: ")
 
 
+@pytest.mark.parametrize("target", ["/run/podman/podman.sock", "/run/other/docker.sock"])
+def test_podman_in_the_engines_place_is_told(root: Path, target: str) -> None:
+    """As the package podman-docker has it."""
+    (root / "run/docker.sock").symlink_to(target)
+
+    told = findings(root)
+
+    assert len(told) == ("podman" in target)
+    assert all("/run/docker.sock: it is Podman's, which is not supported" in one for one in told)
+
+
 def chmod(path: str, mode: int) -> Callable[[Path], None]:
     return lambda root: (root / path).chmod(mode)
 

@@ -301,6 +301,14 @@ def test_a_login_that_is_held_back_is_a_trouble_with_its_cure(source: str) -> No
     assert f"login held back (refused, and not sent since {isoformat(NOW - 600)[11:]})" in printed(made(families, []))
 
 
+@pytest.mark.parametrize("podman", [0, 1])
+def test_podman_in_the_engines_place_is_a_trouble(podman: int) -> None:
+    shown = made([*healthy(), gauges(containers.PODMAN, [((), podman)])], [])
+
+    assert shown.ok != podman
+    assert ("Podman, which is not supported" in printed(shown)) == podman
+
+
 def test_an_agent_that_was_killed_is_a_trouble_and_one_at_work_is_none() -> None:
     def shown(up: int) -> Status:
         return made([*healthy(), gauges(dvr.DVR_AGENT_UP, [(("front",), up)])], [])

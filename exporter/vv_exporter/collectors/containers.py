@@ -54,6 +54,7 @@ from vv_exporter.metrics.containers import (
     MEMORY_LIMIT,
     OOM_KILLS,
     PIDS,
+    PODMAN,
     PROXY_REFUSED,
     READ,
     RECEIVED,
@@ -99,6 +100,8 @@ class ContainersCollector:
         known = list(self._store.docs(CONTAINERS).values())
         healthy = [record for record in known if record.running and record.health]
         yield gauges(DOCKER_UP, self._engine(self._watch.up))
+        podman = self._watch.is_podman
+        yield gauges(PODMAN, [] if podman is None else [((), float(podman))])
         yield gauges(EVENT_STREAM, self._engine(self._watch.following))
         yield gauges(REQUESTS_ANSWERED, self._requests())
         refused = sorted(self._watch.refused_by_proxy.items())

@@ -9,7 +9,6 @@ Engine's own (Docker 29 refuses those below 1.44): it stands in the head of its 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import queue
 import re
@@ -267,10 +266,20 @@ def _is_silence(error: Exception) -> bool:
     return isinstance(error, (requests.Timeout, TimeoutError))
 
 
-@functools.cache
-def _warn_of_podman(host: str) -> None:
-    """Once: Podman says in each answer of its Docker-compatible socket which it is."""
-    log.warning("what answers at %s is Podman, which is not supported: what is shown of containers may be wrong", host)
+PODMAN = "is Podman, which is not supported: what is shown of containers may be wrong"
+_podman: dict[str, bool] = {}
+
+
+def is_podman(host: str) -> bool | None:
+    """Whether Podman answered there last; None where nothing did."""
+    return _podman.get(host)
+
+
+def _note_engine(host: str, podman: bool) -> None:
+    """Podman says in each answer of its Docker-compatible socket which it is. It is logged once."""
+    if podman and not _podman.get(host):
+        log.warning("what answers at %s %s", host, PODMAN)
+    _podman[host] = podman
 
 
 def connected(host: str) -> docker.APIClient:
@@ -278,8 +287,7 @@ def connected(host: str) -> docker.APIClient:
     with contextlib.closing(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=TIMEOUT)) as client:
         response = client.get(f"{client.base_url}/_ping")
         response.raise_for_status()
-        if "Libpod-Api-Version" in response.headers:
-            _warn_of_podman(host)
+        _note_engine(host, "Libpod-Api-Version" in response.headers)
         version = response.headers.get("Api-Version", "")
         if not _VERSION.fullmatch(version):
             version = str(client.version(api_version=False).get("ApiVersion", ""))

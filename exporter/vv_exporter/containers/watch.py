@@ -33,6 +33,7 @@ from vv_exporter.containers.engine import (
     Follower,
     NoAnswerError,
     NotUnderstoodError,
+    is_podman,
 )
 from vv_exporter.containers.expectation import gone_for_good, ignored, over_limit
 from vv_exporter.containers.ledger import (
@@ -189,6 +190,11 @@ class ContainerWatch:
         """The containers that run, with what was last seen of each."""
         seen, records = self._seen, self._store.docs(CONTAINERS).values()
         return [_running(record, seen.get(record.id)) for record in records if record.running]
+
+    @property
+    def is_podman(self) -> bool | None:
+        """Whether it is Podman that answered last, which is not supported; None where nothing did."""
+        return is_podman(self._host)
 
     def connect(self) -> Engine:
         """A connection of its own to the Engine. Raises `EngineError`."""

@@ -105,6 +105,7 @@ def examine(root: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
             yield from _entries_findings(machine, rights.SOCKETS)
     yield from _entries_findings(machine, (*rights.STATE, *rights.STATE_FILES))
     yield from _secret_findings(machine)
+    yield from _engine_findings(machine)
     if machine.settings is not None and machine.settings.video_storage_root is not None:
         yield from _storage_findings(machine, machine.settings.video_storage_root)
 
@@ -183,6 +184,19 @@ def _accounts_findings(machine: Machine) -> Iterator[Finding]:
         if user in machine.members[rights.DOCKER]:
             yield Finding(
                 f"group {rights.DOCKER}", f"{user} belongs to it, and is root", f"gpasswd -d {user} {rights.DOCKER}"
+            )
+
+
+def _engine_findings(machine: Machine) -> Iterator[Finding]:
+    """Podman puts a link where Docker's socket is expected (its package podman-docker)."""
+    host = machine.environ.get("DOCKER_HOST", "")
+    named = [host.removeprefix("unix://")] if host.startswith("unix://") else []
+    for socket in dict.fromkeys(map(machine.path, [*named, "/run/docker.sock"])):
+        if "/podman/" in os.path.realpath(socket):
+            yield Finding(
+                str(socket),
+                "it is Podman's, which is not supported: what is shown of containers may be wrong",
+                "run a Docker Engine there, or set DOCKER_HOST to its socket",
             )
 
 

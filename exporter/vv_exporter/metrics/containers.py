@@ -30,6 +30,10 @@ INFO = gauge(
     "image",
     "essential",
 )
+PODMAN = gauge(
+    "vv_docker_podman",
+    "1 where Podman answers in the place of the Docker Engine, which is not supported; absent where nothing answered.",
+)
 EXPECTED = gauge("vv_container_expected", "Whether the container should be running.", "name")
 RUNNING = gauge("vv_container_running", "Whether the container runs; 0 also when it is gone.", "name")
 STATE = gauge("vv_container_state", "1 for the state that the container is in.", "name", "state")

@@ -58,6 +58,7 @@ class Status(msgspec.Struct, frozen=True):
     failing_collectors: tuple[str, ...]
     alerts_time: float | None = None
     docker_up: bool | None = None
+    docker_is_podman: bool = False
     dvrs: tuple[Dvr, ...] = ()
     checks: tuple[Check, ...] = ()
     failures: tuple[LastFailure, ...] = ()
@@ -135,6 +136,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         containers=tuple(containers.read(series, now, past.worked())),
         failing_collectors=tuple(itself.failing(series)),
         docker_up=containers.engine_up(series),
+        docker_is_podman=containers.engine_is_podman(series),
         dvrs=tuple(dvrs.read(series)),
         checks=tuple(checks.read(series)),
         failures=tuple(failures.read(series)),
@@ -201,7 +203,7 @@ def _own_troubles(found: Status) -> Iterator[str]:
     yield from storage.troubles(found.disks, found.videos)
     yield from stages.troubles(found.stages)
     yield from jobs.troubles(found.jobs)
-    yield from containers.troubles(found.containers, found.docker_up)
+    yield from containers.troubles(found.containers, found.docker_up, found.docker_is_podman)
     yield from dvrs.troubles(found.dvrs)
     if found.delivery is not None:
         yield from delivery.troubles(found.delivery, found.time)

@@ -17,6 +17,7 @@ from vv_exporter.metrics.containers import (
     LAST_EXIT_CODE,
     MEMORY,
     MEMORY_LIMIT,
+    PODMAN,
     RESTARTS,
     RUNNING,
     STATE,
@@ -123,8 +124,15 @@ def engine_up(series: Series) -> bool | None:
     return None if value is None else value == 1
 
 
-def troubles(containers: Sequence[Container], up: bool | None) -> Iterator[str]:
+def engine_is_podman(series: Series) -> bool:
+    """Whether what answers in the Docker Engine's place is Podman."""
+    return series.one(PODMAN) == 1
+
+
+def troubles(containers: Sequence[Container], up: bool | None, podman: bool = False) -> Iterator[str]:
     """What is wrong with containers."""
+    if podman:
+        yield "what answers in the Docker Engine's place is Podman, which is not supported: what is shown may be wrong"
     if up is False:
         yield "the Docker Engine does not answer: containers are shown as they were last known"
     yield from (

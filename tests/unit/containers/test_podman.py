@@ -35,7 +35,7 @@ class _Docker(_Compatible):
 
 @pytest.fixture(params=[_Compatible, _Docker], ids=["podman", "docker"])
 def host(request: pytest.FixtureRequest) -> Iterator[tuple[str, bool]]:
-    engines._warn_of_podman.cache_clear()
+    engines._podman.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -53,3 +53,11 @@ def test_podman_is_named_once(host: tuple[str, bool], caplog: pytest.LogCaptureF
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == is_podman
     assert all("is Podman, which is not supported" in line and address in line for line in said)
+
+
+def test_which_it_is_is_known_afterwards(host: tuple[str, bool]) -> None:
+    address, is_podman = host
+    assert engines.is_podman(address) is None
+    Engine(address).close()
+
+    assert engines.is_podman(address) is is_podman
