@@ -1,8 +1,7 @@
 """The power goes while alerts are written: what was told as written is there, and nothing is counted twice.
 
 Each cut is a SIGKILL of the emulator, at a random instant. The device goes on writing from the same saved moment
-before each, and what a cut leaves of the state's disk is read here by the product itself: a boot takes a minute. After
-the last one the device is started on what the cut left, without the videos' disk, its clock ahead.
+before each, and what a cut leaves of the state's disk is read here by the product itself: a boot takes a minute.
 
 What such a cut takes away: all that the device's kernel holds in memory (dirty pages, the journal of ext4 that is not
 committed), what is under way to the disk, and what qcow2 keeps in the emulator until a flush: where a newly written
@@ -16,19 +15,17 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 
-from tests.field.conftest import AHEAD_SECONDS, PROBED, SET_UP, UNITS, wait_until_nothing_is_in_the_future
+from tests.field.conftest import PROBED, SET_UP
 from tests.field.machine import WAIT, Machine
 from tests.support.exporter import QUIET, Exporter
 from tests.support.waiting import wait_until
 
 CUTS = 20
 MOMENT = "writing"
-MISSING = 'vv_filesystem_missing{path="/srv/video",role="video_storage"}'
 MAY_BE_TORN = {f'vv_events_rejected_total{{reason="{reason}"}}' for reason in ("torn", "syntax")}
 COUNT = 'vv_alert_events_total{component="field",severity="critical"}'
 
@@ -94,34 +91,3 @@ def test_a_cut_leaves_what_was_promised(device: Machine, told_before: str, cut: 
             exporter.metrics,
             lambda path: requests.get(exporter.url + path, timeout=60).text,
         )
-
-
-@pytest.fixture(scope="module")
-def next_boot(device: Machine, told_before: str) -> str:
-    """The device is started on what the last cut left, its clock ahead, the videos' disk away; what was told before."""
-    told = told_before + device.told.read_text()
-    device.boot(clock=datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS), videos=False)
-    for unit in UNITS:
-        device.wait(f"systemctl is-active {unit}")
-    return told
-
-
-def test_the_device_starts_on_what_a_cut_left(device: Machine, next_boot: str) -> None:
-    judge(next_boot, device.metrics, device.get)
-
-
-@pytest.mark.usefixtures("next_boot")
-def test_a_disk_that_is_not_mounted_at_boot_is_told_and_nothing_is_made_in_its_place(device: Machine) -> None:
-    assert device.run("findmnt /srv/video").code != 0
-    device.wait_for(MISSING, 1.0)
-    assert device.check("ls -A /srv/video") == ""
-
-
-@pytest.mark.usefixtures("next_boot")
-def test_a_clock_that_was_ahead_at_the_boot_leaves_nothing_in_the_future(device: Machine) -> None:
-    device.check("vv heartbeat nightly")
-    device.wait_for('vv_job_runs_total{job="nightly",result="success"}', 1.0)
-
-    device.set_clock(time.time())
-
-    wait_until_nothing_is_in_the_future(device)
