@@ -1,4 +1,4 @@
-"""The three units on a device of their own: systemd, cgroup v2, Engine, clock. In order."""
+"""The three units on a device of their own: systemd, cgroup v2, Engine, clock, network, disks. In order."""
 
 import re
 import time
@@ -7,11 +7,13 @@ import pytest
 
 from tests.field.conftest import AHEAD_SECONDS, PROBED, UNITS, wait_until_nothing_is_in_the_future
 from tests.field.machine import WAIT, Machine
+from tests.support.receivers import Slack
 from tests.support.waiting import wait_until
 
 LIMITS = {"vv-exporter": (256, 128), "vv-self-monitor": (128, 64), "vv-docker-proxy": (96, 96)}
 """Megabytes and tasks that each unit may have, as deploy/systemd says."""
 WARNINGS = 'vv_alert_events_total{component="vv alert",severity="warning"}'
+QUEUE = 'vv_direct_queue{channel="slack"}'
 INTERRUPT = """
 set -e
 systemctl stop vv-exporter
@@ -31,6 +33,11 @@ def main_pid(machine: Machine, unit: str) -> int:
 def wait_for_another_process(machine: Machine, unit: str, before: int | str) -> None:
     now = f"$(systemctl show --value -p MainPID {unit})"
     machine.wait(f"systemctl is-active {unit} && [ {now} != {before} ]")
+
+
+def messages(slack: Slack, text: str) -> int:
+    """How many that say this have come."""
+    return sum(text in str(request.json) for request in slack.received)
 
 
 def test_the_units_start_where_the_clock_is_days_behind(device: Machine) -> None:
@@ -167,3 +174,27 @@ def test_an_oom_kill_is_told_of_a_child_and_of_a_main_process(device: Machine) -
     device.wait_for('vv_container_oom_kills_total{name="child"}', 1.0)
     device.wait_for('vv_container_running{name="child"}', 1.0)
     device.check("docker rm -f child main")
+
+
+def test_a_network_that_goes_and_comes_loses_no_message(device: Machine, slack: Slack) -> None:
+    device.qmp("set_link", name="nic", up=False)
+    device.check("vv alert CRITICAL 'While the network was away'")
+    wait_until(lambda: device.metrics()[QUEUE] >= 1, WAIT, what="a message that waits")
+    assert messages(slack, "While the network was away") == 0
+
+    device.qmp("set_link", name="nic", up=True)
+
+    wait_until(lambda: messages(slack, "While the network was away"), WAIT, what="the message")
+    device.wait_for(QUEUE, 0.0)
+    assert messages(slack, "While the network was away") == 1
+
+
+def test_a_disk_that_is_pulled_is_told_and_costs_nothing_else(device: Machine, slack: Slack) -> None:
+    device.wait_for(PROBED, 1.0)
+
+    device.qmp("device_del", id="videos-disk")
+
+    device.wait_for(PROBED, 0.0)
+    assert device.metrics()["vv_docker_up"] == 1.0
+    assert device.check(f"systemctl is-active {' '.join(UNITS)}").split() == ["active"] * len(UNITS)
+    wait_until(lambda: messages(slack, "/srv/video"), WAIT, what="the message")
