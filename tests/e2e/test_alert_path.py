@@ -361,8 +361,7 @@ def fill_the_disk(folder: Path, programs: Programs) -> None:
         # One that times out when Prometheus is gone.
         site.prometheus.kill()
         site.slack.wait_for(about("The alert path is broken: not scraped"), TOLD_WITHIN_SECONDS)
-        lasts = moment(held_until(site))
-        wait_until(lambda: moment(held_until(site)) > lasts, 30, what="that it is held on")
+        assert is_leased(site, "Lasting")
         site.prometheus.start()
         wait_until(lambda: len(site.slack.matching(about("The alert path works again"))) == 2, MENDED_WITHIN_SECONDS)
         wait_until(lambda: site.alertmanager.alerts("AlertsHeld") == [], 60, what="the end of holding")
@@ -421,13 +420,6 @@ def is_leased(site: Site, name: str) -> bool:
     """Whether Alertmanager keeps it though nobody sends it again."""
     alert = site.of_the_rule(name)
     return alert is not None and moment(alert["endsAt"]) > time.time() + LEASED_SECONDS
-
-
-def held_until(site: Site) -> str:
-    """The end that Alertmanager has been given of what fires."""
-    alert = site.of_the_rule("Lasting")
-    assert alert is not None
-    return str(alert["endsAt"])
 
 
 def tell_once(folder: Path, programs: Programs) -> None:
