@@ -26,9 +26,9 @@ from tests.support.ports import free_port
 from tests.support.receivers import Slack
 from tests.support.servers import Alertmanager, Programs, Prometheus
 from tests.support.waiting import wait_until
-from vv_exporter.alert_path.hops import resend_delay
 from vv_exporter.delivery.accounts import moment
 from vv_exporter.render import render
+from vv_exporter.render.intervals import resend_delay
 from vv_exporter.settings import load
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(600)]
