@@ -44,12 +44,13 @@ LOOP_LAST_RUN = gauge(
 )
 LOOP_SUCCESS = gauge(
     "vv_exporter_loop_last_run_success",
-    "Whether that round ended without an error that the loop did not expect. Absent before there was one.",
+    "Whether that round ended without an error; absent before there was one. What the loop itself copes with, such as "
+    "an Engine that does not answer, is none.",
     "loop",
 )
 LOOP_FAILURES = counter(
     "vv_exporter_loop_failures_total",
-    "Rounds of this loop that ended with such an error, since the exporter's start.",
+    "Rounds of this loop that ended with an error, since the exporter's start.",
     "loop",
 )
 STARTS = counter(
