@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     History = list[dict[str, Any]]
 
-CRASH = "the process ended without a word (killed, out of memory, or power lost)"
+CRASH = "the process died unexpectedly (killed, out of memory, or power lost)"
 KEEP = 30 * 86_400.0
 """Seconds after which what is known of a content is forgotten."""
 MOST = 10_000

@@ -199,7 +199,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {texts.line(twice, 100)!r} stands twice in an object")
+        raise ValueError(f"duplicate key {texts.line(twice, 100)!r}")
     return found
 
 

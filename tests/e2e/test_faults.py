@@ -122,7 +122,7 @@ with stage("scan_video", video="/videos/yard-0002.mp4", component="scan_video.py
     script.communicate()
 
     slack = channels.slack.wait_for(about("scan_video", "yard-0002.mp4", "crashed"), 60)
-    assert_says(slack, "ERROR", "edge-7", "the process ended without a word")
+    assert_says(slack, "ERROR", "edge-7", "the process died unexpectedly")
 
 
 def test_a_stage_past_its_limit_is_told_while_it_runs(device: Device, channels: Channels) -> None:

@@ -315,7 +315,7 @@ def test_the_way_of_a_fault_can_be_followed(real: Device, chromium: Browser) -> 
     assert "Stage scan_video crashed" in printed
     assert "Alert: Key <b>gone</b>" in printed
     assert "Stage scan_video crashed" in vv(real, "timeline", "--around", str(crash["time"])).stdout
-    assert vv(real, "timeline", "--around", str(crash["time"] - 7200)).stdout == "nothing to tell\n"
+    assert vv(real, "timeline", "--around", str(crash["time"] - 7200)).stdout == "no entries\n"
     with opened(chromium, real.url("exporter"), width=360) as page:
         follow(page, page.get_by_role("link", name="What happened then").first)
         assert page.get_by_text("Key <b>gone</b>").count() >= 1

@@ -191,7 +191,7 @@ def test_the_exporter_dies_again_and_again_and_people_are_told(folder: Path) -> 
         wait_until(lambda: len(up.children()) == 3 and len(up.listeners()) == 3, 60, what=f"the exporter, {count}")
 
     log = up.state / "logs" / "app.log"
-    alert = "ERROR VVEvent: The exporter ends again and again"
+    alert = "ERROR VVEvent: The exporter keeps exiting"
     wait_until(lambda: alert in log.read_text(), 60, what="the alert in app.log")
     assert all(server.is_running() for server in servers)
 

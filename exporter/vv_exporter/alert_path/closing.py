@@ -20,7 +20,7 @@ from vv_exporter.state.store import Transaction
 
 log = logging.getLogger("alerts")
 
-NOTE = "Alertmanager was restarted, and does not tell this: sent directly."
+NOTE = "Alertmanager was restarted, and does not send this: sent directly."
 
 
 def tell_end(tx: Transaction, account: Account, settings: Settings) -> None:

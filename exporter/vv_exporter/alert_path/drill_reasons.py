@@ -32,8 +32,8 @@ def out_of_time(drill: Drill, channel: str, known: Known) -> Failure:
         return Failure(why, "vv status; then the runbook AlertPathBroken")
     if not drill.reached and not drill.accepted:
         return Failure(
-            "Alertmanager told nothing of it: Prometheus may run other rules or an older configuration",
-            "write its rules and Alertmanager's routes anew: vv config render --out DIR; then reload both",
+            "Alertmanager reported nothing of it: Prometheus may run other rules or an older configuration",
+            "render its rules and Alertmanager's routes again: vv config render --out DIR; then reload both",
         )
     if known.is_quiet:
         return Failure(

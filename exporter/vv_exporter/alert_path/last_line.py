@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 5.0  # between rounds
 LONGEST_HOLD_SECONDS = 30.0
 BROKEN_NOTE = "The alert path is broken: sent directly."
-UNPROVEN_NOTE = "No beat has come back through Prometheus and Alertmanager yet: sent directly."
+UNPROVEN_NOTE = "No Watchdog alert has come back through Prometheus and Alertmanager yet: sent directly."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Key = tuple[str, str]
 

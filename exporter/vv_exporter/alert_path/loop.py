@@ -57,7 +57,7 @@ class AlertPath:
 
     After `VV_ALERT_PATH_AFTER` without a new beat it is found which hop is broken; what is not certain is looked at
     again for as long as the finding says, and then told all the same. The path is mended when beats that were given
-    after that have come for a while (half of that time, at most 30 s): a server that ends again and again is told once.
+    after that have come for a while (half of that time, at most 30 s): a server that keeps exiting is told once.
 
     A device on which no Prometheus was ever seen, nor is configured (`VV_PROMETHEUS_URL`), has no path that could
     break: whether alerts get out is not known there. `hold` gets what cannot be written down, to be sent all the same.

@@ -30,7 +30,7 @@ def component_of(hop: str) -> str:
 
 def explained(state: PathState) -> str:
     """The hop and the reason, as a sentence without its full stop."""
-    what = next((text for hop, text in EXPLAINED.items() if hop == state.hop), "no beat comes round")
+    what = next((text for hop, text in EXPLAINED.items() if hop == state.hop), "the Watchdog alert does not come back")
     return f"{what}: {state.reason}" if state.reason else what
 
 
@@ -42,9 +42,9 @@ def broken(state: PathState, settings: Settings) -> Message:
         title=f"The alert path is broken: {state.hop}",
         time=state.since,
         details=(
-            f"No beat has come round since {isoformat(state.since)}. {explained(state)}. Until it is mended no alert "
-            "of a rule gets to anybody: only alerts of scripts and the worst of what the exporter itself sees are "
-            "told, directly, as this is."
+            f"No Watchdog alert has come back since {isoformat(state.since)}. {explained(state)}. Until it is fixed, "
+            "no alert of a rule is delivered: only alerts of scripts and the worst of what the exporter itself sees "
+            "are sent, directly, as this is."
         ),
         suggested_actions=_actions(state.hop, settings),
     )
@@ -58,8 +58,8 @@ def mended(state: PathState, settings: Settings, now: float) -> Message:
         title="The alert path works again",
         time=now,
         details=(
-            f"Beats come round again: alerts get out. It was broken ({state.hop}) since {isoformat(state.since)}. "
-            "What was told directly is not told a second time."
+            f"The Watchdog alert comes back again: alerts are delivered. The path was broken ({state.hop}) since "
+            f"{isoformat(state.since)}. What was sent directly is not sent a second time."
         ),
         resolved=True,
     )
@@ -79,7 +79,7 @@ def _actions(hop: str, settings: Settings) -> str:
         ],
         Hop.EVALUATE: [
             f"See which rule fails, and why: `curl -sS '{_PROMETHEUS}/api/v1/rules'`",
-            "Write the rules anew and check them: "
+            "Render the rules again and check them: "
             "`vv config render --out DIR && promtool check config DIR/prometheus.yml`",
             "See whether Prometheus is short of memory or disk: `df -h; free -h`",
         ],
@@ -92,7 +92,7 @@ def _actions(hop: str, settings: Settings) -> str:
             _ask_as_alertmanager(settings),
             "Read what Alertmanager says: `docker compose logs --tail 50 alertmanager`",
             f"Read what fails: `curl -sS {_ALERTMANAGER}/metrics | grep notifications_failed`",
-            "Write its configuration and token anew, and have it read: `vv config render --out DIR`",
+            "Render its configuration and token again, and reload it: `vv config render --out DIR`",
         ],
     }
     chosen = next((found for known, found in lines.items() if known == hop), lines[Hop.SCRAPE])

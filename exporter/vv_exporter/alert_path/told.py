@@ -69,7 +69,7 @@ def make_room(tx: Transaction, new: Told) -> bool:
 def drop(tx: Transaction, new: Told) -> None:
     """Count an alert for which there is no room; when there is, and it lasts, people are told of it all the same."""
     message = new.message
-    title = f"Alert dropped, more last than are told without Alertmanager: {message.title}"
+    title = f"Alert dropped, more fire than are sent without Alertmanager: {message.title}"
     component = new.labels.get("component", "")
     record_drop(tx, Entry("alert.dropped", title, message.severity, component, message.details))
 

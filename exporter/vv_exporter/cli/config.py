@@ -130,6 +130,6 @@ def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator
     if not any(channel.kind in ("chat", "pager") for channel in switched_on(settings)):
         yield "SLACK_WEBHOOK_URL: neither chat nor pager is configured; errors and critical alerts are in app.log only"
     if settings.quiet_hours and not settings.smtp_smarthost:
-        yield "VV_QUIET_HOURS: no e-mail is configured; a warning that ends within them is told in app.log only"
+        yield "VV_QUIET_HOURS: no e-mail is configured; a warning that ends within them is in app.log only"
     if not settings.deadman_url:
         yield deadman.UNSET

@@ -54,7 +54,7 @@ def resume(name: str) -> None:
     settings = load()
     view = Room(settings.self_monitor_dir).view()
     if view is None or _checked(name) not in {one.name for one in view.containers}:
-        raise click.ClickException(f"the self-monitor does not look after {name!r}: see `vv containers list`")
+        raise click.ClickException(f"the self-monitor does not manage {name!r}: see `vv containers list`")
     _ask(settings, Request("resume", name), f"{name} is taken up again")
 
 

@@ -83,7 +83,7 @@ def _message(settings: Settings) -> Message:
         time=time.time(),
         alert_id=id_,
         alertname="Test",
-        details="Somebody tries whether notifications of this device arrive. They do.",
+        details="Test of the notifications of this device: they arrive.",
         suggested_actions="1. Nothing to do",
         runbook_url=settings.runbook("NotificationsFailing"),
         silence_url=settings.silence_url({"alertname": "Test", "device": settings.device_id}),

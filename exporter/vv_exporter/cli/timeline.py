@@ -70,7 +70,7 @@ def lines(document: Document) -> list[str]:
     shown = ["… older ones are left out (--limit)"] if document.older else []
     for moment in reversed(document.moments):
         shown += _moment(moment)
-    return shown or ["nothing to tell"]
+    return shown or ["no entries"]
 
 
 def _moment(moment: Moment) -> list[str]:

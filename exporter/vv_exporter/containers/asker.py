@@ -127,7 +127,7 @@ class Asker:
         with self._lock:
             before, self._failing = self._failing, bool(problem)
         if problem and not before:
-            log.warning("the Docker Engine does not tell what containers use, asking again and again: %s", problem)
+            log.warning("the Docker Engine does not tell what containers use, retrying: %s", problem)
 
     def _next(self) -> Running | None:
         """Whose turn it is: who was asked for longest ago, if that is long enough."""

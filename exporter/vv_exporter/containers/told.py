@@ -15,7 +15,7 @@ _CAUSES = {
     "manual": "by hand",
     "daemon": "with the Docker Engine",
 }
-_REASONS = {"ok": "ended", "error": "failed", "signal": "was ended by a signal", "oom": "was killed for want of memory"}
+_REASONS = {"ok": "ended", "error": "failed", "signal": "was ended by a signal", "oom": "was OOM-killed"}
 Told = tuple[float, Entry]
 
 

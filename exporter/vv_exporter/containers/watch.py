@@ -234,7 +234,7 @@ class ContainerWatch:
             log.error("containers cannot be counted now, will be counted later: %s", error)
         except Exception:
             if not self._stopping.is_set():
-                log.exception("following the Docker Engine failed; beginning anew")
+                log.exception("following the Docker Engine failed; starting over")
         self._drop()
         return False
 
@@ -408,7 +408,7 @@ class ContainerWatch:
 
     def _now_failed(self, request: str, problem: str) -> None:
         if self._requests.failed(request, problem):
-            log.warning("the Docker Engine answers, but not for %s, asking again and again: %s", request, problem)
+            log.warning("the Docker Engine answers, but not for %s, retrying: %s", request, problem)
 
     def _now_answered(self, request: str) -> None:
         if self._requests.answered(request):

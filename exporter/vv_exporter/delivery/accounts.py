@@ -159,7 +159,7 @@ def make_room(tx: Transaction) -> None:
     least = min(known.values(), key=lambda account: _importance(account, tx.now))
     tx.delete(ACCOUNTS, least.id)
     if _needs_telling(least, tx.now):
-        title = f"Alert dropped, more that nobody was told of are kept already: {least.title}"
+        title = f"Alert dropped, too many undelivered alerts are kept already: {least.title}"
         record_drop(tx, Entry("alert.dropped", title, least.severity, least.component))
 
 
@@ -192,7 +192,7 @@ def taken(tx: Transaction, alert: Alert, channel: str, when: float, incident: st
     if channel not in account.told:
         changed = msgspec.structs.replace(changed, told={**account.told, channel: admitted(when, tx.now)})
         if not account.told:
-            entry = Entry("alert.told", f"Told by {channel}: {account.title}", component=account.component)
+            entry = Entry("alert.told", f"Delivered by {channel}: {account.title}", component=account.component)
             tell(tx, when, entry)
     if incident and account.incidents.get(channel) != incident:
         changed = msgspec.structs.replace(changed, incidents={**account.incidents, channel: incident})

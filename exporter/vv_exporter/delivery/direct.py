@@ -175,9 +175,9 @@ class Sender:
             answer = send_in_short(self._provider, one.message)
         except ProviderError as error:
             if is_first:
-                log.error("%s takes nothing at all, will try again: %s", self._provider.name, error)
+                log.error("%s accepts nothing, will try again: %s", self._provider.name, error)
             return
-        log.error("%s does not take this message, told in short: %s", self._provider.name, one.message.title)
+        log.error("%s rejects this message, sent in short: %s", self._provider.name, one.message.title)
         self._taken([one], in_short(one.message), answer)
 
 

@@ -42,7 +42,7 @@ def send_somehow(provider: Provider, message: Message) -> Answer:
         if not error.refused:
             raise
         answer = send_in_short(provider, message)
-        log.error("%s does not take this message (%s), told in short: %s", provider.name, error, message.title)
+        log.error("%s rejects this message (%s), sent in short: %s", provider.name, error, message.title)
         return answer
 
 

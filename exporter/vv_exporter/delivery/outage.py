@@ -113,14 +113,14 @@ def summary(missed: Sequence[Account], settings: Settings, now: float) -> Messag
     first = min(one.started for one in missed)
     return Message(
         key=f"{settings.device_id}-missed-{first:.0f}",
-        title=f"{many} not told: notifications could not get out",
+        title=f"{many} not delivered: notifications failed",
         severity=worst,
         device=settings.device_id,
         component="delivery",
         time=first,
         alert_id=f"missed-{first:.0f}",
         alertname="NotificationsMissed",
-        details="Fired and ended before anybody could be told:\n" + "\n".join(lines + more),
+        details="Fired and resolved before they could be delivered:\n" + "\n".join(lines + more),
         suggested_actions=Commands(settings).here(
             f"1. See what happened: `vv timeline --since {max(1, round((now - first) / 3600) + 1)}h`\n"
             "2. See how the channels do: `vv status`, section Delivery\n"

@@ -336,7 +336,7 @@ class Relay:
         outcome = send_divided(items, present, self._destination.send)
         if outcome.error is None:
             if self._backoff.failures:
-                log.info("alerts are taken again")
+                log.info("Alertmanager accepts alerts again")
             self._backoff.succeeded()
         else:
             if not self._backoff.failures:

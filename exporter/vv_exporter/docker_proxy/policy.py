@@ -90,7 +90,7 @@ def only_filters(**allowed: str) -> Callable[[str], bool]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
-        raise ValueError("a key stands twice: who reads the first, and who the last?")
+        raise ValueError("duplicate key: who reads the first, and who the last?")
     return document
 
 

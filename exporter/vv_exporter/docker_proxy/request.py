@@ -66,7 +66,7 @@ def _query(text: str) -> dict[str, str]:
     except ValueError:
         raise BadRequestError("the query is not understood") from None
     if len({name for name, _ in pairs}) < len(pairs):
-        raise BadRequestError("a parameter stands twice")
+        raise BadRequestError("duplicate parameter")
     return dict(pairs)
 
 
@@ -78,7 +78,7 @@ def _length(method: str, lines: list[str]) -> int:
             raise BadRequestError("a header is not understood")
         name = found[1].lower()
         if name in _OTHER_FRAMING or name in headers:
-            raise BadRequestError(f"the header {name} is not allowed, or stands twice")
+            raise BadRequestError(f"the header {name} is not allowed, or a duplicate")
         headers[name] = found[2].strip()
     if "upgrade" in headers.get("connection", "").lower():
         raise BadRequestError("connections are not upgraded")

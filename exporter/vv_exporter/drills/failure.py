@@ -18,7 +18,7 @@ SILENCED = Failure(
 )
 INHIBITED = Failure(
     "inhibited: a rule of Alertmanager's that is not the exporter's own hides it",
-    "take Drill out of that rule, or write the configuration anew: vv config render --out DIR",
+    "take Drill out of that rule, or render the configuration again: vv config render --out DIR",
 )
 WEBHOOK_REFUSED = Failure(
     "the webhook refuses it for good: see app.log", "grep 'webhook: ' app.log; then the runbook WebhookFailing"

@@ -11,7 +11,7 @@ ALERT_SUPPRESSED = counter(
 )
 ALERTS_DROPPED = counter(
     "vv_alerts_dropped_total",
-    "Alerts that nobody was or will be told of: more waited than are kept, or nobody takes them as they are.",
+    "Alerts that were never delivered and will not be: more waited than are kept, or no channel accepts them.",
     "severity",
 )
 RELAY_DELIVERIES = counter(

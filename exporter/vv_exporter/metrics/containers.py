@@ -55,7 +55,7 @@ EXITS = Metric(
 )
 LAST_EXIT_CODE = gauge("vv_container_last_exit_code", "Exit code of the last exit.", "name")
 OOM_KILLS = Metric(
-    "vv_container_oom_kills_total", "counter", "Deaths for want of memory.", ("name",), limit=CONTAINER_LIMIT
+    "vv_container_oom_kills_total", "counter", "Times the container was OOM-killed.", ("name",), limit=CONTAINER_LIMIT
 )
 START_TIME = gauge("vv_container_start_time_seconds", "When the container last started.", "name")
 CPU_SECONDS = counter("vv_container_cpu_seconds_total", "Processor time that the container has used.", "name")

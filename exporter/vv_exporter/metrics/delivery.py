@@ -20,7 +20,7 @@ CHANNEL_ERROR = gauge(
 ALERTS_UNTOLD = gauge("vv_alerts_untold", "Alerts that fire or fired, and that no channel has taken yet.")
 ALERTS_MISSED = counter(
     "vv_alerts_missed_total",
-    "Alerts that ended before any channel could take them; they are told in a summary.",
+    "Alerts that ended before any channel accepted them; they are sent in a summary.",
     "severity",
 )
 DIRECT_QUEUE = gauge("vv_direct_queue", "Messages that wait to be sent directly.", "channel")

@@ -2,9 +2,7 @@
 
 from vv_exporter.metrics import counter, gauge
 
-VIDEOS_EXHAUSTED = counter(
-    "vv_videos_exhausted_total", "Videos that a stage has had its attempts with, in vain.", "stage"
-)
+VIDEOS_EXHAUSTED = counter("vv_videos_exhausted_total", "Videos that a stage gave up after its last attempt.", "stage")
 VIDEOS_QUARANTINED = counter(
     "vv_videos_quarantined_total", "Files moved to corrupted/, by reason.", "component", "reason"
 )

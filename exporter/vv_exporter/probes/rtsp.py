@@ -339,7 +339,7 @@ class _Viewer:
         if host not in known:
             raise _FailedError("error", f"{said}: its stream is at {shown}, which is another host and not followed")
         if len(self.moved_to) >= _MAX_MOVES:
-            raise _FailedError("error", f"{said} again and again")
+            raise _FailedError("error", f"{said} repeatedly")
         self.moved_to.append(shown)
         self._address = f"rtsp://{shown}{target}"
         if port != self._port or self._is_closed(answer):

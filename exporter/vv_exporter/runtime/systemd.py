@@ -39,7 +39,7 @@ def wait(stopping: threading.Event, works: Callable[[], bool], environ: Mapping[
             if works():
                 notify("WATCHDOG=1", environ)
             else:
-                log.error("not at work; without a change systemd will start it anew")
+                log.error("not healthy: unless it recovers, systemd will restart it")
 
 
 @contextlib.contextmanager

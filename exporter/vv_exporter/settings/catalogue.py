@@ -88,7 +88,8 @@ class Settings:
     )
     alert_path_after: float = _variable(
         "VV_ALERT_PATH_AFTER",
-        "When no beat has come back through Prometheus and Alertmanager for so long, people are told directly.",
+        "When the Watchdog alert has not come back through Prometheus and Alertmanager for so long, alerts are sent "
+        "directly.",
         parse.duration,
         "3m",
     )
@@ -107,7 +108,7 @@ class Settings:
     )
     delivery_settle: float = _variable(
         "VV_DELIVERY_SETTLE",
-        "How long after its end an alert that nobody was told of may still be told; then it is in the summary.",
+        "How long after its end an undelivered alert may still be sent; then it is in the summary.",
         parse.duration,
         "6m",
     )
@@ -119,7 +120,7 @@ class Settings:
     )
     prometheus_url: str = _variable(
         "VV_PROMETHEUS_URL",
-        "Where the exporter asks Prometheus why no beat comes round; default: VV_PROMETHEUS_PORT on 127.0.0.1.",
+        "Where the exporter asks Prometheus why no Watchdog comes back; default: VV_PROMETHEUS_PORT on 127.0.0.1.",
         parse.shown_url,
     )
     own_url: str = _variable(

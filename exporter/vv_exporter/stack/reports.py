@@ -1,4 +1,4 @@
-"""Who learns that a program of the stack ended: the terminal and the timeline, people when it ends again and again.
+"""Who learns that a program of the stack ended: the terminal and the timeline, people when it keeps exiting.
 
 Reports go through the journal as any script's alert does, so that they are not lost while the exporter itself is the
 one that ended.
@@ -36,7 +36,7 @@ def report_again_and_again(end: End, log: str, commands: Commands) -> None:
         )
     send_alert(
         "ERROR",
-        f"{end.name} ends again and again",
+        f"{end.name} keeps exiting",
         f"{end.name} {end.how}, {end.lately} times within {WINDOW_SECONDS / 60:.0f} min. It said last:\n{end.output}",
         COMPONENT,
         suggested_actions=(

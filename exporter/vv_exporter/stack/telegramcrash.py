@@ -51,7 +51,7 @@ class TelegramCrash:
         try:
             self._render(changed)
         except (OSError, SettingsError) as error:
-            log.error("Alertmanager cannot be told to write to Telegram by way of the exporter: %s", error)
+            log.error("Alertmanager cannot be configured to write to Telegram by way of the exporter: %s", error)
             return False
         self._settings = changed
         say(f"{TITLE} ({self._log_file}). {DETAILS}")

@@ -14,7 +14,7 @@ from vv_exporter.state.runs import writer_of
 from vv_exporter.state.store import Kind, Store, Transaction
 from vv_exporter.state.timeline import Entry, tell
 
-KILLED = "its process ended without a word (killed, out of memory, power lost, or an exception that nothing handled)"
+KILLED = "its process died unexpectedly (killed, out of memory, power lost, or an exception that nothing handled)"
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):

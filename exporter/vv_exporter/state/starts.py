@@ -1,4 +1,4 @@
-"""The exporter's own starts: whether the one before was stopped, or ended without a word."""
+"""The exporter's own starts: whether the one before was stopped, or died unexpectedly."""
 
 from __future__ import annotations
 

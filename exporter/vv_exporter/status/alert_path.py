@@ -77,9 +77,9 @@ def troubles(path: AlertPath | None, now: float) -> Iterator[str]:
         return
     if path.state == "broken":
         since = span(now - (path.since or now))
-        yield f"critical: the alert path is broken since {since}: {path.hop} ({path.reason}); alerts do not get out"
+        yield f"critical: the alert path is broken since {since}: {path.hop} ({path.reason}); alerts are not delivered"
     elif path.state == "unknown":
-        yield "whether alerts get out is not known: no beat has come back through Prometheus and Alertmanager yet"
+        yield "not known yet whether alerts are delivered: no Watchdog alert has come back through Alertmanager"
 
 
 def table(path: AlertPath, now: float) -> Table:
@@ -89,14 +89,16 @@ def table(path: AlertPath, now: float) -> Table:
     verdict = {
         "works": Cell("works", "good"),
         "broken": Cell(f"broken: {path.hop}", "bad", path.reason),
-        "unknown": Cell("not known", "warning", "no beat has come back yet"),
+        "unknown": Cell("not known", "warning", "no Watchdog alert has come back yet"),
     }[path.state]
     off = (
-        Cell("told by the dead man's switch") if path.deadman_set else Cell("told to nobody", "warning", deadman.UNSET)
+        Cell("reported by the dead man's switch")
+        if path.deadman_set
+        else Cell("reported by nobody", "warning", deadman.UNSET)
     )
     rows = [
-        (Cell("alerts of rules get out"), verdict),
-        (Cell("last beat that came back"), beat),
+        (Cell("alerts of rules are delivered"), verdict),
+        (Cell("last Watchdog that came back"), beat),
         (Cell("it took"), took),
         (Cell("that the device is off"), off),
     ]

@@ -167,13 +167,13 @@ def troubles(delivery: Delivery, now: float) -> Iterator[str]:
             yield f"notifications by {channel.name} fail: {channel.error or 'see app.log'}"
     for alert in delivery.told:
         if _untold(alert, now):
-            yield f"nobody could be told of: {alert.title}"
+            yield f"never delivered: {alert.title}"
 
 
 def table(delivery: Delivery, now: float) -> Table:
     """For people."""
     named = ", ".join(delivery.channels)
-    channels = Cell(named) if named else Cell("none: alerts are told here and in app.log only", "warning")
+    channels = Cell(named) if named else Cell("none: alerts are shown here and in app.log only", "warning")
     waiting = Cell("nothing waits", "muted")
     if delivery.waiting:
         waiting = Cell(
@@ -215,10 +215,10 @@ def _by_whom(one: Told, now: float) -> Cell:
     times = ", ".join(f"{name} {clock(at, now)}" for name, at in sorted(one.channels.items(), key=lambda item: item[1]))
     fired = f"fired {clock(one.fired, now)}" + (f", ended {clock(one.ended, now)}" if one.ended else "")
     if times:
-        return Cell(f"told by {times}", "", fired)
+        return Cell(f"delivered by {times}", "", fired)
     if one.muted:
         return Cell("silenced or inhibited", "muted", fired)
-    return Cell("nobody is told yet", "bad" if _untold(one, now) else "warning", fired)
+    return Cell("not delivered yet", "bad" if _untold(one, now) else "warning", fired)
 
 
 def _untold(one: Told, now: float) -> bool:

@@ -318,7 +318,7 @@ class Supervisor:
         return self._ask(record, self._keep(record, replace(history, attempt=again)), again)
 
     def _give_up(self, record: ContainerRecord, history: Supervised, now_is: Condition) -> Supervised:
-        reason = now_is.fault or f"Docker restarts it again and again; {_last_end(record)}"
+        reason = now_is.fault or f"Docker keeps restarting it; {_last_end(record)}"
         log.critical("giving up on container %s after %d restarts: %s", record.name, len(history.restarts), reason)
         stop = self._settings.on_exhausted == "stop"
         history = self._keep(record, replace(history, gave_up=self._clock(), reason=reason, stop_due=stop, told=False))

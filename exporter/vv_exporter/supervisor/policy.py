@@ -102,7 +102,7 @@ def condition(record: ContainerRecord, now: float, *, must_run: bool, owed: bool
 
 def _ended(record: ContainerRecord) -> str:
     if record.oom_counted:
-        return "it was killed for want of memory"
+        return "it was OOM-killed"
     return f"it ended with exit code {record.exit_code}"
 
 

@@ -182,7 +182,7 @@ def _check(family: Family) -> Set[str]:
                 sample.labels[label] = texts.escaped(value)
         series = (sample.name, frozenset(sample.labels.items()))
         if series in seen:
-            raise ValueError(f"{sample.name} stands twice with the labels {sample.labels}")
+            raise ValueError(f"duplicate series {sample.name} with the labels {sample.labels}")
         seen.add(series)
         shown += sample.labels.values()
     for name in {name for _, labels in seen for name, _ in labels}:

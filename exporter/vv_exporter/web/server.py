@@ -126,7 +126,7 @@ class _HeaderReader(HeaderReader):
                 continue
             name, value = found[1].title(), found[2].strip(b" \t")
             if name in headers and name in _SINGLE:
-                raise ValueError(f"The header {name.decode()} stands twice.")
+                raise ValueError(f"Duplicate header {name.decode()}.")
             headers[name] = b", ".join((headers[name], value)) if name in headers else value
         if {b"Content-Length", b"Transfer-Encoding"} <= headers.keys():
             raise ValueError("The body has two lengths.")
@@ -219,10 +219,10 @@ class _Server(WSGIServer):
                 self._connections.run(self.expiration_interval)  # type: ignore[attr-defined]
             except OSError as error:
                 if error.errno not in _SHORT_OF:
-                    log.exception("the web server failed, and goes on")
+                    log.exception("the web server failed, and continues")
                 self._make_room(error)
             except Exception:
-                log.exception("the web server failed, and goes on")
+                log.exception("the web server failed, and continues")
                 time.sleep(_ACCEPT_PAUSE_SECONDS)
 
     def _make_room(self, error: OSError) -> None:

@@ -354,7 +354,7 @@ def test_one_message_that_no_channel_can_send_holds_up_no_other(bench: Bench, ca
 
     short = "An alert that this channel does not take as it is (VVEvent)"
     assert (first.took, second.took) == ([short, "good"], ["odd", "good"])
-    assert "slack does not take this message (it cannot be sent (ValueError)), told in short: odd" in caplog.text
+    assert "slack rejects this message (it cannot be sent (ValueError)), sent in short: odd" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -422,7 +422,7 @@ def test_a_path_that_was_never_whole_has_a_last_line_too(bench: Bench) -> None:
 
     assert bench.titles() == ["The Docker Engine does not answer"]
     (one,) = bench.store.docs(OUTGOING).values()
-    assert one.message.note == "No beat has come back through Prometheus and Alertmanager yet: sent directly."
+    assert one.message.note == "No Watchdog alert has come back through Prometheus and Alertmanager yet: sent directly."
 
 
 def test_failures_that_go_on_are_counted_as_the_rule_does(bench: Bench) -> None:

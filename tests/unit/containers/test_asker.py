@@ -135,7 +135,7 @@ def test_an_engine_that_comes_back_is_asked_again(
     clock.advance(INTERVAL)
 
     wait_until(lambda: asker.sample(running("a")), what="an answer")
-    assert caplog.text.count("does not tell what containers use, asking again and again: refused") == 1
+    assert caplog.text.count("does not tell what containers use, retrying: refused") == 1
 
 
 def test_one_that_is_not_answered_is_told_and_asked_for_less_and_less(

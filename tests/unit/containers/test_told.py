@@ -43,7 +43,7 @@ def test_a_crash_loop() -> None:
 
 
 def test_one_killed_for_want_of_memory() -> None:
-    assert ("Container web was killed for want of memory (exit code 137)", "error") in telling("out_of_memory")
+    assert ("Container web was OOM-killed (exit code 137)", "error") in telling("out_of_memory")
 
 
 def test_what_an_operator_stops_is_no_failure() -> None:

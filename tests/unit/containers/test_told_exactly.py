@@ -27,10 +27,10 @@ def said(before: ContainerRecord | None, after: ContainerRecord | None, *counts:
         ("ok", 0, "Container web ended (exit code 3)", "info"),
         ("error", 0, "Container web failed (exit code 3)", "error"),
         ("signal", 0, "Container web was ended by a signal (exit code 3)", "error"),
-        ("oom", 0, "Container web was killed for want of memory (exit code 3)", "error"),
+        ("oom", 0, "Container web was OOM-killed (exit code 3)", "error"),
         ("error", 1, "Container web was stopped through Docker (exit code 3)", "info"),
         ("ok", 1, "Container web was stopped through Docker (exit code 3)", "info"),
-        ("oom", 1, "Container web was killed for want of memory (exit code 3)", "error"),
+        ("oom", 1, "Container web was OOM-killed (exit code 3)", "error"),
     ],
 )
 def test_an_exit(reason: str, killed: int, title: str, severity: str) -> None:

@@ -110,7 +110,7 @@ class TestInvalid:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ('{"boxes": [], "boxes": [1]}', "is no JSON: the key 'boxes' stands twice in an object"),
+            ('{"boxes": [], "boxes": [1]}', "is no JSON: duplicate key 'boxes'"),
             ('{"boxes": [{"x": NaN}]}', "is no JSON: NaN is no number"),
             ('{"boxes": [], "n": -Infinity}', "is no JSON: -Infinity is no number"),
             ('{"boxes": [], "n": 1e999}', "is no JSON: Out of range float values are not JSON compliant"),
@@ -138,7 +138,7 @@ class TestInvalid:
         assert "is not JSON serializable" in failure({"a": value}, ANYTHING).message
 
     def test_keys_that_become_one_in_json_are_refused(self) -> None:
-        assert failure({"1": 0, 1: 1}, ANYTHING).message == "is no JSON: the key '1' stands twice in an object"
+        assert failure({"1": 0, 1: 1}, ANYTHING).message == "is no JSON: duplicate key '1'"
 
     def test_nesting_is_bounded_exactly(self) -> None:
         assert validate_schema(nested(MAX_DEPTH), ANYTHING)
@@ -237,7 +237,7 @@ class TestSchema:
         ("content", "message"),
         [
             ("", "is no JSON"),
-            ('{"type": "object", "type": "array"}', "stands twice"),
+            ('{"type": "object", "type": "array"}', "duplicate key"),
             ('{"type": "nope"}', '"nope" is not valid'),
             ('{"pattern": "("}', "regex"),
             ("[]", "is not of types"),

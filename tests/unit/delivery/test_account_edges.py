@@ -151,7 +151,7 @@ def test_the_first_channel_that_takes_it_is_on_the_timeline_and_each_is_noted_on
 
     assert books.only().told == {"slack": books.start - 9, "telegram": books.start}
     assert [(e.kind, e.title, e.component) for _, e in entries(books.store)] == [
-        ("alert.told", "Told by slack: T", "scan")
+        ("alert.told", "Delivered by slack: T", "scan")
     ]
 
 
@@ -327,7 +327,7 @@ class TestTooMany:
         self, books: Books, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.dropped(books, monkeypatch, {"key": "a", "severity": "warning"}, {"key": "b"})
-        assert books.titles() == [("alert.dropped", "Alert dropped, more that nobody was told of are kept already: T")]
+        assert books.titles() == [("alert.dropped", "Alert dropped, too many undelivered alerts are kept already: T")]
 
     @pytest.mark.parametrize("muted", [0.0, 60.0])
     def test_that_one_is_lost_that_nobody_wanted_is_not_told(

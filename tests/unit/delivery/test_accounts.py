@@ -133,7 +133,7 @@ def test_what_ended_while_channels_failed_is_told_once_when_one_works_across_res
     bench.restart()
     bench.work(300)
 
-    assert bench.slack.titles == bench.telegram.titles == ["1 alert was not told: notifications could not get out"]
+    assert bench.slack.titles == bench.telegram.titles == ["1 alert was not delivered: notifications failed"]
     assert "StageFailing it is" in bench.slack.took[0].details
     assert bench.store.value(ALERTS_MISSED, ("error",)) == 1
     assert bench.accounts() == []

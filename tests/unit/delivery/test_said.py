@@ -340,7 +340,7 @@ class TestAlertPathBroken:
 
     def test_without_a_reason_or_a_known_hop(self) -> None:
         assert path_message.explained(PathState(hop=Hop.SEND.value)) == path_message.EXPLAINED[Hop.SEND]
-        assert path_message.explained(PathState(hop="x", reason="y")) == "no beat comes round: y"
+        assert path_message.explained(PathState(hop="x", reason="y")) == "the Watchdog alert does not come back: y"
         assert path_message.component_of("x") == "prometheus"
         assert "/-/ready" in path_message.broken(PathState(hop="x"), self.SETTINGS).suggested_actions
 

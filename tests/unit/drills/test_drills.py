@@ -417,7 +417,7 @@ WENT = {"reached": NOW}
         ({}, Known(BROKEN, Channel(), True, False), "many-to-many", "AlertPathBroken"),
         (WENT, Known(BROKEN, Channel(), True, False), "many-to-many", "AlertPathBroken"),
         ({}, Known(MUTE, Channel(), False, False), "whether it was taken is not known", "AlertPathBroken"),
-        ({}, Known(UP, Channel(), False, False), "told nothing of it", "vv config render"),
+        ({}, Known(UP, Channel(), False, False), "reported nothing of it", "vv config render"),
         (WENT, Known(UP, Channel(), False, False), "does not report", "event-recorder"),
         (WENT, Known(UP, Channel(tried=NOW), True, False), "tries fail", "vv notify test --channel slack"),
         (WENT, Known(UP, Channel(), True, True), "VV_QUIET_HOURS", "--severity critical"),

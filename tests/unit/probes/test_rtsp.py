@@ -488,7 +488,7 @@ class TestCamerasInTheField:
 
         answer = told(script)
 
-        assert (answer.result, answer.error) == ("error", "answered DESCRIBE with 302 again and again")
+        assert (answer.result, answer.error) == ("error", "answered DESCRIBE with 302 repeatedly")
 
 
 class TestFailures:

@@ -262,7 +262,7 @@ def test_a_wrong_value_is_named_with_its_key(environ: dict[str, str], said: str)
         ),
         ("containers: {essential: 5}", "containers: "),
         ("a: b: c", "is not valid YAML"),
-        ("stages: {}\nstages: {}", "stages stands twice"),
+        ("stages: {}\nstages: {}", "duplicate key stages"),
         ("- list", "VV_CONFIG: "),
     ],
 )

@@ -159,7 +159,7 @@ def test_docker_starting_it_again_and_again_is_given_up_and_ended_if_wanted(tmp_
 
     assert site.calls == ["policy no:0", "stop"]
     (gave_up,) = site.told("container.gave_up")
-    assert "again and again" in gave_up["reason"]
+    assert "Docker keeps restarting it" in gave_up["reason"]
 
 
 def test_restarts_by_docker_while_it_was_down_count_only_as_far_as_they_are_certain(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_restarts_that_do_not_count_any_more_are_forgotten() -> None:
 
 def test_what_ended_though_it_should_run_has_failed() -> None:
     assert fault(record(exit_code=3)) == "it ended with exit code 3"
-    assert fault(record(exit_code=137, oom_counted=True)) == "it was killed for want of memory"
+    assert fault(record(exit_code=137, oom_counted=True)) == "it was OOM-killed"
     assert fault(record(state="dead")) == "it ended with exit code 1"
     assert condition(record(state="restarting"), NOW, must_run=False, owed=False, missing="").by_docker
 

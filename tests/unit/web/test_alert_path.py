@@ -115,7 +115,7 @@ def test_one_that_is_not_known_is_not_said_to_be_well(server: Server, context: C
 
     document = requests.get(f"{server.url}/api/v1/status", timeout=20).json()
     assert not document["ok"]
-    assert document["troubles"][0].startswith("whether alerts get out is not known")
+    assert document["troubles"][0].startswith("not known yet whether alerts are delivered")
     assert health.exporter(server.port) == "alert path: not known to work yet"
 
 

@@ -92,7 +92,7 @@ def test_users_and_headers_are_read(tmp_path: Path, prefix: str) -> None:
         ("basic_auth_users:", "basic_auth_users: expected `object`, got `null`"),
         ("basic_auth_users: {alice: 5}", "basic_auth_users[...]: expected `str`, got `int`"),
         ("basic_auth_users: {alice: hunter2}", "basic_auth_users.alice: is no bcrypt hash; make one with htpasswd"),
-        (f"basic_auth_users: {{alice: {HASH}}}\nbasic_auth_users: {{}}", "basic_auth_users stands twice"),
+        (f"basic_auth_users: {{alice: {HASH}}}\nbasic_auth_users: {{}}", "duplicate key basic_auth_users"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_in_one_line_that_names_the_key(

@@ -21,7 +21,7 @@ from vv_exporter.state.store import Transaction
 from vv_exporter.state.timeline import Entry, tell
 
 OUTCOMES = ("success", "failure", "crashed")
-CRASH = "the process ended without a word (killed, out of memory, or power lost)"
+CRASH = "the process died unexpectedly (killed, out of memory, or power lost)"
 
 
 def started(tx: Transaction, event: StageStarted, source: Source, settings: Settings) -> None:
