@@ -21,4 +21,4 @@ def test_each_start_counts_once(tmp_path: Path) -> None:
         clock.advance(-86400)
 
     assert counts == [0, 0, 1, 1, 1, 2, 3]
-    assert told == ["The device was started"] * 3
+    assert told == ["The device rebooted"] * 3

@@ -39,7 +39,7 @@ def count_boot(store: Store, boot: str) -> None:
             known = tx.get(BOOT, "")
             if known is not None and known.id != boot:
                 tx.inc(BOOTS)
-                tell(tx, tx.now, Entry("host.started", "The device was started", component="host"))
+                tell(tx, tx.now, Entry("host.started", "The device rebooted", component="host"))
             if known is None or known.id != boot:
                 tx.put(BOOT, "", Boot(boot))
     except StoreError as error:
