@@ -181,7 +181,7 @@ class Attempts:
     def _move(self, stage: str, history: History) -> Path | None:
         from vv_core.quarantine import move_to_corrupted
 
-        details = f"{len(history)} attempts of {stage} failed; the latest: {history[-1]['error']}"
+        details = f"{texts.many(len(history), 'attempt')} of {stage} failed; the latest: {history[-1]['error']}"
         return move_to_corrupted(self.video, "attempts_exhausted", details, component=self._component, attempts=history)
 
 

@@ -360,10 +360,10 @@ def _secret(path: str, status: os.stat_result) -> bytes:
 def _checked(path: str, key_id: str, secret: bytes, status: os.stat_result) -> bytes:
     name = texts.path(path, 300)
     if not MIN_KEY <= len(secret) <= _MAX_KEY_FILE:
-        problem = f"holds {min(len(secret), _MAX_KEY_FILE)} bytes; a key has {MIN_KEY} to {_MAX_KEY_FILE}"
+        problem = f"holds {texts.many(min(len(secret), _MAX_KEY_FILE), 'byte')}; a key has {MIN_KEY} to {_MAX_KEY_FILE}"
         raise SigningError("key", f"{name} {problem}: openssl rand -hex 32", key_id)
     if len(secret) < GOOD_KEY:
-        _warn(path, f"{name} holds a short key: {len(secret)} bytes; {GOOD_KEY} are better")
+        _warn(path, f"{name} holds a short key: {texts.many(len(secret), 'byte')}; {GOOD_KEY} are better")
     if status.st_mode & 0o066:
         mode = stat.filemode(status.st_mode)
         _warn(path, f"{name} can be read by others ({mode}): chmod 600 it, and take a new key")

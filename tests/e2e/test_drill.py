@@ -155,7 +155,7 @@ def test_a_channel_that_refuses_it_fails_with_reason_and_cure(site: Site) -> Non
     assert output.split()[:2] == ["slack", "failed"]
     assert "refused by the provider (4xx)" in output
     assert "do: vv notify test --channel slack" in output
-    assert "1 of 1 channels failed: slack" in errors
+    assert "1 of 1 channel failed: slack" in errors
 
 
 def test_a_silence_is_said_and_not_waited_for(site: Site) -> None:

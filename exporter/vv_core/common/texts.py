@@ -33,6 +33,11 @@ UNSAFE = (
 """Characters that could rewrite a terminal, forge or reorder a line, or make two names look the same."""
 
 
+def many(count: int, thing: str) -> str:
+    """How many of a thing: `1 file`, `2 files`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """How a program is asked to end. It may be asked while the objects of others are: these go on.
 

@@ -23,6 +23,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from vv_core.common.texts import many
 from vv_exporter.alert_path.questions import QuestionError
 from vv_exporter.alertmanager.client import DeliveryError
 from vv_exporter.common.clock import isoformat
@@ -95,7 +96,7 @@ class HeldAlerts:
                 self._held = {identity(one): one for one in firing if self._is_judged(one)}
                 if blind:
                     self._blind_since = self._clock()
-                    log.warning("Prometheus is blind: the %d alerts that fire are held as they are", len(self._held))
+                    log.warning("Prometheus is blind: what fires is held as it is: %s", many(len(self._held), "alert"))
             self._send()
         except DeliveryError as error:
             log.debug("what fires cannot be held: %s", error)
@@ -110,7 +111,7 @@ class HeldAlerts:
             self._settle(self._rules())
         except (QuestionError, DeliveryError, AttributeError, LookupError, TypeError, ValueError) as error:
             if self._whole_for() > GIVE_UP_SECONDS:
-                log.error("what became of the %d alerts that were held is not known: %s", len(self._held), error)
+                log.error("what became of what was held (%s) is not known: %s", many(len(self._held), "alert"), error)
                 with contextlib.suppress(DeliveryError):
                     self._see_again()
                 self._held, self._mistaken, self._blind_since = {}, {}, 0.0
@@ -130,7 +131,7 @@ class HeldAlerts:
         self._send(ended)
         if self._blind_since and (verdict.certain or self._whole_for() > GIVE_UP_SECONDS):
             self._see_again()
-            log.info("Prometheus sees again: %d alerts are held until they fire again or end", len(self._held))
+            log.info("Prometheus sees again; held until they fire again or end: %s", many(len(self._held), "alert"))
 
     def _of_the_outage(self, doubtful: Mapping[Identity, Alert]) -> dict[Identity, Alert]:
         if self._whole_for() > OUTAGE_SHOWS_SECONDS:

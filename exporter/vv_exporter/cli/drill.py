@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import click
 
+from vv_core.common.texts import many
 from vv_exporter.cli._client import AskError, ask
 from vv_exporter.cli._output import say
 from vv_exporter.drills.plan import SEVERITIES, drill_channels, patience, plan
@@ -62,7 +63,7 @@ def command(context: click.Context, severity: str | None, channel: str | None, u
         context.exit(1)
     failed = [one.channel for one in found.channels if one.state != "accepted"]
     if failed:
-        say(f"vv: {len(failed)} of {len(found.channels)} channels failed: {', '.join(failed)}", err=True)
+        say(f"vv: {len(failed)} of {many(len(found.channels), 'channel')} failed: {', '.join(failed)}", err=True)
         context.exit(1)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vv_core.common.texts import many
+
 if TYPE_CHECKING:
     from vv_exporter.channels import Provider
     from vv_exporter.messages.message import Message
@@ -47,7 +49,7 @@ def test(context: click.Context, channel: str | None) -> None:
     width = max(len(provider.name) for provider in chosen)
     failed = [provider.name for provider in chosen if not _try(provider, _message(settings), width)]
     if failed:
-        click.echo(f"vv: {len(failed)} of {len(chosen)} channels failed: {', '.join(failed)}", err=True)
+        click.echo(f"vv: {len(failed)} of {many(len(chosen), 'channel')} failed: {', '.join(failed)}", err=True)
         context.exit(1)
 
 

@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 import click
 
+from vv_core.common.texts import many
 from vv_exporter.cli._client import COLOURS, AskError, ask
 from vv_exporter.status import FiringAlert, Status, sections
 from vv_exporter.status.table import Cell, Level, Table, ago, clock, plotted
@@ -67,7 +68,7 @@ def on_screen(document: Status, screen: os.terminal_size, watch: bool) -> list[s
     if len(shown) < screen.lines:
         return shown
     if watch:
-        return [*shown[: screen.lines - 2], f"… and {len(shown) - screen.lines + 2} more lines: vv status"]
+        return [*shown[: screen.lines - 2], f"… and {many(len(shown) - screen.lines + 2, 'more line')}: vv status"]
     return [*shown, "", _verdict(document) + ("" if document.ok else f"; first: {_coloured(document.troubles[0])}")]
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import jinja2
 
+from vv_core.common.texts import many
 from vv_exporter.common.clock import isoformat, utc
 from vv_exporter.digest import Digest
 from vv_exporter.state.timeline import shortened
-from vv_exporter.status.table import many, size
+from vv_exporter.status.table import size
 
 TEMPLATES = Path(__file__).with_name("templates")
 ROWS = 20  # of each section; the worst come first

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from pathlib import Path
 
+from vv_core.common.texts import many
 from vv_exporter.containers.watch import DEFAULT_HOST
 from vv_exporter.docker_proxy.peers import Peers, parse_peers
 from vv_exporter.docker_proxy.policy import ACT, READ
@@ -36,7 +37,7 @@ def run(settings: Settings, read: Path | None, act: Path | None) -> None:
         systemd.wait(stopping, lambda: all(listener.alive for listener in served))
         for listener in served:
             if listener.peers.refused:
-                log.warning("%s: %d connections of other users were refused", listener.path, listener.peers.refused)
+                log.warning("%s: refused to other users: %s", listener.path, many(listener.peers.refused, "connection"))
 
 
 def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[Listener]:

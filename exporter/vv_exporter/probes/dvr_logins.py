@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from vv_core.common.texts import many
 from vv_exporter.metrics.dvr import DVR_UP
 from vv_exporter.probes.rtsp import HeldBackError, Logins, NotAskedError
 from vv_exporter.settings import Dvr
@@ -174,8 +175,8 @@ class CountedLogins(Logins):
 
 def _held_back(refused: int, dvr: str) -> str:
     return (
-        f"refused user or password {refused} times; they are not sent again, so that it does not lock the account: "
-        f"correct them here, or when the DVR takes them by now: vv dvr login {shlex.quote(dvr)}"
+        f"refused user or password {many(refused, 'time')}; they are not sent again, so that it does not lock the "
+        f"account: correct them here, or when the DVR takes them by now: vv dvr login {shlex.quote(dvr)}"
     )
 
 

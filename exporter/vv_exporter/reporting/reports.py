@@ -10,7 +10,7 @@ import os
 import sys
 
 from vv_core.common import environment, journals
-from vv_core.common.texts import UNSAFE
+from vv_core.common.texts import UNSAFE, many
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _turn(name: str, *, wait: bool) -> Iterator[int | None]:
 def _show(problem: str, output: cron.Tail) -> None:
     _warn(f"vv cron: {problem}")
     if output.cut:
-        print(f"[the first {output.cut} bytes of its output are left out]", flush=True)
+        print(f"[{many(output.cut, 'byte')} at the beginning of its output: left out]", flush=True)
     if output.data:
         sys.stdout.flush()
         sys.stdout.buffer.write(output.data if output.data.endswith(b"\n") else output.data + b"\n")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from vv_core.common.texts import many
 from vv_exporter.common.clock import span
 from vv_exporter.common.schedule import longest_pause, problem_of
 from vv_exporter.settings.catalogue import variables
@@ -150,8 +151,8 @@ def _window_problems(values: Mapping[str, Any]) -> list[str]:
     if least < window:
         return []
     return [
-        f"SELF_MONITOR_WINDOW: {count} restarts with these back-offs take {least:.0f} s or more, so that it would "
-        "never give up; make it longer"
+        f"SELF_MONITOR_WINDOW: the back-offs of {many(count, 'restart')} add up to {least:.0f} s or more, so that it "
+        "would never give up; make it longer"
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from vv_core.common.texts import many
 from vv_exporter.metrics.containers import (
     CPU_LIMIT,
     CPU_SECONDS,
@@ -25,7 +26,7 @@ from vv_exporter.metrics.containers import (
 from vv_exporter.metrics.host import CPU_COUNT
 from vv_exporter.metrics.self_monitor import GAVE_UP, IN_WINDOW, MAX_RESTARTS
 from vv_exporter.status.series import Labels, Series
-from vv_exporter.status.table import Cell, Level, Table, many, size
+from vv_exporter.status.table import Cell, Level, Table, size
 
 Past = Sequence[tuple[float, Mapping[str, float]]]
 """Times (Unix seconds) and the processor time that containers had used by then."""
@@ -175,7 +176,7 @@ def _row(one: Container) -> tuple[Cell, ...]:
     elif one.budget is None:
         monitor = Cell("–", "muted")
     else:
-        monitor = Cell(f"{one.budget_used} of {one.budget} restarts used", "warning" if one.budget_used else "")
+        monitor = Cell(f"{one.budget_used} of {many(one.budget, 'restart')} used", "warning" if one.budget_used else "")
     return (
         Cell(one.name, note="essential" if one.essential else ""),
         state,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from vv_core.common.texts import many
 from vv_exporter.common.clock import span
 from vv_exporter.delivery.accounts import Account
 from vv_exporter.delivery.outbox import DROPPED, FAILED, OK, REFUSED, RESULTS
@@ -20,7 +21,7 @@ from vv_exporter.metrics.delivery import (
 from vv_exporter.metrics.digest import DIGEST_LAST_SENT, DIGEST_NEXT_DUE
 from vv_exporter.metrics.outbox import OUTBOX_OLDEST, OUTBOX_QUEUE
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Level, Table, ago, clock, many, when
+from vv_exporter.status.table import Cell, Level, Table, ago, clock, when
 
 LATE = 120.0  # seconds that an alert waits for its delivery before that is a trouble
 SHOWN = 5  # alerts with who was told of them
@@ -179,7 +180,7 @@ def table(delivery: Delivery, now: float) -> Table:
         waiting = Cell(
             f"{many(delivery.waiting, 'alert')} waiting", "warning", note=f"oldest {ago(delivery.oldest, now)}"
         )
-    failed = f"{delivery.failed} of {delivery.sent} requests failed"
+    failed = f"{delivery.failed} of {many(delivery.sent, 'request')} failed"
     counted = f"{delivery.notified} firing and {delivery.resolved} resolved in all"
     rows = [
         (Cell("channels"), channels),

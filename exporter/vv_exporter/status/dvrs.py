@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from vv_core.common.texts import many
 from vv_exporter.metrics.dvr import (
     DVR_AGENT_UP,
     DVR_CONSECUTIVE_FAILURES,
@@ -18,7 +19,7 @@ from vv_exporter.metrics.dvr import (
 )
 from vv_exporter.metrics.thresholds import DVR_FAILURES
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Table, clock, many, when
+from vv_exporter.status.table import Cell, Table, clock, when
 
 AGENT_PROCESS = "process of the agent"
 

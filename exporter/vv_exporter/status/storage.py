@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from vv_core.common.texts import many
 from vv_exporter.common.clock import span
 from vv_exporter.metrics.storage import FREE, INGEST_PAUSED, MISSING_INFO, PROBE_SUCCESS, READONLY, SIZE
 from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO
 from vv_exporter.metrics.videos import BACKLOG_OLDEST, BACKLOG_VIDEOS, QUARANTINE_BYTES, QUARANTINE_FILES
 from vv_exporter.status.series import Series
-from vv_exporter.status.table import Cell, Level, Table, ago, many, size
+from vv_exporter.status.table import Cell, Level, Table, ago, size
 
 
 class Disk(msgspec.Struct, frozen=True):

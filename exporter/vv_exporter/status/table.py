@@ -83,11 +83,6 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
-def many(count: int, thing: str) -> str:
-    """How many of a thing: `1 file`, `2 files`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
 def plotted(bars: Sequence[Bar]) -> str:
     """A plot in one line of text."""
     top = len(BLOCKS) - 1

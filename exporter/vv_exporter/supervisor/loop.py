@@ -17,7 +17,7 @@ import msgspec
 
 from vv_core.common import journals
 from vv_core.common.ids import uuid7_hex
-from vv_core.common.texts import line, lines
+from vv_core.common.texts import line, lines, many
 from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.expectation import listed
@@ -319,7 +319,8 @@ class Supervisor:
 
     def _give_up(self, record: ContainerRecord, history: Supervised, now_is: Condition) -> Supervised:
         reason = now_is.fault or f"Docker keeps restarting it; {_last_end(record)}"
-        log.critical("giving up on container %s after %d restarts: %s", record.name, len(history.restarts), reason)
+        restarts = many(len(history.restarts), "restart")
+        log.critical("giving up on container %s after %s: %s", record.name, restarts, reason)
         stop = self._settings.on_exhausted == "stop"
         history = self._keep(record, replace(history, gave_up=self._clock(), reason=reason, stop_due=stop, told=False))
         return self._finish_giving_up(record, history)

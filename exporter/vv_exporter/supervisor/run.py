@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from vv_core.common.journals import CLOSING, Journal
+from vv_core.common.texts import many
 from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.watch import DEFAULT_HOST, ContainerWatch
 from vv_exporter.installation import rights, statefolders
@@ -59,7 +60,8 @@ def run(settings: Settings) -> None:
         )
         loop.start()
         journal.emit("script.started", COMPONENT, {})
-        log.info("looking after containers: %s restarts within %.0f s", settings.max_restarts, settings.restart_window)
+        restarts = many(settings.max_restarts, "restart")
+        log.info("looking after containers: %s within %.0f s", restarts, settings.restart_window)
         systemd.wait(stopping, lambda: loop.alive)
         log.info("stopping")
         journal.emit("script.ended", COMPONENT, {}, CLOSING)

@@ -508,12 +508,12 @@ def test_a_signature_of_which_little_is_said(fold: Fold) -> None:
     assert [(one.component, one.error) for one in fold.failures()] == [("own", "failed:")]
 
 
-@pytest.mark.parametrize(("count", "counted"), [(0, 0), (3, 3)])
-def test_events_that_were_lost(fold: Fold, count: int, counted: int) -> None:
+@pytest.mark.parametrize(("count", "told"), [(0, "0 events"), (1, "1 event"), (3, "3 events")])
+def test_events_that_were_lost(fold: Fold, count: int, told: str) -> None:
     fold(events.Dropped(1, THEN, count=count))
 
-    assert fold.value(EVENTS_DROPPED, "cam.py") == counted
-    assert fold.told() == [(THEN, Entry("events.dropped", f"{count} events were lost", "warning", "cam.py"))]
+    assert fold.value(EVENTS_DROPPED, "cam.py") == count
+    assert fold.told() == [(THEN, Entry("events.dropped", f"{told} lost", "warning", "cam.py"))]
 
 
 def test_a_storage_that_was_accepted(fold: Fold) -> None:

@@ -67,15 +67,15 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     ({"drill_at": "0 10 * * 1", "drill_overdue": 7 * 86400.0}, "VV_DRILL_OVERDUE: VV_DRILL_AT may come only after 7 d"),
     (
         {"restart_backoff": 5.0, "restart_backoff_max": 300.0, "max_restarts": 3, "restart_window": 35.0},
-        "SELF_MONITOR_WINDOW: 3 restarts with these back-offs take 35 s or more",
+        "SELF_MONITOR_WINDOW: the back-offs of 3 restarts add up to 35 s or more",
     ),
     (
         {"restart_backoff": 5.0, "restart_backoff_max": 10.0, "max_restarts": 3, "restart_window": 25.0},
-        "SELF_MONITOR_WINDOW: 3 restarts with these back-offs take 25 s or more",
+        "SELF_MONITOR_WINDOW: the back-offs of 3 restarts add up to 25 s or more",
     ),
     (
         {"restart_backoff": 1.0, "restart_backoff_max": 1.0, "max_restarts": 99_999, "restart_window": 10_000.0},
-        "SELF_MONITOR_WINDOW: 99999 restarts with these back-offs take 10000 s or more",
+        "SELF_MONITOR_WINDOW: the back-offs of 99999 restarts add up to 10000 s or more",
     ),
     ({"telegram_bot_token": "t"}, "TELEGRAM_CHAT_ID: is not set, but TELEGRAM_BOT_TOKEN is"),
     ({"telegram_chat_id": "1"}, "TELEGRAM_BOT_TOKEN: is not set, but TELEGRAM_CHAT_ID is"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_core.common.texts import many
 from vv_exporter.common.times import is_later
 from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim
 from vv_exporter.journal.events import (
@@ -74,7 +75,7 @@ def gave_up(tx: Transaction, event: ContainerGaveUp, source: Source, settings: S
     tx.put(SUPERVISED, event.name, replace(known, gave_up=True, in_window=event.restarts))
     remember(tx, Failure(component=event.name, kind=FAILURE, time=event.ts, error=_quote(event)))
     if not known.gave_up:
-        title = f"The self-monitor gave up on container {event.name} after {event.restarts} restarts"
+        title = f"The self-monitor gave up on container {event.name} after {many(event.restarts, 'restart')}"
         details = "\n".join(part for part in (event.reason, event.log_tail) if part)
         tell(tx, event.ts, Entry("container.gave_up", title, "critical", event.name, details=details))
 

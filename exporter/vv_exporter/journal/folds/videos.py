@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_core.common.texts import many
 from vv_exporter.common.times import UnixTime
 from vv_exporter.journal.events import VideoExhausted, VideoQuarantined
 from vv_exporter.journal.folds import Handler, Source
@@ -34,7 +35,7 @@ def exhausted(tx: Transaction, event: VideoExhausted, source: Source, settings: 
     if _is_new(tx, event.id):
         stage = shorten(event.stage, MAX_LABEL)
         tx.inc(VIDEOS_EXHAUSTED, (stage,))
-        title = f"Stage {stage} gave up on a video after {event.attempts} attempts"
+        title = f"Stage {stage} gave up on a video after {many(event.attempts, 'attempt')}"
         _remember(tx, f"exhausted:{stage}", title, event, source)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vv_core.common.texts import many
 from vv_exporter.journal.events import Dropped, WriterStarted
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.exporter import EVENTS_DROPPED
@@ -18,7 +19,7 @@ def dropped(tx: Transaction, event: Dropped, source: Source, settings: Settings)
     """Events were lost, and their writer says how many."""
     component = event.component or source.component
     tx.inc(EVENTS_DROPPED, (component,), max(event.count, 0))
-    tell(tx, event.ts, Entry("events.dropped", f"{event.count} events were lost", "warning", component))
+    tell(tx, event.ts, Entry("events.dropped", f"{many(event.count, 'event')} lost", "warning", component))
 
 
 HANDLERS: dict[type, Handler] = {WriterStarted: started, Dropped: dropped}
