@@ -337,7 +337,7 @@ class Settings:
     telegram_bot_token: Secret = _secret("TELEGRAM_BOT_TOKEN", "Telegram bot's token.")
     telegram_chat_id: Secret = _secret("TELEGRAM_CHAT_ID", "Telegram chat that the bot writes to.")
     telegram_api_url: str = _variable(
-        "TELEGRAM_API_URL", "Base address of Telegram's API.", parse.url, "https://api.telegram.org"
+        "TELEGRAM_API_URL", "Base address of Telegram's API.", parse.shown_url, "https://api.telegram.org"
     )
     telegram_through_exporter: str = _variable(
         "TELEGRAM_THROUGH_EXPORTER",
@@ -348,11 +348,11 @@ class Settings:
     )
     pagerduty_routing_key: Secret = _secret("PAGERDUTY_ROUTING_KEY", "PagerDuty Events API v2 integration key.")
     pagerduty_url: str = _variable(
-        "PAGERDUTY_URL", "PagerDuty's events address.", parse.url, "https://events.pagerduty.com/v2/enqueue"
+        "PAGERDUTY_URL", "PagerDuty's events address.", parse.shown_url, "https://events.pagerduty.com/v2/enqueue"
     )
     opsgenie_api_key: Secret = _secret("OPSGENIE_API_KEY", "Opsgenie API key (Opsgenie ends in April 2027).")
     opsgenie_api_url: str = _variable(
-        "OPSGENIE_API_URL", "Base address of Opsgenie's API.", parse.url, "https://api.opsgenie.com"
+        "OPSGENIE_API_URL", "Base address of Opsgenie's API.", parse.shown_url, "https://api.opsgenie.com"
     )
     smtp_smarthost: str = _variable("SMTP_SMARTHOST", "Mail server, host:port.")
     smtp_from: str = _variable("SMTP_FROM", "Sender of e-mails.")

@@ -282,8 +282,30 @@ def _convert(key: str, item: Any, type_: type[S], problems: list[str]) -> S | No
     try:
         return msgspec.convert(item, type_, dec_hook=_decode_custom)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        problems.append(f"{key}: {_plain(error)}; known keys: {', '.join(type_.__struct_fields__)}")
+        what = "; ".join(_problems_by_key(item, type_) or [_plain(error)])
+        problems.append(f"{key}: {what}; known keys: {', '.join(type_.__struct_fields__)}")
         return None
+
+
+def _problems_by_key(item: Any, type_: type[msgspec.Struct]) -> list[str]:
+    """All that is wrong with a mapping: msgspec itself names the first only."""
+    if not isinstance(item, dict):
+        return []
+    fields = {one.encode_name: one for one in msgspec.structs.fields(type_)}
+    found = [f"unknown key `{key}`" for key in item if key not in fields]
+    found += [f"missing required field `{name}`" for name, one in fields.items() if one.required and name not in item]
+    for name in [name for name in fields if name in item]:
+        try:
+            msgspec.convert(item[name], fields[name].type, dec_hook=_decode_custom)
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:
+            found.append(_located(_plain(error), name))
+    return found
+
+
+def _located(problem: str, key: str) -> str:
+    """A problem of a value, as one of the mapping that has it by `key`."""
+    within = problem.replace(" - at `$", f" - at `$.{key}")
+    return within if within != problem else f"{problem} - at `$.{key}`"
 
 
 def _decode_custom(type_: type, value: Any) -> Any:

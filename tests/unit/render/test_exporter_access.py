@@ -1,5 +1,6 @@
 """How Prometheus, Alertmanager and `vv` ask an exporter that has TLS and users."""
 
+import dataclasses
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import yaml
 from tests.support.certificates import make_certificates
 from tests.unit.render.conftest import Load
 from vv_exporter.render import render
-from vv_exporter.settings import SettingsError, load
+from vv_exporter.settings import Settings, SettingsError, load
 
 PASSWORD = "s3cret-of-the-exporter"
 
@@ -67,7 +68,21 @@ def test_an_authority_that_cannot_be_read_is_named(settings_of: Load, tmp_path: 
         render(settings, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["VV_EXPORTER_URL", "VV_EXPORTER_HOST_URL", "VV_PUBLIC_URL", "VV_PROMETHEUS_HOST_URL"])
+ADDRESSES = sorted(
+    variable.name
+    for field in dataclasses.fields(Settings)
+    for variable in field.metadata.values()
+    if variable.name.endswith("_URL") and not variable.secret
+)
+
+
+def test_every_address_that_is_shown_is_known_here() -> None:
+    assert {"VV_EXPORTER_URL", "VV_ALERTMANAGER_URL", "TELEGRAM_API_URL", "PAGERDUTY_URL", "OPSGENIE_API_URL"} <= {
+        *ADDRESSES
+    }
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
 @pytest.mark.parametrize(
     "url", ["http://ana:pw-of-ana@e:1", "https://ana@e", "http://ana:pw-of-ana@[e", "http://:pw-of-ana@\u2100e"]
 )

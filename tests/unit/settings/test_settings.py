@@ -1,11 +1,19 @@
 """The configuration is read strictly, and every complaint names its key and the cure."""
 
 import os
+from itertools import combinations, permutations
 from pathlib import Path
 
 import pytest
 
 from vv_exporter.settings import FreeSpace, Settings, SettingsError, load, variables
+from vv_exporter.settings.sections import (
+    ContainersSettings,
+    DvrSettings,
+    JobSettings,
+    SelfMonitorSettings,
+    StageSettings,
+)
 
 MAIL = {"SMTP_SMARTHOST": "mail.example.org:587", "SMTP_FROM": "vv@example.org", "ALERT_EMAIL_TO": "ana@example.org"}
 
@@ -306,6 +314,42 @@ def test_a_section_that_is_wrong_hides_nothing_of_others(config: Path) -> None:
 
     for said in ("$.stages", "unknown key `jbos`", "containers: ", "VV_EXPORTER_PORT: 'x'", "jobs.n: says nothing"):
         assert said in told
+
+
+SECTIONS = {
+    "stages": ("stages: {n: {%s}}", StageSettings),
+    "jobs": ("jobs: {n: {%s}}", JobSettings),
+    "dvrs": ("dvrs: {n: {%s}}", DvrSettings),
+    "containers": ("containers: {%s}", ContainersSettings),
+    "self_monitor": ("self_monitor: {%s}", SelfMonitorSettings),
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_key_that_is_wrong_hides_nothing_of_the_others_of_its_section(config: Path, section: str) -> None:
+    """Each pair of them, and each with one that nobody knows."""
+    text, type_ = SECTIONS[section]
+    wrong = [f"{name}: [[1]]" for name in type_.__struct_fields__] + ["colour: 1"]
+    for one, other in combinations(wrong, 2):
+        told = " | ".join(problems(with_file(config, text % f"{one}, {other}")))
+        for key in (one.partition(":")[0], other.partition(":")[0]):
+            assert f"$.{key}" in told or f"unknown key `{key}`" in told, (one, other, told)
+
+
+def test_what_is_missing_is_told_beside_what_is_wrong(config: Path) -> None:
+    told = " | ".join(problems(with_file(config, "dvrs: {n: {interval: soon, colour: 1}}")))
+
+    for said in ("missing required field `url`", "unknown key `colour`", "at `$.interval`"):
+        assert said in told
+
+
+@pytest.mark.parametrize(("one", "other"), list(permutations(SECTIONS, 2)))
+def test_a_section_that_is_wrong_hides_nothing_of_any_other(config: Path, one: str, other: str) -> None:
+    bad = {name: SECTIONS[name][0] % "colour: 1" for name in (one, other)}
+    for first in (f"{one}: 5", bad[one]):
+        told = " | ".join(problems(with_file(config, f"{first}\n{bad[other]}\n")))
+        for said in (one, other, "unknown key `colour`"):
+            assert said in told
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
