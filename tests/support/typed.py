@@ -12,11 +12,27 @@ from vv_exporter.alert_path.state import PathState
 from vv_exporter.render import base
 from vv_exporter.render.commands import Commands
 from vv_exporter.render.prometheus import rules
-from vv_exporter.settings import Settings
+from vv_exporter.settings import Settings, load
 from vv_exporter.web import runbooks
 
 _FENCED = re.compile(r"^[ \t]*```sh\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"`([^`\n]+)`")
+PROGRAMS = (
+    *("amtool", "apt-get", "cat", "crontab", "curl", "date", "df", "dmesg", "docker", "du", "find", "findmnt", "free"),
+    *("fuser", "getent", "grep", "ip", "journalctl", "last", "ls", "lsblk", "lsof", "mount", "ping", "printenv"),
+    *("promtool", "ps", "smartctl", "stat", "systemctl", "tail", "timedatectl", "timeout", "top", "umount", "vmstat"),
+    "vv",
+)
+"""What a line begins with; other quotes are what somebody says, or expressions."""
+_PLACEHOLDER = re.compile(r"\{\{|\$[A-Z{]|\b(?:[A-Z]{2,}(?:_[A-Z]+)?)\b(?!=)")
+"""What an operator replaces: FILE, NAME, $PATH_."""
+_NOT_SO = ("GET", "HUP", "TARGET", "SOURCE", "FSTYPE", "OPTIONS", "NAME,SIZE,TYPE,MOUNTPOINTS,STATE", "MHz")
+CHANGES = re.compile(
+    r"\b(?:restart|start|pkill|kill|rm|mv|umount|mount -|mount --|mkfs|fsck -y|chown|poweroff|prune|clean|unpause)\b"
+    r"|\b(?:release|resume|forget|render|accept|vv alert|vv cron|dvr login)\b|\bdrill(?: --channel \S+)?$|\bup$"
+    r"|--send|--retire|notify test|-delete|--vacuum"
+)
+"""Does more than to look."""
 _FILLED = {"component": "prometheus", "channel": "slack", "metric": "vv_job_runs_total"}
 
 
@@ -47,6 +63,34 @@ def lines(settings: Settings) -> Iterator[tuple[str, str]]:
                     yield f"runbook {one.name}", re.sub(r"(^|\s)#.*", "", line).strip()
         for quoted in _QUOTED.findall(_FENCED.sub("", text)):
             yield f"runbook {one.name}", quoted
+
+
+def systemd(**more: str) -> Settings:
+    """What /etc/vv/vv.env says after `make install`, and `more`."""
+    return load({"VV_DEPLOYMENT": "systemd", "VV_STATE_DIR": "/var/lib/vv", "VV_CONFIG": "", **more})
+
+
+def as_they_stand(settings: Settings, *, changing: bool = False) -> list[str]:
+    """The lines that can be typed without a thought: programs with their arguments, and nothing to be filled in.
+
+    Those that only look, which may find nothing and may not fail; or those that change something. A machine that runs
+    the deployment types each in a shell, as root: `bash -c LINE`.
+    """
+    found = {line for _, line in lines(settings) if _is_whole(line) and not _has_to_be_filled_in(line)}
+    return sorted(line for line in found if bool(CHANGES.search(line)) == changing)
+
+
+def _is_whole(line: str) -> bool:
+    """Whether it is a command with its arguments, and not the mention of one."""
+    words = line.split()
+    needs = 3 if words[0] in ("docker", "grep", "mount", "systemctl", "umount", "vv") and words[1:] != ["ps"] else 2
+    return words[0] in PROGRAMS and len(words) >= needs
+
+
+def _has_to_be_filled_in(line: str) -> bool:
+    for word in _NOT_SO:
+        line = line.replace(word, "")
+    return bool(_PLACEHOLDER.search(line)) or re.search(r"(?:^| )name\b|'name'", line) is not None
 
 
 def _filled(text: str) -> str:

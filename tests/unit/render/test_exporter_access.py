@@ -2,7 +2,9 @@
 
 import dataclasses
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -52,6 +54,38 @@ def test_the_servers_know_its_user_and_its_authority(settings_of: Load, authorit
         assert "authorization" in hook["http_config"]
     readable = [*one.rglob("*.*ml"), *other.rglob("*.*ml")]
     assert [path for path in readable if PASSWORD in path.read_text()] == []
+
+
+def test_whatever_asks_the_exporter_knows_its_authority(settings_of: Load, authority: Path, tmp_path: Path) -> None:
+    """With every channel that may lead by way of it."""
+    render(
+        settings_of(
+            VV_EXPORTER_URL="https://exporter:19461",
+            VV_EXPORTER_CA_FILE=str(authority),
+            TELEGRAM_BOT_TOKEN="1:t",
+            TELEGRAM_CHAT_ID="-100123",
+            TELEGRAM_THROUGH_EXPORTER="true",
+        ),
+        tmp_path,
+    )
+
+    asking = [
+        mapping
+        for file in tmp_path.rglob("*.yml")
+        for mapping in _mappings(yaml.safe_load(file.read_text()))
+        if any(str(text).startswith("https://exporter:19461/api/") for text in mapping.values())
+    ]
+    assert len([one for one in asking if "api_url" in one]) >= 2
+    assert len(asking) >= 5
+    for one in asking:
+        assert one["http_config"]["tls_config"] == {"ca": authority.read_text()}
+
+
+def _mappings(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _mappings(one)
 
 
 def test_other_servers_are_asked_as_before(settings_of: Load, authority: Path, tmp_path: Path) -> None:
