@@ -17,7 +17,7 @@ import pytest
 from tests.support import typed
 from tests.support.exporter import QUIET, Exporter
 from tests.support.ports import free_port
-from tests.support.receivers import Slack, Webhook
+from tests.support.receivers import DeadMan, Slack, Webhook
 from tests.support.servers import Alertmanager, Programs, Prometheus
 from tests.support.waiting import wait_until
 from vv_exporter.render.commands import ENVIRONMENT_FILE, RENDERED
@@ -60,7 +60,7 @@ class Device(NamedTuple):
 def device(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     folder = tmp_path_factory.mktemp("device")
     ports = {"VV_PROMETHEUS_PORT": free_port(), "VV_ALERTMANAGER_PORT": free_port()}
-    with Slack() as slack, Webhook() as webhook:
+    with Slack() as slack, Webhook() as webhook, DeadMan() as deadman:
         exporter = Exporter(
             folder / "state",
             **QUIET,
@@ -69,6 +69,7 @@ def device(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iter
             VV_DEVICE_ID="edge-7",
             SLACK_WEBHOOK_URL=slack.url,
             WEBHOOK_URL=webhook.url,
+            DEADMAN_URL=deadman.url,
         )
         (folder / "vv.env").write_text("".join(f"{name}={value}\n" for name, value in exporter.environ.items()))
         settings = load(exporter.environ)
@@ -77,7 +78,7 @@ def device(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iter
         found = Device(folder, [*filter(_is_ours, looking)], [*filter(_is_ours, changing)], path)
         rendering = next(line for line in found.changing if "config render" in line and "promtool" not in line)
         with exporter:
-            assert found.type_in(rendering) == (0, "")
+            assert found.type_in(rendering) == (0, ""), rendering
             config = folder / "rendered"
             with (
                 Alertmanager(config / "alertmanager.yml", folder / "am", programs, ports["VV_ALERTMANAGER_PORT"]),
