@@ -25,9 +25,9 @@ from vv_exporter.settings import load
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(600)]
 OF_SYSTEMD = ("systemctl", "journalctl")
-IN_OTHER_STATES = ("containers list", "/ingest-paused", " doctor", "digest --send", " drill", "self-monitor/")
-"""What there is where a self-monitor has looked, the disk is full, all is installed, mail is configured; and the drill,
-which has tests of its own."""
+IN_OTHER_STATES = ("containers list", "/ingest-paused", " doctor", "digest --send", " drill", "state/self-", ".jsonl")
+"""What there is where a self-monitor has looked, the disk is full, all is installed, mail is configured or a script
+runs; and the drill, which has tests of its own."""
 
 
 class Device(NamedTuple):
@@ -59,6 +59,7 @@ class Device(NamedTuple):
 @pytest.fixture(scope="module")
 def device(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     folder = tmp_path_factory.mktemp("device")
+    (folder / "videos").mkdir()
     ports = {"VV_PROMETHEUS_PORT": free_port(), "VV_ALERTMANAGER_PORT": free_port()}
     with Slack() as slack, Webhook() as webhook, DeadMan() as deadman:
         exporter = Exporter(
@@ -67,6 +68,7 @@ def device(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iter
             **{name: str(port) for name, port in ports.items()},
             VV_DEPLOYMENT="systemd",
             VV_DEVICE_ID="edge-7",
+            VIDEO_STORAGE_ROOT=str(folder / "videos"),
             SLACK_WEBHOOK_URL=slack.url,
             WEBHOOK_URL=webhook.url,
             DEADMAN_URL=deadman.url,

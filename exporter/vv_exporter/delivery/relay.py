@@ -16,6 +16,7 @@ Nobody is told of what had ended when Alertmanager first saw it, or first looked
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -28,6 +29,7 @@ from vv_exporter.delivery.accounts import TOLD
 from vv_exporter.delivery.dividing import Outcome, send_divided
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.runtime.loop import Backoff, Loop
+from vv_exporter.state.database import StoreError
 from vv_exporter.state.dropped import drop_alert
 from vv_exporter.state.openalerts import ALERTS, ENDED, SEVERITIES, OpenAlert, end_alert
 from vv_exporter.state.store import Store, Transaction
@@ -121,7 +123,8 @@ class Relay:
     def stop(self) -> None:
         """End; what was not sent is sent after the next start."""
         self._loop.stop()
-        self._release_leases()
+        with contextlib.suppress(StoreError):  # they end early there, and are sent again after the next start
+            self._release_leases()
 
     def _release_leases(self) -> None:
         """What Alertmanager has lasts its time also where nobody renews it."""

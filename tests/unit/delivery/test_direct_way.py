@@ -165,6 +165,18 @@ def test_what_is_held_at_a_stop_lasts_its_time(bench: Bench) -> None:
     assert max(moment(one["endsAt"]) or 0.0 for one in bench.sent) == bench.store.docs(ALERTS)["k"].ends + HELD
 
 
+def test_a_stop_on_a_full_disk_or_without_alertmanager_is_a_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.event(notification=notified())
+    bench.put()
+    bench.relay.round()
+    full(bench, monkeypatch)
+    bench.relay.stop()
+    bench.down = True
+    bench.relay.stop()
+
+    assert bench.store.docs(ALERTS)["k"].leased
+
+
 def test_one_that_waits_for_an_alertmanager_that_works_is_held_as_long_as_any(bench: Bench) -> None:
     bench.work(10)
     bench.put()
