@@ -71,7 +71,7 @@ def test_the_own_container_is_found_in_its_mounts(tmp_path: Path) -> None:
 
 
 def test_a_window_that_cannot_hold_all_restarts_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"SELF_MONITOR_WINDOW: the back-offs of 5 restarts add up to 155 s or more"):
+    with pytest.raises(SettingsError, match=r"the back-offs of 5 restarts add up to 155 s or more"):
         load({"SELF_MONITOR_WINDOW": "155"})
     assert load({"SELF_MONITOR_WINDOW": "156"}).restart_window == 156
 
