@@ -1,5 +1,6 @@
 """The documents: what they point to is there, and their pictures are small."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,6 +12,11 @@ CODE = ("", "exporter", "exporter/vv_exporter")
 """What CONTRIBUTING's paths begin at: the repository, or a folder of the code."""
 PATH = re.compile(r"(?<![\w:/$])[\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|yml|tmpl|md))(?![\w/])")
 EXAMPLES = {"example.py", "example.tmpl"}
+PRIVATE = re.compile(
+    r"for want of|without a word|stands twice|taken again|nobody (?:is|was) told|told to nobody"
+    r"|comes round|\banew\b|in vain"
+)
+"""What only we said; people search for OOM-killed, crashed, duplicate key, retried, not delivered, recreated, reset."""
 PICTURES = sorted(ROOT.glob("docs/images/*.png"))
 MAX_BYTES = 150_000  # as docs/screenshots.py has it
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)|(?:src|href)=\"([^\"#]+)\"")
@@ -77,3 +83,22 @@ def test_the_walks_are_a_screen_each() -> None:
 
     assert len(walks) == 2
     assert all(len(walk.splitlines()) <= 40 for walk in walks)
+
+
+def sentences(source: Path) -> list[str]:
+    """The texts in a program that are no names, and no docstrings."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    statements = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    literals = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in statements]
+    return [node.value for node in literals if isinstance(node.value, str) and " " in node.value]
+
+
+def test_operators_read_the_words_that_they_search_for() -> None:
+    read = {path: path.read_text(encoding="utf-8") for path in ROOT.glob("docs/runbooks/*.md")}
+    rules = {path: path.read_text(encoding="utf-8") for path in ROOT.glob("prometheus/rules/*.yml")}
+    read |= {path: re.sub(r"^ *#.*$", "", text, flags=re.MULTILINE) for path, text in rules.items()}
+    for folder in ("exporter/vv_core", "exporter/vv_exporter", "grafana/vv_dashboards"):
+        read |= {path: "\n".join(sentences(path)) for path in (ROOT / folder).rglob("*.py")}
+
+    assert len(read) > 300
+    assert [f"{path.relative_to(ROOT)}: {found}" for path in read for found in PRIVATE.findall(read[path])] == []

@@ -109,7 +109,7 @@ class LastLine:
             try:
                 fired = fire(alert, observed, now)
             except (WordsError, LookupError, TypeError, ValueError) as error:
-                log.error("%s cannot be told in the words of its rule: %s", alert, error)
+                log.error("%s cannot be rendered from its rule: %s", alert, error)
                 continue
             if not self._is_known(fired):
                 self._put(key, fired, now.time)
@@ -133,7 +133,7 @@ class LastLine:
                     self._dropped.add(key)
                     drop(tx, one)
         except StoreError as error:
-            log.error("%s is told, and cannot be written down yet: %s", one.alertname, error)
+            log.error("%s is sent, and cannot be recorded yet: %s", one.alertname, error)
             self._unsaved[one.key] = one
             self._hold(one.message)
 

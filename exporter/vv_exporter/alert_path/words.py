@@ -127,7 +127,7 @@ class Words:
 
     def _command(self, terms: Sequence[Any]) -> Any:
         if not terms:
-            raise WordsError("a command without a word")
+            raise WordsError("an empty command")
         return terms[0](*terms[1:]) if callable(terms[0]) else terms[0]
 
     @property

@@ -25,7 +25,7 @@ MAX_LINES = 4  # of a row
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print the document that GET /api/v1/status gives.")
-@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh it until Ctrl-C.")
 @click.option(
     "--interval", type=click.FloatRange(min=0.5), default=5.0, show_default=True, help="Seconds between, for --watch."
 )

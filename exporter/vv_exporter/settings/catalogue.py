@@ -316,7 +316,10 @@ class Settings:
     dvr_username: str = _variable("DVR_USERNAME", "User at the DVR, if not in DVR_URL.")
     dvr_password: Secret = _secret("DVR_PASSWORD", "Password at the DVR, or user:password.")
     dvr_failures: int = _variable(
-        "DVR_FAILURES", "A DVR is told as unreachable after this many failed attempts in a row.", parse.positive, "3"
+        "DVR_FAILURES",
+        "A DVR is reported as unreachable after this many failed attempts in a row.",
+        parse.positive,
+        "3",
     )
     dvr_down: float = _variable(
         "DVR_DOWN", "It becomes critical after this time without a stream.", parse.duration, "15m"

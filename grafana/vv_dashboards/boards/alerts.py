@@ -312,9 +312,9 @@ def _details() -> Row:
                 coloured={f"firing {severity}": colour for severity, colour in SEVERITIES.items()},
             ),
             events(
-                "Alerts that ended untold, or were dropped",
-                """*Untold*: ended before any channel could take them; each is told in a summary when one works again.
-                Many of them: the network was down, or Alertmanager. *Dropped*: nobody was told of them, since more were
+                "Alerts missed, or dropped",
+                """*Missed*: ended before any channel accepted them; each is in a summary when one works again.
+                Many of them: the network was down, or Alertmanager. *Dropped*: not delivered, since more were
                 open or waited than are kept, or nothing takes them as they are; app.log and the timeline have them.""",
                 Query(
                     """

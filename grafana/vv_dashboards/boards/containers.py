@@ -54,8 +54,8 @@ def _now() -> Row:
             ),
             stat(
                 "Given up",
-                """Containers that the self-monitor restarted as often as it may, in vain; nothing restarts them any
-                more. Put the cause right, then `vv containers resume NAME`.""",
+                """Containers that the self-monitor restarted as often as it may; nothing restarts them
+                any more. Put the cause right, then `vv containers resume NAME`.""",
                 'sum(vv_self_monitor_gave_up{device="$device",name=~"$name"})',
                 steps=colours.bad_from(1),
             ),
@@ -157,7 +157,7 @@ def _restarts() -> Row:
             ),
             events(
                 "Exits by reason",
-                """*ok*: exit code 0; *error*: another code; *signal*: it was killed; *oom*: for want of memory. The
+                """*ok*: exit code 0; *error*: another code; *signal*: it was killed; *oom*: OOM-killed. The
                 last exit code of each container is in the table below.""",
                 Query(
                     """
@@ -176,7 +176,7 @@ def _restarts() -> Row:
                 size=(8, 8),
             ),
             events(
-                "Killed for want of memory",
+                "OOM-killed",
                 """Each is a death by the kernel, because the container reached its limit or the machine had no memory
                 left. Compare with its memory below: give it more, or less to do.""",
                 Query(
@@ -192,7 +192,7 @@ def _restarts() -> Row:
             ),
             states(
                 "Given up by the self-monitor",
-                """*yes* until an operator resumes it or it is created anew: nobody restarts it meanwhile. Read its
+                """*yes* until an operator resumes it or it is recreated: nobody restarts it meanwhile. Read its
                 last output, put the cause right, then `vv containers resume NAME`.""",
                 Query('max by (name) (vv_self_monitor_gave_up{device="$device",name=~"$name"})', "{{name}}"),
                 words=YES_NO,

@@ -147,7 +147,7 @@ def _time() -> Row:
             ),
             states(
                 "Agents",
-                """Whether an agent is at work. DOWN: it was killed, and no other has taken over: nothing is recorded.
+                """Whether an agent is running. DOWN: it was killed, and no other has taken over: nothing is recorded.
                 One that ended by itself is not here.""",
                 Query('max by (dvr) (vv_dvr_agent_up{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
                 words=UP_DOWN,

@@ -179,7 +179,7 @@ def _videos() -> Row:
             ),
             lines(
                 "Age of the oldest video that waits",
-                """Until the dashed line it may be waiting its turn. Beyond it, with no stage at work, nothing
+                """Until the dashed line it may be waiting its turn. Beyond it, with no stage running, nothing
                 processes videos: see whether cron and the orchestrator run.""",
                 Query('time() - min(vv_backlog_oldest_timestamp_seconds{device="$device"})', "oldest"),
                 limit('max(vv_threshold_pipeline_stalled_seconds{device="$device"})', "stalled"),
@@ -189,7 +189,7 @@ def _videos() -> Row:
             ),
             events(
                 "Videos given up",
-                """Videos that a stage has had all its attempts with, in vain; they lie in `corrupted/` with the
+                """Videos that a stage gave up after the last attempt; they lie in `corrupted/` with the
                 history of their failures. `vv quarantine show FILE` tells why; `release` gives new attempts once the
                 cause is gone.""",
                 Query(
