@@ -320,7 +320,7 @@ def _details() -> Row:
                     """
                     sum by (severity) (increase(vv_alerts_missed_total{device="$device"}[$__rate_interval]))
                     """,
-                    "untold {{severity}}",
+                    "missed {{severity}}",
                 ),
                 Query(
                     """
