@@ -47,6 +47,8 @@ DOCKER = {
     "ps": {"--all", "--filter", "--format", "--quiet", "--no-trunc"},
     "restart": set[str](),
     "rm": {"--force"},
+    "service logs": {"--tail"},
+    "service ps": {"--no-trunc"},
     "start": set[str](),
     "stats": {"--no-stream"},
     "stop": set[str](),
@@ -158,7 +160,7 @@ def test_vv_understands_its_commands(command: Command) -> None:
 
 @pytest.mark.parametrize("command", of("docker"), ids=lambda command: f"{command.place}: {' '.join(command.words)}")
 def test_docker_has_its_commands_and_options(command: Command) -> None:
-    length = 2 if command.words[1] == "compose" else 1
+    length = 2 if command.words[1] in ("compose", "service") else 1
     name, options = " ".join(command.words[1 : length + 1]), command.words[length + 1 :]
     if name in FOR_OTHERS:  # what follows a container's name is for the program in it
         options = tuple(itertools.takewhile(lambda word: word.startswith("-"), options))
