@@ -1,7 +1,7 @@
 """Logins that a DVR refused to agents, counted across restarts: a wrong password is sent a few times, and then no more.
 
 DVRs lock an account after some wrong passwords, five is usual, and then keep out the exporter's probe as well. The
-rule is the probe's (``vv_exporter.dvr_logins``), except that a login counts when it was refused, not when it was sent:
+rule is the probe's (``probes.dvr_logins``), except that a login counts when it was refused, not when it was sent:
 an agent that crashes as it connects must not keep itself from recording.
 
 Below ``$VV_STATE_DIR/logins/`` each account has a file with a line for each refusal, and so has each stream: the
