@@ -26,7 +26,7 @@ def receive(tx: Transaction, notification: Notification, settings: Settings) -> 
 
 
 def _without_ends_of_leases(tx: Transaction, notification: Notification) -> Notification:
-    """What was handed to the direct way goes on, though what Alertmanager had of it has ended (`relay/worker.py`)."""
+    """What was handed to the direct way goes on, though what Alertmanager had of it has ended (`delivery/relay.py`)."""
     lasting = tuple(alert for alert in notification.alerts if not _is_end_of_lease(tx, alert))
     return msgspec.structs.replace(notification, alerts=lasting)
 
