@@ -19,7 +19,7 @@ import time
 
 from vv_core import _ends, _logins, _runs
 from vv_core.common import journals, sdklog, texts
-from vv_core.retry import _random
+from vv_core.common.ids import random_fraction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class DvrLink:
         self._sleep = sleep
         self._clock = clock
         self._monotonic = monotonic
-        self._random = random or _random
+        self._random = random or random_fraction
         self._logins = _logins.Logins(self.name, self.url, clock)
         self._is_held_back = False
         self._failures = 0

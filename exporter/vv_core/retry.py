@@ -13,12 +13,12 @@ not come back together (https://aws.amazon.com/blogs/architecture/exponential-ba
 
 from __future__ import annotations
 
-import os
 import time
 from functools import wraps
 
 from vv_core import _runs
 from vv_core.common import sdklog, texts
+from vv_core.common.ids import random_fraction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class retry:  # noqa: N801 - it is used like a function
         self._longest_pause = _runs.seconds(longest_pause) or 0.0
         self._sleep = sleep
         self._clock = clock
-        self._random = random or _random
+        self._random = random or random_fraction
 
     def __iter__(self) -> Iterator[Attempt]:
         deadline = None if self.within is None else self._clock() + self.within
@@ -129,8 +129,3 @@ class Attempt:
         what = texts.kind(error), texts.line(error, 300)
         sdklog.log("vv_core.retry", "warning", text, self.number, self._policy.tries, *what, self.pause)
         return True
-
-
-def _random() -> float:
-    """As ``random.random``, without the cost of importing that; nor do forked children draw the same numbers."""
-    return int.from_bytes(os.urandom(7), "big") / (1 << 56)

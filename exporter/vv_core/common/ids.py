@@ -1,4 +1,4 @@
-"""Identifiers that sort by time: UUIDv7 (RFC 9562, section 5.7), without the cost of importing ``uuid``."""
+"""UUIDv7, which sorts by time (RFC 9562, section 5.7), and random numbers: ``uuid`` and ``random`` cost more."""
 
 import os
 import time
@@ -16,3 +16,8 @@ def uuid7() -> str:
     """A new UUIDv7 in its usual form, with hyphens."""
     digits = uuid7_hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def random_fraction() -> float:
+    """As ``random.random``: at least 0, below 1. Forked children do not draw the same numbers."""
+    return int.from_bytes(os.urandom(7), "big") / (1 << 56)

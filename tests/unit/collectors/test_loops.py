@@ -95,7 +95,7 @@ def test_another_trouble_is_said_as_well(begin: Callable[..., Loop], caplog: pyt
     loop = begin(work)
     wait_until(lambda: not errors and loop.last_round and loop.last_round.succeeded, 30, what="the end of the troubles")
 
-    assert [line for line in caplog.messages if "again" in line] == [
+    assert [line for line in caplog.messages if "will try again" in line] == [
         "the x: will try again: gone",
         "the x: will try again: odd",
     ]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.clock import Clock
-from vv_core.retry import Attempt, _random, retry
+from vv_core.common.ids import random_fraction
+from vv_core.retry import Attempt, retry
 
 
 class Flaky:
@@ -128,7 +129,7 @@ def test_a_pause_is_anything_from_0_to_its_bound(policy: Callable[..., retry], p
 
 
 def test_chance_is_spread_over_the_whole_range() -> None:
-    numbers = sorted(_random() for _ in range(1000))
+    numbers = sorted(random_fraction() for _ in range(1000))
 
     assert 0 <= numbers[0] < 0.05
     assert 0.95 < numbers[-1] < 1
