@@ -304,7 +304,7 @@ def tell_what_was_missed(folder: Path, programs: Programs) -> None:
         site.alertmanager.start()
         site.slack.wait_for(about("The alert path works again"), MENDED_WITHIN_SECONDS)
 
-        site.slack.wait_for(about("was not told", "Fleeting", "/fleeting"), 60)
+        site.slack.wait_for(about("was not delivered", "Fleeting", "/fleeting"), 60)
         assert site.slack.matching(about("A fleeting fault")) == []
         # That Alertmanager was away has been told.
         assert site.slack.matching(about("AlertmanagerDown")) == []

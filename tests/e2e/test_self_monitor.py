@@ -424,7 +424,7 @@ def test_what_fails_persistently_is_told_with_its_last_log_lines(
 
                 page = channels.pagerduty.wait_for(about("ContainerFailedPersistently", "web"), 90)
                 assert page.json["payload"]["severity"] == "critical"
-                for text in ("5 times", "exit code 3", "starting | disk full", " containers resume web"):
+                for text in ("at most: 5", "exit code 3", "starting | disk full", " containers resume web"):
                     assert text in page.body.decode(), text
                 assert len(device.query("vv_self_monitor_gave_up == 1")) == 1
                 (restarts,) = device.query('vv_container_restarts_total{name="web",cause="self_monitor"}')

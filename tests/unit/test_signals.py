@@ -54,6 +54,18 @@ assert stopping.wait(30)
 print("ended")
 """
 
+ANOTHER_THREAD_GETS_IT = """
+import signal, threading, time
+from vv_exporter.runtime import systemd
+from vv_exporter.runtime.program import until_signalled
+stopping = until_signalled()
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+other.start()
+threading.Timer(0.5, lambda: signal.pthread_kill(other.ident, signal.SIGTERM)).start()
+systemd.wait(stopping, lambda: True, {})
+print("ended")
+"""
+
 
 def said(code: str) -> str:
     """What the program prints; a program that waits for itself is ended by the timeout."""
@@ -73,3 +85,7 @@ def test_sighup_is_answered_whatever_lock_its_main_thread_holds() -> None:
 
 def test_an_act_that_fails_costs_itself_only() -> None:
     assert said(ONE_ACT_FAILS) == "ended\n"
+
+
+def test_a_program_ends_whichever_thread_the_kernel_gives_the_signal_to() -> None:
+    assert said(ANOTHER_THREAD_GETS_IT) == "ended\n"

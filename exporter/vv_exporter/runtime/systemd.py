@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 log = logging.getLogger(__name__)
+
+SIGNALS_HEARD_WITHIN_SECONDS = 1.0
 
 
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
@@ -32,10 +36,19 @@ def watchdog(environ: Mapping[str, str] = os.environ) -> float | None:
 
 
 def wait(stopping: threading.Event, works: Callable[[], bool], environ: Mapping[str, str] = os.environ) -> None:
-    """Until `stopping` is set: tell that all is ready, and from time to time, as long as it `works`, that it does."""
+    """Until `stopping` is set: tell that all is ready, and from time to time, as long as it `works`, that it does.
+
+    It waits in the main thread, where Python acts on signals, and in steps: one that the kernel gives to another
+    thread, or that comes just before the wait, does not end it.
+    """
     limit = watchdog(environ)
+    pause = math.inf if limit is None else limit / 3
     with _told(environ):
-        while not stopping.wait(None if limit is None else limit / 3):
+        due = time.monotonic() + pause
+        while not stopping.wait(min(pause, SIGNALS_HEARD_WITHIN_SECONDS)):
+            if time.monotonic() < due:
+                continue
+            due = time.monotonic() + pause
             if works():
                 notify("WATCHDOG=1", environ)
             else:
