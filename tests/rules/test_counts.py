@@ -123,7 +123,7 @@ def numbers_told(seed: Seed, programs: Programs, folder: Path) -> dict[str, tupl
     rules = json.loads(json.dumps(rules_about(seed)))
     for rule in rules:
         if "alert" in rule:
-            text = rule["annotations"]["description"].replace(ROUNDED, SHOWN).replace("}}once{{", "}}1 time{{")
+            text = rule["annotations"]["description"].replace(ROUNDED, SHOWN).replace("}}once{{", "}}<1>{{")
             rule["annotations"] = {"description": text}
     (folder / "rules.yml").write_text(json.dumps({"groups": [{"name": seed.domain, "rules": rules}]}))
     found = {name: (count, steps, series) for name, count, series, steps in cases(seed)}
