@@ -84,7 +84,7 @@ class Bench:
     def begin(self) -> None:
         self.store = Store(self.path, self.clock)
         context = Context(self.settings, self.store, self.clock, self.clock)
-        outside = replace(Outside.of(context), alertmanager=self, metrics=self.ask, channels=self.channels)  # type: ignore[type-var]
+        outside = replace(Outside.of(context), alertmanager=self, metrics=self.ask, channels=self.channels)  # type: ignore[arg-type]
         delivery = Delivery(context, outside)
         self.watch, self.relay, self.missed = delivery.watch, delivery.relay, delivery.missed
         self.senders = delivery.senders

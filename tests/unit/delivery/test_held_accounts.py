@@ -30,7 +30,7 @@ def test_an_account_ends_only_while_the_alert_path_is_whole(tmp_path: Path, verd
     settings = load({"VV_STATE_DIR": str(tmp_path), "VV_CONFIG": "", "SLACK_WEBHOOK_URL": "http://127.0.0.1:9/s"})
     store = Store(tmp_path / "state.db", clock)
     context = Context(settings, store, clock, clock)
-    delivery = Delivery(context, replace(Outside.of(context), alertmanager=NothingHeld()))  # type: ignore[type-var]
+    delivery = Delivery(context, replace(Outside.of(context), alertmanager=NothingHeld()))  # type: ignore[arg-type]
     context.beats.verdict = verdict
     account = Account(
         fingerprint="ab", alertname="A", severity="error", component="c", title="T", fired=1.0, started=1.0
