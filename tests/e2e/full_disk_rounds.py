@@ -76,9 +76,8 @@ class Site:
     def __init__(self, folder: Path, channels: Channels, disk: SmallDisk, environ: Mapping[str, str]) -> None:
         self.channels = channels
         self.disk = disk
-        limits = {"DISK_WARNING_FREE": "0%", "DISK_CRITICAL_FREE": "0%"}
         places = {"VIDEO_STORAGE_ROOT": str(folder / "videos"), "VV_STATE_DIR": str(disk.folder / "state")}
-        self.device = Device(folder / "device", {**channels.environ(), **QUIET, **limits, **places, **environ})
+        self.device = Device(folder / "device", {**channels.environ(), **QUIET, **places, **environ})
         self.device.state = disk.folder / "state"
         self.alerts: list[str] = []
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.support.device import Channels, Device
 from tests.support.engine import EngineUnavailableError, busybox_image, private_engine
+from tests.support.exporter import ROOMY
 from tests.support.rtsp import RtspServer
 from vv_exporter.stack.demo import make_key
 
@@ -92,6 +93,7 @@ def watch(folder: Path, seconds: float) -> Report:
     with Channels() as channels, RtspServer(password=PASSWORD) as dvr, _container() as docker_host:
         environ = {
             **channels.environ(),
+            **dict.fromkeys(ROOMY, ""),  # the defaults
             "VV_SCRAPE_INTERVAL": "10s",
             "VIDEO_STORAGE_ROOT": str(folder / "videos"),
             "VV_HMAC_KEY_FILE": str(folder / "keys" / "test.key"),

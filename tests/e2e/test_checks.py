@@ -25,7 +25,7 @@ def channels() -> Iterator[Channels]:
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory, channels: Channels, programs: Programs) -> Iterator[Device]:
-    environ = {**channels.environ(), "DOCKER_HOST": "", "DISK_WARNING_FREE": "0%", "DISK_CRITICAL_FREE": "0%"}
+    environ = {**channels.environ(), "DOCKER_HOST": ""}
     with Device(tmp_path_factory.mktemp("device"), environ) as device:
         wait_until(lambda: len(device.query("up == 1")) == 3, 60, what="three targets that are up")
         yield device

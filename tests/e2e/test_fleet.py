@@ -35,8 +35,6 @@ def devices(tmp_path_factory: pytest.TempPathFactory, programs: Programs, store:
         "VV_REMOTE_WRITE_USERNAME": USER,
         "VV_REMOTE_WRITE_PASSWORD_FILE": str(secret),
         "DOCKER_HOST": "",
-        "DISK_WARNING_FREE": "0%",
-        "DISK_CRITICAL_FREE": "0%",
     }
     north, south = (Device(tmp_path_factory.mktemp(name), environ | {"VV_DEVICE_ID": name}) for name in NAMES)
     with north, south:

@@ -18,6 +18,7 @@ from typing import Any, Self
 import psutil
 import requests
 
+from tests.support.exporter import ROOMY
 from tests.support.ports import free_port
 from tests.support.receivers import AlertmanagerWebhook, DeadMan, PagerDuty, Request, Slack, Telegram
 from tests.support.waiting import wait_until
@@ -75,6 +76,7 @@ class Device:
             "VV_CONFIG": str(folder / "vv.yml"),
             "VV_DEVICE_ID": "edge-7",
             "VV_SCRAPE_INTERVAL": "1s",
+            **ROOMY,
             **{f"VV_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **environ,
         }

@@ -93,6 +93,8 @@ def test_one_that_hangs_costs_its_own_series_and_the_deadline_once(hanging: Hang
 def test_one_that_hangs_keeps_its_only_thread_and_comes_back_when_it_returns(hanging: Hanging) -> None:
     guarded = [Guarded(hanging)]
     threads = threading.active_count()
+    gather(guarded, 0.01)
+    wait_until(lambda: hanging.runs)
     for _ in range(5):
         gather(guarded, 0.01)
 
