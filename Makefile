@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
 SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
-# Most tests of whole devices wait; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
-SIDE_BY_SIDE ?= -n 3 --dist loadfile
+# Most tests of whole devices wait; a file is run by one process, in order (tests/conftest.py says in which the files are).
+# To debug: SIDE_BY_SIDE= make test ARGS=...
+SIDE_BY_SIDE ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test quick mutants field field-arm64 lint dashboards bench screenshots lock pin install tools setup clean

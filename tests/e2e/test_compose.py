@@ -31,7 +31,7 @@ from tests.support.certificates import make_certificates
 from tests.support.device import about
 from tests.support.engine import Engine, EngineUnavailableError, private_engine
 from tests.support.ports import free_port
-from tests.support.receivers import Request, Slack, Webhook
+from tests.support.receivers import MailServer, Request, Slack, Webhook
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from tests.support.wayout import proxy_for
@@ -56,6 +56,7 @@ class Deployment:
     ports: dict[str, int]
     slack: Slack
     webhook: Webhook
+    mail: MailServer
 
     def compose(self, *arguments: str) -> str:
         return images.docker(self.engine, "compose", "--project-directory", self.folder, *arguments)
@@ -124,6 +125,8 @@ def deployment(engine: Engine, built: None, tmp_path_factory: pytest.TempPathFac
         (pool,) = client.inspect_network("vv_monitoring")["IPAM"]["Config"]
         slack = stack.enter_context(engine.inside(type("Slack", (Slack,), {"host": pool["Gateway"]})))
         webhook = stack.enter_context(engine.inside(type("Webhook", (Webhook,), {"host": pool["Gateway"]})))
+        mail_server = type("Mail", (MailServer,), {"host": pool["Gateway"]})
+        mail = engine.inside(lambda: stack.enter_context(mail_server()))
         _write_secret(folder, "slack_webhook_url", slack.url)
         _write_secret(folder, "webhook_url", webhook.url)
         stack.enter_context(
@@ -131,7 +134,7 @@ def deployment(engine: Engine, built: None, tmp_path_factory: pytest.TempPathFac
                 compose, str(folder / "docker-compose.yml"), "vv", ["up --detach"], ["down --volumes --timeout 5"]
             )
         )
-        yield Deployment(folder, engine, client, ports, slack, webhook)
+        yield Deployment(folder, engine, client, ports, slack, webhook, mail)
     # Everything is gone, but what is the operator's.
     with contextlib.closing(engine.client()) as client:
         assert client.containers(all=True) == []
@@ -507,8 +510,11 @@ def test_up_again_takes_up_what_changed(deployment: Deployment) -> None:
     with (deployment.folder / ".env").open("a") as env:
         env.write("VV_RUNBOOK_BASE_URL=https://runbooks.example.org\n")
         env.writelines(f"{name}={value}\n" for name, value in _secured(deployment.folder / "etc").items())
+        env.write(f"SMTP_SMARTHOST={deployment.mail.smarthost}\nSMTP_FROM=vv@example.org\nSMTP_REQUIRE_TLS=false\n")
+        env.write("ALERT_EMAIL_TO=ana@example.org\n")
     with (deployment.folder / "etc" / "vv.yml").open("a") as config:
         config.write(f"self_monitor: {{containers: [{PIPELINE}]}}\n")
+        config.write(f"dvrs: {{{DVR}: {{url: rtsp://192.0.2.1/stream, username: viewer, password: secret}}}}\n")
     deployment.compose("--profile", "demo", "up", "--detach")
     deployment.compose("kill", "--signal", "HUP", "prometheus", "alertmanager")
 
@@ -620,24 +626,41 @@ def test_every_command_that_only_looks_works_as_it_is_typed(deployment: Deployme
     assert failed == {}, "\n".join(f"{line}: {said[line][0]} {text[-300:]}" for line, text in failed.items())
 
 
-ELSEWHERE = re.compile(r"\b(?:dvr (?:forget|login)|digest --send|drill$|quarantine (?:show|release))")
-"""Needs a DVR, mail or a file in quarantine; a drill of all channels is one of each."""
-NAMED = {"--channel": "slack", "resume": PIPELINE, "forget": "vv-grafana-1"}
-"""What stands in the place of a name, by the word before it."""
+DVR, BROKEN_VIDEO = "gate", "broken.mp4"
+NAMED = {
+    "--channel": "slack",
+    "containers forget": "vv-grafana-1",
+    "dvr forget": DVR,
+    "dvr login": DVR,
+    "quarantine release": BROKEN_VIDEO,
+    "quarantine show": BROKEN_VIDEO,
+    "resume": PIPELINE,
+}
+"""What stands in the place of a name, by what stands before it."""
+QUARANTINE = """
+import os, vv_core.quarantine
+path = os.path.join(os.environ["VIDEO_STORAGE_ROOT"], "%s")
+open(path, "wb").write(b"no video")
+vv_core.quarantine.move_to_corrupted(path, "unreadable", "It is no video.", "scan_video")
+"""
+
+
+def _with_names(line: str) -> str:
+    for before, name in NAMED.items():
+        line = re.sub(rf"\b{before} (?:NAME|FILE|name)$", f"{before} {name}", line)
+    return line
 
 
 def test_every_command_that_changes_something_works_as_it_is_typed(deployment: Deployment) -> None:
     """On what is there: the channel of the deployment, its containers. Restarts last."""
-    chosen = {
-        re.sub(r"\b(?:NAME|name)$", lambda found: NAMED[found.string.split()[-2]], line)
-        for line in _lines(deployment)
-        if CHANGES.search(line) and not ELSEWHERE.search(line)
-    }
+    deployment.compose("exec", "demo-pipeline", "python", "-c", QUARANTINE % BROKEN_VIDEO)
+    chosen = {_with_names(line) for line in _lines(deployment) if CHANGES.search(line)}
     # `start config` is part of `start config && …`, and `restart exporter` of the restart of two.
     lines = [line for line in chosen if not any(other.startswith(f"{line} ") for other in chosen)]
     assert len(lines) > 12
 
-    lines.sort(key=lambda line: (" restart " in line, " kill " in line, line))
+    order = (" quarantine release", " restart ", " kill ")  # what is given back is no longer there to be shown
+    lines.sort(key=lambda line: (*(words in line for words in reversed(order)), line))
     said = {line: _typed(deployment, line) for line in lines}
     failed = {line: text for line, (code, text) in said.items() if code}
     assert failed == {}, "\n".join(f"{line}: {said[line][0]} {text[-500:]}" for line, text in failed.items())

@@ -1,4 +1,4 @@
-"""arm64, emulated: whether all packages that are pinned have wheels for it, and load; an alert by the SDK.
+"""arm64, emulated: whether all packages that are pinned have wheels for it, and load; the unit tests of the SDK.
 
 Debian's arm64 programs run by QEMU's user mode, in a chroot in namespaces of its own: the kernel learns what an arm64
 program is run by in a user namespace alone (Linux 6.7, binfmt_misc), and this machine is left as it is.
@@ -34,7 +34,7 @@ exec chroot "$root" env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 HOME=/root PYTHONPA
 
 
 def main() -> int:
-    """Exit code 0: all wheels are there and load, and the SDK writes an event."""
+    """Exit code 0: all wheels are there and load, the SDK writes an event, and its unit tests pass."""
     HOME.mkdir(parents=True, exist_ok=True)
     require(PROGRAMS)
     root = ensure_debian()
@@ -42,7 +42,7 @@ def main() -> int:
     emulator = shutil.which("qemu-aarch64-static", path=environment()["PATH"])
     shutil.copy(str(emulator), root / "qemu")
     copy_checkout(root / "checkout")
-    return in_chroot(root, f"python{PYTHON}", "-c", LOADS)
+    return in_chroot(root, f"python{PYTHON}", "-c", LOADS) or in_chroot(root, f"python{PYTHON}", *UNIT_TESTS)
 
 
 LOADS = """
@@ -55,6 +55,8 @@ assert "From arm64" in "".join(path.read_text() for path in pathlib.Path("/tmp/s
 import av, vv_exporter.exporter
 print("arm64: all wheels load under Python", platform.python_version())
 """
+
+UNIT_TESTS = ("-m", "pytest", "tests/unit/core", "-q", "-m", "not exhaustive", "--timeout", "1800")
 
 
 def ensure_debian() -> Path:
@@ -76,22 +78,22 @@ def ensure_debian() -> Path:
 
 
 def install_wheels(root: Path) -> None:
-    """Of all that is pinned for the exporter and the example pipeline, checked by hash."""
+    """Of all that is pinned for the exporter, the example pipeline and the tests, checked by hash."""
     requirements = CHECKOUT / "exporter/requirements"
     shutil.rmtree(root / "wheels", ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(root / "wheels"), "--no-deps"]
     command += ["--require-hashes", "--only-binary=:all:", "--python-version", PYTHON]
     command += [part for platform in PLATFORMS for part in ("--platform", platform)]
-    for file in (requirements / "exporter.txt", requirements / "demo.txt"):
-        command += ["-r", str(file)]
+    for name in ("exporter", "demo", "dev"):
+        command += ["-r", str(requirements / f"{name}.txt")]
     with step("Installing the wheels for arm64") as shown:
         run(command, shown, HOME / "arm64-wheels.log")
 
 
 def copy_checkout(into: Path) -> None:
-    """The files of the checkout."""
+    """The files of the checkout, tests included."""
     shutil.rmtree(into, ignore_errors=True)
-    for path in product():
+    for path in (*product(), *(path for path in (CHECKOUT / "tests").rglob("*") if path.is_file())):
         target = into / path.relative_to(CHECKOUT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)

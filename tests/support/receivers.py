@@ -566,14 +566,16 @@ class Mail:
 class MailServer(Recorder[Mail]):
     """A real SMTP server on loopback, without TLS."""
 
+    host = "127.0.0.1"
+
     def __init__(self) -> None:
         super().__init__()
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), ready_timeout=30)
+        self._controller = Controller(self, hostname=self.host, port=free_port(), ready_timeout=30)
 
     @property
     def smarthost(self) -> str:
         """host:port."""
-        return f"127.0.0.1:{self._controller.port}"
+        return f"{self.host}:{self._controller.port}"
 
     def __enter__(self) -> Self:
         self._controller.start()
