@@ -10,7 +10,7 @@ ARGS ?=
 SIDE_BY_SIDE ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick mutants field field-arm64 lint dashboards bench screenshots lock pin install tools setup clean
+.PHONY: help run demo test quick mutants field field-arm64 lint dashboards messages bench screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ lint: setup ## Check style and types
 
 dashboards: setup ## Write grafana/dashboards/*.json anew
 	@PYTHONPATH=grafana $(VENV)/bin/python -m vv_dashboards
+
+messages: setup ## Gather what people read into exporter/vv_exporter/locale, for translation
+	@PYTHONPATH=exporter:. $(VENV)/bin/python -m tools.messages
 
 bench: setup ## Measure, and print tables (ARGS= names some: ARGS="writer reader")
 	@$(VENV)/bin/python -m benchmarks $(ARGS)

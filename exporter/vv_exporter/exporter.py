@@ -31,6 +31,7 @@ from vv_exporter.installation import statefolders
 from vv_exporter.journal.configured_jobs import ConfiguredJobs
 from vv_exporter.journal.files import reading
 from vv_exporter.journal.overruns import Overruns
+from vv_exporter.language import speaking_everywhere
 from vv_exporter.runtime import systemd
 from vv_exporter.runtime.loop import Loop
 from vv_exporter.runtime.program import logging_to, on_hangup, only_one, own_folder, until_signalled
@@ -83,6 +84,7 @@ def running(
         own_folder(settings.state_dir, settings.exporter_dir)
         stack.enter_context(only_one(settings.exporter_dir, "exporter"))
         stack.enter_context(logging_to(settings, "vv-exporter"))
+        stack.enter_context(speaking_everywhere(settings.language))
         for problem in statefolders.open_to_replacement(settings.state_dir):
             log.warning("%s", problem)
         with _explained("VV_STATE_DIR"):

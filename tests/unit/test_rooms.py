@@ -19,6 +19,7 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 ROOMS = (
     "common",
+    "language",
     "metrics",
     "settings",
     "installation",

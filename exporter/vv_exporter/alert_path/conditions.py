@@ -35,6 +35,7 @@ from vv_exporter.metrics.thresholds import (
 )
 from vv_exporter.metrics.videos import BACKLOG_OLDEST, STALLED_SECONDS
 from vv_exporter.render import base
+from vv_exporter.render.annotations import translated_rule
 
 HMAC_WINDOW_SECONDS = 900.0  # as the rules' record operation_component:vv_hmac_operations:new15m
 UNLIMITED_RUN_SECONDS = 3600.0  # at work, of a stage whose limit is not known, as the rule PipelineStalled has it
@@ -229,7 +230,7 @@ def judge(now: Now) -> Iterator[tuple[str, Observed]]:
 
 def fire(alert: str, observed: Observed, now: Now) -> Fired:
     """The alert with the rule's own labels and words. Raises `WordsError`."""
-    rule = rule_of(alert)
+    rule = translated_rule(rule_of(alert))
     words = Words(now.select, observed.labels, observed.value, now.time)
     labels = {name: words.fill(text) for name, text in rule["labels"].items()}
     annotations = {name: words.fill(text) for name, text in rule["annotations"].items()}

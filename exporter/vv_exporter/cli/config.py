@@ -73,8 +73,20 @@ def check(context: click.Context, env_file: Path | None) -> None:
     for warning in _warnings(settings, environ):
         say(f"vv: warning: {warning}", err=True)
     say(f"ok: {_channels(settings)}")
-    for line in _disk_limits(settings):
+    for line in (*_language(settings), *_disk_limits(settings)):
         say(line)
+
+
+def _language(settings: Settings) -> Iterator[str]:
+    """How much of the language is there."""
+    from vv_exporter.language import ENGLISH, untranslated
+
+    if settings.language == ENGLISH:
+        return
+    lacking = untranslated(settings.language)
+    yield f"language {settings.language}: " + (
+        f"messages that it lacks, and that are shown in English: {lacking}" if lacking else "every message is there"
+    )
 
 
 def _disk_limits(settings: Settings) -> Iterator[str]:

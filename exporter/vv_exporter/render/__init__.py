@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vv_exporter import channels
+from vv_exporter.language import speaking
 from vv_exporter.render import alertmanager, base, files, prometheus, secrets
 from vv_exporter.settings import Settings, SettingsError
 
@@ -28,10 +29,16 @@ def render(settings: Settings, out: Path, prometheus_out: Path | None = None) ->
 
     Each file is replaced as a whole, the servers' own ones after what they refer to, and what an earlier call left over
     is removed last: a call that is cut short leaves a configuration that runs. The same settings give the same files.
+    What people read in them is in the settings' language.
 
     Raises `SettingsError` where a channel's settings cannot be used, `OSError` where `out` cannot be written, or holds
     files of others.
     """
+    with speaking(settings.language):
+        _render(settings, out, prometheus_out)
+
+
+def _render(settings: Settings, out: Path, prometheus_out: Path | None) -> None:
     problems = list(channels.problems(settings))
     if problems:
         raise SettingsError(problems)

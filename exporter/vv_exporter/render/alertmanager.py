@@ -10,6 +10,7 @@ from typing import Any
 from vv_exporter import channels
 from vv_exporter.render import base
 from vv_exporter.render.intervals import delivery_interval
+from vv_exporter.render.templates import WORDS, translated
 from vv_exporter.settings import Settings
 from vv_exporter.settings.exporter_access import trusting_exporter
 
@@ -65,13 +66,14 @@ def _recorder(committed: dict[str, Any], settings: Settings, out: Path) -> dict[
 
 
 def templates(source: Path, settings: Settings) -> dict[str, str]:
-    """The template files by name; the one with links is written for this device."""
+    """The template files by name: links are this device's, words those of the current language."""
     found = {
         path.name: path.read_text(encoding="utf-8")
         for path in sorted((source / "alertmanager" / "templates").glob("*.tmpl"))
     }
     addresses = {"": f"{settings.public_url}/", "silence?filter=": settings.silence_form}
-    return found | {LINKS: _COMMITTED.sub(lambda address: addresses[address[1] or ""], found[LINKS])}
+    links = _COMMITTED.sub(lambda address: addresses[address[1] or ""], found[LINKS])
+    return found | {LINKS: links, WORDS: translated(found[WORDS])}
 
 
 def _receiver(receiver: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from vv_exporter.language import ENGLISH, current
 from vv_exporter.render import base
+from vv_exporter.render.annotations import translated_rules
 from vv_exporter.render.commands import Commands
 from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
 from vv_exporter.settings.exporter_access import trusting_exporter
@@ -60,11 +62,19 @@ def _store(settings: Settings, secrets: Path) -> dict[str, Any]:
 
 
 def rules(source: Path, settings: Settings) -> dict[str, str]:
-    """The rule files by name, with this device's runbooks and commands in what they say."""
-    return {
-        path.name: here(path.read_text(encoding="utf-8"), settings)
-        for path in sorted((source / "prometheus" / "rules").glob("*.yml"))
-    }
+    """The rule files by name, with this device's runbooks and commands in what they say, in the current language."""
+    return {path.name: _rule_file(path, settings) for path in sorted((source / "prometheus" / "rules").glob("*.yml"))}
+
+
+def _rule_file(path: Path, settings: Settings) -> str:
+    if current() == ENGLISH:  # as committed, with its comments
+        return here(path.read_text(encoding="utf-8"), settings)
+    document = translated_rules(base.load(path))
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            if "annotations" in rule:
+                rule["annotations"] = {name: here(text, settings) for name, text in rule["annotations"].items()}
+    return base.dump(document)
 
 
 def here(text: str, settings: Settings) -> str:

@@ -14,6 +14,7 @@ from vv_core.common.environment import LOG_MAX
 from vv_core.common.environment import state_dir as default_state_dir
 from vv_core.common.units import parse_size
 from vv_exporter.common.matchers import link_filter
+from vv_exporter.language import ENGLISH, languages
 from vv_exporter.settings import compose
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.sections import ContainersSettings, JobSettings, SelfMonitorSettings, StageSettings
@@ -53,6 +54,13 @@ class Settings:
 
     device_id: str = _variable(
         "VV_DEVICE_ID", "This device's name in every alert.", parse.label, lambda: socket.gethostname().split(".")[0]
+    )
+    language: str = _variable(
+        "VV_LANGUAGE",
+        f"The language of what is sent to people, and of pages for a browser that asks for none of these: "
+        f"{', '.join(languages())}.",
+        parse.language,
+        ENGLISH,
     )
     state_dir: Path = _variable(
         "VV_STATE_DIR",

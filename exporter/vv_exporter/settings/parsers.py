@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from vv_core.common.environment import LEAST_LOG
 from vv_core.common.units import parse_duration, parse_size
 from vv_exporter.common.schedule import comes_twice_an_hour, problem_of
+from vv_exporter.language import parse as parse_language
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 
 
@@ -22,6 +23,10 @@ def label(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
         raise ValueError("letters, digits, '.', '_' and '-' only, at most 63, beginning with a letter or digit")
     return value
+
+
+def language(value: str) -> str:
+    return parse_language(value)
 
 
 def peers(value: str) -> str:

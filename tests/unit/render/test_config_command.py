@@ -256,3 +256,23 @@ def test_what_is_no_mark_marks_no_folder(environ: dict[str, str], tmp_path: Path
     assert result.exit_code == 2
     assert "name a new or an empty folder" in result.stderr
     assert (tmp_path / "out" / "rules" / "mine.yml").read_text() == "mine"
+
+
+def test_check_says_how_much_of_the_language_is_there(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "language" not in run(environ, "check").stdout  # English lacks nothing
+
+    portuguese = run(environ | {"VV_LANGUAGE": "pt_BR"}, "check")
+    monkeypatch.setattr("vv_exporter.language.untranslated", lambda name: 12)
+    lacking = run(environ | {"VV_LANGUAGE": "pt-BR"}, "check")
+
+    assert "language pt-BR: every message is there\n" in portuguese.stdout
+    assert "shown in English: 12\n" in lacking.stdout
+    assert lacking.exit_code == 0
+
+
+def test_a_language_that_is_not_there_is_refused(environ: dict[str, str]) -> None:
+    result = run(environ | {"VV_LANGUAGE": "tlh"}, "check")
+
+    assert result.exit_code == 2
+    assert "VV_LANGUAGE" in result.stderr
+    assert "en, pt-BR" in result.stderr

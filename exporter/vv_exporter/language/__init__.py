@@ -1,0 +1,133 @@
+"""In which language people are told, and the messages of each.
+
+Sources are English, and each whole sentence is its own key (gettext). A language is a folder::
+
+    locale/LANGUAGE/LC_MESSAGES/*.po     such as pt_BR; written anew by `make messages`, translated by people
+    locale/*.pot                         every message there is
+
+What a language lacks is shown in English. In code a message is `_("Stage {stage} failed").format(stage=stage)`: a whole
+sentence, with named places. Nothing is ever looked up, compared or counted by a translated text.
+
+The language is that of the process (`speaking_everywhere`) or, while somebody else is spoken to, of the thread
+(`speaking`).
+"""
+
+from __future__ import annotations
+
+import gettext as standard
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+ENGLISH = "en"
+FOLDER = Path(__file__).resolve().parents[1] / "locale"
+
+_process = ENGLISH
+_thread: ContextVar[str] = ContextVar("language", default="")
+
+
+def languages() -> tuple[str, ...]:
+    """The names (BCP 47, such as `pt-BR`) of all there are, English first."""
+    folders = FOLDER.iterdir() if FOLDER.is_dir() else ()
+    return (ENGLISH, *sorted(path.name.replace("_", "-") for path in folders if (path / "LC_MESSAGES").is_dir()))
+
+
+def parse(text: str) -> str:
+    """The language that is meant: `pt-BR`, `pt_br`. Raises `ValueError`, which names those that there are."""
+    wanted = text.strip().replace("_", "-").lower()
+    for name in languages():
+        if name.lower() == wanted:
+            return name
+    raise ValueError(f"{text!r} is not there; choose one of {', '.join(languages())}")
+
+
+def nearest(text: str) -> str:
+    """The language for a name as systems and browsers give it (`pt_BR.UTF-8`, `pt`, `pt-PT`), or nothing."""
+    wanted = text.partition(".")[0].partition("@")[0].strip().replace("_", "-").lower()
+    for name in languages():
+        if name.lower() == wanted:
+            return name
+    primary = wanted.partition("-")[0]
+    return next((name for name in languages() if name.lower().partition("-")[0] == primary), "")
+
+
+def of_locale(environ: Mapping[str, str] | None = None) -> str:
+    """The language of the shell (POSIX: LC_ALL, else LC_MESSAGES, else LANG)."""
+    given = os.environ if environ is None else environ
+    chosen = given.get("LC_ALL") or given.get("LC_MESSAGES") or given.get("LANG") or ""
+    return nearest(chosen) or ENGLISH
+
+
+@contextmanager
+def speaking_everywhere(name: str) -> Iterator[None]:
+    """Speak this language in all threads, within the block."""
+    global _process
+    before, _process = _process, name
+    try:
+        yield
+    finally:
+        _process = before
+
+
+@contextmanager
+def speaking(name: str) -> Iterator[None]:
+    """Speak this language in this thread, within the block."""
+    token = _thread.set(name)
+    try:
+        yield
+    finally:
+        _thread.reset(token)
+
+
+def current() -> str:
+    """The language that is spoken here and now."""
+    return _thread.get() or _process
+
+
+def gettext(message: str) -> str:
+    """The message in the current language, or as it is."""
+    return message if current() == ENGLISH else _catalogue(current()).gettext(message)
+
+
+def ngettext(one: str, many: str, count: int) -> str:
+    """The form of the message that the current language has for so many."""
+    if current() == ENGLISH:
+        return one if count == 1 else many
+    return _catalogue(current()).ngettext(one, many, count)
+
+
+@cache
+def _catalogue(name: str) -> standard.NullTranslations:
+    """What the language's files say: read at the first message, within hundredths of a second."""
+    found: standard.NullTranslations | None = None
+    for path in files(name):
+        import polib  # whoever speaks English need not read it
+
+        translations = standard.GNUTranslations(io.BytesIO(polib.pofile(str(path)).to_binary()))
+        if found is None:
+            found = translations
+        else:
+            found.add_fallback(translations)
+    return found or standard.NullTranslations()
+
+
+def files(name: str) -> list[Path]:
+    """The catalogues of a language."""
+    return sorted((FOLDER / name.replace("-", "_") / "LC_MESSAGES").glob("*.po"))
+
+
+def untranslated(name: str) -> int:
+    """How many messages a language shows in English: those that it lacks, and those that people marked as doubtful."""
+    import polib
+
+    if name == ENGLISH:
+        return 0
+    known = {
+        (entry.msgctxt, entry.msgid) for path in files(name) for entry in polib.pofile(str(path)) if entry.translated()
+    }
+    every = [entry for path in sorted(FOLDER.glob("*.pot")) for entry in polib.pofile(str(path))]
+    return sum((entry.msgctxt, entry.msgid) not in known for entry in every)

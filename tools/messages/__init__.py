@@ -1,0 +1,91 @@
+"""The messages that people read, gathered for translation: `make messages`.
+
+`exporter/vv_exporter/locale/*.pot` has every message there is: `alerts` those of rules and of Alertmanager's templates,
+`vv` those of programs and pages. Each language's files get the new ones, and lose those that are gone; a translation of
+a message that was changed is lost with it, rather than guessed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+from vv_exporter.language import FOLDER
+from vv_exporter.render.annotations import TOLD
+from vv_exporter.render.annotations import messages as messages_of
+from vv_exporter.render.templates import WORDS
+from vv_exporter.render.templates import messages as messages_of_templates
+
+_PROGRAMS = [("**.py", "python"), ("**.html", "jinja2"), ("**.txt", "jinja2")]
+_OPTIONS = {"**.html": {"trimmed": "true"}, "**.txt": {"trimmed": "true"}}
+_NOTES = ("Translators:",)
+
+
+def targets(checkout: Path) -> dict[Path, str]:
+    """What belongs into which file."""
+    found: dict[Path, str] = {}
+    for name, template in (("alerts", _alerts(checkout)), ("vv", _programs(checkout))):
+        found[FOLDER / f"{name}.pot"] = _text(template)
+        for language in sorted(path for path in FOLDER.iterdir() if path.is_dir()):
+            file = language / "LC_MESSAGES" / f"{name}.po"
+            found[file] = _text(_updated(file, template, language.name))
+    return found
+
+
+def _alerts(checkout: Path) -> Catalog:
+    catalogue = _catalogue()
+    for file in sorted((checkout / "prometheus" / "rules").glob("*.yml")):
+        for alert, message in _said_by_rules(file):
+            catalogue.add(message, locations=[(f"prometheus/rules/{file.name}", 0)], auto_comments=[alert])
+    words = Path("alertmanager", "templates", WORDS)
+    for message in messages_of_templates((checkout / words).read_text(encoding="utf-8")):
+        catalogue.add(message, locations=[(str(words), 0)])
+    return catalogue
+
+
+def _said_by_rules(file: Path) -> Iterator[tuple[str, str]]:
+    for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            for name in TOLD:
+                for message in messages_of(rule.get("annotations", {}).get(name, "")):
+                    yield rule["alert"], message
+
+
+def _programs(checkout: Path) -> Catalog:
+    catalogue = _catalogue()
+    package = checkout / "exporter" / "vv_exporter"
+    found = extract_from_dir(package, _PROGRAMS, _OPTIONS, comment_tags=_NOTES, strip_comment_tags=True)
+    for file, _, message, comments, context in sorted(found, key=lambda one: one[:2]):
+        catalogue.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
+    return catalogue
+
+
+def _updated(file: Path, template: Catalog, language: str) -> Catalog:
+    """The language's catalogue with the messages of the template."""
+    catalogue = _catalogue(language)
+    if file.exists():  # else it is a new language
+        with file.open("rb") as stream:
+            catalogue = read_po(stream, locale=language, charset="utf-8")
+    catalogue.update(template, no_fuzzy_matching=True, update_creation_date=False)
+    catalogue.obsolete.clear()
+    return catalogue
+
+
+def _catalogue(language: str | None = None) -> Catalog:
+    return Catalog(locale=language, charset="utf-8", fuzzy=False)
+
+
+def _text(catalogue: Catalog) -> str:
+    """As a file: without dates and lines, which change with every other change."""
+    stream = io.BytesIO()
+    write_po(stream, catalogue, width=110, omit_header=True, include_lineno=False)
+    head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n'
+    if catalogue.locale is not None:
+        head += f'"Language: {catalogue.locale}\\n"\n"Plural-Forms: {catalogue.plural_forms}\\n"\n'
+    return f"{head}\n{stream.getvalue().decode().strip()}\n"
