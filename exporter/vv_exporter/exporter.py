@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 DAY = 86400.0
 CLOCK_INTERVAL = 5.0  # seconds between looks whether the clock was set
 HOUSEKEEPING_INTERVAL_SECONDS = 3600.0  # seconds between deletions of history that is too old
+SHRINKING_INTERVAL_SECONDS = 1.0  # seconds between steps in which the database shrinks
 
 
 def run(settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None) -> None:
@@ -131,7 +132,9 @@ def in_order(
     unsaved.when_held(unsaved_loop.wake)
     housekeeping = Housekeeping(store, settings.history_days * DAY, clock)
 
-    def loop(name: str, what: str, work: Callable[[], None], interval: float) -> tuple[str, Service]:
+    def loop(
+        name: str, what: str, work: Callable[[], None], interval: float | Callable[[], float]
+    ) -> tuple[str, Service]:
         return what, Loop(name, what, work, interval, at_once=True)
 
     found: list[tuple[str, Service | None]] = [
@@ -155,7 +158,7 @@ def in_order(
         ("the journal's reader", services.reader),
         ("limits of stages", Overruns(services)),  # of the runs that the reader found
         # What the exporter keeps of itself.
-        loop("housekeeping", "old history", housekeeping.round, HOUSEKEEPING_INTERVAL_SECONDS),
+        loop("housekeeping", "old history", housekeeping.round, housekeeping.interval),
         loop("samples", "samples for the digest", lambda: samples.note(store, series(), clock()), samples.INTERVAL),
         loop("clock", "whether the clock was set", store.follow_clock, CLOCK_INTERVAL),
         loop("scrapes", "what was shown last", scrapes.save, SAVE_INTERVAL_SECONDS),
@@ -199,16 +202,27 @@ def _explained(key: str) -> Iterator[None]:
 
 
 class Housekeeping:
-    """Deletes history that is older than `keep` seconds, or too much."""
+    """Deletes history that is older than `keep` seconds, or too much, and gives its room back in small steps."""
 
     def __init__(self, store: Store, keep: float, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._horizon = Horizon(store, keep)
         self._has_begun = False
+        self._is_shrinking = False
 
     def round(self) -> None:
-        """Delete what is too old or too much by now. Raises `StoreError`."""
+        """Delete what is too old or too much by now, or let the database shrink. Raises `StoreError`."""
+        if not self._is_shrinking:
+            self._delete()
+        self._is_shrinking = False  # also where the step fails: not again within the second
+        self._is_shrinking = self._store.shrink()
+
+    def interval(self) -> float:
+        """Seconds until there is something to do."""
+        return SHRINKING_INTERVAL_SECONDS if self._is_shrinking else HOUSEKEEPING_INTERVAL_SECONDS
+
+    def _delete(self) -> None:
         self._horizon.advance(self._clock())
         if self._has_begun:  # by now a clock that was behind at the device's start has been set
             self._store.settle_history(self._clock())

@@ -17,20 +17,24 @@ from vv_core.common import shared
 from vv_exporter.common.smallfiles import set_aside
 from vv_exporter.installation import statefolders
 from vv_exporter.installation.rights import PRIVATE_FOLDER
+from vv_exporter.state import searching
 
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS series (metric TEXT, labels TEXT, value REAL NOT NULL, created REAL NOT NULL, buckets TEXT,
                                    PRIMARY KEY (metric, labels)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time REAL NOT NULL,
                                     body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS history_by_time ON history (kind, time);
 """
+_INDEXES = f"DROP INDEX IF EXISTS history_by_time; {searching.INDEX}"  # the first was the index of earlier versions
+
+_LARGEST_REWRITTEN_BYTES = 128 << 20
 
 _LEAST_ROOM_BYTES = 256 << 10
+_INCREMENTAL = 2  # what `PRAGMA auto_vacuum` calls it
 _COLUMNS = {
     "series": ["metric", "labels", "value", "created", "buckets"],
     "document": ["kind", "key", "body"],
@@ -83,6 +87,49 @@ def has_room(path: Path) -> bool:
     return found.f_bavail * found.f_frsize >= _LEAST_ROOM_BYTES and (found.f_favail > 0 or not found.f_files)
 
 
+def let_shrink(connection: sqlite3.Connection, path: Path) -> None:
+    """Write a database of an earlier version anew, so that it can shrink from now on; where there is room for that.
+
+    A large one, which takes long, stays as it is until a start at which it holds less.
+    """
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if mode == _INCREMENTAL:
+        return
+    found, used = os.statvfs(path.parent), used_bytes(connection)
+    if used > _LARGEST_REWRITTEN_BYTES or found.f_bavail * found.f_frsize < 3 * used + _LEAST_ROOM_BYTES:
+        log.warning("%s keeps its size, whatever is deleted: %d MB cannot be written anew now", path, used >> 20)
+        return
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        log.warning("%s keeps its size, whatever is deleted, until the next start: %s", path, error)
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """How much of its file a database uses."""
+    return (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * _pragma(
+        connection, "page_size"
+    )
+
+
+def unused_bytes(connection: sqlite3.Connection) -> int:
+    """How much of its file was used once and is not any more."""
+    return _pragma(connection, "freelist_count") * _pragma(connection, "page_size")
+
+
+def give_back(connection: sqlite3.Connection, size: int) -> None:
+    """Give at most so many unused bytes back to the disk: the last pages move to where room is."""
+    # Not by `execute`, which does the first page alone.
+    connection.executescript(f"PRAGMA incremental_vacuum({size // _pragma(connection, 'page_size')})")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)
+
+
 def delete_broken_row(connection: sqlite3.Connection, row: BrokenRow) -> None:
     """Delete a row, whatever stands in it."""
     columns = _COLUMNS[row.table][: len(row.key)]
@@ -111,7 +158,7 @@ def _open_without_room(path: Path, error: sqlite3.OperationalError) -> Opened:
         connection = _connect(path, exclusive=True)
     else:
         connection = sqlite3.connect(":memory:", check_same_thread=False)
-        connection.executescript(_SCHEMA)
+        connection.executescript(_TABLES)
         connection.execute("PRAGMA query_only = ON")
     log.error("%s cannot be written, the disk is full: nothing new is kept in it until there is room", path)
     return Opened(connection, is_makeshift=True)
@@ -123,6 +170,8 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     try:
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # Before anything is written: what is deleted can be given back to the disk in small steps.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit has reached the disk before the journal's file is deleted, also when power is cut.
         connection.execute("PRAGMA synchronous = FULL")
@@ -136,13 +185,26 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
         if version == 0 or not all(
             _columns(connection, table) for table in _COLUMNS
         ):  # nothing is written without need
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         _check_columns(connection)
+        _make_indexes(connection, path)
         connection.text_factory = bytes  # one text that is not UTF-8 would end the whole query
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make_indexes(connection: sqlite3.Connection, path: Path) -> None:
+    """Those of this version instead of an earlier one's, at once or not at all. Without room searches are slow."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (searching.INDEX_NAME,)).fetchone():
+        return
+    try:
+        connection.executescript(f"BEGIN; {_INDEXES} COMMIT;")
+    except sqlite3.OperationalError as error:
+        if connection.in_transaction:
+            connection.rollback()
+        log.warning("%s: searching the timeline is slow until the next start: no index was made: %s", path, error)
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> list[str]:

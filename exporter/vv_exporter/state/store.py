@@ -32,11 +32,17 @@ import msgspec
 
 from vv_exporter.metrics import Labels, Metric, all_metrics, label_values
 from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
+from vv_exporter.state import database
 from vv_exporter.state.database import BrokenRow, ContentError, StoreError, delete_broken_row, has_room, open_database
+from vv_exporter.state.searching import Search, conditions
 
 log = logging.getLogger(__name__)
 
 _MAX_ROWS_LOGGED = 20  # of those that cannot be read, each start
+_SEARCHED_ROWS = 5000  # entries that are looked at in one step, while no writer can write
+_DELETED_ROWS = 2000  # the same, deleted
+_UNUSED_BYTES = 8 << 20  # of the database's file, and a fourth of it: what it holds ready for entries to come
+_GIVEN_BACK_BYTES = 2 << 20  # to the disk in one step
 
 P = ParamSpec("P")
 D = TypeVar("D")
@@ -308,6 +314,8 @@ class Store:
         self._opened = open_database(path, clock)
         self.unwritable = "the disk is full" if self._opened.is_makeshift else ""
         """Why the last change could not be written, "" if it was."""
+        if not self._opened.is_makeshift:
+            database.let_shrink(self._connection, path)
         self._load()
 
     @property
@@ -409,10 +417,28 @@ class Store:
                 (kind, since, *before, limit),
             ).fetchall()
 
+    def search_history(
+        self, kind: str, since: float, before: tuple[float, int], search: Search, limit: int
+    ) -> tuple[list[tuple[int, float, bytes]], tuple[float, int] | None]:
+        """Like `raw_history`, only what a search may mean, of a bounded number of entries; and where to go on, if."""
+        within = "kind = ? AND time >= ? AND (time, id) < (?, ?)"
+        parameters = (kind, since, *before)
+        wanted, wanted_parameters = conditions(search)
+        order = "ORDER BY time DESC, id DESC LIMIT"
+        with self._writing:
+            until = self._connection.execute(
+                f"SELECT time, id FROM history WHERE {within} {order} 1 OFFSET {_SEARCHED_ROWS - 1}",  # noqa: S608
+                parameters,
+            ).fetchone()
+            rows = self._connection.execute(
+                f"SELECT id, time, body FROM history WHERE {within} AND (time, id) >= (?, ?){wanted} {order} ?",  # noqa: S608
+                (kind, until[0] if until else since, *before, *(until or (since, 0)), *wanted_parameters, limit),
+            ).fetchall()
+        return rows, (rows[-1][1], rows[-1][0]) if len(rows) == limit else until
+
     def forget_history(self, before: float) -> int:
         """Delete all entries older than a time; gives how many."""
-        with self._writing, self._sql():
-            return self._connection.execute("DELETE FROM history WHERE time < ?", (before,)).rowcount
+        return self._delete_history("time < ?", (before,))
 
     def settle_history(self, now: float) -> int:
         """Let entries of a time to come be of now; gives how many."""
@@ -427,11 +453,53 @@ class Store:
 
     def trim_history(self, kind: str, rows: int, size: int) -> int:
         """Delete the oldest entries of a kind beyond a number of entries and of bytes; gives how many."""
-        oldest = """DELETE FROM history WHERE id IN (SELECT id FROM (
-            SELECT id, count(*) OVER newest AS rows, sum(length(body)) OVER newest AS size FROM history WHERE kind = ?
-            WINDOW newest AS (ORDER BY time DESC, id DESC ROWS UNBOUNDED PRECEDING)) WHERE rows > ? OR size > ?)"""
-        with self._writing, self._sql():
-            return self._connection.execute(oldest, (kind, rows, size)).rowcount
+        first = self._first_beyond(kind, rows, size)
+        return 0 if first is None else self._delete_history("kind = ? AND (time, id) <= (?, ?)", (kind, *first))
+
+    def shrink(self) -> bool:
+        """Give back to the disk some of what the database does not use any more; gives whether there is more of it."""
+        with self._writing:
+            if self._opened.is_makeshift or not self._is_too_large():
+                return False
+            with self._sql():
+                database.give_back(self._connection, _GIVEN_BACK_BYTES)
+            if self._is_too_large():
+                return True
+            with self._sql():  # what is in the write-ahead log is given back when that has become part of the file
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return False
+
+    def _is_too_large(self) -> bool:
+        unused = database.unused_bytes(self._connection)
+        return unused > max(_UNUSED_BYTES, database.used_bytes(self._connection) // 3)
+
+    def _first_beyond(self, kind: str, rows: int, size: int) -> tuple[float, int] | None:
+        """The place of the newest entry beyond a number of entries and of bytes."""
+        sql = (
+            "SELECT time, id, length(body) FROM history WHERE kind = ? AND (time, id) < (?, ?) "
+            "ORDER BY time DESC, id DESC LIMIT ?"
+        )
+        place = (float("inf"), 0)
+        while True:
+            with self._writing:
+                found = self._connection.execute(sql, (kind, *place, _SEARCHED_ROWS)).fetchall()
+            for time, id_, length in found:
+                rows, size, place = rows - 1, size - (length or 0), (time, id_)
+                if rows < 0 or size < 0:
+                    return place
+            if len(found) < _SEARCHED_ROWS:
+                return None
+
+    def _delete_history(self, condition: str, parameters: tuple[Any, ...]) -> int:
+        """Delete entries in steps, between which others may write; gives how many."""
+        step = f"DELETE FROM history WHERE id IN (SELECT id FROM history WHERE {condition} LIMIT {_DELETED_ROWS})"  # noqa: S608
+        deleted = 0
+        while True:
+            with self._writing, self._sql():
+                count = self._connection.execute(step, parameters).rowcount
+            deleted += count
+            if count < _DELETED_ROWS:
+                return deleted
 
     def close(self) -> None:
         """Close the database."""

@@ -22,6 +22,7 @@ from vv_core.common.units import parse_duration
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.common.times import UnixTime, admitted
 from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.searching import Search
 from vv_exporter.state.store import Kind, Store, Transaction
 
 HISTORY = "timeline"
@@ -99,6 +100,12 @@ class Filter(NamedTuple):
             and (not self.alert or entry.alert_id.startswith(self.alert))
         )
 
+    @property
+    def search(self) -> Search:
+        """What the store is asked for: all that `admits` lets pass, and as little else as it can tell apart."""
+        severities = SEVERITIES[_rank(self.severity) :] if _rank(self.severity) else ()
+        return Search(self.component, tuple(severities), tuple(filter(None, (self.video, self.alert))))
+
 
 class Page(NamedTuple):
     """Moments, newest first, and where those before them begin (None: there are none).
@@ -136,13 +143,13 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
     cursor = before or (wanted.until or float("inf"), _LAST)
     decoder = msgspec.json.Decoder(Entry)
     while True:
-        rows = store.raw_history(HISTORY, wanted.since, cursor, _CHUNK)
+        rows, further = store.search_history(HISTORY, wanted.since, cursor, wanted.search, _CHUNK)
         for id_, time, entry in store.decoded(rows, decoder.decode):
             if wanted.admits(entry):
                 found.append(_moment(entry, time, id_))
-        if len(rows) < _CHUNK or len(found) > limit:
+        if further is None or len(found) > limit:
             break
-        cursor = (rows[-1][1], rows[-1][0])
+        cursor = further
     found.sort(key=lambda one: (one.time, one.id), reverse=True)
     return page_of(found, limit)
 
