@@ -36,6 +36,7 @@ ROOMS = (
     "containers",
     "supervisor",
     "docker_proxy",
+    "footage",
     "probes",
     "journal",
     "status",
