@@ -6,8 +6,8 @@ Each part's folder lies on an ext4 of its own on a loop device, whose `stat` say
 what the file system writes to find them again (Documentation/block/stat.rst; a sector has 512 bytes). "floor" is one
 line of 100 bytes a second, appended to a file by `cat`, and nothing else: what the file system's own journal makes of
 it. ext4 commits every five seconds while anything changes, be it a file's time. On one file system the parts share
-these commits: the sum of the parts is more than the stack writes then; "on one disk" is that. `--mount lazytime` has
-ext4 keep times in memory for longer (mount(8)).
+these commits: the sum of the parts is more than the stack writes then; "on one disk" is that. `--mount commit=30` has
+it commit less often (ext4(5)).
 
 Needs root, for the loop devices. With `--before` the commit REF is measured as well, in the same way.
 """

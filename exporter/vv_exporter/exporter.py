@@ -94,7 +94,7 @@ def running(
         stack.callback(store.close)
         services = build_services(Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic))
         guarded = [Guarded(build(services)) for build in discover()]
-        past, scrapes = Past(), Scrapes(store, time.time)
+        past, scrapes = Past(), Scrapes(store, time.time, services.reader.wait_until_caught_up)
         with _explained("VV_STATE_DIR"):
             app = create_app(services, guarded, web_config, past=past, scrapes=scrapes)
         stack.enter_context(counted(store))

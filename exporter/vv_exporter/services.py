@@ -69,6 +69,7 @@ def build_services(context: Context) -> Services:
             monotonic,
             context.boottime,
             context.boot,
+            settings.commit_interval,
         ),
         containers=containers,
         container_stats=Asker(containers.connect, monotonic),

@@ -1,13 +1,17 @@
-"""Eight scripts write, the exporter is killed twenty times at any moment: every count is exact."""
+"""Eight scripts write, the exporter is killed twenty times at any moment: every count is exact, and none goes back."""
 
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from tests.support.exporter import Exporter
+import requests
+
+from tests.support.exporter import Exporter, samples
+from tests.support.journals import RawWriter
 from tests.support.waiting import wait_until
 
 WRITERS = 8
@@ -79,7 +83,7 @@ def test_every_event_is_counted_once_however_often_the_exporter_is_killed(tmp_pa
             writer.stdout.close()
 
     with exporter:
-        wait_until(lambda: not list((tmp_path / "state" / "journal").iterdir()), 60, what="an empty journal")
+        wait_until(lambda: not list((tmp_path / "state" / "journal").iterdir()), 120, what="an empty journal")
         metrics = exporter.metrics()
 
     alerts = EVENTS // 100
@@ -97,3 +101,42 @@ def test_every_event_is_counted_once_however_often_the_exporter_is_killed(tmp_pa
     assert metrics['vv_events_total{type="stage.finished"}'] == WRITERS * runs
     assert not [sample for sample in metrics if sample.startswith("vv_events_rejected_total")]
     assert not [sample for sample in metrics if sample.startswith("vv_events_dropped_total")]
+
+
+def test_what_a_scrape_has_seen_the_first_one_after_a_kill_sees_again(tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path / "state", VV_COMMIT_INTERVAL="1h")
+    beats = 'vv_events_total{type="heartbeat"}'
+    with exporter:
+        writer = RawWriter(tmp_path / "state" / "journal", "w")
+        for _ in range(3):
+            seen = (exporter.metrics().get(beats) or 0) + 500
+            for _ in range(500):
+                writer.event("heartbeat", ts=time.time(), job="nightly")
+            exporter.wait_for(beats, seen, 60)
+            exporter.kill()
+            assert committed(tmp_path / "state") < seen  # it was shown, and would be lost
+            exporter.begin()
+            assert first_scrape(exporter)[beats] == seen
+        writer.close()
+
+
+def first_scrape(exporter: Exporter) -> dict[str, float]:
+    """What the first one that is answered shows to Prometheus."""
+    found: list[str] = []
+
+    def scrape() -> bool:
+        header = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
+        found.append(requests.get(f"{exporter.url}/metrics", headers=header, timeout=10).text)
+        return True
+
+    wait_until(scrape, 60, what="a scrape")
+    return samples(found[-1])
+
+
+def committed(state: Path) -> float:
+    """How many heartbeats the database has."""
+    with sqlite3.connect(state / "exporter" / "state.db") as connection:
+        found = connection.execute(
+            "SELECT value FROM series WHERE metric = 'vv_events_total' AND labels = '[\"heartbeat\"]'"
+        ).fetchone()
+    return float(found[0]) if found else 0.0

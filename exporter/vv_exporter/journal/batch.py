@@ -19,6 +19,7 @@ from vv_exporter.journal.events import MAX_LINE, TYPES, Event, RejectedError, Wr
 from vv_exporter.journal.folds import Source
 from vv_exporter.journal.lines import Bounds, bounds
 from vv_exporter.journal.progress import PROGRESS, Progress
+from vv_exporter.journal.routine import is_routine
 from vv_exporter.journal.turns import Turns
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
 from vv_exporter.state.database import ContentError
@@ -72,15 +73,18 @@ class Batch:
         self.pieces: list[Piece] = []
         self.written: dict[str, float] = {}
         """When the newest event that was counted was written, by file."""
+        self.size = 0
+        """Bytes that were read."""
         self._reader = reader
         self._stack = stack
+        self._may_wait = False
         self._names: dict[str, list[str]] | None = None
 
     def take(self, turns: Turns) -> None:
         """Read from the files whose turn it is, a share from each, until the batch is full."""
-        budget, share = BATCH_BYTES, max(MAX_LINE, BATCH_BYTES // max(len(turns), 1))
+        share = max(MAX_LINE, BATCH_BYTES // max(len(turns), 1))
         looked = set[str]()
-        while turns and budget > 0 and len(looked) < BATCH_FILES:
+        while turns and self.size < BATCH_BYTES and len(looked) < BATCH_FILES:
             entry = turns.next()
             if entry.name in looked:
                 break
@@ -94,7 +98,7 @@ class Batch:
                 self.problem = f"{entry.name} cannot be read: {error.strerror}"
             if piece is not None:
                 self.pieces.append(piece)
-                budget -= len(piece.data)
+                self.size += len(piece.data)
             turns.took(more=piece is not None and piece.more)
 
     def _take_one(self, entry: files.Entry, share: int) -> Piece | None:
@@ -129,19 +133,15 @@ class Batch:
     def _settled(self, entry: files.Entry) -> bool:
         return abs(self._reader.now() - entry.modified) >= SETTLED  # a time to come is none at which it was changed
 
-    def commit(self) -> None:
-        """Count everything, then delete what is finished."""
+    def commit(self, *, may_wait: bool = False) -> list[str]:
+        """Count everything; gives the files that can be deleted as soon as that is on the disk, their locks held.
+
+        `may_wait`: it need not be on the disk at once if nothing but routine is in it.
+        """
+        self._may_wait = may_wait
         if self.pieces:
             self._commit(self.pieces)
-        for piece in self.pieces:
-            if piece.ended:
-                self._delete(piece.entry.name)
-
-    def _delete(self, name: str) -> None:
-        try:
-            self._reader.path(name).unlink(missing_ok=True)
-        except OSError as error:
-            self.problem = f"{name} is counted but cannot be deleted: {error.strerror}"
+        return [piece.entry.name for piece in self.pieces if piece.ended]
 
     def _commit(self, pieces: Sequence[Piece]) -> None:
         try:
@@ -165,6 +165,7 @@ class Batch:
                 tx.inc(EVENTS_REJECTED, (reason,), count)
             self._end_writers(tx, pieces)
             self._reader.forget_deleted(tx)
+            tx.may_wait = self._may_wait and not +rejected
         self.written |= {name: newest for name, newest in written.items() if newest}
 
     def _refuse(self, piece: Piece, error: ContentError) -> None:
@@ -202,6 +203,7 @@ class Batch:
                 rejected[reason] += 1
                 continue
             counted[TYPES[type(event)]] += 1
+            self._may_wait = self._may_wait and is_routine(event)
             newest = max(newest, admitted(event.ts, tx.now))
         done = within.done
         if piece.ended and done < len(piece.data):

@@ -5,9 +5,13 @@
 2. When more waits than a batch, what waits is searched for alerts (`lookahead`), which are counted before their turn.
 3. A batch (`batch`) is read, and its counts are committed together with the offsets up to which its files are counted.
    A kill before the commit repeats the batch, a kill after it goes on behind it.
-4. A file whose lock can be had has no writer any more: it is read to its end, what its writer left open has crashed,
-   and, once that is committed, the file is deleted.
-5. How far it was counted is forgotten when the folder, without it, is on the disk: after a power cut it may be back.
+4. What is routine (`routine`) is shown at once and committed later, at the latest after `commit_interval` seconds or
+   so many bytes (`uncommitted`): a commit costs the device's flash some pages for whatever it holds. A kill before that
+   has it read again, for nothing of the journal is deleted before its commit. Where more waits than a batch nothing
+   waits for its commit.
+5. A file whose lock can be had has no writer any more: it is read to its end, what its writer left open has crashed,
+   and, once that is committed, the file is deleted. Until then its lock is held.
+6. How far it was counted is forgotten when the folder, without it, is on the disk: after a power cut it may be back.
 
 The time for all that waits is linear: each byte is searched and read once, and the folder is looked at for a small part
 of the time, however many files lie in it.
@@ -37,6 +41,7 @@ from vv_exporter.journal.folds import Folds, Source
 from vv_exporter.journal.lookahead import Lookahead
 from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
+from vv_exporter.journal.uncommitted import Uncommitted
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_MISTIMED, EVENTS_REJECTED
 from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import Settings
@@ -92,13 +97,17 @@ class Reader:
         monotonic: Callable[[], float],
         boottime: Callable[[], float] | None = None,
         boot: str = "",
+        commit_interval: float = 0.0,
     ) -> None:
+        """What is routine is committed after `commit_interval` seconds at the latest; 0: with its batch."""
         self.status = Status()
         self._admission = Admission(monotonic, boottime or monotonic, boot)
         self._directory = directory
         self._store = store
         self._folds = folds
         self._settings = settings
+        self._uncommitted = Uncommitted(store, monotonic, commit_interval)
+        self._caught_up = threading.Event()
         self._clock = clock
         self._monotonic = monotonic
         self._alive: dict[str, float] = {}  # file → when its lock was last refused
@@ -139,6 +148,14 @@ class Reader:
         if not self._loop.alive:
             self._changes.close()
             self._changes = None
+            with contextlib.suppress(StoreError):  # then it is read again
+                self._store.commit()
+                self._uncommitted.settle(self._delete)
+            self._uncommitted.forget()
+
+    def wait_until_caught_up(self, seconds: float) -> None:
+        """Wait until all is counted that was there at the start, or so long: what was shown before it may be less."""
+        self._caught_up.wait(seconds)
 
     def _follow(self) -> None:
         """One round, and the wait for the next. Raises what nobody expected: the reader is the only way in."""
@@ -152,9 +169,11 @@ class Reader:
             if self._scanned > before and not self._announced:
                 changes.missed()
             if not more:
+                self._caught_up.set()
                 self._announced = self._pause(changes, self._announced)
         except (OSError, StoreError) as error:
             self._report(str(error))
+            self._caught_up.set()
             self._stopping.wait(RETRY)
         except Exception as error:
             self._report(repr(error))
@@ -179,6 +198,9 @@ class Reader:
 
     def round(self) -> bool:
         """Search and read for a while. Gives whether more is waiting."""
+        if self._uncommitted.due:
+            self._store.commit()
+        self._uncommitted.settle(self._delete)
         try:
             if not self._turns or self._monotonic() >= self._next_scan:
                 self._scan()
@@ -201,17 +223,18 @@ class Reader:
         self._turns.clear()  # thousands of files take some memory: not twice
         self._lookahead.clear()
         began = self._monotonic()
-        entries = files.scan(self._directory)
+        found = files.scan(self._directory)
+        entries = [entry for entry in found if entry.name not in self._uncommitted.files]
         progress = self._store.docs(PROGRESS)
         self._files = len(entries)
-        self._gone = self._gone_for_good(progress.keys() - {entry.name for entry in entries}, began)
+        self._gone = self._gone_for_good(progress.keys() - {entry.name for entry in found}, began)
         unread = {entry.name: size for entry in entries if (size := _unread(entry, progress.get(entry.name)))}
         self.status.backlog = self._scanned = sum(unread.values())
         self._tell_lag([entry for entry in entries if entry.name in unread])
         self._checks = began >= self._next_liveness
         if self._checks:
             self._next_liveness = began + LIVENESS_INTERVAL
-            self._drop_lost_runs({entry.writer for entry in entries})
+            self._drop_lost_runs({entry.writer for entry in found})
         due = entries if self._checks else [entry for entry in entries if entry.name in unread]
         self._turns.plan(due, self._lookahead.preferred)
         if self._scanned > BATCH_BYTES or len(unread) > BATCH_FILES:
@@ -270,10 +293,12 @@ class Reader:
             log.error("alerts could not be counted ahead, and will be in their turn: %s", error)
 
     def _count_batch(self) -> None:
-        with contextlib.ExitStack() as stack:
-            batch = Batch(self, stack)
+        with contextlib.ExitStack() as locks:
+            batch = Batch(self, locks)
             batch.take(self._turns)
-            batch.commit()
+            ended = batch.commit(may_wait=self._uncommitted.may_grow and not self._turns)
+            self._uncommitted.add(batch.size, ended, locks)
+        self._uncommitted.settle(self._delete)
         self._succeeded = True
         if batch.pieces:
             self._gone.clear()
@@ -293,6 +318,13 @@ class Reader:
         if batch.problem:
             self._problem = batch.problem
             self._report(batch.problem)
+
+    def _delete(self, name: str) -> None:
+        try:
+            self.path(name).unlink(missing_ok=True)
+        except OSError as error:
+            self._problem = f"{name} is counted but cannot be deleted: {error.strerror}"
+            self._report(self._problem)
 
     def _drop_lost_runs(self, writers: set[str]) -> None:
         """Runs whose writer's files are gone though they were not counted to their end.

@@ -78,6 +78,13 @@ class Settings:
     journal_max: int = _variable(
         "VV_JOURNAL_MAX", "Disk that the journal may use while nobody reads it.", parse_size, "256MB"
     )
+    commit_interval: float = _variable(
+        "VV_COMMIT_INTERVAL",
+        "Successes that scripts report are shown at once, and written to the exporter's database after so long; all "
+        "else at once.",
+        parse.duration,
+        "30s",
+    )
     log_max: int | None = _variable(
         "VV_LOG_MAX",
         "Size at which app.log is moved to app.log.1, and that to app.log.2 up to 5; 0: never (logrotate does it).",

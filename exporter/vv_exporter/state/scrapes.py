@@ -8,7 +8,9 @@ counters as that Prometheus saw them last, and the next ones as they are: it see
 1. A scrape is recognised by the header that Prometheus and vmagent send; others who read `/metrics` see all at once.
 2. What was shown last is written down each minute, if it has changed: power may be cut at any time. What was counted
    in the minute before that is told again after a long pause, rather than not at all.
-3. On a device that is new, everything was 0.
+3. What was shown and not committed yet (`journal.uncommitted`) is counted again after a kill: a scrape waits for that,
+   or its counters would be less than before.
+4. On a device that is new, everything was 0.
 """
 
 from __future__ import annotations
@@ -98,9 +100,13 @@ class _Agent(NamedTuple):
 class Scrapes:
     """Call `begin` before a scrape is gathered, and `shown` afterwards; `save` from time to time."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float], caught_up: Callable[[float], object] | None = None
+    ) -> None:
+        """`caught_up` waits until the journal is counted, so many seconds at most."""
         self._store = store
         self._clock = clock
+        self._caught_up = caught_up
         self._lock = threading.Lock()
         self._agents: dict[str, _Agent] = {}
         last = store.document(LAST_SCRAPE, "")
@@ -109,6 +115,11 @@ class Scrapes:
         self._before = _Agent(last.time if last is not None else float("-inf"), seen)
         self._begun = clock()
         self._unsaved: Shown | None = None
+
+    def wait_for_the_journal(self, seconds: float) -> None:
+        """Until what was shown before the start is counted again, so long at most."""
+        if self._caught_up is not None:
+            self._caught_up(seconds)
 
     def held(self, agent: str) -> Shown | None:
         """What this scrape is to show of the counters; None for what they are."""

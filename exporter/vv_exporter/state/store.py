@@ -1,8 +1,12 @@
 """The exporter's durable memory: series, documents and history, changed together or not at all.
 
 Everything lives in one SQLite database with one connection. A transaction collects its changes, writes them in one
-SQL transaction, and shows them to readers only after the commit: what a scrape has seen survives a kill, so that no
-counter ever goes backwards. Readers never touch the disk.
+SQL transaction, and shows them to readers only after the commit. Readers never touch the disk.
+
+A transaction that says so (`Transaction.may_wait`) is shown at once and written later, with the next one that does not
+or by `commit`, in one SQL transaction: what the disk has is always the state after some transaction, without those
+after it. It is for changes that are made again when they were lost (`journal.reader`). What the timeline tells never
+waits.
 
 What is bounded (`Metric.limit`, `Kind.limit`) keeps what was touched last: where there is more than may be, the longest
 untouched gives way, save names of the configuration (`reserved`), and `vv_series_limited_total` counts it. The order
@@ -23,7 +27,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
@@ -33,6 +36,7 @@ import msgspec
 from vv_exporter.metrics import Labels, Metric, all_metrics, label_values
 from vv_exporter.metrics.exporter import EVENTS_REJECTED, SERIES_LIMITED
 from vv_exporter.state import database
+from vv_exporter.state.changedrows import ChangedRows, json_decoder
 from vv_exporter.state.database import BrokenRow, ContentError, StoreError, delete_broken_row, has_room, open_database
 from vv_exporter.state.searching import Search, conditions
 
@@ -140,6 +144,8 @@ class Transaction:
         self.history_moves: list[tuple[float, float, float]] = []
         self.kinds: dict[str, Kind[Any]] = {}
         self.broken: list[BrokenRow] = []  # to be deleted
+        self.may_wait = False
+        """Whether all of it is made again should it be lost: then it need not be on the disk at once."""
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._attempting = False
         self._keys: dict[str, dict[str, None]] = {}  # of `documents`, by kind
@@ -312,6 +318,7 @@ class Store:
         self._wakes: dict[str, list[Callable[[], None]]] = {}
         self._path = path
         self._opened = open_database(path, clock)
+        self._waiting = ChangedRows()
         self.unwritable = "the disk is full" if self._opened.is_makeshift else ""
         """Why the last change could not be written, "" if it was."""
         if not self._opened.is_makeshift:
@@ -334,13 +341,25 @@ class Store:
             if changes.broken:
                 changes.inc(EVENTS_REJECTED, ("stored",), len(changes.broken))
             self._make_room(changes)
-            self._write(changes)
+            if not self._lets_wait(changes):
+                self._write(changes)
             self._show(changes)
             for row in changes.broken:
                 self._broken.pop(row, None)
             if self._timekeeper is not None:
                 self._timekeeper.followed()
         self._wake({kind for kind, _ in changes.documents})
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something that is shown is not written yet."""
+        return bool(self._waiting)
+
+    def commit(self) -> None:
+        """Write what waits. Raises `StoreError` when it could not be written; then it waits on."""
+        with self._writing:
+            if self._waiting:
+                self._write_waiting()
 
     def follow_clock(self) -> None:
         """Let what is kept follow the clock now, if it was set. Raises `StoreError`."""
@@ -502,9 +521,14 @@ class Store:
                 return deleted
 
     def close(self) -> None:
-        """Close the database."""
+        """Write what waits, and close the database."""
         with self._writing:
-            self._connection.close()
+            try:
+                self.commit()
+            except StoreError as error:
+                log.error("what was counted last is lost, and will be counted again: %s", error)
+            finally:
+                self._connection.close()
 
     def documents(self, kind: Kind[T]) -> dict[str, T]:
         """The committed documents of a kind, for transactions; others get a copy with `docs`."""
@@ -512,7 +536,7 @@ class Store:
         documents: dict[str, Any] = self._documents.setdefault(kind.name, {})
         stored = self._undecoded.pop(kind.name, None)
         if stored:
-            decoder = _decoder(kind.type)
+            decoder = json_decoder(kind.type)
             for key, body in stored.items():
                 try:
                     documents.setdefault(key, decoder.decode(body))
@@ -612,29 +636,49 @@ class Store:
         if over > 0 and kind.family is not None:
             changes.inc(SERIES_LIMITED, (kind.family.name,), over)
 
+    def _lets_wait(self, changes: Transaction) -> bool:
+        """Have a transaction wait, if it may; while the disk is full none does."""
+        if not changes.may_wait or changes.history or changes.history_moves or changes.broken or self.unwritable:
+            return False
+        self._waiting.add(_rows(changes))
+        return True
+
     def _write(self, changes: Transaction) -> None:
+        rows = _rows(changes)
+        try:
+            self._write_rows(rows, changes)
+        except ContentError:
+            if not self._waiting:
+                raise
+            self._write_waiting()  # whose fault is it?
+            self._write_rows(rows, changes)
+
+    def _write_waiting(self) -> None:
+        """Write what waits. A row that is refused, though it was looked at before, costs itself only."""
+        try:
+            self._write_rows(ChangedRows())
+        except ContentError:
+            waiting, self._waiting = self._waiting, ChangedRows()
+            for row in waiting.apart():
+                try:
+                    self._write_rows(row)
+                except ContentError as error:
+                    log.critical("one row is left out: %s", error)
+                except StoreError:
+                    self._waiting = waiting
+                    raise
+
+    def _write_rows(self, rows: ChangedRows, changes: Transaction | None = None) -> None:
+        """Write what waits, these rows, and what else a transaction changes, all or nothing."""
         with self._sql():
-            for row in changes.broken:
+            for row in changes.broken if changes else ():
                 delete_broken_row(self._connection, row)
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?)",
-                [_row(name, labels, series) for (name, labels), series in changes.series.items() if series],
-            )
-            self._connection.executemany(
-                "DELETE FROM series WHERE metric = ? AND labels = ?",
-                [(name, _text(labels)) for (name, labels), series in changes.series.items() if series is None],
-            )
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO document VALUES (?, ?, ?)",
-                [(*key, _encoded(body)) for key, body in changes.documents.items() if body is not None],
-            )
-            self._connection.executemany(
-                "DELETE FROM document WHERE kind = ? AND key = ?",
-                [key for key, body in changes.documents.items() if body is None],
-            )
-            moves = "UPDATE history SET time = time + ? WHERE time > ? AND time <= ?"
-            self._connection.executemany(moves, changes.history_moves)
-            self._connection.executemany("INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", changes.history)
+            self._waiting.followed_by(rows).write(self._connection)
+            if changes:
+                moves = "UPDATE history SET time = time + ? WHERE time > ? AND time <= ?"
+                self._connection.executemany(moves, changes.history_moves)
+                self._connection.executemany("INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", changes.history)
+        self._waiting = ChangedRows()
 
     @contextlib.contextmanager
     def _sql(self) -> Iterator[None]:
@@ -642,14 +686,12 @@ class Store:
             self._connection.close()
             self._opened = open_database(self._path, self._clock)
         try:
-            with self._connection:
+            with _content(), self._connection:
                 before = self._connection.total_changes
                 yield
                 changed = self._connection.total_changes != before
             if changed:
                 self.unwritable = ""
-        except _CONTENT_ERRORS as error:
-            raise ContentError(f"this cannot be written to the exporter's database: {error}") from error
         except sqlite3.Error as error:
             self.unwritable = str(error)
             raise StoreError(f"the exporter's database could not be written: {error}") from error
@@ -672,6 +714,20 @@ class Store:
                 wake()
 
 
+@contextlib.contextmanager
+def _content() -> Iterator[None]:
+    """Raise `ContentError` for what can never be written."""
+    try:
+        yield
+    except _CONTENT_ERRORS as error:
+        raise ContentError(f"this cannot be written to the exporter's database: {error}") from error
+
+
+def _rows(changes: Transaction) -> ChangedRows:
+    with _content():
+        return ChangedRows.of(changes.series, changes.documents)
+
+
 def _assign(target: dict[Any, Any], key: Any, value: Any, absent: object = None) -> None:
     if value is absent:
         target.pop(key, None)
@@ -692,26 +748,3 @@ def _finite(value: float) -> float:
     if not isfinite(number):
         raise ValueError(f"{value} cannot be stored")
     return number
-
-
-@cache
-def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(type_)
-
-
-def _encoded(document: msgspec.Struct) -> bytes:
-    """The document as it is written, known to be readable."""
-    body = msgspec.json.encode(document)
-    _decoder(type(document)).decode(body)
-    return body
-
-
-def _row(name: str, labels: Labels, series: Series) -> tuple[str, str, float, float, str | None]:
-    buckets = None
-    if series.counts:
-        buckets = msgspec.json.encode((all_metrics()[name].buckets, series.counts)).decode()
-    return name, _text(labels), series.value, series.created, buckets
-
-
-def _text(labels: Labels) -> str:
-    return msgspec.json.encode(labels).decode()

@@ -124,7 +124,7 @@ def test_a_disk_that_fails_is_not_taken_for_bad_content(
     writer.raw(beat())
     writer.close()
     with monkeypatch.context() as patch:
-        patch.setattr("vv_exporter.state.store._row", Mock(side_effect=error))
+        patch.setattr("vv_exporter.state.changedrows.ChangedRows.write", Mock(side_effect=error))
         for _ in range(3):
             with pytest.raises(StoreError):
                 journal.read()

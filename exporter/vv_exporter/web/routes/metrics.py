@@ -58,7 +58,9 @@ def build(site: Site) -> Iterable[Route]:
         before = None
         if timeout:  # it is Prometheus that asks
             site.context.beats.scraped()
-            before = site.scrapes.held(request.headers.get("User-Agent", "")) if site.scrapes is not None else None
+            if site.scrapes is not None:
+                site.scrapes.wait_for_the_journal(deadline(timeout))
+                before = site.scrapes.held(request.headers.get("User-Agent", ""))
         families = gather(site.guarded, deadline(timeout))
         if before is not None:
             families = with_held(families, site.context.store, before)
