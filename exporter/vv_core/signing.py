@@ -105,7 +105,8 @@ def sign_payload(
         failure = _failure(error, SigningError)
         _tell("sign", failure, who, _subject.video_fields(video, video_sha256))
         raise failure from None
-    journals.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id})
+    about = _subject.video_fields(video, video_sha256)
+    journals.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id, **about})
     return signed
 
 

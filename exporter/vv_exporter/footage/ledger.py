@@ -119,10 +119,10 @@ def closed_of(get: Get, dvr: str, step: str, start: int, end: int) -> int:
     return sum(day.closed for day in days if day is not None)
 
 
-def latest_of(get: Get, camera: Camera, step: str) -> int | None:
+def latest_of(get: Get, camera: Camera | None, step: str) -> int | None:
     """When the latest footage of a step ends."""
-    day = camera.latest.get(step)
-    kept = None if day is None else get(key_of(camera.dvr, step, day))
+    day = camera.latest.get(step) if camera is not None else None
+    kept = None if day is None or camera is None else get(key_of(camera.dvr, step, day))
     return None if kept is None or day is None else day * DAY + kept.spans[-1]
 
 

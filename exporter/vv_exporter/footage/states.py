@@ -14,7 +14,7 @@ import msgspec
 
 from vv_core.common.texts import encodable
 from vv_exporter.footage.causes import CONNECTED, Known
-from vv_exporter.footage.ledger import DAY, KEEP_DAYS, MAX_CAMERAS, milliseconds
+from vv_exporter.footage.ledger import CAMERAS, DAY, DAYS, KEEP_DAYS, MAX_CAMERAS, latest_of, milliseconds
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.footage import FOOTAGE_MISSING
 from vv_exporter.state.store import Kind, Transaction
@@ -28,7 +28,7 @@ MAX_DAYS = 20_000
 PROBED_DOWN = "probed_down"
 """The exporter's own probe got no stream."""
 _CAUSE_OF = {PROBED_DOWN: "dvr_down"}
-_OF_DVRS = frozenset({"dvr_down", "dvr_frozen", "agent_crashed", "agent_stopped", CONNECTED})
+_OF_AGENTS = frozenset({"dvr_down", "dvr_frozen", "agent_crashed", "agent_stopped", CONNECTED})
 
 
 class Lasting(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,59 +63,64 @@ LASTING: Kind[Now] = Kind("footage_lasting", Now, MAX_CAMERAS)
 ENDED: Kind[EndedThatDay] = Kind("footage_ended", EndedThatDay)
 
 
-def begin(tx: Transaction, dvr: str, state: str, time: float, detail: str = "") -> None:
+def begin(tx: Transaction, subject: str, state: str, time: float, detail: str = "") -> None:
     """A state begins, unless it lasts already; with another `detail` it ends, and begins anew."""
-    known = tx.get(LASTING, dvr)
-    states = known.states if known is not None else {}
+    states = _lasting(tx, subject)
     detail = encodable(detail[:MAX_DETAIL])
-    lasting = states.get(state)
-    if lasting is not None and lasting.detail == detail:
-        return
-    if lasting is not None:
-        _keep(tx, dvr, Ended(state, lasting.since, milliseconds(time), lasting.detail))
-    tx.put(LASTING, dvr, Now({**states, state: Lasting(milliseconds(time), detail)}))
+    known = states.get(state)
+    if known is None or known.detail != detail:
+        if known is not None:
+            _keep(tx, subject, Ended(state, known.since, milliseconds(time), known.detail))
+        tx.put(LASTING, subject, Now({**states, state: Lasting(milliseconds(time), detail)}))
 
 
-def end(tx: Transaction, dvr: str, time: float, *ended: str) -> None:
-    """These states end, as far as they last."""
-    known = tx.get(LASTING, dvr)
-    found = [state for state in ended if known is not None and state in known.states]
-    if known is None or not found:
-        return
-    for state in found:
-        lasting = known.states[state]
-        _keep(tx, dvr, Ended(state, lasting.since, milliseconds(time), lasting.detail))
-    tx.put(LASTING, dvr, Now({state: one for state, one in known.states.items() if state not in found}))
+def end(tx: Transaction, subject: str, time: float, *states: str) -> None:
+    """These states end, as far as they last. One that began later is not ended by what comes late: it lasts."""
+    lasting, until, now = _lasting(tx, subject), milliseconds(time), milliseconds(tx.now)
+    left = dict(lasting)
+    for state in states:
+        known = lasting.get(state)
+        if known is not None and not until < known.since <= now:
+            _keep(tx, subject, Ended(state, known.since, until, known.detail))
+            del left[state]
+    if left != lasting:
+        tx.put(LASTING, subject, Now(left))
 
 
-def lasted(tx: Transaction, dvr: str, state: str, start: float, end: float, detail: str = "") -> None:
+def lasted(tx: Transaction, subject: str, state: str, start: float, end: float, detail: str = "") -> None:
     """A state lasted from `start` until `end`: it was noticed afterwards."""
-    _keep(tx, dvr, Ended(state, milliseconds(start), milliseconds(end), encodable(detail[:MAX_DETAIL])))
+    _keep(tx, subject, Ended(state, milliseconds(start), milliseconds(end), encodable(detail[:MAX_DETAIL])))
 
 
 def dvr_failed(tx: Transaction, dvr: str, result: str, time: float) -> None:
-    """An agent got no stream, or lost it."""
+    """An agent got no stream, or lost it: from when the latest frame came, if it had one."""
+    connected = _lasting(tx, dvr).get(CONNECTED)
+    if connected is not None:
+        frame = latest_of(lambda key: tx.get(DAYS, key), tx.get(CAMERAS, dvr), "received")
+        since = max(connected.since, frame or 0) / 1000
+        time = since if since < time else time
     state = "dvr_frozen" if result == "frozen" else "dvr_down"
-    end(tx, dvr, time, *(_OF_DVRS - {state}))
-    begin(tx, dvr, state, time, "" if state == "dvr_frozen" else result)
+    _now_only(tx, dvr, state, time, "" if state == "dvr_frozen" else result)
 
 
 def dvr_connected(tx: Transaction, dvr: str, time: float) -> None:
     """An agent has a stream."""
-    end(tx, dvr, time, *(_OF_DVRS - {CONNECTED}))
-    begin(tx, dvr, CONNECTED, time)
+    _now_only(tx, dvr, CONNECTED, time)
 
 
 def agent_stopped(tx: Transaction, dvr: str, time: float) -> None:
     """An agent ended on purpose."""
-    end(tx, dvr, time, *(_OF_DVRS - {"agent_stopped"}))
-    begin(tx, dvr, "agent_stopped", time)
+    _now_only(tx, dvr, "agent_stopped", time)
 
 
 def agent_crashed(tx: Transaction, dvr: str, time: float) -> None:
     """An agent was killed."""
-    end(tx, dvr, time, *(_OF_DVRS - {"agent_crashed"}))
-    begin(tx, dvr, "agent_crashed", time)
+    _now_only(tx, dvr, "agent_crashed", time)
+
+
+def is_missed(tx: Transaction, dvr: str) -> bool:
+    """Whether the DVR's agent was killed, and none is at work since."""
+    return "agent_crashed" in _lasting(tx, dvr)
 
 
 def known_of(
@@ -141,10 +146,21 @@ def forget_old(tx: Transaction, now: float) -> None:
             tx.delete(ENDED, key)
 
 
-def _keep(tx: Transaction, dvr: str, past: Ended) -> None:
+def _lasting(tx: Transaction, subject: str) -> dict[str, Lasting]:
+    known = tx.get(LASTING, subject)
+    return known.states if known is not None else {}
+
+
+def _now_only(tx: Transaction, dvr: str, state: str, time: float, detail: str = "") -> None:
+    """Of what an agent can say of its DVR this holds from now on, and nothing else."""
+    end(tx, dvr, time, *(_OF_AGENTS - {state}))
+    begin(tx, dvr, state, time, detail)
+
+
+def _keep(tx: Transaction, subject: str, past: Ended) -> None:
     if past.end <= past.start:  # the clock was set back meanwhile, or it was over at once
         return
-    key = _key(dvr, past.end // DAY)
+    key = _key(subject, past.end // DAY)
     known = tx.get(ENDED, key)
     ended = (*(known.ended if known is not None else ()), past)
     if len(ended) > MAX_A_DAY:
@@ -153,8 +169,8 @@ def _keep(tx: Transaction, dvr: str, past: Ended) -> None:
     tx.put(ENDED, key, EndedThatDay(ended))
 
 
-def _key(dvr: str, day: int) -> str:
-    return f"{day}\n{dvr}"
+def _key(subject: str, day: int) -> str:
+    return f"{day}\n{subject}"
 
 
 def _day_of(key: str) -> int:

@@ -197,6 +197,14 @@ class DvrLogin(Event, frozen=True, tag="dvr.login", kw_only=True):
     dvr: Name
 
 
+class FootageRecorded(Event, frozen=True, tag="footage.recorded", kw_only=True):
+    dvr: Name
+    start: Seconds
+    end: Seconds
+    video: Text = ""
+    video_sha256: Name = ""
+
+
 class StorageAccepted(Event, frozen=True, tag="storage.accepted"):
     pass
 
@@ -291,6 +299,7 @@ AnyEvent = (
     | DvrEnded
     | DvrHeldBack
     | DvrLogin
+    | FootageRecorded
     | StorageAccepted
     | VideoExhausted
     | VideoQuarantined

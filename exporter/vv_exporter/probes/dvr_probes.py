@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 
+from vv_exporter.footage import states
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_LOST
 from vv_exporter.probes.dvr_logins import logins_of
 from vv_exporter.probes.rtsp import Answer, Logins, NotAskedError, Resolver, probe
@@ -91,6 +92,10 @@ class DvrProbe:
                     frames=answer.frames,
                     is_held_back=answer.held_back,
                 )
+                if answer.result == "ok":
+                    states.end(tx, self.name, tx.now, states.PROBED_DOWN)
+                else:
+                    states.begin(tx, self.name, states.PROBED_DOWN, tx.now, answer.result)
         except StoreError as failure:
             log.error("a probe of DVR %s could not be counted: %s", self.name, failure)
         if answer.result != self._last:

@@ -36,7 +36,7 @@ def test_a_module_imports_the_standard_library_only(module: str) -> None:
     assert {"vv_core"} == names - sys.stdlib_module_names
 
 
-REPORTING = ["alerter", "dvr", "guard", "jobs", "retry", "schemas", "signing", "stages"]
+REPORTING = ["alerter", "dvr", "footage", "guard", "jobs", "retry", "schemas", "signing", "stages"]
 
 
 @pytest.mark.parametrize("module", ["vv_core", *(f"vv_core.{name}" for name in REPORTING)])

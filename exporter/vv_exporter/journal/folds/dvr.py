@@ -5,22 +5,31 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.common.times import is_later
+from vv_exporter.footage import states
+from vv_exporter.footage.ledger import milliseconds, note
 from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrHeldBack, DvrLogin
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.probes.dvr_logins import allow_again
 from vv_exporter.settings import Settings
-from vv_exporter.state.dvr_agents import end_agent, miss_agents, saw_agent
+from vv_exporter.state.dvr_agents import AGENTS, end_agent, miss_agents, saw_agent
 from vv_exporter.state.dvrs import LINKS, Link, attempted, held_back, link, put, saw_frames
 from vv_exporter.state.runs import writer_of
 from vv_exporter.state.store import Transaction
 from vv_exporter.state.timeline import Entry, tell
 
 AGENT = "agent"
+FRAMES_JOIN = 3000
+"""Milliseconds between two reports of frames, which come once a second, that are no hole in the footage."""
 
 
 def attempt(tx: Transaction, event: DvrAttempt, source: Source, settings: Settings) -> None:
     """An attempt to get a stream ended, or a stream was lost."""
     component = event.component or source.component
+    if _is_current(tx, event, source):
+        if event.result == "ok":
+            states.dvr_connected(tx, event.dvr, event.ts)
+        else:
+            states.dvr_failed(tx, event.dvr, event.result, event.ts)
     attempted(
         tx, event.dvr, AGENT, event.result, event.ts, component=component, error=event.error, writer=source.writer
     )
@@ -30,6 +39,8 @@ def attempt(tx: Transaction, event: DvrAttempt, source: Source, settings: Settin
 def held(tx: Transaction, event: DvrHeldBack, source: Source, settings: Settings) -> None:
     """User and password were refused too often: the agent does not send them any more."""
     component = event.component or source.component
+    if _is_current(tx, event, source):
+        states.dvr_failed(tx, event.dvr, "auth", event.ts)
     held_back(tx, event.dvr, AGENT, event.ts, component=component, error=event.error, writer=source.writer)
     _saw(tx, event, source)
 
@@ -38,6 +49,8 @@ def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings
     """Frames came: so there is a stream, also if the event that said so was lost."""
     last = min(event.last, event.ts)
     saw_frames(tx, event.dvr, event.frames, last)
+    note(tx, event.dvr, "received", milliseconds(last) - 1, milliseconds(last), FRAMES_JOIN)
+    states.dvr_connected(tx, event.dvr, last)
     known = link(tx, event.dvr, AGENT)
     same = known is not None and known.writer == source.writer and known.connected
     if known is None or (is_later(last, known.time, tx.now) and not (same and known.frames)):
@@ -51,6 +64,8 @@ def ended(tx: Transaction, event: DvrEnded, source: Source, settings: Settings) 
     """The agent has ended the link, on purpose; or there is to be no agent any more."""
     end_agent(tx, event.dvr, source.writer)
     known = link(tx, event.dvr, AGENT)
+    if states.is_missed(tx, event.dvr) or (known is not None and known.writer == source.writer):
+        states.agent_stopped(tx, event.dvr, event.ts)
     if known is not None and known.writer == source.writer and not known.gone:
         put(tx, msgspec.structs.replace(known, gone=max(event.ts, known.time)))
 
@@ -64,10 +79,19 @@ def login(tx: Transaction, event: DvrLogin, source: Source, settings: Settings) 
 
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     """The agent's process ended, and its streams with it."""
+    for agent in tx.having(AGENTS, writer_of, writer).values():
+        if not agent.replaced:
+            states.agent_crashed(tx, agent.dvr, last_seen)
     miss_agents(tx, writer, last_seen)
     for key, known in tx.having(LINKS, writer_of, writer).items():
         if known.source == AGENT and not known.gone:
             tx.put(LINKS, key, msgspec.structs.replace(known, gone=max(last_seen, known.time)))
+
+
+def _is_current(tx: Transaction, event: DvrAttempt | DvrHeldBack, source: Source) -> bool:
+    """Whether it is the latest that is known of the DVR, and no late word of an agent that was replaced."""
+    known = link(tx, event.dvr, AGENT)
+    return known is None or known.writer == source.writer or is_later(event.ts, known.time, tx.now)
 
 
 def _saw(tx: Transaction, event: DvrAttempt | DvrHeldBack | DvrFrames, source: Source) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vv_exporter.footage import segments
 from vv_exporter.journal.events import HmacUsed, SchemaValidated
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
@@ -32,6 +33,8 @@ def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -
     tx.ensure(HMAC_OPERATIONS, *((operation, component, result) for result in ("ok", "failed")))
     if event.result == "ok":
         tx.inc(HMAC_OPERATIONS, (operation, component, "ok"))
+        if operation == "sign" and segments.are_there(tx):
+            segments.done(tx, "signed", event.video, event.video_sha256)
         return
     tx.inc(HMAC_OPERATIONS, (operation, component, "failed"))
     key = f" (key {event.key_id})" if event.key_id else ""

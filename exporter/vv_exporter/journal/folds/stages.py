@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.common.times import admitted_seconds
+from vv_exporter.footage import segments
 from vv_exporter.journal.events import StageFinished, StageNoted, StageStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.metrics.pipeline import (
@@ -21,6 +22,8 @@ from vv_exporter.state.store import Transaction
 from vv_exporter.state.timeline import Entry, tell
 
 OUTCOMES = ("success", "failure", "crashed")
+STEPS = {"scan_video": "analysed", "summarize_scene": "summarised", "summarize": "summarised"}
+"""What a stage that succeeded does with footage."""
 CRASH = "the process died unexpectedly (killed, out of memory, or power lost)"
 
 
@@ -74,6 +77,9 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     if outcome == "success":
         latest(tx, STAGE_LAST_SUCCESS, (event.stage,), event.ts)
         note_success(tx, event.stage, event.seconds)
+        if event.stage in STEPS and segments.are_there(tx):
+            video, sha256 = event.video or (run.video if run else ""), event.video_sha256
+            segments.done(tx, STEPS[event.stage], video, sha256 or (run.video_sha256 if run else ""))
         return
     component = event.component or source.component
     if event.exception:
