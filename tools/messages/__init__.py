@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from vv_exporter.language import FOLDER
@@ -24,6 +24,7 @@ from vv_exporter.render.templates import messages as messages_of_templates
 
 _PROGRAMS = [("**.py", "python"), ("**.html", "jinja2"), ("**.txt", "jinja2")]
 _OPTIONS = {"**.html": {"trimmed": "true"}, "**.txt": {"trimmed": "true"}}
+_KEYWORDS = DEFAULT_KEYWORDS | {"mark": None}
 _NOTES = ("Translators:",)
 
 
@@ -60,7 +61,7 @@ def _said_by_rules(file: Path) -> Iterator[tuple[str, str]]:
 def _programs(checkout: Path) -> Catalog:
     catalogue = _catalogue()
     package = checkout / "exporter" / "vv_exporter"
-    found = extract_from_dir(package, _PROGRAMS, _OPTIONS, comment_tags=_NOTES, strip_comment_tags=True)
+    found = extract_from_dir(package, _PROGRAMS, _OPTIONS, _KEYWORDS, comment_tags=_NOTES, strip_comment_tags=True)
     for file, _, message, comments, context in sorted(found, key=lambda one: one[:2]):
         catalogue.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
     return catalogue

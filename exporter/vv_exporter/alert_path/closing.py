@@ -14,13 +14,15 @@ from vv_exporter.delivery.accounts import ACCOUNTS, Account, open_account
 from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.notifications import Notification, NotifiedAlert, end_of, log_line, record_end, shown_id
 from vv_exporter.delivery.received import receive
+from vv_exporter.language import gettext as _
+from vv_exporter.language import mark
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Transaction
 
 log = logging.getLogger("alerts")
 
-NOTE = "Alertmanager was restarted, and does not send this: sent directly."
+NOTE = mark("Alertmanager was restarted, and does not send this: sent directly.")
 
 
 def tell_end(tx: Transaction, account: Account, settings: Settings) -> None:
@@ -95,7 +97,7 @@ def _message(account: Account, incident: str, settings: Settings, *, is_over: bo
         time=account.started,
         alert_id=shown_id(notes, account.fingerprint, account.starts_at),
         alertname=account.alertname,
-        note=NOTE,
+        note=_(NOTE),
         video=notes.get("video", ""),
         video_sha256=notes.get("video_sha256", ""),
         runbook_url=notes.get("runbook_url", ""),

@@ -28,6 +28,7 @@ from vv_exporter.alert_path.questions import QuestionError
 from vv_exporter.alertmanager.client import DeliveryError
 from vv_exporter.common.clock import isoformat
 from vv_exporter.drills.state import DRILL
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class HeldAlerts:
     def _alerts_held(self) -> Alert:
         return {
             "labels": {"alertname": ALERTS_HELD, "severity": "none", "device": self._settings.device_id, **TO_NOBODY},
-            "annotations": {"summary": "Prometheus cannot judge alerts now: what fires is held as it was"},
+            "annotations": {"summary": _("Prometheus cannot judge alerts now: what fires is held as it was")},
             "startsAt": isoformat(self._blind_since),
             "generatorURL": self._settings.public_url,
         }
@@ -201,7 +202,7 @@ def judge(
     """`doubtful` is what may be mistaken; `before`, when each rule was evaluated when it was first asked."""
     waiting = {rule["name"] for key, rule in rules_of(groups) if before.get(key) == rule["lastEvaluation"]}
     known: dict[str, list[Alert]] = {}
-    for _, rule in rules_of(groups):
+    for _position, rule in rules_of(groups):
         known.setdefault(rule["name"], []).extend(rule.get("alerts") or ())
 
     def same(alert: Alert) -> list[Alert]:

@@ -23,7 +23,9 @@ from vv_exporter.alert_path.told import TOLD, Told, drop, make_room, put_event
 from vv_exporter.alert_path.words import WordsError
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.direct import put
-from vv_exporter.messages.message import Message
+from vv_exporter.language import gettext as _
+from vv_exporter.language import mark
+from vv_exporter.messages.message import ERROR, Message
 from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
 from vv_exporter.metrics.pipeline import LAST_FAILURE
 from vv_exporter.metrics.security import HMAC_OPERATIONS
@@ -36,8 +38,8 @@ log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 5.0  # between rounds
 LONGEST_HOLD_SECONDS = 30.0
-BROKEN_NOTE = "The alert path is broken: sent directly."
-UNPROVEN_NOTE = "No Watchdog alert has come back through Prometheus and Alertmanager yet: sent directly."
+BROKEN_NOTE = mark("The alert path is broken: sent directly.")
+UNPROVEN_NOTE = mark("No Watchdog alert has come back through Prometheus and Alertmanager yet: sent directly.")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Key = tuple[str, str]
 
@@ -95,7 +97,7 @@ class LastLine:
     def _note(self) -> str:
         """Why it is not Alertmanager that tells of it; nothing is broken where there never was a path."""
         verdict = self._beats.verdict
-        return BROKEN_NOTE if verdict is not None and verdict.is_broken else UNPROVEN_NOTE
+        return _(BROKEN_NOTE if verdict is not None and verdict.is_broken else UNPROVEN_NOTE)
 
     def _tell(self, found: dict[Key, tuple[str, Observed]], now: Now, told: dict[str, Told]) -> None:
         awake = self._beats.now()
@@ -237,7 +239,7 @@ def message_of(fired: Fired, settings: Settings, time: float, note: str) -> Mess
         time=time,
         alert_id=texts.get("alert_id") or f"{fired.alert}-{time:.0f}",
         alertname=fired.alert,
-        details=description if error in description else f"{description}\nError: {error}",
+        details=description if error in description else f"{description}\n{_(ERROR)}: {error}",
         suggested_actions=texts.get("suggested_actions", ""),
         note=note,
         video=texts.get("video", ""),

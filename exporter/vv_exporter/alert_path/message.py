@@ -5,22 +5,24 @@ from __future__ import annotations
 from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.common.clock import isoformat
+from vv_exporter.language import gettext as _
+from vv_exporter.language import mark
 from vv_exporter.messages.message import Message
 from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings
 
 ALERT_PATH_BROKEN = "AlertPathBroken"
 EXPLAINED = {
-    Hop.SCRAPE: "Prometheus does not scrape the exporter",
-    Hop.STORE: "Prometheus does not store what it scrapes",
-    Hop.EVALUATE: "Prometheus does not evaluate its rules",
-    Hop.SEND: "Prometheus does not get its alerts to Alertmanager",
-    Hop.DELIVER: "Alertmanager does not get its notifications to the exporter",
+    Hop.SCRAPE: mark("Prometheus does not scrape the exporter"),
+    Hop.STORE: mark("Prometheus does not store what it scrapes"),
+    Hop.EVALUATE: mark("Prometheus does not evaluate its rules"),
+    Hop.SEND: mark("Prometheus does not get its alerts to Alertmanager"),
+    Hop.DELIVER: mark("Alertmanager does not get its notifications to the exporter"),
 }
 _COMPONENTS = {Hop.SEND: "alertmanager", Hop.DELIVER: "alertmanager"}
 _PROMETHEUS, _ALERTMANAGER = "http://127.0.0.1:9090", "http://127.0.0.1:9093"  # where `Commands` finds them
-_PROMETHEUS_RUNS = "See whether it runs: `docker compose ps --all prometheus`"
-_ALERTMANAGER_RUNS = "See whether it runs: `docker compose ps --all alertmanager`"
+_PROMETHEUS_STATE = "docker compose ps --all prometheus"
+_ALERTMANAGER_STATE = "docker compose ps --all alertmanager"
 
 
 def component_of(hop: str) -> str:
@@ -30,7 +32,9 @@ def component_of(hop: str) -> str:
 
 def explained(state: PathState) -> str:
     """The hop and the reason, as a sentence without its full stop."""
-    what = next((text for hop, text in EXPLAINED.items() if hop == state.hop), "the Watchdog alert does not come back")
+    what = next(
+        (_(text) for hop, text in EXPLAINED.items() if hop == state.hop), _("the Watchdog alert does not come back")
+    )
     return f"{what}: {state.reason}" if state.reason else what
 
 
@@ -39,13 +43,13 @@ def broken(state: PathState, settings: Settings) -> Message:
     return _message(
         state,
         settings,
-        title=f"The alert path is broken: {state.hop}",
+        title=_("The alert path is broken: {hop}").format(hop=state.hop),
         time=state.since,
-        details=(
-            f"No Watchdog alert has come back since {isoformat(state.since)}. {explained(state)}. Until it is fixed, "
-            "no alert of a rule is delivered: only alerts of scripts and the worst of what the exporter itself sees "
-            "are sent, directly, as this is."
-        ),
+        details=_(
+            "No Watchdog alert has come back since {since}. {reason}. Until it is fixed, no alert of a rule is "
+            "delivered: only alerts of scripts and the worst of what the exporter itself sees are sent, directly, as "
+            "this is."
+        ).format(since=isoformat(state.since), reason=explained(state)),
         suggested_actions=_actions(state.hop, settings),
     )
 
@@ -55,12 +59,12 @@ def mended(state: PathState, settings: Settings, now: float) -> Message:
     return _message(
         state,
         settings,
-        title="The alert path works again",
+        title=_("The alert path works again"),
         time=now,
-        details=(
-            f"The Watchdog alert comes back again: alerts are delivered. The path was broken ({state.hop}) since "
-            f"{isoformat(state.since)}. What was sent directly is not sent a second time."
-        ),
+        details=_(
+            "The Watchdog alert comes back again: alerts are delivered. The path was broken ({hop}) since {since}. "
+            "What was sent directly is not sent a second time."
+        ).format(hop=state.hop, since=isoformat(state.since)),
         resolved=True,
     )
 
@@ -68,35 +72,45 @@ def mended(state: PathState, settings: Settings, now: float) -> Message:
 def _actions(hop: str, settings: Settings) -> str:
     lines = {
         Hop.SCRAPE: [
-            f"Ask Prometheus: `curl -sS -i {_PROMETHEUS}/-/ready`",
-            _PROMETHEUS_RUNS,
-            f"Read why it does not scrape: `curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'`",
+            _step(_("Ask Prometheus: {command}"), f"curl -sS -i {_PROMETHEUS}/-/ready"),
+            _step(_("See whether it runs: {command}"), _PROMETHEUS_STATE),
+            _step(_("Read why it does not scrape: {command}"), f"curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'"),
         ],
         Hop.STORE: [
-            "See whether the disk of Prometheus is full: `df -h; df -i`",
-            f"Read what it says of the scrape: `curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'`",
-            _PROMETHEUS_RUNS,
+            _step(_("See whether the disk of Prometheus is full: {command}"), "df -h; df -i"),
+            _step(
+                _("Read what it says of the scrape: {command}"),
+                f"curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'",
+            ),
+            _step(_("See whether it runs: {command}"), _PROMETHEUS_STATE),
         ],
         Hop.EVALUATE: [
-            f"See which rule fails, and why: `curl -sS '{_PROMETHEUS}/api/v1/rules'`",
-            "Render the rules again and check them: "
-            "`vv config render --out DIR && promtool check config DIR/prometheus.yml`",
-            "See whether Prometheus is short of memory or disk: `df -h; free -h`",
+            _step(_("See which rule fails, and why: {command}"), f"curl -sS '{_PROMETHEUS}/api/v1/rules'"),
+            _step(
+                _("Render the rules again and check them: {command}"),
+                "vv config render --out DIR && promtool check config DIR/prometheus.yml",
+            ),
+            _step(_("See whether Prometheus is short of memory or disk: {command}"), "df -h; free -h"),
         ],
         Hop.SEND: [
-            f"Ask Alertmanager: `curl -sS -i {_ALERTMANAGER}/-/ready`",
-            _ALERTMANAGER_RUNS,
-            f"See which Alertmanager Prometheus sends to: `curl -sS {_PROMETHEUS}/api/v1/alertmanagers`",
+            _step(_("Ask Alertmanager: {command}"), f"curl -sS -i {_ALERTMANAGER}/-/ready"),
+            _step(_("See whether it runs: {command}"), _ALERTMANAGER_STATE),
+            _step(
+                _("See which Alertmanager Prometheus sends to: {command}"),
+                f"curl -sS {_PROMETHEUS}/api/v1/alertmanagers",
+            ),
         ],
         Hop.DELIVER: [
             _ask_as_alertmanager(settings),
-            "Read what Alertmanager says: `docker compose logs --tail 50 alertmanager`",
-            f"Read what fails: `curl -sS {_ALERTMANAGER}/metrics | grep notifications_failed`",
-            "Render its configuration and token again, and reload it: `vv config render --out DIR`",
+            _step(_("Read what Alertmanager says: {command}"), "docker compose logs --tail 50 alertmanager"),
+            _step(_("Read what fails: {command}"), f"curl -sS {_ALERTMANAGER}/metrics | grep notifications_failed"),
+            _step(
+                _("Render its configuration and token again, and reload it: {command}"), "vv config render --out DIR"
+            ),
         ],
     }
     chosen = next((found for known, found in lines.items() if known == hop), lines[Hop.SCRAPE])
-    chosen = [*chosen, "See the device's state meanwhile: `vv status`"]
+    chosen = [*chosen, _step(_("See the device's state meanwhile: {command}"), "vv status")]
     return Commands(settings).here("\n".join(f"{number}. {text}" for number, text in enumerate(chosen, 1)))
 
 
@@ -104,8 +118,12 @@ def _ask_as_alertmanager(settings: Settings) -> str:
     """Whether it reaches the exporter. In a container it calls it by a name that only containers know."""
     if settings.deployment == "compose" and settings.exporter_url.startswith("http://"):
         asked = f"docker compose exec alertmanager wget -qO- {settings.exporter_url}/-/healthy"
-        return f"See whether Alertmanager reaches the exporter: `{asked}`"
-    return "See whether the exporter answers: `vv get /-/healthy`"
+        return _step(_("See whether Alertmanager reaches the exporter: {command}"), asked)
+    return _step(_("See whether the exporter answers: {command}"), "vv get /-/healthy")
+
+
+def _step(sentence: str, command: str) -> str:
+    return sentence.format(command=f"`{command}`")
 
 
 def _message(

@@ -19,6 +19,7 @@ from vv_exporter.alert_path.told import put_event
 from vv_exporter.common.clock import span
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery.direct import put
+from vv_exporter.language import gettext as _
 from vv_exporter.messages.message import Message
 from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings
@@ -100,8 +101,8 @@ class UnwrittenState:
             return
         over = msgspec.structs.replace(
             self._told,
-            title="The exporter's state can be written again",
-            details="What could not be written down meanwhile is counted now, or was counted as dropped.",
+            title=_("The exporter's state can be written again"),
+            details=_("What could not be written down meanwhile is counted now, or was counted as dropped."),
             suggested_actions="",
             time=self._clock(),
             resolved=True,
@@ -127,12 +128,14 @@ def message_of(error: str, settings: Settings, time: float) -> Message:
     """What people are told; `error` is what the database said."""
     folder, typed = settings.state_dir, shlex.quote(str(settings.state_dir))
     is_full = not _has_room(settings.exporter_dir / "state.db")
-    title = f"The disk of {folder} is full" if is_full else f"The exporter cannot write to {folder}"
+    title = (_("The disk of {folder} is full") if is_full else _("The exporter cannot write to {folder}")).format(
+        folder=folder
+    )
     lines = (
-        f"See how full it is: `df -h {typed}; df -i {typed}`",
-        f"Find what is large: `du -xh --max-depth=2 {typed} | sort -rh | head -n 20`",
-        f"See how it is mounted: `findmnt --target {typed}`",
-        "See what the kernel says of the disk: `dmesg --level=err,warn | tail -n 30`",
+        _("See how full it is: {command}").format(command=f"`df -h {typed}; df -i {typed}`"),
+        _("Find what is large: {command}").format(command=f"`du -xh --max-depth=2 {typed} | sort -rh | head -n 20`"),
+        _("See how it is mounted: {command}").format(command=f"`findmnt --target {typed}`"),
+        _("See what the kernel says of the disk: {command}").format(command="`dmesg --level=err,warn | tail -n 30`"),
     )
     return Message(
         key=f"{settings.device_id}-{STATE_NOT_WRITABLE}",
@@ -143,11 +146,11 @@ def message_of(error: str, settings: Settings, time: float) -> Message:
         time=time,
         alert_id=f"{STATE_NOT_WRITABLE}-{time:.0f}",
         alertname=STATE_NOT_WRITABLE,
-        details=(
-            f"The exporter has not been able to write down anything for half a minute: {error}. Until it can, nothing "
+        details=_(
+            "The exporter has not been able to write down anything for half a minute: {error}. Until it can, nothing "
             "new is counted and alerts of scripts wait; where Prometheus and Alertmanager are on the same disk, rules "
             "tell nobody anything either."
-        ),
+        ).format(error=error),
         suggested_actions=Commands(settings).here("\n".join(f"{n}. {text}" for n, text in enumerate(lines, 1))),
         runbook_url=settings.runbook(STATE_NOT_WRITABLE),
         silence_url=settings.silence_url({"alertname": STATE_NOT_WRITABLE, "device": settings.device_id}),

@@ -6,6 +6,7 @@ from typing import Any
 
 from vv_core.common import texts
 from vv_exporter.common.clock import isoformat
+from vv_exporter.language import ngettext
 from vv_exporter.state.openalerts import OpenAlert
 
 HELD = 5.0
@@ -65,17 +66,24 @@ def description(alert: OpenAlert) -> str:
     lines = [alert.details] if alert.details else []
     lines += [f"{name}: {value}" for name, value in alert.context.items() if name not in NAMED_APART]
     if alert.count > 1:
-        lines.append(f"{_repeated(alert)} since {isoformat(alert.first)}{_differing(alert)}")
+        lines.append(_repeated_since(alert))
     return "\n".join(lines)
 
 
 def _repeated(alert: OpenAlert) -> str:
-    return "repeated once" if alert.count == 2 else f"repeated {alert.count - 1} times"
+    repeats = alert.count - 1
+    return ngettext("repeated once", "repeated {count} times", repeats).format(count=repeats)
 
 
-def _differing(alert: OpenAlert) -> str:
-    """How many of the repeats said something else, and where that is."""
+def _repeated_since(alert: OpenAlert) -> str:
+    """How often and since when; how many of the repeats said something else, and where that is."""
+    repeats, since = alert.count - 1, isoformat(alert.first)
     if not alert.differing:
-        return ""
-    which = "" if alert.count == 2 else f"{alert.differing} of them "
-    return f", {which}with other details (in the timeline)"
+        return ngettext("repeated once since {since}", "repeated {count} times since {since}", repeats).format(
+            count=repeats, since=since
+        )
+    return ngettext(
+        "repeated once since {since}, with other details (in the timeline)",
+        "repeated {count} times since {since}, {differing} of them with other details (in the timeline)",
+        repeats,
+    ).format(count=repeats, since=since, differing=alert.differing)

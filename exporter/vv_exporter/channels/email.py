@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from vv_exporter.channels import Answer, Channel, Entry, ProviderError
+from vv_exporter.language import gettext as _
 from vv_exporter.messages.message import Message, line, plain
 from vv_exporter.settings import Settings
 
@@ -46,7 +47,9 @@ class Email:
         mail = EmailMessage()
         mail["From"] = self._settings.smtp_from
         mail["To"] = self._settings.alert_email_to
-        mail["Subject"] = line(f"[{message.status}] {message.title} on {message.device}", 150)
+        mail["Subject"] = line(
+            _("{title} on {device}").format(title=f"[{message.status}] {message.title}", device=message.device), 150
+        )
         mail["Date"] = formatdate(usegmt=True)
         mail["Message-Id"] = make_msgid(domain="vv-exporter.invalid")
         mail.set_content(plain(message))

@@ -7,6 +7,7 @@ from typing import Any
 
 from vv_exporter.channels import Answer, Channel, Entry
 from vv_exporter.channels._http import post
+from vv_exporter.language import gettext as _
 from vv_exporter.messages.message import MAX_ACTIONS, MAX_TITLE, Message, line
 from vv_exporter.settings import Settings
 from vv_exporter.state.timeline import shortened
@@ -53,7 +54,7 @@ def document(message: Message, key: str) -> dict[str, Any]:
         "client_url": message.status_url,
         "links": [{"text": name, "href": url} for name, url in message.links()],
         "payload": {
-            "summary": f"{message.status}: {title} on {message.device}",
+            "summary": _("{title} on {device}").format(title=f"{message.status}: {title}", device=message.device),
             "source": message.device,
             "severity": message.severity,
             "component": line(message.component, 100),

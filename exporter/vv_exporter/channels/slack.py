@@ -6,7 +6,21 @@ from typing import Any
 
 from vv_exporter.channels import Channel
 from vv_exporter.channels._hook import Hook
-from vv_exporter.messages.message import MAX_ACTIONS, MAX_DETAILS, MAX_TITLE, Message, line
+from vv_exporter.language import gettext as _
+from vv_exporter.messages.message import (
+    ALERT_ID,
+    COMPONENT,
+    DEVICE,
+    MAX_ACTIONS,
+    MAX_DETAILS,
+    MAX_TITLE,
+    SEVERITY,
+    SINCE,
+    VIDEO,
+    WHAT_TO_DO,
+    Message,
+    line,
+)
 from vv_exporter.settings import Settings
 from vv_exporter.state.timeline import shortened
 
@@ -18,7 +32,7 @@ def document(message: Message) -> dict[str, Any]:
     title = f"{message.status}: {escaped(line(message.title, MAX_TITLE))}"
     device = escaped(line(message.device, 63))
     attachment = {
-        "fallback": f"{title} on {device}",
+        "fallback": _("{title} on {device}").format(title=title, device=device),
         "color": "good" if message.resolved else COLORS.get(message.severity, "danger"),
         "title": title,
         "text": "\n".join(_lines(message, device)),
@@ -32,14 +46,14 @@ def document(message: Message) -> dict[str, Any]:
 
 def _lines(message: Message, device: str) -> list[str]:
     component = escaped(line(message.component, 100))
-    lines = [f"*Severity* {message.severity.upper()} · *Device* {device} · *Component* {component}"]
+    lines = [f"*{_(SEVERITY)}* {message.severity.upper()} · *{_(DEVICE)}* {device} · *{_(COMPONENT)}* {component}"]
     lines += [escaped(shortened(message.details, MAX_DETAILS))] if message.details else []
     lines += [escaped(line(message.note, 300))] if message.note else []
-    lines += [f"*Video* {escaped(line(message.video, 200))}"] if message.video else []
+    lines += [f"*{_(VIDEO)}* {escaped(line(message.video, 200))}"] if message.video else []
     lines += [f"*SHA-256* {escaped(line(message.video_sha256, 64))}"] if message.video_sha256 else []
-    lines += [f"*Since* {message.since} · *Alert id* {escaped(line(message.alert_id, 64))}"]
+    lines += [f"*{_(SINCE)}* {message.since} · *{_(ALERT_ID)}* {escaped(line(message.alert_id, 64))}"]
     if message.suggested_actions and not message.resolved:
-        lines += ["*What to do*", escaped(shortened(message.suggested_actions, MAX_ACTIONS))]
+        lines += [f"*{_(WHAT_TO_DO)}*", escaped(shortened(message.suggested_actions, MAX_ACTIONS))]
     return [*lines, " · ".join(f"<{url}|{name}>" for name, url in message.links())]
 
 

@@ -10,7 +10,18 @@ from typing import Any
 
 from vv_exporter.channels import Answer, Channel, Entry, ProviderError
 from vv_exporter.channels._http import post
-from vv_exporter.messages.message import Message, fitted
+from vv_exporter.language import gettext as _
+from vv_exporter.messages.message import (
+    ALERT_ID,
+    COMPONENT,
+    DEVICE,
+    SEVERITY,
+    SINCE,
+    VIDEO,
+    WHAT_TO_DO,
+    Message,
+    fitted,
+)
 from vv_exporter.settings import Settings
 from vv_exporter.settings.exporter_access import trusting_exporter
 from vv_exporter.state.timeline import shortened
@@ -96,17 +107,17 @@ def html(message: Message) -> str:
     sign = "✅" if message.resolved else SIGNS.get(message.severity, "🟠")
     lines = [
         f"{sign} <b>{message.status}: {_line(message.title, 250)}</b>",
-        f"<b>Severity</b> {message.severity.upper()}",
-        f"<b>Device</b> {_line(message.device, 80)}",
-        f"<b>Component</b> {_line(message.component, 120)}",
+        f"<b>{_(SEVERITY)}</b> {message.severity.upper()}",
+        f"<b>{_(DEVICE)}</b> {_line(message.device, 80)}",
+        f"<b>{_(COMPONENT)}</b> {_line(message.component, 120)}",
     ]
     lines += [_text(message.details, 1200)] if message.details else []
     lines += [_line(message.note, 300)] if message.note else []
-    lines += [f"<b>Video</b> {_line(message.video, 120)}"] if message.video else []
+    lines += [f"<b>{_(VIDEO)}</b> {_line(message.video, 120)}"] if message.video else []
     lines += [f"<b>SHA-256</b> {_line(message.video_sha256, 64)}"] if message.video_sha256 else []
-    lines += [f"<b>Since</b> {message.since}", f"<b>Alert id</b> {_line(message.alert_id, 64)}"]
+    lines += [f"<b>{_(SINCE)}</b> {message.since}", f"<b>{_(ALERT_ID)}</b> {_line(message.alert_id, 64)}"]
     if message.suggested_actions and not message.resolved:
-        lines += ["", "<b>What to do</b>", _text(message.suggested_actions, 750)]
+        lines += ["", f"<b>{_(WHAT_TO_DO)}</b>", _text(message.suggested_actions, 750)]
     links = " · ".join(f'<a href="{html_escape(url)}">{name}</a>' for name, url in message.links())
     return "\n".join([*lines, "", links] if links else lines)
 

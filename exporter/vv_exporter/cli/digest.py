@@ -34,11 +34,13 @@ def command(since: str, is_sent: bool, as_json: bool, url: str | None) -> None:
         click.echo(f"vv: {error}", err=True)
         sys.exit(2 if error.__cause__ is None else 1)
     from vv_exporter.digest import mail
+    from vv_exporter.language import speaking
     from vv_exporter.messages import smtp
 
     click.echo(text if as_json else mail.text(found, settings.public_url), nl=as_json)
     if is_sent:
-        made = mail.message(found, settings.smtp_from, settings.alert_email_to, time.time(), settings.public_url)
+        with speaking(settings.language):  # not that of the shell
+            made = mail.message(found, settings.smtp_from, settings.alert_email_to, time.time(), settings.public_url)
         try:
             refused = smtp.send(made, settings)
         except smtp.MailError as error:

@@ -33,6 +33,7 @@ def test(context: click.Context, channel: str | None) -> None:
     Exit codes: 0 every channel took it, 1 one did not, 2 wrong use or nothing to test.
     """
     from vv_exporter import channels
+    from vv_exporter.language import speaking
     from vv_exporter.settings import SettingsError, load
 
     settings = load()
@@ -47,20 +48,28 @@ def test(context: click.Context, channel: str | None) -> None:
         raise click.UsageError("no channel is configured: set SLACK_WEBHOOK_URL or others, see .env.example")
     chosen = [providers[channel]] if channel is not None else list(providers.values())
     width = max(len(provider.name) for provider in chosen)
-    failed = [provider.name for provider in chosen if not _try(provider, _message(settings), width)]
+    with speaking(settings.language):  # what is sent; who tries it is answered in the shell's
+        messages = [_message(settings) for _ in chosen]
+    failed = [
+        provider.name
+        for provider, message in zip(chosen, messages, strict=True)
+        if not _try(provider, message, width, settings.language)
+    ]
     if failed:
         click.echo(f"vv: {len(failed)} of {many(len(chosen), 'channel')} failed: {', '.join(failed)}", err=True)
         context.exit(1)
 
 
-def _try(provider: Provider, message: Message, width: int) -> bool:
-    """Send, and print a line."""
+def _try(provider: Provider, message: Message, width: int, language: str) -> bool:
+    """Send in a language, and print a line."""
     from vv_exporter.channels import ProviderError
+    from vv_exporter.language import speaking
     from vv_exporter.reporting.reports import printable
 
     started = time.monotonic()
     try:
-        answer = provider.test(message)
+        with speaking(language):
+            answer = provider.test(message)
         good, said = True, f"{answer.status} {answer.text}".strip()
     except ProviderError as error:
         good, said = False, str(error)
@@ -73,20 +82,21 @@ def _try(provider: Provider, message: Message, width: int) -> bool:
 def _message(settings: Settings) -> Message:
     """A message of its own for each channel and call."""
     from vv_core.common.ids import uuid7
+    from vv_exporter.language import gettext as _
     from vv_exporter.messages.message import Message
 
     id_ = uuid7()
     return Message(
         key=f"{settings.device_id}-test-{id_}",
-        title="A test notification",
+        title=_("A test notification"),
         severity="info",
         device=settings.device_id,
         component="vv notify test",
         time=time.time(),
         alert_id=id_,
         alertname="Test",
-        details="Test of the notifications of this device: they arrive.",
-        suggested_actions="1. Nothing to do",
+        details=_("Test of the notifications of this device: they arrive."),
+        suggested_actions=_("1. Nothing to do"),
         runbook_url=settings.runbook("NotificationsFailing"),
         silence_url=settings.silence_url({"alertname": "Test", "device": settings.device_id}),
         status_url=f"{settings.public_url}/",

@@ -14,6 +14,7 @@ import msgspec
 from vv_exporter.channels import Answer, Provider, ProviderError
 from vv_exporter.delivery import channel_health
 from vv_exporter.delivery.in_short import in_short, send_in_short, send_whole
+from vv_exporter.language import gettext as _
 from vv_exporter.messages.message import Message, line
 from vv_exporter.runtime.loop import Backoff, Loop
 from vv_exporter.state.dropped import record_drop
@@ -186,13 +187,17 @@ def together(messages: Sequence[Message]) -> Message:
     messages = sorted(messages, key=severity_rank, reverse=True)
     first = messages[0]
     lines = [f"{one.since} {one.status} {line(one.component, 60)}: {line(one.title, 120)}" for one in messages[:LISTED]]
-    more = [f"…and {len(messages) - LISTED} more; the status page has them all."] if len(messages) > LISTED else []
+    more = (
+        [_("…and {count} more; the status page has them all.").format(count=len(messages) - LISTED)]
+        if len(messages) > LISTED
+        else []
+    )
     return msgspec.structs.replace(
         first,
         key=f"{first.key}-and-others",
-        title=f"{len(messages)} alerts, the first: {first.title}",
+        title=_("{count} alerts, the first: {title}").format(count=len(messages), title=first.title),
         details="\n".join(lines + more),
-        suggested_actions="See the status page and its timeline.",
+        suggested_actions=_("See the status page and its timeline."),
         video="",
         video_sha256="",
         resolved=all(one.resolved for one in messages),

@@ -24,6 +24,7 @@ from vv_exporter.delivery.alertmanager_watch import Watch
 from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.notificationevents import LAST
 from vv_exporter.delivery.notifications import NotifiedAlert
+from vv_exporter.language import gettext as _
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 from vv_exporter.state.dropped import drop_alert
@@ -189,5 +190,5 @@ class HandOver:
 def _why(alert: OpenAlert, since: float | None) -> str:
     """Why it comes directly."""
     if alert.rejected or since is None:
-        return "Alertmanager refuses it as it is: sent directly."
-    return f"Alertmanager does not answer since {isoformat(since)}: sent directly."
+        return _("Alertmanager refuses it as it is: sent directly.")
+    return _("Alertmanager does not answer since {since}: sent directly.").format(since=isoformat(since))

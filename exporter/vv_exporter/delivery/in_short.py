@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from vv_exporter.channels import Answer, Provider, ProviderError, defect
+from vv_exporter.language import gettext as _
 from vv_exporter.messages.message import Message
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,13 @@ def in_short(message: Message) -> Message:
     read = f"vv timeline --alert {id_}" if id_ else "vv timeline"
     return msgspec.structs.replace(
         message,
-        title=f"An alert that this channel does not take as it is ({_plain(message.alertname, 'alert')})",
+        title=_("An alert that this channel does not take as it is ({alert})").format(
+            alert=_plain(message.alertname, "alert")
+        ),
         component=_plain(message.component, "unknown"),
         alert_id=id_ or "unknown",
         details="",
-        suggested_actions=f"1. Read it on the device: `{read}`",
+        suggested_actions=_("1. Read it on the device: {command}").format(command=f"`{read}`"),
         note="",
         video="",
         video_sha256="",

@@ -16,6 +16,8 @@ from vv_exporter.delivery import accounts, channel_health
 from vv_exporter.delivery.accounts import ACCOUNTS, Account
 from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.in_short import send_somehow
+from vv_exporter.language import gettext as _
+from vv_exporter.language import ngettext
 from vv_exporter.messages.message import Message, line
 from vv_exporter.render.commands import Commands
 from vv_exporter.runtime.loop import Backoff
@@ -102,29 +104,48 @@ def _close(tx: Transaction, missed: Mapping[str, Account], channel: str) -> None
 def summary(missed: Sequence[Account], settings: Settings, now: float) -> Message:
     """What is told."""
     worst = max((one.severity for one in missed), key=SEVERITIES.index)
-    many = f"{len(missed)} alerts were" if len(missed) > 1 else "1 alert was"
     listed = sorted(missed, key=lambda one: SEVERITIES.index(one.severity), reverse=True)[:LISTED]
     lines = [
-        f"{one.severity.upper()} {isoformat(one.started)} to {isoformat(one.ended)}, {line(one.component, 60)}: "
-        f"{line(one.title, 120)} ({one.alertname})"
+        _("{severity} {started} to {ended}, {component}: {title} ({alert})").format(
+            severity=one.severity.upper(),
+            started=isoformat(one.started),
+            ended=isoformat(one.ended),
+            component=line(one.component, 60),
+            title=line(one.title, 120),
+            alert=one.alertname,
+        )
         for one in listed
     ]
-    more = [f"…and {len(missed) - LISTED} more; the timeline has them all."] if len(missed) > LISTED else []
+    more = (
+        [_("…and {count} more; the timeline has them all.").format(count=len(missed) - LISTED)]
+        if len(missed) > LISTED
+        else []
+    )
     first = min(one.started for one in missed)
     return Message(
         key=f"{settings.device_id}-missed-{first:.0f}",
-        title=f"{many} not delivered: notifications failed",
+        title=ngettext(
+            "{count} alert was not delivered: notifications failed",
+            "{count} alerts were not delivered: notifications failed",
+            len(missed),
+        ).format(count=len(missed)),
         severity=worst,
         device=settings.device_id,
         component="delivery",
         time=first,
         alert_id=f"missed-{first:.0f}",
         alertname="NotificationsMissed",
-        details="Fired and resolved before they could be delivered:\n" + "\n".join(lines + more),
+        details="\n".join([_("Fired and resolved before they could be delivered:"), *lines, *more]),
         suggested_actions=Commands(settings).here(
-            f"1. See what happened: `vv timeline --since {max(1, round((now - first) / 3600) + 1)}h`\n"
-            "2. See how the channels do: `vv status`, section Delivery\n"
-            "3. Try each of them: `vv notify test`"
+            _(
+                "1. See what happened: {timeline}\n"
+                "2. See how the channels do: {status}, section Delivery\n"
+                "3. Try each of them: {test}"
+            ).format(
+                timeline=f"`vv timeline --since {max(1, round((now - first) / 3600) + 1)}h`",
+                status="`vv status`",
+                test="`vv notify test`",
+            )
         ),
         runbook_url=settings.runbook("NotificationsFailing"),
         silence_url=settings.silence_url({"alertname": "NotificationsFailing", "device": settings.device_id}),

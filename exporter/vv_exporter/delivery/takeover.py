@@ -30,7 +30,8 @@ from vv_exporter.delivery import channel_health
 from vv_exporter.delivery.accounts import ACCOUNTS, Account
 from vv_exporter.delivery.channel_health import CHANNELS
 from vv_exporter.delivery.in_short import send_somehow
-from vv_exporter.messages.message import Message
+from vv_exporter.language import gettext as _
+from vv_exporter.messages.message import ERROR, Message
 from vv_exporter.runtime.loop import Backoff
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -157,7 +158,10 @@ class TakeOver:
     def _send(self, channel: str, account: Account, alert: dict[str, Any]) -> None:
         provider = self._providers[channel]
         message = _message(
-            account, alert, self._settings, f"{provider.title} refuses what Alertmanager sends: sent directly."
+            account,
+            alert,
+            self._settings,
+            _("{channel} refuses what Alertmanager sends: sent directly.").format(channel=provider.title),
         )
         try:
             answer = send_somehow(provider, message)
@@ -216,7 +220,7 @@ def _message(account: Account, alert: Mapping[str, Any], settings: Settings, not
     """The alert in the words of its rule."""
     labels = {str(name): str(value) for name, value in dict(alert.get("labels") or {}).items()}
     said = {str(name): str(value) for name, value in dict(alert.get("annotations") or {}).items()}
-    details = [said.get("description", ""), f"Error: {said['error']}" if said.get("error") else ""]
+    details = [said.get("description", ""), f"{_(ERROR)}: {said['error']}" if said.get("error") else ""]
     return Message(
         key=f"{settings.device_id}-{account.fingerprint}",
         title=account.title,

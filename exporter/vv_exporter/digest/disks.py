@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from vv_exporter.digest.samples import Sample
+from vv_exporter.language import gettext as _
 from vv_exporter.status.table import size
 
 LEAST = 3600.0  # seconds of samples before which a trend says nothing
@@ -27,7 +28,8 @@ class Disk(msgspec.Struct, frozen=True):
         """`per_day` in words; empty where it is not known, or nothing to speak of."""
         if self.per_day is None or abs(self.per_day) < 1e6:
             return ""
-        return f"{'filled' if self.per_day > 0 else 'freed'} by {size(abs(self.per_day))} a day"
+        trend = _("filled by {size} a day") if self.per_day > 0 else _("freed by {size} a day")
+        return trend.format(size=size(abs(self.per_day)))
 
 
 def disks(samples: Sequence[Sample], until: float) -> list[Disk]:

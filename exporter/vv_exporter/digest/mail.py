@@ -13,10 +13,13 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
-from vv_core.common.texts import many
 from vv_exporter.common.clock import isoformat, utc
 from vv_exporter.digest import Digest
+from vv_exporter.digest.uptime import Uptime
+from vv_exporter.language import current, decimal, ngettext
+from vv_exporter.language import gettext as _
 from vv_exporter.state.timeline import shortened
 from vv_exporter.status.table import size
 
@@ -27,7 +30,7 @@ MAX_NAME = 160  # characters of a name or error that are shown
 
 def subject(found: Digest) -> str:
     """What one learns without opening it."""
-    return f"[DIGEST] {found.device}: {verdict(found)}"
+    return _("[DIGEST] {device}: {verdict}").format(device=found.device, verdict=verdict(found))
 
 
 def verdict(found: Digest) -> str:
@@ -36,16 +39,18 @@ def verdict(found: Digest) -> str:
     parts = []
     if alerts.began or alerts.still_open:
         severe = ", ".join(f"{count} {severity}" for severity, count in alerts.severities.items())
-        parts.append(many(alerts.began, "alert") + (f" ({severe})" if severe else ""))
+        began = ngettext("{count} alert", "{count} alerts", alerts.began).format(count=alerts.began)
+        parts.append(began + (f" ({severe})" if severe else ""))
     if alerts.still_open:
-        parts.append(f"{alerts.still_open} still open")
+        parts.append(_("{count} still open").format(count=alerts.still_open))
     missed = sum(job.missed for job in found.jobs)
     if missed:
-        parts.append(f"{many(missed, 'job')} missed")
+        parts.append(ngettext("{count} job missed", "{count} jobs missed", missed).format(count=missed))
     given_up = sum(one.given_up for one in found.deliveries)
     if given_up:
-        parts.append(f"{many(given_up, 'notification')} given up")
-    return ", ".join(parts) or "all quiet"
+        told = ngettext("{count} notification given up", "{count} notifications given up", given_up)
+        parts.append(told.format(count=given_up))
+    return ", ".join(parts) or _("all quiet")
 
 
 def text(found: Digest, status_url: str) -> str:
@@ -77,7 +82,11 @@ def _id(found: Digest, sender: str) -> str:
 
 
 def _render(name: str, found: Digest, status_url: str) -> str:
-    return _environment().get_template(name).render(d=found, verdict=verdict(found), status_url=status_url)
+    return (
+        _environment()
+        .get_template(name)
+        .render(d=found, verdict=verdict(found), status_url=status_url, language=current())
+    )
 
 
 @cache
@@ -89,12 +98,16 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined] # of the extension
     environment.filters |= {
         "utc": lambda time: f"{isoformat(time)[:16].replace('T', ' ')} UTC",
         "span": _span,
         "size": size,
-        "many": many,
+        "subject": _subject,
+        "bold": lambda text: Markup("<b>{}</b>").format(text),
+        "isolated": lambda text: Markup("<bdi>{}</bdi>").format(text),
         "percent": _percent,
         "line": line,
     }
@@ -105,6 +118,11 @@ def _environment() -> jinja2.Environment:
 def line(name: str) -> str:
     """A name as one line that cannot reorder what stands beside it."""
     return " ".join(shortened(name, MAX_NAME).split())
+
+
+def _subject(one: Uptime) -> str:
+    """What was up."""
+    return f"{_(one.kind)} {line(one.name)}" if one.name else _(one.kind)
 
 
 def _span(seconds: float) -> str:
@@ -120,4 +138,4 @@ def _span(seconds: float) -> str:
 
 def _percent(ratio: float) -> str:
     """Never 100 % of what was down once."""
-    return "100 %" if ratio >= 1 else f"{min(ratio * 100, 99.9):.1f} %"
+    return "100 %" if ratio >= 1 else decimal(f"{min(ratio * 100, 99.9):.1f} %")

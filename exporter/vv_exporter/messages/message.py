@@ -12,11 +12,22 @@ import msgspec
 
 from vv_exporter.common.clock import isoformat
 from vv_exporter.common.times import UnixTime
+from vv_exporter.language import gettext as _
+from vv_exporter.language import mark
 from vv_exporter.state.timeline import shortened
 
 MAX_TITLE = 200
 MAX_DETAILS = 2000
 MAX_ACTIONS = 1200
+
+SEVERITY = mark("Severity")
+DEVICE = mark("Device")
+COMPONENT = mark("Component")
+VIDEO = mark("Video")
+ERROR = mark("Error")
+SINCE = mark("Since")
+ALERT_ID = mark("Alert id")
+WHAT_TO_DO = mark("What to do")
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,7 +54,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def status(self) -> str:
         """The first word."""
-        return "RESOLVED" if self.resolved else self.severity.upper()
+        return _("RESOLVED") if self.resolved else self.severity.upper()
 
     @property
     def since(self) -> str:
@@ -52,7 +63,11 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def links(self) -> list[tuple[str, str]]:
         """(name, address) of each there is."""
-        every = (("Runbook", self.runbook_url), ("Silence", self.silence_url), ("Status page", self.status_url))
+        every = (
+            (_("Runbook"), self.runbook_url),
+            (_("Silence"), self.silence_url),
+            (_("Status page"), self.status_url),
+        )
         return [(name, url) for name, url in every if url]
 
 
@@ -81,16 +96,16 @@ def plain(message: Message) -> str:
     lines = [
         f"{message.status}: {line(message.title, MAX_TITLE)}",
         "",
-        f"Severity: {message.severity.upper()}",
-        f"Device: {line(message.device, 100)}",
-        f"Component: {line(message.component, 100)}",
+        f"{_(SEVERITY)}: {message.severity.upper()}",
+        f"{_(DEVICE)}: {line(message.device, 100)}",
+        f"{_(COMPONENT)}: {line(message.component, 100)}",
         "",
     ]
     lines += [text for text in (shortened(message.details, MAX_DETAILS), shortened(message.note, 300)) if text]
-    lines += [f"Video: {line(message.video, 200)}"] if message.video else []
+    lines += [f"{_(VIDEO)}: {line(message.video, 200)}"] if message.video else []
     lines += [f"SHA-256: {line(message.video_sha256, 64)}"] if message.video_sha256 else []
-    lines += [f"Since: {message.since}", f"Alert id: {line(message.alert_id, 64)}", ""]
+    lines += [f"{_(SINCE)}: {message.since}", f"{_(ALERT_ID)}: {line(message.alert_id, 64)}", ""]
     if message.suggested_actions and not message.resolved:
-        lines += ["What to do:", shortened(message.suggested_actions, MAX_ACTIONS), ""]
+        lines += [f"{_(WHAT_TO_DO)}:", shortened(message.suggested_actions, MAX_ACTIONS), ""]
     lines += [f"{name}: {url}" for name, url in message.links()]
     return "\n".join(lines)

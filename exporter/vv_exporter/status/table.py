@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from vv_exporter.common.clock import isoformat, span
+from vv_exporter.language import decimal
 
 Level = Literal["", "good", "warning", "bad", "muted"]
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -79,7 +80,7 @@ def size(count: float) -> str:
     """Bytes in the decimal unit that fits."""
     for power, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if abs(count) >= power:
-            return f"{count / power:.1f} {unit}"
+            return decimal(f"{count / power:.1f} {unit}")
     return f"{count:.0f} B"
 
 

@@ -26,6 +26,12 @@ msgstr "en doute"
 msgid "nothing"
 msgstr ""
 
+msgid "misspelt {place}"
+msgstr "mal écrit {placer}"
+
+msgid "a call {{ $labels.name }}, a command `ls -l`"
+msgstr "un appel {{ $label.name }}, une commande `ls -l`"
+
 msgid "{count} alert"
 msgid_plural "{count} alerts"
 msgstr[0] "{count} alerte"
@@ -59,15 +65,25 @@ def test_a_folder_is_a_language() -> None:
 
 
 @pytest.mark.usefixtures("french")
-@pytest.mark.parametrize("message", ["nothing", "in doubt", "new", "of an older version"])
-def test_what_a_language_lacks_is_english(message: str) -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "nothing",
+        "in doubt",
+        "new",
+        "of an older version",
+        "misspelt {place}",
+        "a call {{ $labels.name }}, a command `ls -l`",
+    ],
+)
+def test_what_a_language_lacks_or_gets_wrong_is_english(message: str) -> None:
     with language.speaking("fr"):
         assert language.gettext(message) == message
 
 
 @pytest.mark.usefixtures("french")
 def test_what_a_language_lacks_is_counted() -> None:
-    assert (language.untranslated("fr"), language.untranslated("en")) == (3, 0)
+    assert (language.untranslated("fr"), language.untranslated("en")) == (5, 0)
 
 
 @pytest.mark.usefixtures("french")
