@@ -13,6 +13,8 @@ MACHINE = "(the machine's own)"
 _HEAD = """\
 # Configuration
 
+[Português](pt-BR/configuration.md)
+
 <!-- Written by `python -m tools.reference`; change exporter/vv_exporter/settings/catalogue.py instead. -->
 
 Everything can be set in the environment or, under the same name, below `settings:` in `vv.yml` (the file that

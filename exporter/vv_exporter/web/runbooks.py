@@ -1,9 +1,13 @@
-"""The runbooks that come with the product, as HTML for this device."""
+"""The runbooks that come with the product, as HTML for this device, in the languages that there are.
+
+English ones are in `docs/runbooks/`, those of another language in `docs/LANGUAGE/runbooks/`, such as `docs/pt-BR`.
+One that a language lacks is shown in English.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,47 +22,89 @@ if TYPE_CHECKING:
 
 PUBLIC_DOCS = RUNBOOK_BASE_URL
 """Where other documents lead that a runbook refers to: they do not come with the product."""
+ENGLISH = "en"
 _NAME = re.compile(r"[A-Za-z]{1,64}")
 _SUMMARY = re.compile(r"\*\*(?P<severity>[a-z]+)\*\*(?P<more>[^—\n]*)— (?P<text>.+?)(?=\n\n)", re.DOTALL)
 
 
 class Runbook(NamedTuple):
-    """What the index says of one: `severity` as in the runbook, "" where it says none."""
+    """What the index says of one: `severity` as in the runbook, "" where it says none; the language it is in."""
 
     name: str
     severity: str
     summary: str
+    language: str = ENGLISH
 
 
-def index() -> list[Runbook]:
-    """Every runbook there is, by name."""
-    return [_described(path) for path in sorted(_folder().glob("*.md"))]
+class Body(NamedTuple):
+    """A runbook as HTML, and the language that it is in (BCP 47)."""
+
+    html: str
+    language: str
 
 
-def html(name: str, settings: Settings) -> str:
-    """The body of a runbook, with the commands as they are typed on this device. Raises `LookupError`.
+def languages() -> tuple[str, ...]:
+    """The languages (BCP 47, such as `pt-BR`) that runbooks are in, English first."""
+    return (ENGLISH, *sorted(path.parent.name for path in (base.folder() / "docs").glob("*/runbooks")))
+
+
+def preferred(wanted: Iterable[str]) -> str:
+    """The first of the languages that somebody wants that there is, or English.
+
+    `pt` and `pt-PT` are served by `pt-BR`: the same words help more than another language (RFC 4647, 3.4, takes the
+    region away; that another region is better than none is ours).
+    """
+    known = languages()
+    for one in wanted:
+        primary = _primary(one)
+        found = [name for name in known if name.lower() == one.lower()]
+        found += [name for name in known if primary and _primary(name) == primary]
+        if found:
+            return found[0]
+    return ENGLISH
+
+
+def index(language: str = ENGLISH) -> list[Runbook]:
+    """Every runbook there is, by name, each in the language if it has it."""
+    return [_described(path.stem, language) for path in sorted(_folder(ENGLISH).glob("*.md"))]
+
+
+def body(name: str, settings: Settings, language: str = ENGLISH) -> Body:
+    """A runbook, with the commands as they are typed on this device. Raises `LookupError`.
 
     Raw HTML is shown, not obeyed, and only links to http(s), to a place in the page, or relative ones are links.
     """
+    text, spoken = _text(name, language)
+    return Body(_markdown().render(Commands(settings).here(text), {"language": spoken}), spoken)
+
+
+def _described(name: str, language: str) -> Runbook:
+    text, spoken = _text(name, language)
+    found = _SUMMARY.search(text)
+    if found is None:
+        return Runbook(name, "", "", spoken)
+    return Runbook(name, found["severity"], re.sub(r"[*`]", "", " ".join(found["text"].split())), spoken)
+
+
+def _text(name: str, language: str) -> tuple[str, str]:
+    """What a runbook says, and in which language."""
     if not _NAME.fullmatch(name):
         raise LookupError(name)
-    try:
-        text = (_folder() / f"{name}.md").read_text(encoding="utf-8")
-    except OSError:
-        raise LookupError(name) from None
-    rendered: str = _markdown().render(Commands(settings).here(text))
-    return rendered
+    for spoken in dict.fromkeys((language, ENGLISH)):
+        try:
+            return (_folder(spoken) / f"{name}.md").read_text(encoding="utf-8"), spoken
+        except OSError:
+            continue
+    raise LookupError(name)
 
 
-def _described(path: Path) -> Runbook:
-    found = _SUMMARY.search(path.read_text(encoding="utf-8"))
-    if found is None:
-        return Runbook(path.stem, "", "")
-    return Runbook(path.stem, found["severity"], re.sub(r"[*`]", "", " ".join(found["text"].split())))
+def _folder(language: str) -> Path:
+    docs = base.folder() / "docs"
+    return docs / "runbooks" if language == ENGLISH else docs / language / "runbooks"
 
 
-def _folder() -> Path:
-    return base.folder() / "docs" / "runbooks"
+def _primary(language: str) -> str:
+    return re.split(r"[-_]", language.lower())[0]
 
 
 @cache
@@ -67,24 +113,24 @@ def _markdown() -> MarkdownIt:
     from markdown_it import MarkdownIt  # which an exporter whose runbooks nobody reads need not hold
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    markdown.core.ruler.push("links", lambda state: _lead_somewhere(state.tokens))
+    markdown.core.ruler.push("links", lambda state: _lead_somewhere(state.tokens, state.env["language"]))
     return markdown
 
 
-def _lead_somewhere(tokens: Sequence[Token]) -> None:
+def _lead_somewhere(tokens: Sequence[Token], language: str) -> None:
     """Other runbooks are pages here; other documents are where the project has them."""
     for token in tokens:
-        _lead_somewhere(token.children or ())
+        _lead_somewhere(token.children or (), language)
         target = str(token.attrGet("href") or "")
         if token.type == "link_open" and ":" not in target and not target.startswith("#"):
-            token.attrSet("href", _address(target))
+            token.attrSet("href", _address(target, language))
 
 
-def _address(target: str) -> str:
+def _address(target: str, language: str) -> str:
     found = re.fullmatch(r"(\w+)\.md(#.*)?", target)
     if found:
         return f"/runbooks/{found[1]}{found[2] or ''}"
-    base_url = PUBLIC_DOCS
+    base_url = PUBLIC_DOCS if language == ENGLISH else PUBLIC_DOCS.replace("/runbooks", f"/{language}/runbooks")
     while target.startswith("../"):
         base_url, target = base_url.rpartition("/")[0], target.removeprefix("../")
     return f"{base_url}/{target}"
