@@ -1,11 +1,14 @@
 """Where the links of messages lead."""
 
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from vv_exporter.common.matchers import Matcher, parse_filter
 from vv_exporter.settings import load
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,18 @@ def test_links_lead_to_the_device_where_it_can_be_reached(environ: dict[str, str
 
     assert settings.runbook("X").startswith(runbook)
     assert settings.silence_form == silence
+
+
+def test_without_a_page_of_their_own_runbooks_are_the_projects_in_the_language_of_the_messages() -> None:
+    project = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main"
+
+    def runbook(**environ: str) -> str:
+        return load({"VV_CONFIG": "", "VV_LANGUAGE": "pt-BR", **environ}).runbook("JobFailed")
+
+    assert runbook() == f"{project}/docs/pt-BR/runbooks/JobFailed.md"
+    assert (ROOT / runbook().removeprefix(f"{project}/")).is_file()
+    assert runbook(VV_PUBLIC_URL="https://e") == "https://e/runbooks/JobFailed"
+    assert runbook(VV_RUNBOOK_BASE_URL="https://w") == "https://w/JobFailed.md"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ given as `NAME` or, better, as `NAME_FILE`, the path of a file that holds it.
 Everything is read and checked once, by `load`; each complaint names its key and the cure.
 """
 
-from vv_exporter.settings.catalogue import RUNBOOK_BASE_URL, Settings, Variable, variables
+from vv_exporter.settings.catalogue import RUNBOOK_BASE_URL, Settings, Variable, project_runbooks, variables
 from vv_exporter.settings.checks import back_off
 from vv_exporter.settings.loading import SettingsError, load, load_yaml, secret_files
 from vv_exporter.settings.sections import (
@@ -37,6 +37,7 @@ __all__ = [
     "back_off",
     "load",
     "load_yaml",
+    "project_runbooks",
     "secret_files",
     "variables",
 ]

@@ -23,6 +23,12 @@ from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 RUNBOOK_BASE_URL = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main/docs/runbooks"
 
 
+def project_runbooks(language: str) -> str:
+    """Where the project has its runbooks in a language: `docs/runbooks`, `docs/pt-BR/runbooks`."""
+    docs = RUNBOOK_BASE_URL.removesuffix("/runbooks")
+    return RUNBOOK_BASE_URL if language == ENGLISH else f"{docs}/{language}/runbooks"
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A key of the environment: how it is read, its default as text, and what it means."""
@@ -492,7 +498,7 @@ class Settings:
         """The address of an alert's runbook."""
         if self.status_page_url and not self.runbook_base_url:
             return f"{self.status_page_url}/runbooks/{alert}"
-        return f"{self.runbook_base_url or RUNBOOK_BASE_URL}/{alert}.md"
+        return f"{self.runbook_base_url or project_runbooks(self.language)}/{alert}.md"
 
     @property
     def alertmanager(self) -> str:

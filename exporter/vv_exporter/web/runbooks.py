@@ -7,22 +7,20 @@ One that a language lacks is shown in English.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vv_exporter.language import ENGLISH
 from vv_exporter.render import base
 from vv_exporter.render.commands import Commands
-from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
+from vv_exporter.settings import Settings, project_runbooks
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-PUBLIC_DOCS = RUNBOOK_BASE_URL
-"""Where other documents lead that a runbook refers to: they do not come with the product."""
-ENGLISH = "en"
 _NAME = re.compile(r"[A-Za-z]{1,64}")
 _SUMMARY = re.compile(r"\*\*(?P<severity>[a-z]+)\*\*(?P<more>[^—\n]*)— (?P<text>.+?)(?=\n\n)", re.DOTALL)
 
@@ -41,27 +39,6 @@ class Body(NamedTuple):
 
     html: str
     language: str
-
-
-def languages() -> tuple[str, ...]:
-    """The languages (BCP 47, such as `pt-BR`) that runbooks are in, English first."""
-    return (ENGLISH, *sorted(path.parent.name for path in (base.folder() / "docs").glob("*/runbooks")))
-
-
-def preferred(wanted: Iterable[str]) -> str:
-    """The first of the languages that somebody wants that there is, or English.
-
-    `pt` and `pt-PT` are served by `pt-BR`: the same words help more than another language (RFC 4647, 3.4, takes the
-    region away; that another region is better than none is ours).
-    """
-    known = languages()
-    for one in wanted:
-        primary = _primary(one)
-        found = [name for name in known if name.lower() == one.lower()]
-        found += [name for name in known if primary and _primary(name) == primary]
-        if found:
-            return found[0]
-    return ENGLISH
 
 
 def index(language: str = ENGLISH) -> list[Runbook]:
@@ -103,10 +80,6 @@ def _folder(language: str) -> Path:
     return docs / "runbooks" if language == ENGLISH else docs / language / "runbooks"
 
 
-def _primary(language: str) -> str:
-    return re.split(r"[-_]", language.lower())[0]
-
-
 @cache
 def _markdown() -> MarkdownIt:
     """CommonMark with tables and without raw HTML: https://markdown-it-py.readthedocs.io/en/latest/security.html"""
@@ -118,7 +91,7 @@ def _markdown() -> MarkdownIt:
 
 
 def _lead_somewhere(tokens: Sequence[Token], language: str) -> None:
-    """Other runbooks are pages here; other documents are where the project has them."""
+    """Other runbooks are pages here; other documents, which do not come along, are where the project has them."""
     for token in tokens:
         _lead_somewhere(token.children or (), language)
         target = str(token.attrGet("href") or "")
@@ -130,7 +103,7 @@ def _address(target: str, language: str) -> str:
     found = re.fullmatch(r"(\w+)\.md(#.*)?", target)
     if found:
         return f"/runbooks/{found[1]}{found[2] or ''}"
-    base_url = PUBLIC_DOCS if language == ENGLISH else PUBLIC_DOCS.replace("/runbooks", f"/{language}/runbooks")
+    base_url = project_runbooks(language)
     while target.startswith("../"):
         base_url, target = base_url.rpartition("/")[0], target.removeprefix("../")
     return f"{base_url}/{target}"

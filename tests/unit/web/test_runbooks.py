@@ -1,6 +1,7 @@
 """The runbooks that the device serves itself."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import html5lib
@@ -10,6 +11,7 @@ import requests
 from tests.rules.catalogue import NAMES, ROOT, RUNBOOKS
 from tests.unit.web.conftest import Serve
 from vv_exporter.context import Context
+from vv_exporter.language import languages
 from vv_exporter.render import base
 from vv_exporter.settings import RUNBOOK_BASE_URL, load
 from vv_exporter.web import create_app, runbooks
@@ -102,6 +104,7 @@ def test_its_commands_are_this_devices(tmp_path: Path) -> None:
         ("en", "?lang=pt", "pt-BR"),
         ("pt", "?lang=../../runbooks", "pt-BR"),
         ("", "?lang=", "en"),
+        (",".join(["xx"] * 500), "", "en"),
     ],
 )
 def test_a_runbook_is_read_in_the_language_of_its_reader(url: str, accept: str, query: str, language: str) -> None:
@@ -118,10 +121,41 @@ def test_a_runbook_is_read_in_the_language_of_its_reader(url: str, accept: str, 
     assert "Accept-Encoding" in answer.headers["Vary"]
 
 
+def test_a_choice_is_kept(url: str) -> None:
+    reader = requests.Session()
+    reader.headers["Accept-Language"] = "en"
+
+    def language() -> str:
+        found = re.search(
+            r'<article class="runbook" lang="([\w-]+)">', reader.get(f"{url}/runbooks/Drill", timeout=10).text
+        )
+        assert found is not None
+        return found[1]
+
+    assert language() == "en"
+    assert not reader.cookies
+    reader.get(f"{url}/runbooks/?lang=pt", timeout=10)
+    assert language() == "pt-BR"
+    reader.get(f"{url}/runbooks/?lang=klingon", timeout=10)
+    assert language() == "pt-BR"
+    reader.get(f"{url}/runbooks/Drill?lang=en", timeout=10)
+    reader.headers["Accept-Language"] = "pt-BR"
+    assert language() == "en"
+
+
+def test_who_asks_for_no_language_reads_that_of_the_device(context: Context, serve: Serve) -> None:
+    settings = replace(context.settings, language="pt-BR")
+    url = serve(create_app(replace(context, settings=settings), [])).url
+
+    for accept, language in (("", "pt-BR"), ("fr", "pt-BR"), ("en", "en")):
+        text = requests.get(f"{url}/runbooks/Drill", headers={"Accept-Language": accept}, timeout=10).text
+        assert f'<article class="runbook" lang="{language}">' in text
+
+
 def test_each_language_can_be_chosen(url: str) -> None:
     for page in ("", "DiskSpaceLow"):
         text = requests.get(f"{url}/runbooks/{page}", timeout=10).text
-        assert re.findall(r'href="\?lang=([\w-]+)"', text) == list(runbooks.languages())
+        assert re.findall(r'href="\?lang=([\w-]+)"', text) == list(languages())
 
 
 def test_what_a_language_lacks_is_read_in_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +180,7 @@ def test_what_a_language_lacks_is_read_in_english(tmp_path: Path, monkeypatch: p
         runbooks.body("Nothing", settings, "pt-BR")
 
 
-@pytest.mark.parametrize("language", runbooks.languages())
+@pytest.mark.parametrize("language", languages())
 def test_every_runbook_has_a_line_in_the_index_in_every_language(language: str) -> None:
     listed = runbooks.index(language)
 
@@ -156,7 +190,7 @@ def test_every_runbook_has_a_line_in_the_index_in_every_language(language: str) 
     assert [one.severity for one in listed] == [one.severity for one in runbooks.index()]
 
 
-@pytest.mark.parametrize("language", runbooks.languages())
+@pytest.mark.parametrize("language", languages())
 def test_links_lead_to_documents_that_there_are(language: str) -> None:
     settings = load({"VV_CONFIG": ""})
     bodies = [runbooks.body(path.stem, settings, language).html for path in RUNBOOKS]
