@@ -24,6 +24,7 @@ from tests.support.states import HOSTILE, LONG, device, empty
 from tests.support.terminal import on_terminal
 from tests.support.waiting import wait_until
 from vv_exporter.context import Context
+from vv_exporter.language import languages
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
 from vv_exporter.state.timeline import Entry, tell
@@ -321,6 +322,20 @@ def test_the_way_of_a_fault_can_be_followed(real: Device, chromium: Browser) -> 
         assert page.get_by_text("Key <b>gone</b>").count() >= 1
         assert page.locator(".marked").count() == 1
         assert problems(page) == []
+
+
+@pytest.mark.parametrize("language", languages())
+def test_runbooks_are_read_in_the_language_of_the_browser(real: Device, chromium: Browser, language: str) -> None:
+    with opened(chromium, f"{real.url('exporter')}/runbooks/", width=360, locale=language) as page:
+        assert problems(page) == []
+        follow(page, page.get_by_role("link", name="AlertPathBroken", exact=True))
+        assert page.locator("article").get_attribute("lang") == language
+        assert problems(page) == []
+        other = next(one for one in languages() if one != language)
+        follow(page, page.get_by_role("link", name=other, exact=True))
+        assert page.locator("article").get_attribute("lang") == other
+        follow(page, page.get_by_role("link", name="DiskSpaceCritical", exact=True).first)
+        assert page.locator("article").get_attribute("lang") == other  # what was chosen is kept
 
 
 def test_on_a_terminal_it_has_colours_and_the_verdict_at_the_end(real: Device) -> None:

@@ -87,7 +87,15 @@ def _markdown() -> MarkdownIt:
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.core.ruler.push("links", lambda state: _lead_somewhere(state.tokens, state.env["language"]))
+    markdown.core.ruler.push("commands", lambda state: _let_keyboards_scroll(state.tokens))
     return markdown
+
+
+def _let_keyboards_scroll(tokens: Sequence[Token]) -> None:
+    """What is wider than a phone can be scrolled without a mouse (WCAG 2.1.1)."""
+    for token in tokens:
+        if token.type == "fence":
+            token.attrSet("tabindex", "0")
 
 
 def _lead_somewhere(tokens: Sequence[Token], language: str) -> None:
