@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
@@ -48,6 +49,7 @@ def longest_pause(schedule: str) -> float:
     return found.total_seconds()
 
 
+@lru_cache(maxsize=2048)  # each scrape asks for each job, and mostly for what it asked before
 def next_due(schedule: str, timezone: str, after: float) -> float:
     """The first time of a cron expression after a time, Unix seconds.
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 
 from vv_core.common.texts import MAX_NAME, encodable, label
+from vv_exporter.common.families import CounterShape, GaugeShape, HistogramShape, ShapedFamily
 
 MAX_TEXT = 1000
 """Characters of a label's value that is a text for people; of one that is a name, `vv_core.common.texts.MAX_NAME`."""
@@ -98,33 +98,37 @@ def _exposed(metric: Metric, labels: Labels) -> Labels:
 
 def gauges(metric: Metric, values: Iterable[tuple[Labels, float]]) -> Family:
     """The exposition of a gauge with these values by label values."""
-    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value in values:
-        family.add_metric(_exposed(metric, labels), value)
-    return family
+    return ShapedFamily(_gauge_shape(metric), metric.help, ((labels, _float(value)) for labels, value in values))
 
 
 def counters(metric: Metric, values: Iterable[tuple[Labels, float, float | None]]) -> Family:
     """The exposition of a counter with (label values, value, time of creation in Unix seconds or None)."""
-    family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value, created in values:
-        family.add_metric(_exposed(metric, labels), value, created=created)
-    return family
+    rows = (
+        (labels, (_float(value), None if created is None else _float(created))) for labels, value, created in values
+    )
+    return ShapedFamily(_counter_shape(metric), metric.help, rows)
 
 
 def histograms(metric: Metric, values: Iterable[tuple[Labels, Iterable[int], float, float]]) -> Family:
     """The exposition of a histogram with (label values, counts per bucket with +Inf last, sum, time of creation)."""
-    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for series, counts, total, created in values:
-        labels = _exposed(metric, series)
-        family.add_metric(labels, list(_cumulative(metric.buckets, counts)), total)
-        # HistogramMetricFamily has no argument for it, and Prometheus needs it to see a series' first event.
-        family.add_sample(f"{metric.name}_created", dict(zip(metric.labels, labels, strict=True)), created)
-    return family
+    rows = ((labels, (tuple(counts), _float(total), _float(created))) for labels, counts, total, created in values)
+    return ShapedFamily(_histogram_shape(metric), metric.help, rows)
 
 
-def _cumulative(bounds: tuple[float, ...], counts: Iterable[int]) -> Iterator[tuple[str, float]]:
-    running = 0
-    for bound, count in zip((*(repr(float(bound)) for bound in bounds), "+Inf"), counts, strict=True):
-        running += count
-        yield bound, running
+@cache
+def _gauge_shape(metric: Metric) -> GaugeShape:
+    return GaugeShape(metric.name, metric.help, metric.labels, partial(_exposed, metric))
+
+
+@cache
+def _counter_shape(metric: Metric) -> CounterShape:
+    return CounterShape(metric.name.removesuffix("_total"), metric.help, metric.labels, partial(_exposed, metric))
+
+
+@cache
+def _histogram_shape(metric: Metric) -> HistogramShape:
+    return HistogramShape(metric.name, metric.help, metric.labels, partial(_exposed, metric), metric.buckets)
+
+
+def _float(value: float) -> float:
+    return float(value) + 0.0  # without a minus before 0, so that equal numbers are one text

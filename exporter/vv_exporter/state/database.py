@@ -88,7 +88,7 @@ def has_room(path: Path) -> bool:
 
 
 def let_shrink(connection: sqlite3.Connection, path: Path) -> None:
-    """Write a database of an earlier version anew, so that it can shrink from now on; where there is room for that.
+    """Rewrite a database of an earlier version, so that it can shrink from now on; where there is room for that.
 
     A large one, which takes long, stays as it is until a start at which it holds less.
     """
@@ -97,7 +97,7 @@ def let_shrink(connection: sqlite3.Connection, path: Path) -> None:
         return
     found, used = os.statvfs(path.parent), used_bytes(connection)
     if used > _LARGEST_REWRITTEN_BYTES or found.f_bavail * found.f_frsize < 3 * used + _LEAST_ROOM_BYTES:
-        log.warning("%s keeps its size, whatever is deleted: %d MB cannot be written anew now", path, used >> 20)
+        log.warning("%s keeps its size, whatever is deleted: %d MB cannot be rewritten now", path, used >> 20)
         return
     try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

@@ -17,6 +17,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_core.common import texts
 from vv_exporter.collectors import Collector
+from vv_exporter.common.families import ShapedFamily
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.exporter import COLLECTOR_DURATION, COLLECTOR_SUCCESS
 from vv_exporter.runtime import threads
@@ -168,6 +169,9 @@ def _claim(names: Set[str], owner: str, owners: dict[str, str]) -> None:
 
 def _check(family: Family) -> Set[str]:
     """The names that the family exposes. Raises for what would break the exposition of all the others."""
+    if isinstance(family, ShapedFamily):  # names and values are known to be good
+        family.check_series()
+        return family.exposed_names
     allowed = {family.name + suffix for suffix in _SUFFIXES.get(family.type, ("",))}
     seen = set()
     shown = [family.documentation]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import choose_encoder, generate_latest, gzip_accepted
 from prometheus_client.registry import Collector
 from werkzeug import Request, Response
 
+from vv_exporter.common.families import ShapedFamily
 from vv_exporter.state.scrapes import with_held
 from vv_exporter.web.guard import DEADLINE, gather
 from vv_exporter.web.routes import Route, Site
@@ -19,6 +20,9 @@ TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 """How long Prometheus waits for the answer; it sends this with every scrape, and nobody else does."""
 _MARGIN = 0.5
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_OPEN_METRICS = "application/openmetrics-text"
+_OTHER_NAMES = ("escaping=dots", "escaping=values")  # schemes that change also such names as ours
+_END = "# EOF\n"
 
 
 class Gathered(Collector):
@@ -47,7 +51,16 @@ def encode(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
         encoder, content_type = choose_encoder(accept)
     except (TypeError, ValueError):  # the client asks for a version that is no number
         encoder, content_type = generate_latest, _TEXT
-    return encoder(Gathered(families)), content_type
+    if not content_type.startswith(_OPEN_METRICS) or content_type.endswith(_OTHER_NAMES):
+        return encoder(Gathered(families)), content_type
+    parts = [_open_metrics(family, encoder) for family in families]
+    return "".join((*parts, _END)).encode(), content_type
+
+
+def _open_metrics(family: Family, encoder: Callable[[Collector], bytes]) -> str:
+    if isinstance(family, ShapedFamily):
+        return family.open_metrics()
+    return encoder(Gathered([family])).decode().removesuffix(_END)
 
 
 def build(site: Site) -> Iterable[Route]:
