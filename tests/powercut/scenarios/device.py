@@ -12,6 +12,7 @@ from tests.support.clock import Clock
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.alerts import ALERT_EVENTS
+from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.settings import Settings, load
 from vv_exporter.state.openalerts import ALERTS
 from vv_exporter.state.store import Store
@@ -28,11 +29,19 @@ def settings(root: Path) -> Settings:
 class Exporter:
     """The part of it that keeps something. `read` takes all that is there."""
 
-    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+    def __init__(self, root: Path, clock: Clock | None = None, commit_interval: float = 0.0) -> None:
         self.clock = clock or Clock()
         self.folder = settings(root).journal_dir
         self.store = Store(settings(root).exporter_dir / "state.db", self.clock)
-        self.reader = Reader(self.folder, self.store, _folds(), settings(root), self.clock, self.clock)
+        self.reader = Reader(
+            self.folder,
+            self.store,
+            _folds(),
+            settings(root),
+            self.clock,
+            self.clock,
+            commit_interval=commit_interval,
+        )
 
     def read(self) -> None:
         """All that is there. A second passes, so that locks are looked at."""
@@ -46,6 +55,10 @@ class Exporter:
         for alert in self.store.docs(ALERTS).values():
             found[alert.title] += alert.count
         return dict(found)
+
+    def beats(self) -> dict[str, float]:
+        """How often each job succeeded."""
+        return {job: series.value for (job, result), series in self.store.series(JOB_RUNS) if result == "success"}
 
     def counted(self) -> float:
         """How many alerts were counted in all."""

@@ -1,4 +1,7 @@
-"""The exporter reads, counts, shows, and deletes: nothing is counted twice, and what was shown stays counted."""
+"""The exporter reads, counts, shows, and deletes: nothing is counted twice, and what was shown stays counted.
+
+Heartbeats are routine, and wait for their commit: those may be lost with the half minute before the cut.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def run(root: Path) -> None:
 
     batch.BATCH_FILES = 2
     reader.FORGET_INTERVAL = 5.0
-    device = Exporter(root)
+    device = Exporter(root, commit_interval=7.0)
     device.store._connection.execute("PRAGMA wal_autocheckpoint = 20")
     lasting = Journal(str(settings(root).journal_dir))
     for number in range(11):
@@ -38,7 +41,12 @@ def run(root: Path) -> None:
             writer.emit("alert", "scan.py", {"id": title, "level": "ERROR", "title": title}, NEEDED)
             if number % 3 == 0:
                 device.read()
+        if number % 2 == 0:
+            short.emit("heartbeat", "scan.py", {"job": f"beat {number}"}, NEEDED)
         short.close()
+        calm = Journal(str(settings(root).journal_dir))
+        calm.emit("heartbeat", "calm.py", {"job": f"calm {number}"}, NEEDED)
+        calm.close()
         device.read()
         for title in device.alerts():
             say(f"shown {title}")
@@ -56,6 +64,7 @@ def check(root: Path, said: Sequence[str]) -> Iterator[str]:
             for title, count in alerts.items():
                 if count > 1:
                     yield f"after {start} start {title!r} is counted {count} times"
+            yield from (f"{job} is counted {runs:.0f} times" for job, runs in device.beats().items() if runs > 1)
             if device.counted() != len(alerts):
                 yield f"after {start} start {device.counted():.0f} are counted of {len(alerts)}"
     yield from (f"{name} was set aside" for name in damaged(root))
