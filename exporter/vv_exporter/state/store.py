@@ -341,8 +341,7 @@ class Store:
             if changes.broken:
                 changes.inc(EVENTS_REJECTED, ("stored",), len(changes.broken))
             self._make_room(changes)
-            if not self._lets_wait(changes):
-                self._write(changes)
+            self._keep(changes)
             self._show(changes)
             for row in changes.broken:
                 self._broken.pop(row, None)
@@ -636,15 +635,34 @@ class Store:
         if over > 0 and kind.family is not None:
             changes.inc(SERIES_LIMITED, (kind.family.name,), over)
 
-    def _lets_wait(self, changes: Transaction) -> bool:
-        """Have a transaction wait, if it may; while the disk is full none does."""
-        if not changes.may_wait or changes.history or changes.history_moves or changes.broken or self.unwritable:
-            return False
-        self._waiting.add(_rows(changes))
-        return True
+    def _keep(self, changes: Transaction) -> None:
+        """Have a transaction wait, if it may and the disk is not full, or write it."""
+        lasts = changes.history or changes.history_moves or changes.broken or self.unwritable
+        if lasts or not changes.may_wait:
+            self._write(changes)
+        else:
+            self._waiting.add(self._changed(changes))
+
+    def _changed(self, changes: Transaction) -> ChangedRows:
+        """The rows of a transaction that are not yet as they are to be."""
+        series = {
+            (name, labels): one
+            for (name, labels), one in changes.series.items()
+            if self.families[name].get(labels) != one
+        }
+        documents = {
+            (name, key): one
+            for (name, key), one in changes.documents.items()
+            if self._documents.get(name, {}).get(key) != one
+        }
+        with _content():
+            return ChangedRows.of(series, documents)
 
     def _write(self, changes: Transaction) -> None:
-        rows = _rows(changes)
+        """Write a transaction, and what waits. One that changes nothing is none."""
+        rows = self._changed(changes)
+        if not (rows or changes.history or changes.history_moves or changes.broken or self.unwritable):
+            return
         try:
             self._write_rows(rows, changes)
         except ContentError:
@@ -721,11 +739,6 @@ def _content() -> Iterator[None]:
         yield
     except _CONTENT_ERRORS as error:
         raise ContentError(f"this cannot be written to the exporter's database: {error}") from error
-
-
-def _rows(changes: Transaction) -> ChangedRows:
-    with _content():
-        return ChangedRows.of(changes.series, changes.documents)
 
 
 def _assign(target: dict[Any, Any], key: Any, value: Any, absent: object = None) -> None:

@@ -18,11 +18,11 @@ from vv_exporter.journal import uncommitted
 from vv_exporter.journal.batch import BATCH_BYTES
 from vv_exporter.journal.events import AnyEvent, decode
 from vv_exporter.journal.folds import discover
-from vv_exporter.journal.progress import PROGRESS
+from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.reader import Reader
 from vv_exporter.journal.routine import is_routine
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
-from vv_exporter.metrics.jobs import JOB_RUNS
+from vv_exporter.metrics.jobs import JOB_LAST_SUCCESS, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
 from vv_exporter.settings import load
 from vv_exporter.state.database import StoreError
@@ -361,3 +361,34 @@ def test_killed_at_any_system_call_between_fold_and_commit_each_event_counts_onc
         journal.store.close()
         fill()
     assert kills > kept > 20
+
+
+def test_a_transaction_that_changes_nothing_is_not_written_and_leaves_waiting_what_waits(lazy: Journal) -> None:
+    with lazy.store.transaction() as tx:
+        tx.put(PROGRESS, "w.0.jsonl", Progress(offset=5))
+        tx.set(JOB_LAST_SUCCESS, ("j",), 7.0)
+    lazy.store.commit()
+    with lazy.store.transaction() as tx:
+        tx.inc(JOB_RUNS, ("j", "success"))
+        tx.may_wait = True
+    with lazy.store.transaction() as tx:
+        tx.put(PROGRESS, "w.0.jsonl", Progress(offset=5))
+        tx.set(JOB_LAST_SUCCESS, ("j",), 7.0)
+        tx.remove(JOB_LAST_SUCCESS, ("k",))
+        tx.delete(PROGRESS, "unheard-of")
+    assert lazy.store.waiting
+    with lazy.store.transaction() as tx:
+        tx.put(PROGRESS, "w.0.jsonl", Progress(offset=6))
+
+    assert not lazy.store.waiting
+
+
+def test_what_waits_is_what_is_compared_with(lazy: Journal) -> None:
+    """Set, and set back, before the commit."""
+    for value, may_wait in ((1.0, False), (2.0, True), (1.0, True)):
+        with lazy.store.transaction() as tx:
+            tx.set(JOB_LAST_SUCCESS, ("j",), value)
+            tx.may_wait = may_wait
+    lazy.restart()
+
+    assert lazy.value(JOB_LAST_SUCCESS, "j") == 1.0
