@@ -6,6 +6,9 @@ verify_signature(signed)                        # True
 signature = sign_payload(data)                  # of bytes: the signature alone
 verify_signature(data, signature)               # True
 
+signed = sign_payload(logline, chain="loglines")  # numbered, and bound to the line before
+check_chain(open("loglines.jsonl"))             # which lines are missing, doubled, out of order, changed: vv_core.chain
+
 A signature is the JSON object ``{"alg": "HMAC-SHA256", "form": …, "key_id": …, "mac": …, "v": 1}``. ``form`` is
 ``bytes`` or ``jcs``. ``mac`` is, in lower-case hexadecimal, the HMAC-SHA256 of the signature without its ``mac`` in
 canonical JSON, a line feed, and the message: version, form and key id are signed too. The message of the form ``jcs``
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from vv_core.chain import Report
+
 VERSION = 1
 ALGORITHM = "HMAC-SHA256"
 MIN_KEY = 16
@@ -41,6 +46,8 @@ GOOD_KEY = 32
 """Shortest key without a warning: the hash's length (RFC 2104, section 3)."""
 SIGNATURE = "signature"
 """The member of an object that holds its signature, and that is not signed itself."""
+CHAIN = "chain"
+"""The member of an object that holds its link of a chain; signed as the others are."""
 MAX_VALUES = 1_000_000
 """Values of an object that is signed, those within each other included: what others made may have no end."""
 
@@ -83,6 +90,7 @@ def sign_payload(
     component: str | None = None,
     video: str | bytes | os.PathLike[str] | None = None,
     video_sha256: str | None = None,
+    chain: str | None = None,
 ) -> dict[str, Any]:
     """Sign bytes, and return the signature; or a JSON object, and return a copy of it with its ``signature``.
 
@@ -90,15 +98,19 @@ def sign_payload(
     most `MAX_VALUES` values. A member ``signature`` that it has already is replaced. `key_file` is by default what
     ``VV_HMAC_KEY_FILE`` names; `component`, `video` and `video_sha256` are those of the surrounding stage.
 
+    `chain` names a chain, ``[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}``: the object gets a member ``chain`` with its number and
+    the MAC of the line before it, whichever process of this device signed that (``docs/chain.md``). Write the line
+    before the same thread signs the next one; if you cannot, say so with `not_written`. Where the chain cannot be
+    continued (a full disk, a folder that is read-only, two seconds in which others hold its head) the object is signed
+    all the same, says so in its member ``chain``, and that is counted and logged: signing never waits for the chain.
+
     Each call is counted. Raises `SigningError`, and nothing else, if there can be no signature; that is logged on
     ``vv_core.signing``, too.
     """
     who = _subject.reporter(component)
     try:
         key = _signing_key(key_file)
-        form, message = _message(payload)
-        signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))
-        signed = signature if form == "bytes" else _with_signature(payload, signature)  # type: ignore[arg-type]
+        signed = _signed(payload, key) if chain is None else _chained(payload, key, chain, who)
     except texts.ENDS:
         raise
     except BaseException as error:
@@ -108,6 +120,37 @@ def sign_payload(
     about = _subject.video_fields(video, video_sha256)
     journals.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id, **about})
     return signed
+
+
+def not_written(signed: Mapping[str, Any]) -> None:
+    """Say that this object, signed into a chain, will not come to the log: nobody is accused that it is missing.
+
+    Raises nothing. What has no link is passed over.
+    """
+    from vv_core import _chains
+
+    link = signed.get(CHAIN)
+    try:
+        if isinstance(link, dict) and "number" in link:
+            _chains.give_back(link)
+    except OSError as error:
+        sdklog.log("vv_core.signing", "warning", "that line %s is not written cannot be kept: %s", link, error)
+
+
+def check_chain(
+    lines: Iterable[str | bytes | Mapping[str, Any]],
+    *,
+    key_file: str | os.PathLike[str] | None = None,
+    keys_dir: str | os.PathLike[str] | None = None,
+    from_start: bool = False,
+) -> Report:
+    """What is wrong with a log of chained lines, and which line it is; see `vv_core.chain`."""
+    from vv_core.chain import ChainCheck
+
+    check = ChainCheck(key_file=key_file, keys_dir=keys_dir, from_start=from_start)
+    for number, line in enumerate(lines, 1):
+        check.add(line, f"line {number}")
+    return check.finish()
 
 
 def verify_signature(
@@ -167,6 +210,91 @@ def check_signature(
         raise failure from None
     journals.emit("hmac", who, {"operation": "verify", "result": "ok", "key_id": key_id})
     return key_id
+
+
+def _signed(payload: Mapping[str, Any] | bytes | bytearray | memoryview, key: _Key) -> dict[str, Any]:
+    form, message = _message(payload)
+    signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))
+    return signature if form == "bytes" else _with_signature(payload, signature)  # type: ignore[arg-type]
+
+
+def _chained(payload: Any, key: _Key, chain: str, component: str) -> dict[str, Any]:
+    """`payload` with its link and signature. Raises `SigningError`."""
+    from vv_core import _chains
+
+    if not isinstance(chain, str) or not is_id(chain):
+        raise SigningError("chain", "a chain's name has letters, digits, '.', '_' and '-', at most 64")
+    halves = _around_link(payload)
+
+    def mac_with(link: dict[str, Any]) -> str:
+        middle = b'"%s":%s' % (CHAIN.encode(), _canonical_link(link))
+        message = b"{%s}" % b",".join(part for part in (halves[0], middle, halves[1]) if part)
+        return _mac(key.secret, key.headers["jcs"] + message).hex()
+
+    mac = ""
+
+    def remember(link: dict[str, Any]) -> str:
+        nonlocal mac
+        mac = mac_with(link)
+        return mac
+
+    try:
+        link = _chains.extend(chain, remember, key.id)
+    except OSError as error:
+        reason = _ascii(error.strerror or type(error).__name__)
+        link = {"name": chain, "outside": reason}
+        mac = mac_with(link)
+        journals.emit("chain.outside", component, {"chain": chain, "reason": reason}, journals.NEEDED)
+        sdklog.log("vv_core.signing", "error", "a line was signed outside the chain %s: %s", chain, reason)
+    signature = {"alg": ALGORITHM, "form": "jcs", "key_id": key.id, "mac": mac, "v": VERSION}
+    return _with_signature({**dict(islice(payload.items(), MAX_VALUES)), CHAIN: link}, signature)
+
+
+def _canonical_link(link: dict[str, Any]) -> bytes:
+    """Canonical JSON of what has integers and printable ASCII alone: as the standard library writes it, and faster."""
+    import json
+
+    return json.dumps(link, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _around_link(payload: object) -> tuple[bytes, bytes]:
+    """The members of canonical JSON before and behind the link: what takes long is done while nobody waits.
+
+    RFC 8785 orders names by their UTF-16 code units.
+    """
+    if isinstance(payload, bytes | bytearray | memoryview):
+        raise SigningError("payload", "only a JSON object has a place for its link of a chain, bytes have none")
+    if not hasattr(payload, "items"):
+        _message(payload)  # says what is wrong with it
+    members: dict[str, Any] = dict(islice(payload.items(), MAX_VALUES))  # type: ignore[attr-defined]
+    if CHAIN in members and not _is_link(members[CHAIN]):
+        raise SigningError("payload", f"the object has a member {CHAIN} of its own, where its link of the chain goes")
+    if not all(isinstance(name, str) for name in members):
+        _message(payload)
+    place = CHAIN.encode("utf-16-be")
+    halves: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, value in members.items():
+        if name != CHAIN:
+            halves[name.encode("utf-16-be", "surrogatepass") > place][name] = value
+    return _message(halves[0])[1][1:-1], _message(halves[1])[1][1:-1]
+
+
+def _ascii(text: str) -> str:
+    return "".join(sign if " " <= sign <= "~" and sign not in '"\\' else "?" for sign in text)
+
+
+def _is_link(value: object) -> bool:
+    return isinstance(value, dict) and "name" in value and ("number" in value or "outside" in value)
+
+
+def verify_quietly(payload: object, key_file: object = None, keys_dir: object = None) -> str:
+    """The id of the key that `payload` was signed with; nothing is counted or logged. Raises `SignatureError`."""
+    try:
+        return _verified(payload, None, key_file, keys_dir)
+    except texts.ENDS:
+        raise
+    except BaseException as error:
+        raise _failure(error, SignatureError) from None
 
 
 def _verified(payload: object, signature: object, key_file: object, keys_dir: object) -> str:
@@ -278,7 +406,7 @@ def _read(signature: object) -> tuple[str, str, str]:
         and signature["alg"] == ALGORITHM
         and form in ("bytes", "jcs")
         and isinstance(key_id, str)
-        and _is_id(key_id)
+        and is_id(key_id)
         and isinstance(mac, str)
         and len(mac) == 64
         and _HEX.issuperset(mac)
@@ -288,7 +416,8 @@ def _read(signature: object) -> tuple[str, str, str]:
     return str(key_id), str(form), str(mac)
 
 
-def _is_id(key_id: str) -> bool:
+def is_id(key_id: str) -> bool:
+    """Whether this may be the id of a key, or the name of a chain."""
     return 0 < len(key_id) <= 64 and _ID_ALPHABET.issuperset(key_id) and not key_id.startswith(".")
 
 
@@ -327,7 +456,7 @@ def _key_id(path: str) -> str:
 def _load(path: str) -> _Key:
     """The key of a file, read again when it has changed. Raises `SigningError`."""
     key_id = _key_id(path)
-    if not _is_id(key_id):
+    if not is_id(key_id):
         allowed = "letters, digits, '.', '_' and '-', at most 64, not beginning with '.'"
         raise SigningError("key", f"{texts.path(path, 300)}: its name is no key id: {allowed}")
     try:

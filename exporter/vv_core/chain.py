@@ -1,0 +1,618 @@
+"""Whether a log of chained lines is whole; and if not, which line is missing, doubled, out of order, or changed.
+
+report = check_chain(open("loglines.jsonl"))        # vv_core.signing
+report.broken                                       # True
+[str(finding) for finding in report.findings]       # ["loglines: number 42 is missing: line 43 was signed after it", …]
+
+What is found is of two kinds. `BREAKS` come of nothing that happens to an honest log: somebody changed it. All else
+is told as what it is: a line that a kill or a power cut may have taken, a chain that was begun anew, lines that two
+processes wrote at the same time, a key that is not here. Neither is passed over in silence.
+
+A chain alone cannot show that its last lines are missing. That takes a `Head` of it: the one that the device keeps, or
+one that left it in time, in a mail.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vv_core import _chains, signing
+from vv_core.common import files, texts
+
+BREAKS = {
+    "missing": "a line that was written is not there",
+    "reordered": "a line stands before one that was written before it was signed",
+    "doubled": "a line is there twice",
+    "changed": "a line does not fit its signature",
+    "unsigned": "a line without a signature stands between those that have one",
+    "forked": "two different lines have one number, or follow one line, and the head was not put back",
+}
+"""What an honest log does not have, and what it means."""
+NOTES = {
+    "unwritten": "a line may never have been written: the process that signed it was killed, or said so",
+    "open": "a line was being written when the last one was signed",
+    "lost": "lines of the last minute before the device went off, which a power cut may have taken",
+    "continued": "the chain went on from another place than its end: a restored backup, or a head lost in a power cut",
+    "begun": "the chain was begun anew, since its head was gone: whether lines are missing before that is not known",
+    "earlier": "lines before the first one are not here: deleted, or moved away as logs are rotated",
+    "outside": "a line was signed without its place in the chain, which could not be continued",
+    "unreadable": "a line is no JSON: torn by a kill, or none of ours",
+    "raced": "lines of several processes, written at the same time, do not stand in the order of their numbers",
+    "unknown_key": "a line cannot be verified: its key is not here",
+}
+"""What may be so in an honest log, and what it means."""
+
+MAX_FINDINGS = 1000
+"""Findings that a report holds; all are counted."""
+POWER_CUT_SECONDS = 60
+"""How long a line may be on its way to the disk: Linux writes back what is older than 30 seconds, every 5."""
+
+_WINDOW = 2048  # latest MACs of a part that are remembered
+_MAX_GAPS = 10_000
+_MAX_SALVAGED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the numbers `number` to `last` of a chain (0: it has no number), seen at `where`."""
+
+    kind: str
+    chain: str
+    number: int
+    last: int
+    where: str
+    text: str
+    by: int = 0
+    """The number of the line that shows it, where another one does."""
+
+    @property
+    def breaks(self) -> bool:
+        """Whether no honest log has it."""
+        return self.kind in BREAKS
+
+    def __str__(self) -> str:
+        return f"{self.chain}: {self.text}" if self.chain else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A chain's last line as somebody knew it: its number and MAC; `state` is what a device's own head says besides."""
+
+    chain: str
+    number: int
+    mac: str
+    key_id: str = ""
+    time: float = 0.0
+    part: str = ""
+    open: frozenset[int] = frozenset()
+    unwritten: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Report:
+    """What `check_chain` found."""
+
+    lines: int = 0
+    """Lines that are not empty."""
+    chained: int = 0
+    """Of these, how many have a place in a chain."""
+    heads: dict[str, Head] = field(default_factory=dict)
+    """By chain: the last line that was seen."""
+    findings: list[Finding] = field(default_factory=list)
+    """The first `MAX_FINDINGS`."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Of all findings, by kind."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether somebody changed the log."""
+        return any(kind in BREAKS for kind in self.counts)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there are lines that could not be verified."""
+        return "unknown_key" in self.counts
+
+    def found(self, finding: Finding) -> None:
+        """Take a finding. More than are held give way from the back, notes first."""
+        self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(finding)
+        elif finding.breaks:
+            for at in range(MAX_FINDINGS - 1, -1, -1):
+                if not self.findings[at].breaks:
+                    del self.findings[at]
+                    self.findings.append(finding)
+                    return
+
+
+@dataclass(slots=True)
+class _Line:
+    number: int
+    mac: str
+    key_id: str
+    where: str
+    link: Mapping[str, Any]
+    excused: frozenset[int]
+    """Numbers that may come later, or never."""
+    unwritten: frozenset[int]
+
+
+@dataclass(slots=True)
+class _Gap:
+    """Numbers that should have been there before the line at `where`."""
+
+    first: int
+    last: int
+    where: str
+    by: int
+
+
+class _Part:
+    """What is known of a part: an unbroken piece of a chain, under one id."""
+
+    def __init__(self, chain: str, part: str, first: int, report: Report) -> None:
+        self.chain, self.id, self.first = chain, part, first
+        self.report = report
+        self.highest = first - 1
+        self.lowest = 0
+        self.latest: _Line | None = None
+        self.restart: Mapping[str, Any] | None = None
+        self.before = ""
+        """The MAC of the line before `first`, as the first line has it."""
+        self.waiting: dict[int, str] = {}
+        """Open numbers that were not seen yet, each with where it was missed first."""
+        self.excused: dict[int, str] = {}
+        self.excused_before: set[int] = set()
+        self.gaps: list[_Gap] = []
+        self.early: set[int] = set()
+        self.raced = 0
+        """Lines that came late, as they may: several processes wrote at the same time."""
+        self._macs: dict[int, str] = {}
+        self._previous: dict[int, str] = {}
+        self._held: _Line | None = None
+
+    def add(self, line: _Line) -> None:
+        """Take the part's next line."""
+        held, self._held = self._held, None
+        if held is not None:
+            if self.highest < line.number < held.number and line.number not in held.excused:
+                text = f"stands before number {line.number}, which was written before it was signed"
+                self._found("reordered", held, text, line.number)
+                self.early.add(held.number)
+            else:
+                self._advance(held)
+        if self._is_second(line):
+            return
+        self._compare(line)
+        self._remember(line)
+        if line.number <= self.highest:
+            self._late(line)
+            self._settle(line)
+        elif any(number not in line.excused for number in self._between(line.number)):
+            self._held = line
+        else:
+            self._advance(line)
+
+    def end(self, head: Head | None = None) -> None:
+        """There are no further lines; `head` is the head of this part, if it is known."""
+        if self._held is not None:
+            self._advance(self._held)
+            self._held = None
+        for number in sorted(self.early):
+            self._miss(self.highest + 1, number - 1, frozenset(self.early), f"number {number}", number)
+            self.highest = max(self.highest, number)
+        if head is not None and head.number >= self.highest:
+            line = _Line(head.number + 1, "", "", "the chain's head", {}, head.open | head.unwritten, head.unwritten)
+            self._miss(self.highest + 1, head.number, line.excused | self.early, line.where, line.number)
+            self.waiting.update((number, line.where) for number in head.open if self.highest < number <= head.number)
+            self.excused.update((number, line.where) for number in head.unwritten if number > self.highest)
+            self._settle(line)
+
+    def excuse(self, number: int, where: str) -> None:
+        """The line with this number may never have been written, says `where`; if it was not seen, that is why."""
+        if self.waiting.pop(number, None) is not None:
+            self.excused[number] = where
+        elif (gap := self._gap(number)) is not None:
+            self._cut(gap, number)
+            self.excused[number] = where
+
+    def mac(self, number: int) -> str | None:
+        """The MAC of a line, as far back as they are remembered."""
+        return self._macs.get(number)
+
+    def _between(self, number: int) -> range:
+        """Numbers that were not seen yet below `number`. Of very many, the first: one that is not excused is enough."""
+        first = self.highest + 1
+        while first in self.early:
+            first += 1
+        return range(first, min(number, first + _chains.MAX_OPEN + _chains.MAX_UNWRITTEN + 1))
+
+    def _is_second(self, line: _Line) -> bool:
+        known = self._macs.get(line.number)
+        seen = line.number in self.early or (
+            self.first <= line.number <= self.highest
+            and line.number not in self.waiting
+            and line.number not in self.excused
+            and self._gap(line.number) is None
+        )
+        if known is None and not seen:
+            return False
+        if known is not None and known != line.mac:
+            self._found("forked", line, "is another line with that number: both were signed")
+        else:
+            self._found("doubled", line, "is there a second time")
+        return True
+
+    def _compare(self, line: _Line) -> None:
+        """Compare what is bound together: a line's MAC, and what the next one says it is."""
+        before, after = self._macs.get(line.number - 1), self._previous.get(line.number)
+        if line.number == self.first:
+            self.before, self.restart = line.link["previous"], line.link.get("restart")
+        elif before is not None and before != line.link["previous"]:
+            self._found("forked", line, f"does not follow the number {line.number - 1} that is there, but another one")
+        if after is not None and after != line.mac:
+            self._found("forked", line, f"is not the one that number {line.number + 1} follows")
+
+    def _remember(self, line: _Line) -> None:
+        self.lowest = min(self.lowest or line.number, line.number)
+        _keep(self._macs, line.number, line.mac)
+        _keep(self._previous, line.number - 1, line.link["previous"])
+
+    def _late(self, line: _Line) -> None:
+        """A number that was missed comes after all."""
+        gap = self._gap(line.number)
+        if gap is None:
+            self.raced += self.waiting.pop(line.number, None) is not None
+            self.raced += self.excused.pop(line.number, None) is not None
+            return
+        text = f"stands behind number {gap.by} ({gap.where}), which was signed after it was written"
+        self._found("reordered", line, text, gap.by)
+        self._cut(gap, line.number)
+
+    def _advance(self, line: _Line) -> None:
+        if self.highest < line.number:
+            self._miss(self.highest + 1, line.number - 1, line.excused | self.early, line.where, line.number)
+            for number in line.excused:
+                if self.highest < number < line.number and number not in self.early:
+                    self.waiting[number] = line.where
+            self.highest = line.number
+            self.early.discard(line.number)
+            while self.highest + 1 in self.early:
+                self.highest += 1
+                self.early.discard(self.highest)
+            self.early = {number for number in self.early if number > self.highest}
+            self.latest = line
+        self._settle(line)
+
+    def _settle(self, line: _Line) -> None:
+        """What `line` says of numbers before it."""
+        for number in line.unwritten:
+            if number < self.first:
+                self.excused_before.add(number)
+            else:
+                self.excuse(number, line.where)
+        for number in [number for number in self.waiting if number < line.number and number not in line.excused]:
+            del self.waiting[number]
+            self._miss(number, number, frozenset(), line.where, line.number)
+
+    def _miss(self, first: int, last: int, but: frozenset[int] | set[int], where: str, by: int) -> None:
+        for number in sorted(number for number in but if first <= number <= last):
+            self._keep_gap(first, number - 1, where, by)
+            first = number + 1
+        self._keep_gap(first, last, where, by)
+
+    def _keep_gap(self, first: int, last: int, where: str, by: int) -> None:
+        if first > last:
+            return
+        if len(self.gaps) >= _MAX_GAPS:  # they can no longer be filled: what comes late is told as a second one
+            self._tell_missing(self.gaps.pop(0))
+        self.gaps.append(_Gap(first, last, where, by))
+
+    def _gap(self, number: int) -> _Gap | None:
+        return next((gap for gap in reversed(self.gaps) if gap.first <= number <= gap.last), None)
+
+    def _cut(self, gap: _Gap, number: int) -> None:
+        self.gaps.remove(gap)
+        self._keep_gap(gap.first, number - 1, gap.where, gap.by)
+        self._keep_gap(number + 1, gap.last, gap.where, gap.by)
+
+    def _tell_missing(self, gap: _Gap) -> None:
+        many = f"number {gap.first} is" if gap.first == gap.last else f"numbers {gap.first} to {gap.last} are"
+        text = f"{many} missing: {gap.where} was signed after that"
+        self.report.found(Finding("missing", self.chain, gap.first, gap.last, gap.where, text, gap.by))
+
+    def tell(self, kind: str, first: int, last: int, where: str, text: str) -> None:
+        """Report something of the numbers `first` to `last`."""
+        self.report.found(Finding(kind, self.chain, first, last, where, text))
+
+    def _found(self, kind: str, line: _Line, text: str, by: int = 0) -> None:
+        text = f"number {line.number} ({line.where}) {text}"
+        self.report.found(Finding(kind, self.chain, line.number, line.number, line.where, text, by))
+
+    def tell_rest(self, *, is_first: bool) -> None:
+        """Report what is still missing at the end. `is_first`: no line of the chain is here from before this part."""
+        for gap in sorted(self.gaps, key=lambda gap: gap.first):
+            if is_first and self.first <= gap.first and gap.last < (self.lowest or gap.last + 1):
+                text = f"{_numbers(gap.first, gap.last)} before the first line here ({gap.where})"
+                self.tell("earlier", gap.first, gap.last, gap.where, text)
+            else:
+                self._tell_missing(gap)
+        for number, where in sorted(self.excused.items()):
+            self.tell("unwritten", number, number, where, f"number {number} may never have been written, says {where}")
+        for number, where in sorted(self.waiting.items()):
+            self.tell("open", number, number, where, f"number {number} was being written, says {where}")
+        if self.raced:
+            text = f"{texts.many(self.raced, 'line')} stand behind lines with higher numbers, written at the same time"
+            self.tell("raced", 0, 0, "", text)
+
+
+class ChainCheck:
+    """Checks lines one by one, with as much memory as a chain has parts and gaps, however long it is.
+
+    `heads` are those that the device keeps (`kept_heads`), read before the lines were; `known` those that somebody has
+    kept elsewhere. Every chain that has a head in `known` must come to it. `from_start`: nothing was rotated away.
+    Keys are those of `verify_signature`; that lines are verified here is not counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        heads: Iterable[Head] = (),
+        known: Iterable[Head] = (),
+        key_file: str | os.PathLike[str] | None = None,
+        keys_dir: str | os.PathLike[str] | None = None,
+        from_start: bool = False,
+    ) -> None:
+        self.report = Report()
+        self._keys = key_file, keys_dir
+        self._from_start = from_start
+        self._heads = {(head.chain, head.part): head for head in heads}
+        self._known = list(known)
+        self._wanted: dict[tuple[str, int], set[str]] = {}
+        for head in self._known:
+            self._wanted.setdefault((head.chain, head.number), set()).add(head.mac)
+        self._seen: dict[tuple[str, int], set[str]] = {}
+        self._parts: dict[tuple[str, str], _Part] = {}
+        self._keyless: set[str] = set()
+
+    def add(self, line: str | bytes | Mapping[str, Any], where: str) -> None:
+        """Take the next line of the log; `where` says which one it is."""
+        report = self.report
+        if not isinstance(line, Mapping):
+            line = line.strip()
+        if not line:
+            return
+        report.lines += 1
+        parsed, is_whole = (line, True) if isinstance(line, Mapping) else _parsed(line)
+        if not is_whole:
+            self._tell("unreadable", where, f"{where} is no JSON object, or has something before it")
+        if parsed is not None and signing.SIGNATURE in parsed:
+            self._signed(parsed, where)
+        elif parsed is not None and report.chained:
+            self._tell("unsigned", where, f"{where} has no signature")
+
+    def finish(self) -> Report:
+        """There are no further lines: say what is missing."""
+        parts = list(self._parts.values())
+        for part in parts:
+            part.end(self._heads.get((part.chain, part.id)))
+        for part in parts:
+            self._join(part)
+        for part in parts:
+            older = any(other.chain == part.chain and other.id < part.id for other in parts)
+            part.tell_rest(is_first=not self._from_start and not older)
+        for (chain, part_id), head in self._heads.items():
+            if (chain, part_id) not in self._parts and any(part.chain == chain for part in parts):
+                self._missing_part(head)
+        for head in self._known:
+            self._compare(head)
+        return self.report
+
+    def _signed(self, line: Mapping[str, Any], where: str) -> None:
+        link, report = _link_of(line), self.report
+        try:
+            signing.verify_quietly(line, *self._keys)
+        except signing.SignatureError as error:
+            if error.reason not in ("unknown_key", "key"):
+                self._changed(link, where, error.message)
+                return
+            if error.key_id not in self._keyless and len(self._keyless) < MAX_FINDINGS:
+                self._keyless.add(error.key_id)
+                self._tell("unknown_key", where, f"{where} and others cannot be verified: {error.message}")
+        if link is not None:
+            report.chained += 1
+            self._linked(link, line[signing.SIGNATURE], where)
+        elif isinstance(outside := line.get(signing.CHAIN), Mapping) and "outside" in outside:
+            text = f"{where} was signed outside the chain: {texts.line(outside['outside'], 200)}"
+            report.found(Finding("outside", texts.line(outside.get("name"), 64), 0, 0, where, text))
+
+    def _changed(self, link: Mapping[str, Any] | None, where: str, why: str) -> None:
+        chain, number = (link["name"], link["number"]) if link is not None else ("", 0)
+        claimed = f", which says that it is number {number}," if number else ""
+        text = f"{where}{claimed} does not fit its signature: {why}"
+        self.report.found(Finding("changed", chain, number, number, where, text))
+
+    def _linked(self, link: Mapping[str, Any], signature: Mapping[str, Any], where: str) -> None:
+        chain, number, mac = link["name"], link["number"], str(signature["mac"])
+        unwritten = frozenset(link.get("unwritten", ()))
+        excused = unwritten | frozenset(link.get("open", ()))
+        line = _Line(number, mac, str(signature["key_id"]), where, link, excused, unwritten)
+        if (chain, number) in self._wanted:
+            self._seen.setdefault((chain, number), set()).add(mac)
+        part = self._parts.get((chain, link["id"]))
+        if part is None:
+            part = self._parts[chain, link["id"]] = _Part(chain, link["id"], link["first"], self.report)
+        part.add(line)
+        head = self.report.heads.get(chain)
+        if head is None or (link["id"], number) > (head.part, head.number):
+            self.report.heads[chain] = Head(chain, number, mac, line.key_id, part=link["id"])
+
+    def _join(self, part: _Part) -> None:
+        """Compare where a part begins with where the one before it ends."""
+        restart, first = part.restart, part.first
+        if restart is None:
+            return
+        where = f"number {first}"
+        if restart.get("why") == "unreadable":
+            part.tell("begun", first, first, where, "the chain was begun anew: its head could not be read")
+            return
+        before = self._parts.get((part.chain, str(restart.get("id"))))
+        if before is None:
+            self._without_part(part, restart)
+            return
+        for number in part.excused_before:
+            before.excuse(number, where)
+        twin = next((other for other in self._parts.values() if _are_twins(other, part)), None)
+        if twin is not None:
+            text = f"two parts begin with number {first}: a restored backup, or a copy of this device"
+            part.tell("continued", first, first, where, text)
+        elif before.highest >= first:
+            why = "the device had booted" if restart.get("why") == "boot" else "its head was put back or replaced"
+            many = _numbers(first, before.highest)
+            text = f"the chain went on behind number {first - 1}, though {many} had been signed: {why}"
+            part.tell("continued", first, before.highest, where, text)
+        known = before.mac(first - 1)
+        if known is not None and known != part.before:
+            part.tell(
+                "forked", first, first, where, f"number {first} does not follow the number {first - 1} that is there"
+            )
+        if before.highest < first - 1:
+            self._missing_end(before, part, restart)
+
+    def _missing_end(self, before: _Part, part: _Part, restart: Mapping[str, Any]) -> None:
+        first, last, where = before.highest + 1, part.first - 1, f"number {part.first}"
+        seen = before.latest.link.get("uptime", 0) if before.latest is not None else 0
+        unwritten = {number for number in part.excused_before if first <= number <= last}
+        if restart.get("why") == "boot" and 0 <= restart["uptime"] - seen <= POWER_CUT_SECONDS:
+            text = f"{_numbers(first, last)} of the minute before the device went off: a power cut may have taken them"
+            part.tell("lost", first, last, where, text)
+        else:
+            before._miss(first, last, unwritten, where, part.first)
+            before.excused.update((number, where) for number in unwritten)
+
+    def _without_part(self, part: _Part, restart: Mapping[str, Any]) -> None:
+        """The part before is not here at all: moved away, if nothing older is here."""
+        first, last, where = restart["first"], part.first - 1, f"number {part.first}"
+        older = any(other.chain == part.chain and other.id < str(restart.get("id")) for other in self._parts.values())
+        if older or self._from_start:
+            part.tell("missing", first, last, where, f"{_numbers(first, last)} missing: {where} was signed after that")
+        else:
+            part.tell("earlier", first, last, where, f"{_numbers(first, last)} before the first line here")
+
+    def _missing_part(self, head: Head) -> None:
+        text = f"the device's head is at number {head.number} of a part of the chain of which no line is here"
+        self.report.found(Finding("missing", head.chain, head.number, head.number, "the chain's head", text))
+
+    def _compare(self, head: Head) -> None:
+        """Whether the chain comes to a head that was kept elsewhere."""
+        seen = self._seen.get((head.chain, head.number), set())
+        if head.mac in seen:
+            return
+        where, last = "a head kept elsewhere", self.report.heads.get(head.chain)
+        if seen:
+            text = f"number {head.number} is another line than the one that was known elsewhere"
+            self.report.found(Finding("forked", head.chain, head.number, head.number, where, text))
+        else:
+            first = last.number + 1 if last is not None and last.number < head.number else head.number
+            text = f"{_numbers(first, head.number)} missing: the chain was known to come to number {head.number}"
+            self.report.found(Finding("missing", head.chain, first, head.number, where, text))
+
+    def _tell(self, kind: str, where: str, text: str) -> None:
+        self.report.found(Finding(kind, "", 0, 0, where, text))
+
+
+def kept_heads(folder: str | None = None) -> list[Head]:
+    """The heads that this device keeps. What is no head is left out. Raises `OSError` if the folder cannot be read."""
+    found = []
+    folder = _chains.folder() if folder is None else folder
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for name in names[:MAX_FINDINGS]:
+        try:
+            fd = files.open_regular(os.fsencode(os.path.join(folder, name)))
+        except OSError:
+            continue
+        try:
+            state = _chains.read(fd)
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+        if state is not None:
+            found.append(_head(name, state))
+    return found
+
+
+def _head(name: str, state: Mapping[str, Any]) -> Head:
+    return Head(
+        name,
+        state["number"],
+        state["mac"],
+        state["key_id"],
+        state["time"],
+        state["id"],
+        frozenset(number for numbers in state["open"].values() for number in numbers),
+        frozenset(number for number, _ in state["unwritten"]),
+    )
+
+
+def _parsed(line: str | bytes) -> tuple[Mapping[str, Any] | None, bool]:
+    """The object of a line, and whether that is all of it: a kill may have left a part of another one before it."""
+    import json
+
+    opening: Any = "{" if isinstance(line, str) else b"{"
+    at = 0
+    for _ in range(_MAX_SALVAGED):
+        try:
+            found = json.loads(line[at:])
+        except (ValueError, RecursionError):
+            at = line.find(opening, at + 1)
+            if at < 0:
+                break
+        else:
+            is_object = isinstance(found, dict) and (at == 0 or signing.SIGNATURE in found)
+            return (found, at == 0) if is_object else (None, False)
+    return None, False
+
+
+def _link_of(line: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A line's place in a chain, if it is well formed; whoever made it."""
+    link = line.get(signing.CHAIN)
+    if not isinstance(link, Mapping):
+        return None
+    restart = link.get("restart", {"first": 1, "uptime": 0})
+    lists = [link.get("open", []), link.get("unwritten", [])]
+    well_formed = (
+        all(isinstance(link.get(name), str) for name in ("name", "id", "previous"))
+        and signing.is_id(link["name"])
+        and all(type(link.get(name)) is int for name in ("number", "first", "uptime"))
+        and 0 < link["first"] <= link["number"] <= _chains.MAX_NUMBER
+        and all(isinstance(numbers, list) and all(type(one) is int for one in numbers) for numbers in lists)
+        and all(len(numbers) <= 4 * _chains.MAX_UNWRITTEN for numbers in lists)
+        and isinstance(restart, Mapping)
+        and (restart.get("why") == "unreadable" or all(type(restart.get(name)) is int for name in ("first", "uptime")))
+    )
+    return link if well_formed else None
+
+
+def _are_twins(one: _Part, other: _Part) -> bool:
+    """Whether both continue the same line, and `one` did so first."""
+    if one is other or one.chain != other.chain or one.restart is None or other.restart is None:
+        return False
+    return (one.restart.get("id"), one.first) == (other.restart.get("id"), other.first) and one.id < other.id
+
+
+def _keep(known: dict[int, str], number: int, mac: str) -> None:
+    known[number] = mac
+    if len(known) > _WINDOW:
+        del known[next(iter(known))]
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"number {first}" if first == last else f"numbers {first} to {last}"
