@@ -525,6 +525,13 @@ class ChainCheck:
         self.report.found(Finding(kind, "", 0, 0, where, text))
 
 
+def place_of(line: str | bytes) -> tuple[str, int] | None:
+    """The part that a line is of, and its number there, as it says itself; None if it has no place in a chain."""
+    found, _ = _parsed(line.strip())
+    link = _link_of(found) if found is not None else None
+    return (link["id"], link["number"]) if link is not None else None
+
+
 def kept_heads(folder: str | None = None) -> list[Head]:
     """The heads that this device keeps. What is no head is left out. Raises `OSError` if the folder cannot be read."""
     found = []

@@ -58,6 +58,7 @@ STATE = (
     _folder("logs", COMMON_FOLDER, EXPORTER, SCRIPTS, "read and write app.log"),
     _folder("jobs", STICKY_FOLDER, EXPORTER, SCRIPTS, "take the locks of jobs away"),
     _folder("attempts", COMMON_FOLDER, EXPORTER, SCRIPTS, "change how often a video was tried"),
+    _folder("chains", STICKY_FOLDER, EXPORTER, SCRIPTS, "put a chain of signed lines back", False),
     _folder("logins", COMMON_FOLDER, EXPORTER, SCRIPTS, "have a DVR lock its account", False),
     _folder("exporter", PRIVATE_FOLDER, EXPORTER, SCRIPTS, "read counts, history and the token of Alertmanager"),
     _folder("self-monitor", VISIBLE_FOLDER, SELF_MONITOR, SCRIPTS, "change what was restarted when", False),
