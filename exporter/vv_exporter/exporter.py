@@ -153,6 +153,7 @@ def in_order(
         *((f"the probe of the file system ({role})", probe) for role, probe in services.filesystems.items()),
         ("the pause of ingestion", services.ingest_pause),  # by the probe of the video storage
         ("the census of videos", services.videos),
+        ("the files of footage", services.footage_files),
         # What scripts report.
         ("configured jobs and their heartbeat files", ConfiguredJobs(store, settings.jobs)),
         ("the journal's reader", services.reader),
@@ -178,7 +179,12 @@ def _secure_anew(server: Server, web_config_file: Path) -> None:
 
 def reserved_names(settings: Settings) -> dict[str, frozenset[str]]:
     """Names of the configuration, by the label in which they stand: their series never give way to others."""
-    names = {"stage": settings.stages, "job": settings.jobs, "dvr": settings.dvrs, "name": listed(settings.containers)}
+    names = {
+        "stage": settings.stages,
+        "job": settings.jobs,
+        "dvr": {**settings.dvrs, **settings.footage},
+        "name": listed(settings.containers),
+    }
     return {name: frozenset(map(label, found)) for name, found in names.items()}
 
 

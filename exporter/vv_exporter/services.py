@@ -19,6 +19,7 @@ from vv_exporter.journal import folds
 from vv_exporter.journal.reader import Reader
 from vv_exporter.probes.dvr_probes import DvrProbes, dvr_probes
 from vv_exporter.probes.filesystem import PathProbe
+from vv_exporter.probes.footage_files import FootageFiles
 from vv_exporter.probes.ingest import IngestPause
 from vv_exporter.probes.storage import filesystem_probes, ingest_pause
 from vv_exporter.probes.videos import VideoCensus
@@ -41,6 +42,7 @@ class Services(Context):
     drills: DrillWorker
     digest: DigestWorker | None
     dvrs: DvrProbes
+    footage_files: FootageFiles
     filesystems: Mapping[str, PathProbe]
     """By role."""
     ingest_pause: IngestPause | None
@@ -77,6 +79,7 @@ def build_services(context: Context) -> Services:
         drills=DrillWorker(store, settings, drill_channels(settings), clock),
         digest=digest_worker(context),
         dvrs=dvr_probes(settings.dvrs, store, clock),
+        footage_files=FootageFiles(settings.video_storage_root, settings.footage, store, clock, monotonic),
         filesystems=filesystems,
         ingest_pause=ingest_pause(settings, filesystems),
         videos=VideoCensus(settings.video_storage_root, store, clock, monotonic),

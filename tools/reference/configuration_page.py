@@ -38,6 +38,7 @@ _TAIL = """
 settings:                  # any variable of the table
   VV_DEVICE_ID: edge-device-001
   SLACK_WEBHOOK_URL_FILE: /etc/vv/secrets/slack
+  VIDEO_STORAGE_ROOT: /srv/videos
 stages:                    # how long a run may take before it is overdue
   scan_video: {limit: 15m}
   summarize_scene:         # added up: for every run, for each minute of video, for each 10^9 bytes of it
@@ -53,6 +54,12 @@ dvrs:                      # which streams are probed
     password_file: /etc/vv/secrets/front
     interval: 30s
     timeout: 10s
+footage:                   # cameras whose recordings are watched by the names of their files (docs/footage.md)
+  front:
+    files: "{dvr}/{start:%Y-%m-%d}/{start:%H%M%S}.mp4"  # below VIDEO_STORAGE_ROOT
+    length: 60s            # of a file
+    expected: always       # or the minutes in which there should be footage: "* 8-17 * * 1-5"
+    timezone: Europe/Lisbon  # of both
 containers:
   essential: [agent_dvr]   # critical when down
   expected: [scene_scanner]  # must run

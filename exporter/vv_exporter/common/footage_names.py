@@ -15,17 +15,17 @@ MAX_LENGTH = 500
 MAX_STARS = 3  # each makes a name that nearly fits take longer to be told from one that fits
 _PARTS = re.compile(r"(\{dvr\}|\{start:[^{}]*\}|\*)")
 _CODES = {
-    "Y": r"\d{4}",
-    "y": r"\d{2}",
-    "m": r"\d{2}",
-    "d": r"\d{2}",
-    "j": r"\d{3}",
-    "H": r"\d{2}",
-    "M": r"\d{2}",
-    "S": r"\d{2}",
-    "f": r"\d{1,6}",
-    "z": r"(?:Z|[+-]\d{2}:?\d{2})",
-    "s": r"\d{1,11}",
+    "Y": r"[0-9]{4}",
+    "y": r"[0-9]{2}",
+    "m": r"[0-9]{2}",
+    "d": r"[0-9]{2}",
+    "j": r"[0-9]{3}",
+    "H": r"[0-9]{2}",
+    "M": r"[0-9]{2}",
+    "S": r"[0-9]{2}",
+    "f": r"[0-9]{1,6}",
+    "z": r"(?:Z|[+-][0-9]{2}:?[0-9]{2})",
+    "s": r"[0-9]{1,11}",
 }
 _FOLDS = (0, 1)
 
@@ -81,7 +81,7 @@ def _part(part: str, dvr: str, seen: set[str]) -> str:
         return "[^/]*"
     if part == "{dvr}":
         return re.escape(dvr)
-    if not part.startswith("{start:"):
+    if not (part.startswith("{start:") and part.endswith("}")):
         if "{" in part or "}" in part:
             raise ValueError(f"{part!r} has braces that mean nothing; known are {{dvr}} and {{start:…}}")
         return re.escape(part)

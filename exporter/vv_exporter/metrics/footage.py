@@ -24,3 +24,12 @@ FOOTAGE_REFUSED = counter(
 FOOTAGE_LATEST = gauge(
     "vv_footage_latest_timestamp_seconds", "The end of the latest footage, by what became of it.", "dvr", "step"
 )
+FOOTAGE_OLDEST = gauge(
+    "vv_footage_oldest_timestamp_seconds", "When the oldest file of footage begins that is still there.", "dvr"
+)
+FOOTAGE_BYTES = gauge("vv_footage_bytes_per_second", "What a second of footage takes on the disk, of late.", "dvr")
+FOOTAGE_RETENTION = gauge(
+    "vv_footage_retention_seconds",
+    "How far back the files will reach when the disk is full, at today's rate: what is there, and what has room.",
+    "dvr",
+)

@@ -13,6 +13,7 @@ from vv_exporter.settings.loading import SettingsError, load, load_yaml, secret_
 from vv_exporter.settings.sections import (
     ContainersSettings,
     DvrSettings,
+    FootageSettings,
     JobSettings,
     SelfMonitorSettings,
     StageSettings,
@@ -25,6 +26,7 @@ __all__ = [
     "Duration",
     "Dvr",
     "DvrSettings",
+    "FootageSettings",
     "FreeSpace",
     "JobSettings",
     "QuietHours",

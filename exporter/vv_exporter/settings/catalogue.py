@@ -17,7 +17,13 @@ from vv_exporter.common.matchers import link_filter
 from vv_exporter.language import ENGLISH, languages
 from vv_exporter.settings import compose
 from vv_exporter.settings import parsers as parse
-from vv_exporter.settings.sections import ContainersSettings, JobSettings, SelfMonitorSettings, StageSettings
+from vv_exporter.settings.sections import (
+    ContainersSettings,
+    FootageSettings,
+    JobSettings,
+    SelfMonitorSettings,
+    StageSettings,
+)
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
 
 RUNBOOK_BASE_URL = "https://github.com/VV-Video-AI-System/vv-exporter/blob/main/docs/runbooks"
@@ -411,6 +417,7 @@ class Settings:
     containers: ContainersSettings = _section(ContainersSettings)
     self_monitor: SelfMonitorSettings = _section(SelfMonitorSettings)
     dvrs: Mapping[str, Dvr] = _section(dict)
+    footage: Mapping[str, FootageSettings] = _section(dict)
 
     @property
     def logs(self) -> Path:

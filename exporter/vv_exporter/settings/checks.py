@@ -12,10 +12,12 @@ from zoneinfo import ZoneInfo
 
 from vv_core.common.texts import many
 from vv_exporter.common.clock import span
+from vv_exporter.common.footage_names import FootageNames
 from vv_exporter.common.schedule import longest_pause, problem_of
 from vv_exporter.settings.catalogue import variables
-from vv_exporter.settings.sections import JobSettings
+from vv_exporter.settings.sections import FootageSettings, JobSettings
 
+LONGEST_FILE_SECONDS = 6 * 3600.0
 _PREFIXES = ("CONTAINER_", "DISK_", "DVR_", "HOST_", "MAX_PROCESSING_", "SELF_MONITOR_", "VV_")
 
 
@@ -68,6 +70,26 @@ def job_problems(job: JobSettings) -> list[str]:
         problems.append(f".timezone: {job.timezone!r} is not known; e.g. Europe/Lisbon")
     if job.heartbeat_file and not job.heartbeat_file.startswith("/"):
         problems.append(f".heartbeat_file: {job.heartbeat_file!r} is not an absolute path; begin it with /")
+    return problems
+
+
+def footage_problems(name: str, camera: FootageSettings) -> list[str]:
+    """What is wrong with a camera's footage; each line goes on from its key."""
+    problems = []
+    try:
+        ZoneInfo(camera.timezone)
+    except (KeyError, ValueError, OSError):
+        problems.append(f".timezone: {camera.timezone!r} is not known; e.g. Europe/Lisbon")
+    try:
+        if camera.files:
+            FootageNames(camera.files, name)
+    except ValueError as error:
+        problems.append(f".files: {error}")
+    if not 1 <= camera.length <= LONGEST_FILE_SECONDS:
+        problems.append(f".length: {camera.length:g} s is not between 1s and 6h, which a file of footage may be long")
+    problem = problem_of(camera.expected) if camera.expected != "always" else ""
+    if problem:
+        problems.append(f'.expected: {problem}; write always, or the minutes, e.g. "* 8-17 * * 1-5"')
     return problems
 
 

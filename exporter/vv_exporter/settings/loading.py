@@ -21,6 +21,7 @@ from vv_exporter.settings.sections import (
     ConfigFile,
     ContainersSettings,
     DvrSettings,
+    FootageSettings,
     JobSettings,
     SelfMonitorSettings,
     StageSettings,
@@ -238,12 +239,18 @@ def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str], 
     containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
     self_monitor = _convert("self_monitor", file.self_monitor or {}, SelfMonitorSettings, problems)
     dvrs = _dvrs(file.dvrs, values, problems) if secrets else {}
+    footage = _items("footage", file.footage, FootageSettings, problems)
+    for name, camera in footage.items():
+        problems += [f"footage.{name}{problem}" for problem in checks.footage_problems(name, camera)]
+    if any(camera.files for camera in footage.values()) and values.get("video_storage_root") is None:
+        problems.append("VIDEO_STORAGE_ROOT: is not set, but footage in vv.yml has files, which lie below it; set it")
     return {
         "stages": stages,
         "jobs": jobs,
         "containers": containers or ContainersSettings(),
         "self_monitor": self_monitor or SelfMonitorSettings(),
         "dvrs": dvrs,
+        "footage": footage,
     }
 
 

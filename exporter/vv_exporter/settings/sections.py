@@ -44,6 +44,19 @@ class DvrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: Duration = Duration(10)
 
 
+class FootageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A camera in `vv.yml` whose footage is watched by its files: `common.footage_names` says what `files` may hold.
+
+    A file is `length` long. `expected` is `always`, or a cron expression of the minutes in which there should be
+    footage. Names of files and that expression are read in `timezone`.
+    """
+
+    files: str = ""
+    length: Duration = Duration(60)
+    expected: str = "always"
+    timezone: str = "UTC"
+
+
 class ContainersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Container names: critical when down, expected to run, not looked at."""
 
@@ -72,3 +85,4 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     containers: Any = msgspec.field(default_factory=dict)
     self_monitor: Any = msgspec.field(default_factory=dict)
     dvrs: dict[str, Any] = msgspec.field(default_factory=dict)
+    footage: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -515,3 +515,37 @@ def test_a_secret_may_be_a_link_as_those_that_are_mounted_are(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["VV_STATE_DIR", "VV_LOG_DIR", "VIDEO_STORAGE_ROOT"])
 def test_the_home_of_nobody_is_told(name: str) -> None:
     assert problem({name: "~nosuchuser/x"}).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("camera", "said"),
+    [
+        ('{files: "{dvr}.mp4"}', "footage.gate.files: '{dvr}.mp4' does not say when a file begins"),
+        ("{length: 0.5s}", "footage.gate.length: 0.5 s is not between 1s and 6h"),
+        ("{length: 7h}", "footage.gate.length: 25200 s is not between 1s and 6h"),
+        ("{expected: nights}", "footage.gate.expected: 'nights' is not a cron expression"),
+        ("{timezone: Mars}", "footage.gate.timezone: 'Mars' is not known"),
+        ("{file: x}", "footage.gate: unknown key `file`; known keys: files, length, expected, timezone"),
+        ('{files: "{dvr}_{start:%s}.mp4"}', "VIDEO_STORAGE_ROOT: is not set, but footage in vv.yml has files"),
+    ],
+)
+def test_what_is_wrong_with_footage_is_named(tmp_path: Path, camera: str, said: str) -> None:
+    config = tmp_path / "vv.yml"
+    config.write_text(f"footage:\n  gate: {camera}\n")
+
+    with pytest.raises(SettingsError) as failure:
+        load({"VV_CONFIG": str(config)})
+
+    assert any(problem.startswith(said) for problem in failure.value.problems)
+
+
+def test_footage_is_always_expected_unless_it_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "vv.yml"
+    config.write_text('footage:\n  gate: {files: "{dvr}_{start:%s}.mp4"}\n  yard:\n')
+
+    footage = load({"VV_CONFIG": str(config), "VIDEO_STORAGE_ROOT": "/srv"}).footage
+
+    assert {name: (one.length, one.expected, one.timezone) for name, one in footage.items()} == {
+        "gate": (60, "always", "UTC"),
+        "yard": (60, "always", "UTC"),
+    }
