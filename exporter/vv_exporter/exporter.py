@@ -27,11 +27,16 @@ from vv_exporter.context import Context, Service
 from vv_exporter.delivery import notifications
 from vv_exporter.delivery.webhook_courier import WebhookCourier
 from vv_exporter.digest import samples
+from vv_exporter.footage.accounts import INTERVAL as FOOTAGE_INTERVAL
+from vv_exporter.footage.accounts import FootageAccounts
+from vv_exporter.footage.device import INTERVAL as DEVICE_INTERVAL
+from vv_exporter.footage.device import DeviceStates, note_start
 from vv_exporter.installation import statefolders
 from vv_exporter.journal.configured_jobs import ConfiguredJobs
 from vv_exporter.journal.files import reading
 from vv_exporter.journal.overruns import Overruns
 from vv_exporter.language import speaking_everywhere
+from vv_exporter.probes.storage import storage_states
 from vv_exporter.runtime import systemd
 from vv_exporter.runtime.loop import Loop
 from vv_exporter.runtime.program import logging_to, on_hangup, only_one, own_folder, until_signalled
@@ -97,6 +102,7 @@ def running(
         past, scrapes = Past(), Scrapes(store, time.time, services.reader.wait_until_caught_up)
         with _explained("VV_STATE_DIR"):
             app = create_app(services, guarded, web_config, past=past, scrapes=scrapes)
+        note_start(store, boot_id(), boottime())
         stack.enter_context(counted(store))
         count_boot(store, boot_id())
         # The port first: with another exporter on it nothing must begin to work.
@@ -130,6 +136,14 @@ def in_order(
     unwritten = UnwrittenState(store, names, settings, clock, monotonic, unsaved.hold)
     unsaved_loop = Loop("unsaved-last", "messages that could not be written down", unsaved.round)
     unsaved.when_held(unsaved_loop.wake)
+    footage = FootageAccounts(store, settings.footage, clock)
+    device = DeviceStates(
+        store,
+        lambda: storage_states(services.filesystems, services.ingest_pause),
+        clock,
+        services.boottime,
+        services.boot,
+    )
     housekeeping = Housekeeping(store, settings.history_days * DAY, clock)
 
     def loop(
@@ -154,12 +168,14 @@ def in_order(
         ("the pause of ingestion", services.ingest_pause),  # by the probe of the video storage
         ("the census of videos", services.videos),
         ("the files of footage", services.footage_files),
+        loop("footage-states", "what keeps footage from being there", device.round, DEVICE_INTERVAL),
         # What scripts report.
         ("configured jobs and their heartbeat files", ConfiguredJobs(store, settings.jobs)),
         ("the journal's reader", services.reader),
         ("limits of stages", Overruns(services)),  # of the runs that the reader found
         # What the exporter keeps of itself.
         loop("housekeeping", "old history", housekeeping.round, housekeeping.interval),
+        loop("footage", "footage that is missing", footage.round, FOOTAGE_INTERVAL),
         loop("samples", "samples for the digest", lambda: samples.note(store, series(), clock()), samples.INTERVAL),
         loop("clock", "whether the clock was set", store.follow_clock, CLOCK_INTERVAL),
         loop("scrapes", "what was shown last", scrapes.save, SAVE_INTERVAL_SECONDS),

@@ -41,7 +41,11 @@ FIRST_FRAME = 10_000
 _RANK = {cause: rank for rank, cause in enumerate((*(one for one in CAUSES if one != UNKNOWN), CONNECTED))}
 _EXACT = frozenset({"not_expected", "maintenance", "clock_stepped"})
 """Begin and end when they say, with nothing before or after."""
-_WEAK = {UNKNOWN: (NOTICED_AFTER, BACK_AFTER), CONNECTED: (FIRST_FRAME, FIRST_FRAME)}
+_WEAK = {
+    UNKNOWN: (NOTICED_AFTER, BACK_AFTER),
+    "recorder": (NOTICED_AFTER, BACK_AFTER),
+    CONNECTED: (FIRST_FRAME, FIRST_FRAME),
+}
 """What gives way to a fault behind or before it, if it lasted no longer than this."""
 _OFF = frozenset({"device_off", "power_lost"})
 

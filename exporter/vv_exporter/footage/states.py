@@ -97,8 +97,7 @@ def dvr_failed(tx: Transaction, dvr: str, result: str, time: float) -> None:
     connected = _lasting(tx, dvr).get(CONNECTED)
     if connected is not None:
         frame = latest_of(lambda key: tx.get(DAYS, key), tx.get(CAMERAS, dvr), "received")
-        since = max(connected.since, frame or 0) / 1000
-        time = since if since < time else time
+        time = min(frame / 1000, time) if frame is not None and frame >= connected.since else time
     state = "dvr_frozen" if result == "frozen" else "dvr_down"
     _now_only(tx, dvr, state, time, "" if state == "dvr_frozen" else result)
 

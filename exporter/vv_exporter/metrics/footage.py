@@ -14,7 +14,7 @@ FOOTAGE_MISSING = Metric(
     "counter",
     "Seconds that were expected and are missing, by cause, counted when it is too late for them to be there.",
     ("dvr", "cause"),
-    limit=6000,
+    limit=6500,
 )
 FOOTAGE_REFUSED = counter(
     "vv_footage_refused_total",

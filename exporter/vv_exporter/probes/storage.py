@@ -41,3 +41,16 @@ def ingest_pause(settings: Settings, probes: Mapping[str, PathProbe]) -> IngestP
         return None
     status = probes[VIDEO_STORAGE].status
     return IngestPause(settings.state_dir / FLAG, settings.video_storage_root, settings.disk_critical_free, status)
+
+
+def storage_states(probes: Mapping[str, PathProbe], pause: IngestPause | None) -> frozenset[str] | None:
+    """What keeps the video storage from being written, by the names of `footage.device`; None if that is not known."""
+    status = probes[VIDEO_STORAGE].status() if VIDEO_STORAGE in probes else None
+    if status is None or (status.usage is None and status.missing is None):
+        return None
+    holding = {
+        "storage_missing": bool(status.missing),
+        "storage_readonly": status.usage is not None and status.usage.readonly,
+        "ingest_paused": pause is not None and pause.paused and not status.missing,
+    }
+    return frozenset(state for state, holds in holding.items() if holds)
