@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
 SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
+INVENTORY ?= $(firstword $(wildcard fleet/inventory.yml) fleet/inventory.example.yml)
 # Most tests of whole devices wait; a file is run by one process, in order (tests/conftest.py says in which the files are).
 # To debug: SIDE_BY_SIDE= make test ARGS=...
 SIDE_BY_SIDE ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick mutants field field-arm64 lint dashboards messages bench screenshots lock pin install tools setup clean
+.PHONY: help run demo fleet test quick mutants field field-arm64 lint dashboards messages bench screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +23,10 @@ run: ## Run exporter, Prometheus and Alertmanager here, until Ctrl-C (ARGS= goes
 demo: ## The same with an example pipeline that fails in several ways
 	@$(SETUP) --no-dev --tools
 	@$(VENV)/bin/vv up --demo $(ARGS)
+
+fleet: ## Run the centre of a fleet here, until Ctrl-C (INVENTORY=fleet/inventory.yml; ARGS= goes to `vv fleet up`)
+	@$(SETUP) --no-dev --tools
+	@$(VENV)/bin/vv fleet up --inventory $(INVENTORY) $(ARGS)
 
 # A tool that cannot be had is told in one line; the tests that need it are skipped, or fail in CI.
 test: ## Run all tests, those with real servers and a Docker Engine included (ARGS= goes to pytest)

@@ -26,6 +26,8 @@ import yaml
 
 HERE = Path(__file__).parent
 RULES = HERE.parents[1] / "prometheus" / "rules"
+FLEET = HERE.parent / "fleet"
+"""Where the unit tests of fleet/rules are."""
 WORKERS = 2
 ENVIRONMENT = os.environ | {"GOGC": "400"}  # promtool is short-lived: it need not tidy up so often
 
@@ -134,7 +136,7 @@ class Proof:
 def proofs(file: Path) -> list[Proof]:
     """The unit tests of a rules file, the quick ones first."""
     found = []
-    for path in sorted(HERE.glob(f"{file.stem}_*test.yml")):
+    for path in sorted((HERE if file.parent == RULES else FLEET).glob(f"{file.stem}_*test.yml")):
         whole = yaml.safe_load(path.read_text()) | {"rule_files": [file.name]}
         step = seconds(whole.get("evaluation_interval", "1m"))
         for test in whole["tests"]:

@@ -30,6 +30,16 @@ def document(committed: dict[str, Any], settings: Settings, out: Path) -> dict[s
 
     A receiver that loses its last entry goes, and so do its routes; one that is committed empty stays.
     """
+    configured = with_configured_channels(committed, settings, out)
+    return configured | {
+        "event_recorder": _recorder(committed["event_recorder"], settings, out),
+        "route": _paced(configured["route"], settings),
+        "time_intervals": [_times(interval, settings) for interval in committed["time_intervals"]],
+    }
+
+
+def with_configured_channels(committed: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
+    """An alertmanager.yml without the receivers and routes of channels that are not configured, and absolute paths."""
     receivers = [_receiver(receiver, settings, out) for receiver in committed["receivers"]]
     emptied = {
         after["name"]
@@ -37,10 +47,8 @@ def document(committed: dict[str, Any], settings: Settings, out: Path) -> dict[s
         if len(before) > 1 and len(after) == 1
     }
     return committed | {
-        "event_recorder": _recorder(committed["event_recorder"], settings, out),
         "templates": [str(out / pattern) for pattern in committed["templates"]],
-        "route": _paced(_without(committed["route"], emptied), settings),
-        "time_intervals": [_times(interval, settings) for interval in committed["time_intervals"]],
+        "route": _without(committed["route"], emptied),
         "receivers": [receiver for receiver in receivers if receiver["name"] not in emptied],
     }
 
@@ -99,6 +107,9 @@ def secret_files(entry: Any) -> Iterator[str]:
     """The names of the files below secrets/ that an entry refers to."""
     if isinstance(entry, dict):
         for value in entry.values():
+            yield from secret_files(value)
+    elif isinstance(entry, list):
+        for value in entry:
             yield from secret_files(value)
     elif isinstance(entry, str) and entry.startswith("secrets/"):
         yield entry.removeprefix("secrets/")

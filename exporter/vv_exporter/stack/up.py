@@ -74,7 +74,7 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     _prepare(settings, folder, environment)
     # What this process reports goes to the exporter that it runs.
     os.environ["VV_STATE_DIR"] = str(settings.state_dir)
-    with _asked_to_stop() as stop, _stopping() as started, prometheus_scratch(folder / "prometheus"):
+    with asked_to_stop() as stop, stopping() as started, prometheus_scratch(folder / "prometheus"):
         parts = [(_supervised(part.child, folder, settings), part) for part in _parts(settings, folder, environment)]
         for supervised, part in parts:
             started.append(part.child)
@@ -268,7 +268,7 @@ def _wait_until_ready(supervised: Supervised, serves: Callable[[], bool], shown:
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[Event]:
+def asked_to_stop() -> Iterator[Event]:
     """An event that the signals which end a foreground program set. Under nohup it outlives its terminal."""
     stop = Event()
     before: dict[signal.Signals, signals.Handler] = {}
@@ -284,7 +284,7 @@ def _asked_to_stop() -> Iterator[Event]:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[list[Child]]:
+def stopping() -> Iterator[list[Child]]:
     """A list of children, all of which are stopped at the end, the last first, also when the terminal is gone."""
     started: list[Child] = []
     try:

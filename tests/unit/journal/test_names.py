@@ -11,7 +11,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from tests.unit.journal.conftest import Journal
-from vv_core.common.texts import MAX_NAME, label, name
+from vv_core.common.texts import MAX_NAME, escaped, label, name
 from vv_exporter.collectors import discover
 from vv_exporter.context import Context
 from vv_exporter.exporter import reserved_names

@@ -1,0 +1,1 @@
+"""Many devices: the centre's inventory and configuration, and what a device sends there."""

@@ -1,0 +1,145 @@
+"""The centre's files: who may write as whom, rules of the inventory, routes; secrets in files of their own."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.servers import Programs, check
+from vv_exporter.fleet import centre
+from vv_exporter.fleet.inventory import Device
+from vv_exporter.fleet.servers import Ports, servers
+from vv_exporter.render.files import FolderNotOursError
+from vv_exporter.settings import Settings, load
+
+STORE = "http://store:8428"
+SLACK = "https://hooks.slack.com/services/T0/B0/c0ffee"
+DEVICES = [Device("north-1", "São João", "5f0c"), Device("north-2"), Device("old-1", retired=True)]
+
+
+def settings(tmp_path: Path, **environ: str) -> Settings:
+    return load({"VV_STATE_DIR": str(tmp_path / "state"), "VV_CONFIG": "", **environ})
+
+
+def rendered(tmp_path: Path, devices: list[Device] = DEVICES, **environ: str) -> Path:
+    out = tmp_path / "out"
+    centre.render(devices, settings(tmp_path, **environ), out, STORE)
+    return out
+
+
+def document(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def test_a_device_may_write_in_its_own_name_and_the_reader_may_ask(tmp_path: Path) -> None:
+    out = rendered(tmp_path)
+    users = {user["name"]: user for user in document(out / "auth.yml")["users"]}
+
+    assert set(users) == {"north-1", "north-2", "grafana"}
+    for name in ("north-1", "north-2"):
+        (way,) = users[name]["url_map"]
+        assert way == {"src_paths": ["/api/v1/write"], "url_prefix": f"{STORE}/?extra_label=device={name}"}
+    (way,) = users["grafana"]["url_map"]
+    assert not any("write" in path or "import" in path or "delete" in path for path in way["src_paths"])
+    assert len({user["bearer_token"] for user in users.values()}) == 3
+
+
+def test_tokens_are_kept_are_private_and_go_with_their_device(tmp_path: Path) -> None:
+    out = rendered(tmp_path)
+    before = {file.name: file.read_text() for file in (out / "tokens").iterdir()}
+    rendered(tmp_path, [Device("north-1"), Device("north-2", retired=True), Device("north-3")])
+    after = {file.name: file.read_text() for file in (out / "tokens").iterdir()}
+
+    assert set(after) == {"north-1", "north-3", "grafana"}
+    assert after["north-1"] == before["north-1"]
+    assert after["grafana"] == before["grafana"]
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in [*(out / "tokens").iterdir(), out / "auth.yml"])
+    assert {user["name"] for user in document(out / "auth.yml")["users"]} == set(after)
+
+
+def test_no_token_stands_in_a_file_that_others_read(tmp_path: Path) -> None:
+    out = rendered(tmp_path, SLACK_WEBHOOK_URL=SLACK)
+    tokens = [file.read_text() for file in (out / "tokens").iterdir()]
+
+    for file in out.rglob("*"):
+        if file.is_file() and file.stat().st_mode & 0o077:
+            assert not any(secret in file.read_text() for secret in [*tokens, SLACK])
+    assert [file.name for file in (out / "secrets").iterdir()] == ["slack-webhook-url"]
+
+
+def test_an_empty_token_is_replaced(tmp_path: Path) -> None:
+    out = rendered(tmp_path)
+    (out / "tokens" / "north-1").write_text("")
+    rendered(tmp_path)
+
+    assert len((out / "tokens" / "north-1").read_text()) > 30
+    assert all(user["bearer_token"] for user in document(out / "auth.yml")["users"])
+
+
+def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "theirs").touch()
+
+    with pytest.raises(FolderNotOursError):
+        rendered(tmp_path)
+
+
+@pytest.mark.prometheus
+def test_the_inventory_is_series(tmp_path: Path, programs: Programs) -> None:
+    many = [*DEVICES, *(Device(f"d{number}", "Faro") for number in range(120))]
+    (tmp_path / "inventory.yml").write_text(json.dumps(centre.inventory_rules(many)))
+    expectations = [
+        (
+            'vv_fleet_inventory{device=~"north.*"}',
+            [
+                {"labels": 'vv_fleet_inventory{device="north-1",site="São João",machine="5f0c"}', "value": 1},
+                {"labels": 'vv_fleet_inventory{device="north-2"}', "value": 1},
+            ],
+        ),
+        ("count(vv_fleet_inventory)", [{"labels": "{}", "value": 122}]),
+        ("vv_fleet_retired", [{"labels": 'vv_fleet_retired{device="old-1"}', "value": 1}]),
+    ]
+    cases = [{"expr": expr, "eval_time": "1m", "exp_samples": samples} for expr, samples in expectations]
+    test = {"interval": "1m", "input_series": [], "promql_expr_test": cases}
+    (tmp_path / "proof.yml").write_text(json.dumps({"rule_files": ["inventory.yml"], "tests": [test]}))
+
+    check(programs.promtool, "test", "rules", tmp_path / "proof.yml")
+    rules = centre.inventory_rules(many)["groups"][0]["rules"]
+    assert max(len(rule["expr"]) for rule in rules) < 16_000
+
+
+@pytest.mark.prometheus
+def test_the_routes_are_those_of_the_channels_that_are_configured(tmp_path: Path, programs: Programs) -> None:
+    out = rendered(tmp_path, SLACK_WEBHOOK_URL=SLACK)
+    names = [receiver["name"] for receiver in document(out / "alertmanager.yml")["receivers"]]
+
+    assert names == ["nobody", "chat"]
+    check(programs.amtool, "check-config", out / "alertmanager.yml")
+    for labels, receiver in (
+        ("alertname=Watchdog severity=none", "nobody"),
+        ("alertname=DeviceMissing severity=error", "chat"),
+        ("alertname=SameFaultOnMany severity=warning", "chat"),
+        ("alertname=VersionSkew severity=info", "nobody"),
+    ):
+        command = [programs.amtool, "config", "routes", "test", "--config.file", out / "alertmanager.yml"]
+        shown = check(*command, *labels.split())
+        assert shown.split() == [receiver]
+
+
+def test_no_server_listens_outside_or_has_a_secret_among_its_arguments(tmp_path: Path) -> None:
+    out = rendered(tmp_path, SLACK_WEBHOOK_URL=SLACK)
+    programs = {name: Path(name) for name in ("victoria-metrics", "vmauth", "vmalert", "alertmanager")}
+    commands = [server.command for server in servers(programs, out, tmp_path / "data", Ports.following(20_000))]
+    text = " ".join(str(part) for command in commands for part in command)
+
+    assert len(commands) == 5
+    for token in (out / "tokens").iterdir():
+        assert token.read_text() not in text
+    listening = [
+        part for command in commands for part in map(str, command) if re.search(r"listen-?addr", part, re.IGNORECASE)
+    ]
+    assert len(listening) == 7
+    assert all("127.0.0.1:" in part for part in listening)

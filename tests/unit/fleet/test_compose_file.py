@@ -1,0 +1,40 @@
+"""fleet/docker-compose.yml runs the servers as `vv fleet up` does."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from vv_exporter.fleet.servers import Ports, servers
+from vv_exporter.render import base
+
+ROOT = base.folder()
+SERVICES = yaml.safe_load((ROOT / "fleet" / "docker-compose.yml").read_text())["services"]
+CALLED = {
+    "VictoriaMetrics": "victoria-metrics",
+    "vmauth": "vmauth",
+    "vmalert": "vmalert",
+    "Alertmanager 1": "alertmanager-1",
+    "Alertmanager 2": "alertmanager-2",
+}
+ELSEWHERE = re.compile(r"web\.|storage|httpListenAddr")
+"""Where they listen, and where their data are."""
+
+
+def options(command: list[str]) -> set[str]:
+    return {part.lstrip("-").partition("=")[0] for part in command if not ELSEWHERE.search(part)}
+
+
+def test_each_server_has_the_same_options(tmp_path: Path) -> None:
+    programs = {name: Path(name) for name in ("victoria-metrics", "vmauth", "vmalert", "alertmanager")}
+    for server in servers(programs, tmp_path, tmp_path, Ports.following(1)):
+        command = SERVICES[CALLED[server.name]]["command"]
+        assert options([str(part) for part in server.command[1:]]) == options(command), server.name
+
+
+def test_nothing_but_the_door_and_grafana_is_reached_from_outside_and_nobody_is_root() -> None:
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"vmauth", "grafana"}
+    assert all(
+        service["user"] and service["read_only"] and service["cap_drop"] == ["ALL"] for service in SERVICES.values()
+    )
+    assert all(service["mem_limit"] for service in SERVICES.values())
