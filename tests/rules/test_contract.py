@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 from tests.rules.catalogue import ALERTS, NAMES, RECORDS, ROOT, RUNBOOKS, all_rules, proven_labels
 from tests.support.servers import Programs, Prometheus
 
@@ -103,6 +104,25 @@ def test_series_that_are_named_exist(read: Any) -> None:
     assert names
     known = exposed | RECORDS.keys() | SERVERS.keys()
     assert sorted((place, name) for place, name in names if name not in known and not is_of_a_server(name)) == []
+
+
+@pytest.mark.parametrize("read", [in_rules, in_dashboards, in_runbooks], ids=lambda read: read.__name__)
+def test_what_is_asked_of_the_servers_is_kept_of_them(read: Any) -> None:
+    config = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+    kept = [
+        rule["regex"]
+        for job in config["scrape_configs"]
+        for rule in job.get("metric_relabel_configs", ())
+        if rule["action"] == "keep"
+    ]
+    asked = {
+        name
+        for source in read()
+        for name in re.findall(r"\b(?:prometheus|alertmanager|process)_\w+", source.text)
+        if not name.startswith(("prometheus_client", "alertmanager_url"))
+    }
+    assert len(kept) == 2
+    assert [name for name in sorted(asked) if not any(re.fullmatch(regex, name) for regex in kept)] == []
 
 
 @pytest.mark.parametrize("read", [in_rules, in_dashboards, in_runbooks], ids=lambda read: read.__name__)
