@@ -636,8 +636,8 @@ class Store:
             changes.inc(SERIES_LIMITED, (kind.family.name,), over)
 
     def _keep(self, changes: Transaction) -> None:
-        """Have a transaction wait, if it may and the disk is not full, or write it."""
-        lasts = changes.history or changes.history_moves or changes.broken or self.unwritable
+        """Have a transaction wait, if it may, or write it."""
+        lasts = changes.history or changes.history_moves or changes.broken
         if lasts or not changes.may_wait:
             self._write(changes)
         else:

@@ -392,3 +392,33 @@ def test_what_waits_is_what_is_compared_with(lazy: Journal) -> None:
     lazy.restart()
 
     assert lazy.value(JOB_LAST_SUCCESS, "j") == 1.0
+
+
+def test_what_was_shown_before_a_kill_is_shown_after_it_on_a_disk_that_is_full_meanwhile(
+    lazy: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        writer = lazy.writer(name)
+        writer.raw(beat())
+        writer.close()
+    lazy.read()
+    lazy.reader._uncommitted.forget()  # as a kill lets go of its locks, and of all that waits
+    lazy.store._waiting = type(lazy.store._waiting)()
+    lazy.restart()
+    waiting(lazy)
+    assert lazy.value(EVENTS, "heartbeat") is None
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "vv_exporter.state.changedrows.ChangedRows.write", failing(sqlite3.OperationalError("disk is full"))
+        )
+        with pytest.raises(StoreError), lazy.store.transaction() as tx:
+            tx.inc(JOB_RUNS, ("other", "success"))
+        assert lazy.store.unwritable
+        lazy.read()
+        assert lazy.value(EVENTS, "heartbeat") == 2
+        assert lazy.names() == ["a.0.jsonl", "b.0.jsonl"]
+    lazy.clock.advance(INTERVAL)
+    lazy.read()
+
+    assert on_disk(lazy, "heartbeat") == lazy.value(EVENTS, "heartbeat") == 2
+    assert lazy.names() == []
