@@ -12,6 +12,7 @@ from vv_exporter.journal.events import (
     DvrAttempt,
     DvrFrames,
     Event,
+    FootageRecorded,
     Heartbeat,
     HmacUsed,
     JobFinished,
@@ -29,6 +30,7 @@ from vv_exporter.journal.events import (
 _ALWAYS: frozenset[type[Event]] = frozenset(
     {
         DvrFrames,
+        FootageRecorded,
         Heartbeat,
         JobStarted,
         ScriptEnded,

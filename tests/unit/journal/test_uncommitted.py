@@ -43,6 +43,7 @@ ROUTINE: list[dict[str, object]] = [
     {"type": "script.ended"},
     {"type": "dvr.attempt", "dvr": "d", "result": "ok"},
     {"type": "dvr.frames", "dvr": "d", "frames": 3, "last": 1_700_000_000},
+    {"type": "footage.recorded", "dvr": "d", "start": 1_699_999_900, "end": 1_699_999_960, "video": "v"},
     {"type": "supervisor.checked", "containers": {}},
 ]
 NOT_ROUTINE: list[dict[str, object]] = [
