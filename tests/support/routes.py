@@ -55,9 +55,10 @@ def _matches(matcher: str, labels: dict[str, str]) -> bool:
     return equal != operator.startswith("!")
 
 
-def seconds(duration: str) -> int:
+def seconds(duration: str) -> float:
     """A duration of one unit."""
-    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]
+    number = duration.rstrip("smhd")
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[duration.removeprefix(number)]
 
 
 def routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -40,7 +40,9 @@ log = logging.getLogger(__name__)
 RESEND = 60.0  # seconds after which an alert that still lasts is sent again
 RENEWALS = 3  # of a lease, in its time
 BACKOFF_MAX = 30.0  # seconds between tries when Alertmanager does not take alerts
-COLLECTED = 5.0  # seconds after its first delivery in which an alert's repeats are still told with it (group_wait)
+# Seconds after its first delivery in which an alert's repeats are still told with it: `group_wait` of alertmanager.yml.
+COLLECTED_SECONDS = 5.0
+COLLECTED_CRITICAL_SECONDS = 0.5
 NOTIFIED_WITHIN = 60.0  # seconds after its first delivery in which Alertmanager notifies people of an alert
 REPEATS_INTERVAL = 3600.0  # seconds between messages that tell of repeats
 DESTINATION = "alertmanager"
@@ -370,7 +372,8 @@ def _mark_delivered(tx: Transaction, sent: OpenAlert, now: float, *, leased: boo
     current = tx.get(ALERTS, sent.key)
     if current is None or current.identity != sent.identity:
         return  # it gave way meanwhile, and ends there by itself
-    told = sent.count if now - (sent.delivered or now) < COLLECTED else current.told
+    collected = COLLECTED_CRITICAL_SECONDS if sent.severity == SEVERITIES[-1] else COLLECTED_SECONDS
+    told = sent.count if now - (sent.delivered or now) < collected else current.told
     changed = msgspec.structs.replace(
         current, delivered=current.delivered or now, ends=max(current.ends, sent.ends), told=told, leased=leased
     )

@@ -1,6 +1,7 @@
 """How often an alert was repeated is told, once."""
 
 import msgspec
+import pytest
 
 from tests.unit.delivery.bench import WINDOW, Bench, notified
 from vv_exporter.state.openalerts import ALERTS, ENDED
@@ -74,3 +75,17 @@ def test_repeats_of_the_first_moment_were_told_with_it_and_those_of_a_note_to_no
 
     assert repeats_told(bench) == []
     assert bench.store.docs(ALERTS) == {}
+
+
+@pytest.mark.parametrize(("severity", "after"), [("critical", 2), ("error", 7)])
+def test_repeats_that_come_when_the_message_has_gone_are_told_at_the_end(
+    bench: Bench, severity: str, after: float
+) -> None:
+    bench.put("k", severity)
+    bench.relay.round()
+    bench.clock.advance(after)
+    repeat(bench, 20)
+    bench.relay.round()
+    bench.work(3 * WINDOW)
+
+    assert repeats_told(bench) == ["T k (repeated 20 times)"]

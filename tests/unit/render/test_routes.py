@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.routes import routes, taken
+from tests.support.routes import routes, seconds, taken
 from tests.support.servers import Programs, check
 from tests.unit.render.conftest import EVERY_CHANNEL, Load
 from vv_exporter import channels
+from vv_exporter.delivery import relay
 from vv_exporter.render import alertmanager, base, render
 
 COMMITTED = base.load(base.folder() / "alertmanager" / "alertmanager.yml")
@@ -152,12 +153,32 @@ def test_paths_are_absolute(settings_of: Load) -> None:
 
 def test_urgent_alerts_are_at_the_receiver_quickly() -> None:
     # 10 s to the scrape, 10 s to the evaluation: half of both in the median, and group_wait come before the receiver.
+    quick = ("0s", "500ms", "1s", "5s")
     slow = [
         route
         for route in routes(COMMITTED["route"])
-        if route.get("group_wait", "5s") not in ("0s", "1s", "5s") and route.get("matchers") != ['severity="warning"']
+        if route.get("group_wait", "5s") not in quick and route.get("matchers") != ['severity="warning"']
     ]
     assert slow == []
+
+
+@pytest.mark.parametrize("receiver", ["pager", "chat-events"])
+def test_a_critical_alert_of_a_script_waits_for_no_others(receiver: str) -> None:
+    """The exporter has collected its repeats; `relay.COLLECTED_CRITICAL_SECONDS` is how long others are waited for."""
+    alert = {"alertname": "VVEvent", "severity": "critical", "component": "signer.py", "title": "Key gone"}
+
+    (route,) = (one for one in taken(COMMITTED["route"], alert) if one["receiver"] == receiver)
+
+    assert seconds(route["group_wait"]) == relay.COLLECTED_CRITICAL_SECONDS
+    assert route["group_by"] == COMMITTED["route"]["group_by"]
+
+
+def test_other_alerts_of_scripts_wait_for_others_of_their_kind() -> None:
+    alert = {"alertname": "VVEvent", "severity": "error", "component": "signer.py", "title": "Key gone"}
+
+    (route,) = (one for one in taken(COMMITTED["route"], alert) if one["receiver"] == "chat-events")
+
+    assert seconds(route["group_wait"]) == relay.COLLECTED_SECONDS
 
 
 ROUTED = [
