@@ -1,6 +1,7 @@
 """The exporter beside 200 real containers, and what else is used to watch machines and containers, in one run.
 
-The targets: a scrape within 200 ms, also while the Engine is frozen (nothing on a scrape's path asks it), and 100 MB.
+The targets: a scrape within 60 ms for 200 containers (300 ms for 1,000), also while the Engine is frozen (nothing on a
+scrape's path asks it), and 100 MB. All are asked as Prometheus 3.5 asks.
 Needs root, for a private Engine. Peers are those of `PEERS` that are on the PATH; the others are named as missing. What
 they show differs: node-exporter knows no containers, process-exporter only processes, cAdvisor no restarts.
 
@@ -28,9 +29,16 @@ from tests.support.waiting import wait_until
 
 SECONDS = 120
 SCRAPE_INTERVAL = 10.0
-LONGEST = 0.2  # seconds for a scrape
+LONGEST = 0.3e-3  # seconds for a scrape, a container
 LARGEST = 100e6  # bytes of memory
-HEADERS = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.1", "Accept-Encoding": "gzip"}
+HEADERS = {
+    "Accept": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+    "Accept-Encoding": "gzip",
+    "User-Agent": "Prometheus/3.5.3",
+    "X-Prometheus-Scrape-Timeout-Seconds": "10",
+}
 
 PEERS: dict[str, Callable[[int, str], list[str]]] = {
     "cadvisor": lambda port, host: ["-listen_ip=127.0.0.1", f"-port={port}", f"-docker={host}"],
@@ -46,6 +54,7 @@ class Subject:
         self.name = name
         self.port = port
         self.times: list[float] = []
+        self._session = requests.Session()  # Prometheus keeps its connection, too
         self.work = 0.0
         self.samples = 0
         self._process = subprocess.Popen(
@@ -56,7 +65,7 @@ class Subject:
 
     def scrape(self) -> str:
         work, begin = self._cpu(), time.perf_counter()
-        answer = requests.get(f"http://127.0.0.1:{self.port}/metrics", headers=HEADERS, timeout=60)
+        answer = self._session.get(f"http://127.0.0.1:{self.port}/metrics", headers=HEADERS, timeout=60)
         self.times.append(time.perf_counter() - begin)
         self.work += self._cpu() - work
         answer.raise_for_status()
@@ -102,7 +111,7 @@ def main(count: int = 200) -> int:
             wait_until(lambda: ours.scrape().count("\nvv_container_cpu_seconds_total{") == count, 300, what="all")
             subjects = [ours, *_peers(engine, stack)]
             _measure(subjects)
-            missed = median(ours.times) > LONGEST or ours.memory > LARGEST
+            missed = median(ours.times) > LONGEST * count or ours.memory > LARGEST
             print(f"{count} containers, {SECONDS} s, a scrape every {SCRAPE_INTERVAL:.0f} s   [{machine()}]")
             print("\n".join(subject.row() for subject in subjects))
             frozen = _frozen(engine, ours)

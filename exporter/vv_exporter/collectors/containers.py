@@ -31,6 +31,7 @@ from vv_exporter.collectors._store import stored
 from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.cgroups import Cgroups
 from vv_exporter.containers.expectation import expected, listed
+from vv_exporter.containers.known_groups import KnownGroups
 from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.resources import Usage
@@ -92,7 +93,8 @@ class ContainersCollector:
         self._store = context.store
         self._settings = settings.containers
         self._watch = watch
-        self._sampler = Sampler(Cgroups(settings.host_proc, settings.host_sys, os.cpu_count() or 1), context.monotonic)
+        cgroups = Cgroups(settings.host_proc, settings.host_sys, os.cpu_count() or 1)
+        self._sampler = Sampler(KnownGroups(cgroups, context.monotonic), context.monotonic)
         self._asker = stats
 
     def collect(self) -> Iterable[Family]:

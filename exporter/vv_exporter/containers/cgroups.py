@@ -17,7 +17,6 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ _MAX_DEPTH = 10
 _UNLIMITED = 1 << 60  # bytes; version 1 has a number near 2^63 for no limit
 _CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio")
 _NOWHERE = Path("/dev/null/none")
+_PART_BYTES = 16384
 
 
 class Place(NamedTuple):
@@ -40,6 +40,20 @@ class Place(NamedTuple):
 
     groups: Mapping[str, str]
     net: str | None
+    pid: int = 0
+    """The process by which `net` is found."""
+
+    @property
+    def group(self) -> str:
+        """One of the folders: no two containers have the same."""
+        return next(iter(self.groups.values()))
+
+
+class Limits(NamedTuple):
+    """What a container may use: cores and bytes, None for all."""
+
+    cores: float | None
+    memory: int | None
 
 
 class Cgroups:
@@ -66,13 +80,29 @@ class Cgroups:
         """As `locate`, for a path that was found by `search`."""
         return self._place(container, self._groups_at(path), 0)
 
-    def read(self, place: Place) -> Usage | None:
+    def limits(self, place: Place) -> Limits:
+        """What may be used now."""
+        if "" in place.groups:
+            group = place.groups[""]
+            cores = self._least(_quota_v2(f"{group}/cpu.max"), f"{group}/cpuset.cpus")
+            return Limits(cores, _number(f"{group}/memory.max"))
+        cpu, _, cpuset, memory, _, _ = _folders(place.groups)
+        limit = _number(f"{memory}/memory.limit_in_bytes")
+        cores = self._least(_quota_v1(cpu), f"{cpuset}/cpuset.cpus")
+        return Limits(cores, None if limit is None or limit >= _UNLIMITED else limit)
+
+    def read(self, place: Place, limits: Limits | None = None) -> Usage | None:
         """What is used now; None if the group is gone. Raises nothing for files that are missing or odd."""
-        usage = self._read_v2(place.groups[""]) if "" in place.groups else self._read_v1(place.groups)
-        if usage == Usage():
+        usage = _read_v2(place.groups[""]) if "" in place.groups else _read_v1(place.groups)
+        cores, memory = limits or self.limits(place)
+        if usage == Usage() and (limits or (cores, memory) == (None, None)):
             return None
         received, transmitted = _network(place.net) if place.net else (None, None)
-        return usage._replace(received=received, transmitted=transmitted)
+        return usage._replace(cpu_limit=cores, memory_limit=memory, received=received, transmitted=transmitted)
+
+    def is_process_of(self, pid: int, container: str) -> bool:
+        """Whether this process is in the container's groups."""
+        return container in (_text(f"{self._proc}/{pid}/cgroup") or "")
 
     @property
     def _unified(self) -> bool:
@@ -110,7 +140,7 @@ class Cgroups:
         if container.network:
             pid = pid or self._member(groups, container.id)
             net = f"{self._proc}/{pid}/net/dev" if pid else None
-        return Place(groups, net)
+        return Place(groups, net, pid if net else 0)
 
     def _member(self, groups: Mapping[str, str], container: str) -> int:
         """A process of the group, as this process sees it; 0 if there is none to be seen."""
@@ -125,39 +155,42 @@ class Cgroups:
         trees = (Path(self._root, name) for name in ("memory", "cpuacct", "pids"))
         return next((tree for tree in trees if tree.is_dir()), _NOWHERE)
 
-    def _read_v2(self, group: str) -> Usage:
-        used, disks = _field(f"{group}/cpu.stat", "usage_usec"), _text(f"{group}/io.stat")
-        return Usage(
-            cpu_seconds=None if used is None else used / 1e6,
-            cpu_limit=self._least(_quota_v2(f"{group}/cpu.max"), f"{group}/cpuset.cpus"),
-            memory=_working_set(f"{group}/memory.current", f"{group}/memory.stat", "inactive_file"),
-            memory_limit=_number(f"{group}/memory.max"),
-            read=None if disks is None else _sum(r"\brbytes=(\d+)", disks),
-            written=None if disks is None else _sum(r"\bwbytes=(\d+)", disks),
-            pids=_number(f"{group}/pids.current"),
-        )
-
-    def _read_v1(self, groups: Mapping[str, str]) -> Usage:
-        cpu, cpuacct, cpuset, memory, pids, blkio = (groups.get(name, str(_NOWHERE)) for name in _CONTROLLERS)
-        used, limit = _number(f"{cpuacct}/cpuacct.usage"), _number(f"{memory}/memory.limit_in_bytes")
-        disks = _text(f"{blkio}/blkio.throttle.io_service_bytes_recursive")
-        if disks is None:  # before Linux 4.18
-            disks = _text(f"{blkio}/blkio.throttle.io_service_bytes")
-        return Usage(
-            cpu_seconds=None if used is None else used / 1e9,
-            cpu_limit=self._least(_quota_v1(cpu), f"{cpuset}/cpuset.cpus"),
-            memory=_working_set(f"{memory}/memory.usage_in_bytes", f"{memory}/memory.stat", "total_inactive_file"),
-            memory_limit=None if limit is None or limit >= _UNLIMITED else limit,
-            read=None if disks is None else _sum(r"\bRead (\d+)", disks),
-            written=None if disks is None else _sum(r"\bWrite (\d+)", disks),
-            pids=_number(f"{pids}/pids.current"),
-        )
-
     def _least(self, quota: float | None, cpuset: str) -> float | None:
         """How many cores it may use at most, by its quota and its processors; None if it may use all."""
         listed = _listed(_text(cpuset) or "")
         limits = [limit for limit in (quota, listed if listed < self._cores else None) if limit]
         return min(limits, default=None)
+
+
+def _folders(groups: Mapping[str, str]) -> tuple[str, ...]:
+    """The folders of version 1, in the order of `_CONTROLLERS`."""
+    return tuple(groups.get(name, str(_NOWHERE)) for name in _CONTROLLERS)
+
+
+def _read_v2(group: str) -> Usage:
+    used, disks = _field(f"{group}/cpu.stat", "usage_usec"), _text(f"{group}/io.stat")
+    return Usage(
+        cpu_seconds=None if used is None else used / 1e6,
+        memory=_working_set(f"{group}/memory.current", f"{group}/memory.stat", "inactive_file"),
+        read=None if disks is None else _sum(r"\brbytes=(\d+)", disks),
+        written=None if disks is None else _sum(r"\bwbytes=(\d+)", disks),
+        pids=_number(f"{group}/pids.current"),
+    )
+
+
+def _read_v1(groups: Mapping[str, str]) -> Usage:
+    _, cpuacct, _, memory, pids, blkio = _folders(groups)
+    used = _number(f"{cpuacct}/cpuacct.usage")
+    disks = _text(f"{blkio}/blkio.throttle.io_service_bytes_recursive")
+    if disks is None:  # before Linux 4.18
+        disks = _text(f"{blkio}/blkio.throttle.io_service_bytes")
+    return Usage(
+        cpu_seconds=None if used is None else used / 1e9,
+        memory=_working_set(f"{memory}/memory.usage_in_bytes", f"{memory}/memory.stat", "total_inactive_file"),
+        read=None if disks is None else _sum(r"\bRead (\d+)", disks),
+        written=None if disks is None else _sum(r"\bWrite (\d+)", disks),
+        pids=_number(f"{pids}/pids.current"),
+    )
 
 
 def _up_to(path: str, container: str) -> str:
@@ -189,8 +222,14 @@ def _search(top: Path) -> Iterator[tuple[str, str]]:
 
 def _text(path: str) -> str | None:
     try:
-        with FileIO(path) as file:
-            return file.read().decode("ascii", "replace")
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # half of the time that `open` takes
+        try:
+            parts = [os.read(file, _PART_BYTES)]
+            while parts[-1]:
+                parts.append(os.read(file, _PART_BYTES))
+        finally:
+            os.close(file)
+        return b"".join(parts).decode("ascii", "replace")
     except OSError:  # also ENODEV, of a group that has just been removed
         return None
 

@@ -171,7 +171,7 @@ class TestWhere:
         self.v2(tmp_path, f"a/docker-{ID}.scope", cgroup=f"0::/a/docker-{ID}.scope/init/x\n")
 
         place = files.locate(Running(ID, "web", 5))
-        assert place == Place({"": f"{tmp_path}/sys/fs/cgroup/a/docker-{ID}.scope"}, f"{tmp_path}/proc/5/net/dev")
+        assert place == Place({"": f"{tmp_path}/sys/fs/cgroup/a/docker-{ID}.scope"}, f"{tmp_path}/proc/5/net/dev", 5)
 
     def test_without_a_network_of_its_own_none_is_read(self, tmp_path: Path, files: Cgroups) -> None:
         self.v2(tmp_path, f"docker/{ID}")
