@@ -22,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from vv_exporter.journal.batch import BATCH_BYTES, BATCH_FILES, Batch
 from vv_exporter.journal.changes import Changes
 from vv_exporter.journal.events import TYPES, AlertRaised, Event, RejectedError
 from vv_exporter.journal.folds import Folds, Source
-from vv_exporter.journal.lookahead import Lookahead
+from vv_exporter.journal.lookahead import Found, Lookahead
 from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
 from vv_exporter.journal.uncommitted import Uncommitted
@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 INTERVAL = 0.1  # seconds from a round to the next, however quickly events follow each other
 RESTING = 3.0  # seconds between rounds when there is no file, where changes are announced
 LIVENESS_INTERVAL = 1.0  # seconds between tries to get the locks of files that do not grow
+SEARCH_SECONDS = 1.0  # of a round, in which what waits is searched for alerts; then something is counted in its turn
 RESCAN_INTERVAL = 1.0  # seconds between looks at the folder while there is something to read
 RESCAN_PAUSE = 3.0  # times as long as a look took is the least pause until the next,
 MAX_RESCAN_INTERVAL = 2.0  # but what is new is found within so many seconds
@@ -278,8 +279,15 @@ class Reader:
             self.status.lag = 0.0
 
     def _count_ahead(self) -> None:
-        """Count the alerts that a search finds, and note where they stand: they are not counted again."""
-        found = self._lookahead.search()
+        """Search for a while before anything is counted in its turn, and count the alerts that are found."""
+        end = self._monotonic() + SEARCH_SECONDS
+        while self._lookahead:
+            self._count_found(self._lookahead.search())
+            if self._monotonic() >= end or self._stopping.is_set():
+                return
+
+    def _count_found(self, found: Sequence[Found]) -> None:
+        """Count alerts before their turn, and note where they stand: they are not counted again."""
         if not found:
             return
         try:

@@ -96,6 +96,46 @@ def test_a_critical_in_the_newest_of_very_many_files_is_counted_in_the_first_rou
     assert journal.value(EVENTS, "alert") == 1
 
 
+@pytest.mark.parametrize("where", [0, 15, 29])
+def test_a_critical_is_counted_in_the_first_round_in_whichever_file_it_waits(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, where: int
+) -> None:
+    """What waits is searched for longer than a step of the search before anything is counted in its turn."""
+    monkeypatch.setattr(lookahead, "SEARCH_BYTES", 1)
+    for number in range(30):
+        file = journal.directory / f"w{number:04}.jsonl"
+        file.write_bytes(PADDED * (MANY // 10) + (alert() if number == where else b""))
+        os.utime(file, (number, number))
+    turns = rounds(journal)
+    next(turns)
+
+    assert len(journal.store.docs(ALERTS)) == 1
+    list(turns)
+    assert journal.value(EVENTS, "alert") == 1
+    assert journal.value(EVENTS, "heartbeat") == 30 * (MANY // 10)
+
+
+def test_a_search_that_takes_long_lets_something_be_counted_in_its_turn(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookahead, "SEARCH_BYTES", 1)
+    search = lookahead.Lookahead.search
+
+    def slow(self: lookahead.Lookahead) -> list[lookahead.Found]:
+        journal.clock.advance(reader.SEARCH_SECONDS)
+        return search(self)
+
+    monkeypatch.setattr(lookahead.Lookahead, "search", slow)
+    for number in range(30):
+        (journal.directory / f"w{number:04}.jsonl").write_bytes(PADDED * (MANY // 10))
+    turns = rounds(journal)
+    next(turns)
+
+    assert (journal.value(EVENTS, "heartbeat") or 0) > 0
+    list(turns)
+    assert journal.value(EVENTS, "heartbeat") == 30 * (MANY // 10)
+
+
 @pytest.mark.parametrize("new", [True, False], ids=["new file", "file that waits"])
 def test_an_alert_raised_while_a_backlog_is_read_is_counted_within_two_seconds(journal: Journal, new: bool) -> None:
     for number in range(1000):
