@@ -454,7 +454,7 @@ def _head(name: str) -> Head:
 
 
 def reset() -> None:
-    """Say what was written, and begin anew with the environment of now."""
+    """Say what was written, and begin again with the environment of now."""
     for head in list(_heads.values()):
         head.finish()
         head.close()

@@ -5,7 +5,7 @@ report.broken                                       # True
 [str(finding) for finding in report.findings]       # ["loglines: number 42 is missing: line 43 was signed after it", …]
 
 What is found is of two kinds. `BREAKS` come of nothing that happens to an honest log: somebody changed it. All else
-is told as what it is: a line that a kill or a power cut may have taken, a chain that was begun anew, lines that two
+is told as what it is: a line that a kill or a power cut may have taken, a chain that began with 1 again, lines that two
 processes wrote at the same time, a key that is not here. Neither is passed over in silence.
 
 A chain alone cannot show that its last lines are missing. That takes a `Head` of it: the one that the device keeps, or
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vv_core import _chains, signing
@@ -36,11 +36,12 @@ NOTES = {
     "open": "a line was being written when the last one was signed",
     "lost": "lines of the last minute before the device went off, which a power cut may have taken",
     "continued": "the chain went on from another place than its end: a restored backup, or a head lost in a power cut",
-    "begun": "the chain was begun anew, since its head was gone: whether lines are missing before that is not known",
+    "begun": "the chain was begun from number 1, its head was gone: whether lines before are missing is unknown",
     "earlier": "lines before the first one are not here: deleted, or moved away as logs are rotated",
     "outside": "a line was signed without its place in the chain, which could not be continued",
     "unreadable": "a line is no JSON: torn by a kill, or none of ours",
     "raced": "lines of several processes, written at the same time, do not stand in the order of their numbers",
+    "unread": "lines are missing, and not every file could be read",
     "unknown_key": "a line cannot be verified: its key is not here",
 }
 """What may be so in an honest log, and what it means."""
@@ -106,6 +107,9 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict)
     """Of all findings, by kind."""
 
+    partial: bool = False
+    """Whether lines may be in files that could not be read: then none is told as missing."""
+
     @property
     def broken(self) -> bool:
         """Whether somebody changed the log."""
@@ -118,6 +122,8 @@ class Report:
 
     def found(self, finding: Finding) -> None:
         """Take a finding. More than are held give way from the back, notes first."""
+        if self.partial and finding.kind == "missing":
+            finding = replace(finding, kind="unread")
         self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(finding)
@@ -355,7 +361,8 @@ class ChainCheck:
 
     `heads` are those that the device keeps (`kept_heads`), read before the lines were; `known` those that somebody has
     kept elsewhere. Every chain that has a head in `known` must come to it. `from_start`: nothing was rotated away.
-    Keys are those of `verify_signature`; that lines are verified here is not counted.
+    `keeps_up`: what is known elsewhere and older than the first line here was rotated away. Keys are those of
+    `verify_signature`; that lines are verified here is not counted.
     """
 
     def __init__(
@@ -366,10 +373,12 @@ class ChainCheck:
         key_file: str | os.PathLike[str] | None = None,
         keys_dir: str | os.PathLike[str] | None = None,
         from_start: bool = False,
+        keeps_up: bool = False,
     ) -> None:
         self.report = Report()
         self._keys = key_file, keys_dir
         self._from_start = from_start
+        self._keeps_up = keeps_up
         self._heads = {(head.chain, head.part): head for head in heads}
         self._known = list(known)
         self._wanted: dict[tuple[str, int], set[str]] = {}
@@ -378,25 +387,28 @@ class ChainCheck:
         self._seen: dict[tuple[str, int], set[str]] = {}
         self._parts: dict[tuple[str, str], _Part] = {}
         self._keyless: set[str] = set()
+        self._latest = ""  # the chain of the last line that had one
 
-    def add(self, line: str | bytes | Mapping[str, Any], where: str) -> None:
-        """Take the next line of the log; `where` says which one it is."""
+    def add(self, line: str | bytes | Mapping[str, Any], where: str) -> str:
+        """Take the next line of the log; `where` says which one it is. Gives its chain, "" if it has none."""
         report = self.report
         if not isinstance(line, Mapping):
             line = line.strip()
         if not line:
-            return
+            return ""
         report.lines += 1
         parsed, is_whole = (line, True) if isinstance(line, Mapping) else _parsed(line)
         if not is_whole:
             self._tell("unreadable", where, f"{where} is no JSON object, or has something before it")
         if parsed is not None and signing.SIGNATURE in parsed:
-            self._signed(parsed, where)
-        elif parsed is not None and report.chained:
-            self._tell("unsigned", where, f"{where} has no signature")
+            return self._signed(parsed, where)
+        if parsed is not None and report.chained:
+            report.found(Finding("unsigned", self._latest, 0, 0, where, f"{where} has no signature"))
+        return ""
 
-    def finish(self) -> Report:
-        """There are no further lines: say what is missing."""
+    def finish(self, *, partial: bool = False) -> Report:
+        """There are no further lines: say what is missing. `partial`: some files could not be read."""
+        self.report.partial = partial
         parts = list(self._parts.values())
         for part in parts:
             part.end(self._heads.get((part.chain, part.id)))
@@ -412,26 +424,29 @@ class ChainCheck:
             self._compare(head)
         return self.report
 
-    def _signed(self, line: Mapping[str, Any], where: str) -> None:
+    def _signed(self, line: Mapping[str, Any], where: str) -> str:
         link, report = _link_of(line), self.report
         try:
             signing.verify_quietly(line, *self._keys)
         except signing.SignatureError as error:
             if error.reason not in ("unknown_key", "key"):
                 self._changed(link, where, error.message)
-                return
+                return ""
             if error.key_id not in self._keyless and len(self._keyless) < MAX_FINDINGS:
                 self._keyless.add(error.key_id)
                 self._tell("unknown_key", where, f"{where} and others cannot be verified: {error.message}")
         if link is not None:
             report.chained += 1
             self._linked(link, line[signing.SIGNATURE], where)
-        elif isinstance(outside := line.get(signing.CHAIN), Mapping) and "outside" in outside:
+            self._latest = str(link["name"])
+            return self._latest
+        if isinstance(outside := line.get(signing.CHAIN), Mapping) and "outside" in outside:
             text = f"{where} was signed outside the chain: {texts.line(outside['outside'], 200)}"
             report.found(Finding("outside", texts.line(outside.get("name"), 64), 0, 0, where, text))
+        return ""
 
     def _changed(self, link: Mapping[str, Any] | None, where: str, why: str) -> None:
-        chain, number = (link["name"], link["number"]) if link is not None else ("", 0)
+        chain, number = (link["name"], link["number"]) if link is not None else (self._latest, 0)
         claimed = f", which says that it is number {number}," if number else ""
         text = f"{where}{claimed} does not fit its signature: {why}"
         self.report.found(Finding("changed", chain, number, number, where, text))
@@ -458,7 +473,7 @@ class ChainCheck:
             return
         where = f"number {first}"
         if restart.get("why") == "unreadable":
-            part.tell("begun", first, first, where, "the chain was begun anew: its head could not be read")
+            part.tell("begun", first, first, where, "the chain was begun from number 1: its head could not be read")
             return
         before = self._parts.get((part.chain, str(restart.get("id"))))
         if before is None:
@@ -510,7 +525,8 @@ class ChainCheck:
     def _compare(self, head: Head) -> None:
         """Whether the chain comes to a head that was kept elsewhere."""
         seen = self._seen.get((head.chain, head.number), set())
-        if head.mac in seen:
+        lowest = min((part.lowest for part in self._parts.values() if part.chain == head.chain), default=0)
+        if head.mac in seen or (self._keeps_up and lowest > head.number):
             return
         where, last = "a head kept elsewhere", self.report.heads.get(head.chain)
         if seen:

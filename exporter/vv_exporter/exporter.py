@@ -169,6 +169,7 @@ def in_order(
         ("the census of videos", services.videos),
         ("the files of footage", services.footage_files),
         loop("footage-states", "what keeps footage from being there", device.round, DEVICE_INTERVAL),
+        ("the chains of signed lines", services.chains),
         # What scripts report.
         ("configured jobs and their heartbeat files", ConfiguredJobs(store, settings.jobs)),
         ("the journal's reader", services.reader),

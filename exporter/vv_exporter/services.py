@@ -17,6 +17,7 @@ from vv_exporter.digest.worker import DigestWorker
 from vv_exporter.drills.plan import drill_channels
 from vv_exporter.journal import folds
 from vv_exporter.journal.reader import Reader
+from vv_exporter.probes.chains import ChainVerifier
 from vv_exporter.probes.dvr_probes import DvrProbes, dvr_probes
 from vv_exporter.probes.filesystem import PathProbe
 from vv_exporter.probes.footage_files import FootageFiles
@@ -47,6 +48,7 @@ class Services(Context):
     """By role."""
     ingest_pause: IngestPause | None
     videos: VideoCensus
+    chains: ChainVerifier
 
 
 def build_services(context: Context) -> Services:
@@ -83,6 +85,7 @@ def build_services(context: Context) -> Services:
         filesystems=filesystems,
         ingest_pause=ingest_pause(settings, filesystems),
         videos=VideoCensus(settings.video_storage_root, store, clock, monotonic),
+        chains=ChainVerifier(settings.chain_logs, settings.state_dir / "chains", store, clock, monotonic),
     )
 
 

@@ -24,6 +24,7 @@ LATER = 24  # steps for which a count must stay as it is
 
 NO_EVENTS = {
     "BacklogGrowing": "files that wait, each seen",
+    "ChainBroken": "findings of the last verification, a gauge",
     "ContainerDown": "an exit code",
     "ContainerFailedPersistently": "the limit that was reached",
     "ContainerUnhealthy": "failed checks in a row, by Docker's own count",

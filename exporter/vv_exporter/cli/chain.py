@@ -70,7 +70,7 @@ def verify(
                     bar.update(len(line))
             except OSError as error:
                 unread.append(f"{path}: {error.strerror or error}")
-    report = check.finish()
+    report = check.finish(partial=bool(unread))
     if as_json:
         click.echo(json.dumps(_document(report, unread), indent=2))
     else:

@@ -155,6 +155,11 @@ class HmacUsed(Event, frozen=True, tag="hmac", kw_only=True):
     video_sha256: Name = ""
 
 
+class ChainOutside(Event, frozen=True, tag="chain.outside", kw_only=True):
+    chain: Name
+    reason: Text = ""
+
+
 class ExceptionUnhandled(Event, frozen=True, tag="exception", kw_only=True):
     exception: Name
     error: Text
@@ -291,6 +296,7 @@ AnyEvent = (
     | DrillAsked
     | SchemaValidated
     | HmacUsed
+    | ChainOutside
     | ExceptionUnhandled
     | ScriptStarted
     | ScriptEnded

@@ -357,6 +357,18 @@ class Settings:
     dvr_frozen: float = _variable(
         "DVR_FROZEN", "DvrStreamFrozen when a connected agent gets no frame for this long.", parse.duration, "30s"
     )
+    chain_logs: tuple[str, ...] = _variable(
+        "VV_CHAIN_LOGS",
+        "Logs of chained lines that the exporter verifies at its start and then hourly: paths and patterns, separated "
+        "by commas (docs/chain.md).",
+        parse.patterns,
+    )
+    hmac_key_max_age: float | None = _variable(
+        "VV_HMAC_KEY_MAX_AGE",
+        "HmacKeyOld when no key for signatures is newer; off: never.",
+        parse.duration_or_off,
+        "365d",
+    )
     quiet_hours: QuietHours | None = _variable(
         "VV_QUIET_HOURS",
         "Times of the day at which warnings are not sent to chat, e.g. 22:00-06:00; e-mail collects them.",

@@ -58,6 +58,10 @@ def optional_path(value: str) -> Path | None:
     return path(value) if value else None
 
 
+def patterns(value: str) -> tuple[str, ...]:
+    return tuple(str(path(part)) for part in map(str.strip, value.split(",")) if part)
+
+
 def url(value: str) -> str:
     parts = _split(value)
     if value and (parts.scheme not in ("http", "https") or not parts.hostname):

@@ -7,7 +7,9 @@ import fcntl
 import json
 import os
 import random
+import re
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -575,3 +577,30 @@ def test_findings_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert (len(report.findings), report.counts["unreadable"], report.counts["missing"]) == (10, 20, 40)
     assert all(finding.breaks for finding in report.findings)
+
+
+class TestDocument:
+    """docs/chain.md shows how other programs verify: it does."""
+
+    PAGE = Path(__file__).parents[3] / "docs" / "chain.md"
+
+    def verified(self, folder: Path, lines: list[Line]) -> str:
+        script = re.findall(r"```sh\n(.*?)```", self.PAGE.read_text(), re.DOTALL)[-1]
+        (folder / "loglines.jsonl").unlink(missing_ok=True)
+        chains.append(folder / "loglines.jsonl", lines)
+        (folder / "2026-01.key").write_bytes((folder / "keys" / "2026-01.key").read_bytes())
+        done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+        assert not done.stderr
+        return done.stdout
+
+    def test_openssl_and_jq_verify_a_chain(self, tmp_path: Path) -> None:
+        lines = sign(3, text="é and \u2028", nested={"b": [True, None], "a": "\n"})
+
+        assert self.verified(tmp_path, lines) == ""
+        assert self.verified(tmp_path, [lines[0], lines[2]]).startswith("the line before is missing")
+        assert self.verified(tmp_path, [*lines[:2], lines[2] | {"line": 7}]).startswith("changed")
+
+    def test_it_names_all_that_is_found(self) -> None:
+        page = self.PAGE.read_text()
+
+        assert {kind for kind in (*chain.BREAKS, *chain.NOTES) if f"`{kind}`" not in page} == set()
