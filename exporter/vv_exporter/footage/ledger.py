@@ -80,6 +80,9 @@ def note(tx: Transaction, dvr: str, step: str, start: int, end: int, join: int =
         tx.inc(FOOTAGE_REFUSED, (reason,))
         return 0
     end = min(end, milliseconds(tx.now))
+    longer = _prolonged(tx, dvr, step, start, end, join)
+    if longer:
+        return longer
     start, end = _joined(_getter(tx), dvr, step, start, end, join)
     grown, dropped = 0, 0
     for day, span in _by_day(start, end):
@@ -161,6 +164,21 @@ def _joined(get: Get, dvr: str, step: str, start: int, end: int, join: int) -> S
     if after and after[0][0] <= end + join:
         end = after[0][0]
     return start, end
+
+
+def _prolonged(tx: Transaction, dvr: str, step: str, start: int, end: int, join: int) -> int:
+    """Let the last interval of a day be longer, if the piece goes on where it ends: nearly always, and quickly done."""
+    day, begin = start // DAY, start // DAY * DAY
+    key = key_of(dvr, step, day)
+    known = tx.get(DAYS, key)
+    if known is None or end + join >= begin + DAY:
+        return 0
+    last_start, last_end = begin + known.spans[-2], begin + known.spans[-1]
+    if not last_start <= start <= last_end + join or end <= last_end:
+        return 0
+    tx.put(DAYS, key, Day((*known.spans[:-1], end - begin), known.closed))
+    tx.inc(FOOTAGE_SECONDS, (dvr, step), (end - last_end) / 1000)
+    return end - last_end
 
 
 def _by_day(start: int, end: int) -> Iterator[tuple[int, Span]]:

@@ -152,7 +152,9 @@ def _lasting(tx: Transaction, subject: str) -> dict[str, Lasting]:
 
 def _now_only(tx: Transaction, dvr: str, state: str, time: float, detail: str = "") -> None:
     """Of what an agent can say of its DVR this holds from now on, and nothing else."""
-    end(tx, dvr, time, *(_OF_AGENTS - {state}))
+    known = _lasting(tx, dvr)
+    if any(other != state and other in _OF_AGENTS for other in known):
+        end(tx, dvr, time, *(_OF_AGENTS - {state}))
     begin(tx, dvr, state, time, detail)
 
 

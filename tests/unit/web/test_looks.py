@@ -92,6 +92,8 @@ def url(request: pytest.FixtureRequest, context: Context, serve: Serve, says: Sa
         "/timeline?around=1h&component=%3Cscript%3E",
         "/timeline?at=1h&component=%3Cscript%3E",
         "/timeline?since=soon",
+        "/footage",
+        "/footage?day=%3Cscript%3E",
     ],
 )
 def test_every_page_is_valid_and_hostile_names_are_inert(url: str, path: str) -> None:
