@@ -98,7 +98,7 @@ def length(seconds: float) -> str:
         count, left = divmod(left, size)
         if count:
             found.append(f"{count} {unit}")
-    return " ".join(found[:2]) or (f"{seconds:.1f} s" if seconds > 0 else "0 s")
+    return " ".join(found[:2]) or ("under 1 s" if seconds > 0 else "0 s")
 
 
 def longest(parts: tuple[Part, ...], most: int) -> tuple[Part, ...]:
