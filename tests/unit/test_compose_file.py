@@ -13,7 +13,7 @@ import yaml
 
 from vv_exporter.settings import load, variables
 from vv_exporter.settings.compose import VARIABLES
-from vv_exporter.stack.servers import alertmanager_command, prometheus_command
+from vv_exporter.stack.servers import agent_command, alertmanager_command, prometheus_command
 
 CHECKOUT = Path(__file__).parents[2]
 TEXT = (CHECKOUT / "docker-compose.yml").read_text()
@@ -59,6 +59,29 @@ def test_the_servers_are_run_as_on_a_developers_machine(name: str, command: Any)
 
     assert flags <= {flag.partition("=")[0] for flag in service(name)["command"]}
     assert equal <= set(service(name)["command"])
+
+
+def test_the_agent_of_a_fleet_is_run_as_on_a_developers_machine() -> None:
+    settings = load({"VV_CONFIG": "", "VV_STATE_DIR": "/tmp/x", "VV_FLEET_URL": "https://c", "VV_FLEET_TOKEN": "t"})
+    here = [str(flag) for flag in agent_command(Path("p"), Path("c"), Path("d"), settings)[1:]]
+    there = service("fleet-agent")["command"]
+    elsewhere = (
+        "config=",
+        "httpListenAddr",
+        "tmpDataPath",
+        "remoteWrite.url",
+        "File=",
+        "Config=",
+        "maxDiskUsage",
+        "rateL",
+    )
+
+    assert [flag.partition("=")[0] for flag in here] == [flag.partition("=")[0] for flag in there]
+    assert [f for f in here if not any(e in f for e in elsewhere)] == [
+        f for f in there if not any(e in f for e in elsewhere)
+    ]
+    (limit,) = [flag for flag in here if "rateLimit" in flag]
+    assert f"VV_FLEET_BYTES_PER_SECOND:-{limit.partition(',')[2]}" in TEXT
 
 
 def test_every_image_has_a_version() -> None:

@@ -64,3 +64,70 @@ def up(inventory: Path, port: int) -> None:
         run(read(inventory), settings, settings.state_dir / "fleet", Ports.following(port))
     except (OSError, StackError) as error:
         raise click.ClickException(str(error)) from error
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(as_json: bool) -> None:
+    """Show what this device sends to the centre: sent, waiting, lost, refused, and when it was last taken.
+
+    Exit codes: 0 it is taken, 1 it is not, or the agent does not answer, 2 no centre is configured.
+    """
+    import json
+    import time
+
+    from vv_exporter.fleet import agent_client, sending
+    from vv_exporter.fleet.report import report
+    from vv_exporter.render.agent import machine
+    from vv_exporter.settings import load
+
+    settings, now = load(secrets=False), time.time()
+    if not settings.fleet_url:
+        raise click.UsageError("VV_FLEET_URL is not set: this device sends to no centre")
+    try:
+        found = agent_client.sending(settings)
+    except agent_client.AgentError as error:
+        raise click.ClickException(f"{error}. Nothing is known of what is sent") from error
+    taken = agent_client.last_taken(settings)
+    shown = report(found, taken, sending.until(settings, now), now)
+    about = {"device": settings.device_id, "machine": machine(), "centre": settings.fleet_url, **shown.fields}
+    if as_json:
+        click.echo(json.dumps(about))
+    else:
+        width = max(map(len, about))
+        for name, value in about.items():
+            say(f"{name.replace('_', ' '):<{width}}  {value}")
+    if not shown.well:
+        raise SystemExit(1)
+
+
+@command.command("send-all")
+@click.option("--for", "duration", metavar="TIME", help="How long, e.g. 30m, 1h; a day at most.")
+@click.option("--stop", is_flag=True, help="End it now.")
+def send_all(duration: str | None, stop: bool) -> None:
+    """Send everything to the centre for a time, as often as it is scraped, rather than what is kept once a minute.
+
+    It begins within half a minute, ends by itself, and stays within VV_FLEET_BYTES_PER_DAY: what is above that waits.
+    """
+    import time
+
+    from vv_core.common.units import parse_duration
+    from vv_exporter.common.clock import isoformat
+    from vv_exporter.fleet import sending
+    from vv_exporter.settings import load
+
+    settings, now = load(secrets=False), time.time()
+    if not settings.fleet_url:
+        raise click.UsageError("VV_FLEET_URL is not set: this device sends to no centre")
+    if stop == bool(duration):
+        raise click.UsageError("say how long with --for, or --stop")
+    try:
+        seconds = parse_duration(duration) if duration else 0.0
+        if duration and not 0 < seconds <= sending.MAX_SECONDS:
+            raise ValueError(f"--for: {duration!r} must be longer than 0 and not longer than a day")
+        sending.request(settings, seconds, now)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    say(f"everything is sent until {isoformat(now + seconds)}" if seconds else "what is kept is sent, as ever")

@@ -2,6 +2,7 @@
 
     OUT/prometheus.yml  OUT/rules/*.yml
     OUT/alertmanager.yml  OUT/templates/*.tmpl
+    OUT/agent/*                       with VV_FLEET_URL: for the agent that sends to the centre of a fleet
     OUT/secrets/*                     mode 0600; nothing secret is in any other file
     OUT/.vv-config                    the mark of a folder that is ours, in which anything may be replaced or removed
 
@@ -16,10 +17,10 @@ from pathlib import Path
 
 from vv_exporter import channels
 from vv_exporter.language import speaking
-from vv_exporter.render import alertmanager, base, files, prometheus, secrets
+from vv_exporter.render import agent, alertmanager, base, files, prometheus, secrets
 from vv_exporter.settings import Settings, SettingsError
 
-FOLDERS = ("secrets", "templates", "rules")
+FOLDERS = ("secrets", "templates", "rules", "agent")
 
 
 def render(settings: Settings, out: Path, prometheus_out: Path | None = None) -> None:
@@ -52,14 +53,19 @@ def _render(settings: Settings, out: Path, prometheus_out: Path | None) -> None:
         "secrets": secrets.of_channels(settings),
         "templates": alertmanager.templates(source, settings),
     }
-    for_prometheus = {"secrets": secrets.of_prometheus(settings), "rules": prometheus.rules(source, settings)}
+    there = (out if prometheus_out is None else prometheus_out).absolute()
+    for_prometheus = {
+        "secrets": secrets.of_prometheus(settings),
+        "rules": prometheus.rules(source, settings),
+    }
+    if settings.fleet_url or (there / "agent").is_dir():
+        for_prometheus["agent"] = agent.configuration(settings, there / "secrets")
     if prometheus_out is None:
         folders = for_alertmanager | for_prometheus
         folders["secrets"] = for_alertmanager["secrets"] | for_prometheus["secrets"]
         servers = {name: config(source, settings, out) for name, config in _SERVERS.items()}
         _write(out, folders, servers)
         return
-    there = prometheus_out.absolute()
     _write(out, for_alertmanager, {"alertmanager.yml": alertmanager.config(source, settings, out)})
     _write(there, for_prometheus, {"prometheus.yml": prometheus.config(source, settings, there)})
 

@@ -29,6 +29,12 @@ def dump(document: dict[str, Any]) -> str:
     return HEADER + text
 
 
+def dump_list(items: list[dict[str, Any]]) -> str:
+    """The same of a list, without the header."""
+    text: str = yaml.dump(items, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000)
+    return text
+
+
 class _Plain(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's name
         return True

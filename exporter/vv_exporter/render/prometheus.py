@@ -43,7 +43,8 @@ def document(committed: dict[str, Any], settings: Settings, secrets: Path) -> di
             if job["job_name"] in targets
             else job
             for job in committed["scrape_configs"]
-        ],
+        ]
+        + _agent(settings),
         **_store(settings, secrets),
     }
 
@@ -59,6 +60,15 @@ def _store(settings: Settings, secrets: Path) -> dict[str, Any]:
         store["basic_auth"] = {"username": settings.remote_write_username, "password_file": str(secrets / PASSWORD)}
     store["queue_config"] = {"max_shards": 4, "max_backoff": "30s"}
     return {"remote_write": [store]}
+
+
+def _agent(settings: Settings) -> list[dict[str, Any]]:
+    """What the fleet's agent says of what it sends, for `vv fleet status`."""
+    if not settings.fleet_url:
+        return []
+    kept = {"source_labels": ["__name__"], "regex": "vmagent_remotewrite_requests_total", "action": "keep"}
+    job = {"job_name": "vmagent", "metric_relabel_configs": [kept]}
+    return [_scrape(job, urlsplit(settings.fleet_agent), settings.device_id)]
 
 
 def rules(source: Path, settings: Settings) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vv_exporter.channels import all_channels
-from vv_exporter.render import prometheus
+from vv_exporter.render import agent, prometheus
 from vv_exporter.settings import Secret, Settings
 
 
@@ -22,10 +22,11 @@ def of_channels(settings: Settings) -> dict[str, str]:
 
 
 def of_prometheus(settings: Settings) -> dict[str, str]:
-    """What those hold that Prometheus shows the exporter, and the store of many devices."""
+    """What those hold that Prometheus shows the exporter, and the agent the centre of a fleet."""
     store = {prometheus.PASSWORD: settings.remote_write_password, prometheus.TOKEN: settings.remote_write_token}
     exporter = {prometheus.EXPORTER_PASSWORD: settings.exporter_password}
-    return _filled(exporter | (store if settings.remote_write_url else {}))
+    fleet = {agent.TOKEN: settings.fleet_token} if settings.fleet_url else {}
+    return _filled(exporter | fleet | (store if settings.remote_write_url else {}))
 
 
 def _filled(values: Mapping[str, Secret]) -> dict[str, str]:

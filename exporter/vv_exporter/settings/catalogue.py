@@ -207,6 +207,24 @@ class Settings:
     remote_write_username: str = _variable("VV_REMOTE_WRITE_USERNAME", "User at that store, with a password.")
     remote_write_password: Secret = _secret("VV_REMOTE_WRITE_PASSWORD", "Password at that store.")
     remote_write_token: Secret = _secret("VV_REMOTE_WRITE_TOKEN", "Bearer token at that store, instead of these.")
+    fleet_url: str = _variable(
+        "VV_FLEET_URL", "The centre of a fleet, which this device's agent sends to (docs/fleet.md).", parse.open_url
+    )
+    fleet_token: Secret = _secret("VV_FLEET_TOKEN", "This device's token there.")
+    site: str = _variable("VV_SITE", "Where the device is, as the centre shows it: a name that its neighbours share.")
+    fleet_interval: float = _variable(
+        "VV_FLEET_INTERVAL", "How often what is kept there is sent.", parse.whole_seconds, "60s"
+    )
+    fleet_bytes_per_day: int = _variable(
+        "VV_FLEET_BYTES_PER_DAY", "How much it may send there in a day; 0: no limit.", parse.bytes_or_none, "50MB"
+    )
+    fleet_queue_max: int = _variable(
+        "VV_FLEET_QUEUE_MAX", "Disk for what could not be sent yet; above it the oldest is lost.", parse_size, "500MB"
+    )
+    fleet_agent_port: int = _variable("VV_FLEET_AGENT_PORT", "Port of that agent (vmagent).", parse.port, "8429")
+    fleet_agent_url: str = _variable(
+        "VV_FLEET_AGENT_URL", "The agent's address, if it is not that port on 127.0.0.1.", parse.shown_url
+    )
     runbook_base_url: str = _variable(
         "VV_RUNBOOK_BASE_URL",
         "Where the runbooks are, as NAME.md; default: /runbooks at VV_PUBLIC_URL where that is set, else the project's "
@@ -528,6 +546,11 @@ class Settings:
     def prometheus(self) -> str:
         """Prometheus' address without a slash at the end."""
         return self.prometheus_url or f"http://127.0.0.1:{self.prometheus_port}"
+
+    @property
+    def fleet_agent(self) -> str:
+        """The address of the agent that sends to the fleet's centre, without a slash at the end."""
+        return self.fleet_agent_url or f"http://127.0.0.1:{self.fleet_agent_port}"
 
 
 def _reachable(address: str) -> str:

@@ -138,6 +138,10 @@ def _store_problems(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"VV_REMOTE_WRITE_{missing}: is not set, but the other half is; set both or neither")
     if token and (user or password):
         problems.append("VV_REMOTE_WRITE_TOKEN: is set beside user and password; choose one way")
+    if values.get("fleet_token") and "fleet_url" in values and not values["fleet_url"]:
+        problems.append("VV_FLEET_URL: is not set, but VV_FLEET_TOKEN is; set the centre's address")
+    if values.get("fleet_url") and "fleet_token" in values and not values["fleet_token"]:
+        problems.append("VV_FLEET_TOKEN: is not set, but VV_FLEET_URL is; the centre has a token for each device")
     return problems
 
 

@@ -159,6 +159,11 @@ def log_size(value: str) -> int | None:
     return size or None
 
 
+def bytes_or_none(value: str) -> int:
+    """A size, or 0 for no limit."""
+    return 0 if value.strip() == "0" else parse_size(value)
+
+
 def factor(value: str) -> float:
     try:
         factor = float(value)

@@ -10,7 +10,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from vv_exporter.render import agent
 from vv_exporter.render.intervals import resend_delay
+from vv_exporter.settings import Settings
 
 DEFAULT_AFTER_SECONDS = 180.0  # VV_ALERT_PATH_AFTER
 LOOPBACK = "127.0.0.1"
@@ -94,6 +96,42 @@ def alertmanager_command(program: Path, config: Path, data: Path, port: int, pub
         "--dispatch.start-delay=3s",
         # What it noted of notifications since then is lost when it is killed.
         "--data.maintenance-interval=2m",
+    ]
+
+
+def agent_command(program: Path, config: Path, data: Path, settings: Settings) -> list[str | Path]:
+    """The agent that sends to a fleet's centre, by two ways to one address (`vv_exporter.render.agent`).
+
+    The second has a queue on disk; its limit is kept as bytes a second, so that what is above it waits there.
+    https://docs.victoriametrics.com/victoriametrics/vmagent/
+    """
+    address, token = f"{settings.fleet_url.rstrip('/')}/api/v1/write", config / "secrets" / agent.TOKEN
+    return [
+        program,
+        f"-promscrape.config={config / 'agent' / 'scrape.yml'}",
+        "-promscrape.configCheckInterval=30s",
+        "-promscrape.httpSDCheckInterval=15s",
+        f"-httpListenAddr={LOOPBACK}:{settings.fleet_agent_port}",
+        f"-remoteWrite.tmpDataPath={data}",
+        *agent_options(settings, address, token, config / "agent"),
+    ]
+
+
+def agent_options(settings: Settings, address: str, token: Path, config: Path) -> list[str]:
+    """What it is told of both ways: first that of the beats, then that of what is kept."""
+    return [
+        f"-remoteWrite.url={address}",
+        f"-remoteWrite.url={address}",
+        f"-remoteWrite.bearerTokenFile={token}",
+        f"-remoteWrite.bearerTokenFile={token}",
+        f"-remoteWrite.urlRelabelConfig={config / 'beats.yml'}",
+        f"-remoteWrite.urlRelabelConfig={config / 'kept.yml'}",
+        "-remoteWrite.disableOnDiskQueue=true,false",
+        f"-remoteWrite.maxDiskUsagePerURL=0,{settings.fleet_queue_max}",
+        f"-remoteWrite.rateLimit=0,{settings.fleet_bytes_per_day // 86400}",
+        "-remoteWrite.retryMaxInterval=30s",
+        "-remoteWrite.queues=1",
+        "-memory.allowedBytes=32MB",
     ]
 
 

@@ -26,12 +26,13 @@ from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, variables
 from vv_exporter.settings.environmentfile import environment_line
 from vv_exporter.settings.values import without_secrets
-from vv_exporter.stack import fetch, programs
+from vv_exporter.stack import fetch, programs, victoria
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.progress import Step, step
 from vv_exporter.stack.reports import report_end, report_running, say
 from vv_exporter.stack.servers import (
     LOOPBACK,
+    agent_command,
     alertmanager_command,
     prometheus_command,
     prometheus_scratch,
@@ -68,6 +69,8 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     check_ports(settings)
     try:
         fetch.ensure_tools(home())
+        if settings.fleet_url:
+            victoria.ensure((victoria.AGENT,), home())
     except fetch.FetchError as error:
         raise StackError(str(error)) from error
     folder = settings.state_dir / "stack"
@@ -164,6 +167,7 @@ def check_ports(settings: Settings) -> None:
             ("VV_EXPORTER_PORT", settings.exporter_port),
             ("VV_ALERTMANAGER_PORT", settings.alertmanager_port),
             ("VV_PROMETHEUS_PORT", settings.prometheus_port),
+            *([("VV_FLEET_AGENT_PORT", settings.fleet_agent_port)] if settings.fleet_url else []),
         )
         if not _is_free(port)
     ]
@@ -217,7 +221,17 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
             Child("Prometheus", prometheus, logs / "prometheus.log"),
             lambda: ready(settings.prometheus_port),
         ),
+        *([_agent(settings, folder)] if settings.fleet_url else []),
     ]
+
+
+def _agent(settings: Settings, folder: Path) -> Part:
+    program = victoria.find(victoria.AGENT)
+    if program is None:
+        raise StackError(f"{victoria.AGENT} is missing")
+    command = agent_command(program, folder / "config", folder / "agent", settings)
+    child = Child("the fleet's agent", command, folder / "logs" / "agent.log")
+    return Part("the fleet's agent", child, lambda: ready(settings.fleet_agent_port, "/health"))
 
 
 def _self_monitor(folder: Path, environment: Mapping[str, str]) -> Child:
@@ -312,6 +326,8 @@ def summary(settings: Settings) -> str:
     }
     if settings.video_storage_root is None:
         lines["not watched"] = "the videos' disk (set VIDEO_STORAGE_ROOT)"
+    if settings.fleet_url:
+        lines["fleet"] = f"{settings.fleet_url} (vv fleet status)"
     if not settings.deadman_url:
         lines["when it is off"] = deadman.UNSET
     width = max(map(len, lines))

@@ -52,7 +52,14 @@ def test_an_installed_package_brings_the_files_it_renders() -> None:
     ]
 
     runbooks = [path.relative_to(ROOT) for path in sorted((ROOT / "docs").glob("**/runbooks"))]
-    folders = ["alertmanager", "prometheus", *map(str, runbooks)]
+    folders = [
+        "alertmanager",
+        "fleet/alertmanager.yml",
+        "fleet/rules",
+        "fleet/templates",
+        "prometheus",
+        *map(str, runbooks),
+    ]
     assert len(runbooks) > 1
     assert included == {folder: f"vv_exporter/_deploy/{folder}" for folder in folders}
 
