@@ -216,7 +216,7 @@ class Settings:
         "VV_FLEET_INTERVAL", "How often what is kept there is sent.", parse.whole_seconds, "60s"
     )
     fleet_bytes_per_day: int = _variable(
-        "VV_FLEET_BYTES_PER_DAY", "How much it may send there in a day; 0: no limit.", parse.bytes_or_none, "50MB"
+        "VV_FLEET_BYTES_PER_DAY", "How much it may send there in a day; 0: no limit.", parse.bytes_or_none, "200MB"
     )
     fleet_queue_max: int = _variable(
         "VV_FLEET_QUEUE_MAX", "Disk for what could not be sent yet; above it the oldest is lost.", parse_size, "500MB"

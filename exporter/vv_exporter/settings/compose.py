@@ -36,7 +36,7 @@ VARIABLES = (
     ComposeVariable("VV_GRAFANA_IMAGE", "grafana/grafana:12.4.10", "Image of Grafana, likewise."),
     ComposeVariable("VV_VMAGENT_IMAGE", "victoriametrics/vmagent:v1.145.0", "Image of the agent of a fleet, likewise."),
     ComposeVariable(
-        "VV_FLEET_BYTES_PER_SECOND", "578", "With compose in the place of VV_FLEET_BYTES_PER_DAY: its 86400th."
+        "VV_FLEET_BYTES_PER_SECOND", "2314", "With compose in the place of VV_FLEET_BYTES_PER_DAY: its 86400th."
     ),
     ComposeVariable("PIP_INDEX_URL", "", "Where its packages come from; default: PyPI."),
 )
