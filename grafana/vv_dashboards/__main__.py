@@ -1,10 +1,11 @@
-"""Write `grafana/dashboards/*.json`, and remove those that have no dashboard any more."""
+"""Write `grafana/dashboards/*.json` and the board of a fleet, and remove those that have no dashboard any more."""
 
-from vv_dashboards import FOLDER, targets
+from vv_dashboards import FOLDER, fleet, targets
 
 if __name__ == "__main__":
     made = targets()
     for path in set(FOLDER.glob("*.json")) - set(made):
         path.unlink()
-    for path, text in made.items():
+    for path, text in (made | {fleet.FILE: fleet.board().json()}).items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

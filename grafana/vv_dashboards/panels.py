@@ -180,6 +180,33 @@ def stat(
     return _finish(panel, title, meaning, targets, unit, alerts, size)
 
 
+def cells(
+    title: str,
+    meaning: str,
+    expr: str,
+    legend: str,
+    *,
+    words: Words,
+    link: tuple[str, str],
+    size: tuple[int, int] = (24, 12),
+) -> Panel:
+    """A cell for each series, in the order of the answer, coloured as `words` say; `link` is (title, address)."""
+    panel = (
+        stats.Panel()
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
+        .text_mode(common.BigValueTextMode.NAME)
+        .reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
+        .color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .thresholds(_steps(colours.plain()))
+        .mappings(_mappings(words))
+        .no_value("none")
+        .data_links([DashboardLink(link[0]).type(DashboardLinkType.LINK).url(link[1])])
+    )
+    targets: list[Builder[AnyQuery]] = [_query("A", expr).instant().legend_format(legend)]
+    return _finish(panel, title, meaning, targets, "none", (), size)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table: one value for each row's labels. `first`: stands before these."""
