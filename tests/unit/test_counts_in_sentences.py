@@ -7,10 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import polib
 import pytest
 import yaml
 
 from vv_core.common.texts import many
+from vv_exporter.language import FOLDER
 
 ROOT = Path(__file__).parents[2]
 PLURAL = r"(?:of its |more |other |such |failed )?([a-z]{3,}(?<!s)s)\b"
@@ -119,9 +121,6 @@ NO_PLURALS = frozenset(
     ]
 )
 NEVER_ONE = {
-    "len(messages)": "more than MANY go as one",
-    "len(missed)": "one is said in other words",
-    "alert.count - 1": "one is said in other words",
     "count.amount": "one is said in other words",
     "end.lately": "AGAIN_AND_AGAIN or more",
     "len(content)": "what is written as a probe",
@@ -131,6 +130,14 @@ NEVER_ONE = {
     "MAX_AGE / 86400": "a constant",
 }
 """What stands before it in the code, and why it is more than one."""
+
+MESSAGES_OF_MANY = {
+    "{count} alerts, the first: {title}": "more than MANY go as one",
+    "{used} of {limit} cores": "counted in parts",
+    "{used} cores": "counted in parts",
+    "the filter is longer than {count} characters": "a constant",
+    "more than {count} matchers, or one longer than {length} characters": "constants",
+}
 
 
 class Place(NamedTuple):
@@ -163,6 +170,18 @@ def test_every_count_in_a_text_of_the_code_may_be_one() -> None:
 
     assert wrong == []
     assert {one.value for one in found} >= NEVER_ONE.keys()
+
+
+def test_every_count_of_a_message_may_be_one() -> None:
+    """By its plural forms."""
+    found = {
+        entry.msgid
+        for file in sorted(FOLDER.glob("*.pot"))
+        for entry in polib.pofile(str(file))
+        if not entry.msgid_plural and {*re.findall(rf"(?:\{{\w+\}}|%\(\w+\)s) {PLURAL}", entry.msgid)} - {*NO_PLURALS}
+    }
+
+    assert found == MESSAGES_OF_MANY.keys()
 
 
 def test_every_count_of_a_log_line_may_be_one() -> None:

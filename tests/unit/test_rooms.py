@@ -18,8 +18,8 @@ ROOT = PACKAGE.parents[1]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 ROOMS = (
-    "common",
     "language",
+    "common",
     "metrics",
     "settings",
     "installation",

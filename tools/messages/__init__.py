@@ -24,7 +24,7 @@ from vv_exporter.render.templates import messages as messages_of_templates
 
 _PROGRAMS = [("**.py", "python"), ("**.html", "jinja2"), ("**.txt", "jinja2")]
 _OPTIONS = {"**.html": {"trimmed": "true"}, "**.txt": {"trimmed": "true"}}
-_KEYWORDS = DEFAULT_KEYWORDS | {"mark": None}
+_KEYWORDS = DEFAULT_KEYWORDS | {"translatable": None}
 _NOTES = ("Translators:",)
 
 
@@ -88,5 +88,7 @@ def _text(catalogue: Catalog) -> str:
     write_po(stream, catalogue, width=110, omit_header=True, include_lineno=False)
     head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n'
     if catalogue.locale is not None:
-        head += f'"Language: {catalogue.locale}\\n"\n"Plural-Forms: {catalogue.plural_forms}\\n"\n'
+        title = catalogue.locale.get_display_name(catalogue.locale) or str(catalogue.locale)
+        head += f'"Language: {catalogue.locale}\\n"\n"X-Title: {title}\\n"\n'
+        head += f'"Plural-Forms: {catalogue.plural_forms}\\n"\n'
     return f"{head}\n{stream.getvalue().decode().strip()}\n"

@@ -15,14 +15,14 @@ from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.notifications import Notification, NotifiedAlert, end_of, log_line, record_end, shown_id
 from vv_exporter.delivery.received import receive
 from vv_exporter.language import gettext as _
-from vv_exporter.language import mark
+from vv_exporter.language import translatable
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Transaction
 
 log = logging.getLogger("alerts")
 
-NOTE = mark("Alertmanager was restarted, and does not send this: sent directly.")
+NOTE = translatable("Alertmanager was restarted, and does not send this: sent directly.")
 
 
 def tell_end(tx: Transaction, account: Account, settings: Settings) -> None:

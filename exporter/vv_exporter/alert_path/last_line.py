@@ -24,7 +24,7 @@ from vv_exporter.alert_path.words import WordsError
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.direct import put
 from vv_exporter.language import gettext as _
-from vv_exporter.language import mark
+from vv_exporter.language import translatable
 from vv_exporter.messages.message import ERROR, Message
 from vv_exporter.metrics.exporter import COLLECTOR_SUCCESS
 from vv_exporter.metrics.pipeline import LAST_FAILURE
@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 5.0  # between rounds
 LONGEST_HOLD_SECONDS = 30.0
-BROKEN_NOTE = mark("The alert path is broken: sent directly.")
-UNPROVEN_NOTE = mark("No Watchdog alert has come back through Prometheus and Alertmanager yet: sent directly.")
+BROKEN_NOTE = translatable("The alert path is broken: sent directly.")
+UNPROVEN_NOTE = translatable("No Watchdog alert has come back through Prometheus and Alertmanager yet: sent directly.")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Key = tuple[str, str]
 

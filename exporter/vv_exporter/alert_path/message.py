@@ -6,18 +6,18 @@ from vv_exporter.alert_path.hops import Hop
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.common.clock import isoformat
 from vv_exporter.language import gettext as _
-from vv_exporter.language import mark
+from vv_exporter.language import translatable
 from vv_exporter.messages.message import Message
 from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings
 
 ALERT_PATH_BROKEN = "AlertPathBroken"
 EXPLAINED = {
-    Hop.SCRAPE: mark("Prometheus does not scrape the exporter"),
-    Hop.STORE: mark("Prometheus does not store what it scrapes"),
-    Hop.EVALUATE: mark("Prometheus does not evaluate its rules"),
-    Hop.SEND: mark("Prometheus does not get its alerts to Alertmanager"),
-    Hop.DELIVER: mark("Alertmanager does not get its notifications to the exporter"),
+    Hop.SCRAPE: translatable("Prometheus does not scrape the exporter"),
+    Hop.STORE: translatable("Prometheus does not store what it scrapes"),
+    Hop.EVALUATE: translatable("Prometheus does not evaluate its rules"),
+    Hop.SEND: translatable("Prometheus does not get its alerts to Alertmanager"),
+    Hop.DELIVER: translatable("Alertmanager does not get its notifications to the exporter"),
 }
 _COMPONENTS = {Hop.SEND: "alertmanager", Hop.DELIVER: "alertmanager"}
 _PROMETHEUS, _ALERTMANAGER = "http://127.0.0.1:9090", "http://127.0.0.1:9093"  # where `Commands` finds them

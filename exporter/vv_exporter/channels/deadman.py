@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from vv_exporter.channels import Answer, Channel
 from vv_exporter.channels._http import post
+from vv_exporter.language import translatable
 from vv_exporter.messages.message import Message
 
-UNSET = (
+UNSET = translatable(
     "DEADMAN_URL: is not set; when this device is off nobody learns of it; "
     "set it to the address of a dead man's switch elsewhere (docs/delivery.md)"
 )

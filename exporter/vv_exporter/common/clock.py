@@ -8,6 +8,8 @@ import math
 import time
 from datetime import UTC, datetime
 
+from vv_exporter.language import gettext as _
+
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0  # the seconds of 0001-01-01 and of 9999-12-31T23:59:59
 
 
@@ -35,7 +37,7 @@ def moment(text: str) -> float | None:
 def span(seconds: float) -> str:
     """A duration in one unit."""
     if not math.isfinite(seconds):
-        return "an unknown time"
+        return _("an unknown time")
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from vv_core.common.texts import UNSAFE
+from vv_exporter.language import gettext as _
 
 MAX_MATCHERS = 30
 MAX_VALUE = 1000  # characters
@@ -63,19 +64,25 @@ def parse_matcher(text: str) -> Matcher:
         return Matcher("alertname", "=", text)
     found = _ONE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text[:100]!r} is no matcher; write e.g. alertname=DiskSpaceLow or name=~agent.*")
+        raise ValueError(
+            _("{text} is no matcher; write e.g. alertname=DiskSpaceLow or name=~agent.*").format(text=repr(text[:100]))
+        )
     return Matcher(found[1], found[2], found[3])
 
 
 def parse_filter(text: str) -> list[Matcher]:
     """`{alertname="X",device="y"}`, quoted as Go, or JSON, quotes. Raises `ValueError`."""
     if len(text) > MAX_FILTER:
-        raise ValueError(f"the filter is longer than {MAX_FILTER} characters")
+        raise ValueError(_("the filter is longer than {count} characters").format(count=MAX_FILTER))
     inner, matchers, position = text.strip().removeprefix("{").removesuffix("}").rstrip(), [], 0
     while position < len(inner):
         found = _QUOTED.match(inner, position)
         if found is None:
-            raise ValueError('the filter is not understood; write e.g. {alertname="DiskSpaceLow",device="edge-1"}')
+            raise ValueError(
+                _("the filter is not understood; write e.g. {example}").format(
+                    example='{alertname="DiskSpaceLow",device="edge-1"}'
+                )
+            )
         matchers.append(Matcher(found[1], found[2], _ESCAPE.sub(_unescaped, found[3])))
         position = found.end()
     return matchers
@@ -110,9 +117,13 @@ def check(matchers: Iterable[Matcher], device: str) -> None:
     """Raises `ValueError`, with the cure, for matchers that no silence must have."""
     matchers = list(matchers)
     if not any(one.value and not one.operator.startswith("!") for one in matchers):
-        raise ValueError("that would silence everything; name an alert, e.g. alertname=DiskSpaceLow")
+        raise ValueError(_("that would silence everything; name an alert, e.g. alertname=DiskSpaceLow"))
     if len(matchers) > MAX_MATCHERS or any(len(one.value) > MAX_VALUE for one in matchers):
-        raise ValueError(f"more than {MAX_MATCHERS} matchers, or one longer than {MAX_VALUE} characters")
+        raise ValueError(
+            _("more than {count} matchers, or one longer than {length} characters").format(
+                count=MAX_MATCHERS, length=MAX_VALUE
+            )
+        )
     watchdog = {"alertname": WATCHDOG, "severity": "none", "component": "prometheus", "device": device}
     if all(one.surely_matches(watchdog) for one in matchers):
         raise watchdog_silenced()
@@ -121,5 +132,5 @@ def check(matchers: Iterable[Matcher], device: str) -> None:
 def watchdog_silenced() -> ValueError:
     """What is raised for a silence that the Watchdog would have."""
     return ValueError(
-        "that would silence the Watchdog too, and with it the proof that alerts get out; add alertname!=Watchdog"
+        _("that would silence the Watchdog too, and with it the proof that alerts get out; add alertname!=Watchdog")
     )

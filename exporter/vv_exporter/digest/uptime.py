@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from vv_exporter.digest.samples import GAP, Sample
-from vv_exporter.language import mark
+from vv_exporter.language import translatable
 
 
 class Uptime(msgspec.Struct, frozen=True):
@@ -46,10 +46,10 @@ def uptimes(samples: Sequence[Sample], since: float, until: float) -> list[Uptim
     off = sum(min(max(span.after.boot - span.before.time, 0.0), span.seconds) for span in reboots)
     gone = sum(span.seconds for span in spans if span.gap)
     return [
-        Uptime(mark("device"), "", watched, off, len(reboots)),
-        Uptime(mark("exporter"), "", watched, gone),
-        *_each(mark("DVR"), spans, lambda sample: sample.dvrs),
-        *_each(mark("container"), spans, lambda sample: sample.containers),
+        Uptime(translatable("device"), "", watched, off, len(reboots)),
+        Uptime(translatable("exporter"), "", watched, gone),
+        *_each(translatable("DVR"), spans, lambda sample: sample.dvrs),
+        *_each(translatable("container"), spans, lambda sample: sample.containers),
     ]
 
 

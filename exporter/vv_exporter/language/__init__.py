@@ -63,6 +63,19 @@ def nearest(text: str) -> str:
     return next((name for name in languages() if name.lower().partition("-")[0] == primary), "")
 
 
+def title_of(name: str) -> str:
+    """What those who speak it call the language, if its files say so (`X-Title`), or its name."""
+    if name == ENGLISH:
+        return "English"
+    return next(filter(None, (_title(path) for path in files(name))), name)
+
+
+@cache
+def _title(path: Path) -> str:
+    found = re.search(r'^"X-Title: (.*?)(?:\\n)?"$', path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else ""
+
+
 def of_locale(environ: Mapping[str, str] | None = None) -> str:
     """The language of the shell (POSIX: LC_ALL, else LC_MESSAGES, else LANG)."""
     given = os.environ if environ is None else environ
@@ -96,7 +109,7 @@ def current() -> str:
     return _thread.get() or _process
 
 
-def mark(message: str) -> str:
+def translatable(message: str) -> str:
     """The message itself: it is gathered for translation here, and translated where it is said."""
     return message
 

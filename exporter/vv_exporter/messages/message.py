@@ -13,21 +13,21 @@ import msgspec
 from vv_exporter.common.clock import isoformat
 from vv_exporter.common.times import UnixTime
 from vv_exporter.language import gettext as _
-from vv_exporter.language import mark
+from vv_exporter.language import translatable
 from vv_exporter.state.timeline import shortened
 
 MAX_TITLE = 200
 MAX_DETAILS = 2000
 MAX_ACTIONS = 1200
 
-SEVERITY = mark("Severity")
-DEVICE = mark("Device")
-COMPONENT = mark("Component")
-VIDEO = mark("Video")
-ERROR = mark("Error")
-SINCE = mark("Since")
-ALERT_ID = mark("Alert id")
-WHAT_TO_DO = mark("What to do")
+SEVERITY = translatable("Severity")
+DEVICE = translatable("Device")
+COMPONENT = translatable("Component")
+VIDEO = translatable("Video")
+ERROR = translatable("Error")
+SINCE = translatable("Since")
+ALERT_ID = translatable("Alert id")
+WHAT_TO_DO = translatable("What to do")
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,6 +21,7 @@ from vv_core.common.texts import UNSAFE
 from vv_core.common.units import parse_duration
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.common.times import UnixTime, admitted
+from vv_exporter.language import gettext as _
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.searching import Search
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -192,7 +193,9 @@ def moment_of(text: str, now: float) -> float:
     except ValueError:
         found = None
     if found is None or not 0 <= found < _END:
-        raise ValueError(f"{text[:50]!r} is no time; give e.g. 1h, 2026-01-31T23:59:00Z or Unix seconds")
+        raise ValueError(
+            _("{text} is no time; give e.g. 1h, 2026-01-31T23:59:00Z or Unix seconds").format(text=repr(text[:50]))
+        )
     return found
 
 

@@ -16,6 +16,8 @@ from prometheus_client.core import Metric as Family
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.delivery.accounts import Account
 from vv_exporter.drills.state import DRILL
+from vv_exporter.language import gettext as _
+from vv_exporter.language import translatable
 from vv_exporter.status import alert_path, checks, containers, delivery, dvrs, failures, itself, jobs, stages, storage
 from vv_exporter.status import alerts as _alerts
 from vv_exporter.status.alert_path import AlertPath
@@ -37,6 +39,7 @@ __all__ = [
     "LastFailure", "Past", "Series", "Stage", "Status", "Table", "Videos", "sections", "status",
 ]  # fmt: skip
 
+SILENCED = translatable("silenced")
 STALE = 30.0  # seconds after which what Alertmanager said last counts as old
 
 
@@ -188,18 +191,22 @@ def _troubles(found: Status) -> Iterator[str]:
         yield own.pop(0)
     for alert in found.alerts or ():
         if alert.severity != "info" and not alert.inhibited and alert.name != DRILL:  # its cause is there
-            yield f"{alert.severity}: {alert.summary}{' (silenced)' if alert.silenced else ''}"
+            yield f"{alert.severity}: {alert.summary}" + (f" ({_(SILENCED)})" if alert.silenced else "")
     yield from own
 
 
 def _own_troubles(found: Status) -> Iterator[str]:
     yield from alert_path.troubles(found.alert_path, found.time)
     if found.unwritable:
-        yield f"critical: the exporter can write nothing down ({found.unwritable}): nothing new is counted"
+        yield _("critical: the exporter can write nothing down ({error}): nothing new is counted").format(
+            error=found.unwritable
+        )
     if found.alerts is None:
-        yield "Alertmanager does not answer: what fires is not known"
+        yield _("Alertmanager does not answer: what fires is not known")
     elif _stale(found):
-        yield f"Alertmanager does not answer: alerts are shown as of {ago(found.alerts_time, found.time)}"
+        yield _("Alertmanager does not answer: alerts are shown as of {time}").format(
+            time=ago(found.alerts_time, found.time)
+        )
     yield from storage.troubles(found.disks, found.videos)
     yield from stages.troubles(found.stages)
     yield from jobs.troubles(found.jobs)

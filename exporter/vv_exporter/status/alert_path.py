@@ -10,6 +10,7 @@ from vv_exporter.alert_path.message import explained
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.channels import deadman
 from vv_exporter.common.clock import span
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.alert_path import LAST_BEAT, LATENCY
 from vv_exporter.metrics.drills import NEXT_DUE, PROOF_DUE, PROVEN, PROVEN_SECONDS
 from vv_exporter.status.series import Series
@@ -77,41 +78,45 @@ def troubles(path: AlertPath | None, now: float) -> Iterator[str]:
         return
     if path.state == "broken":
         since = span(now - (path.since or now))
-        yield f"critical: the alert path is broken since {since}: {path.hop} ({path.reason}); alerts are not delivered"
+        yield _("critical: the alert path is broken since {since}: {hop} ({reason}); alerts are not delivered").format(
+            since=since, hop=path.hop, reason=path.reason
+        )
     elif path.state == "unknown":
-        yield "not known yet whether alerts are delivered: no Watchdog alert has come back through Alertmanager"
+        yield _("not known yet whether alerts are delivered: no Watchdog alert has come back through Alertmanager")
 
 
 def table(path: AlertPath, now: float) -> Table:
     """For people."""
-    beat = when(path.last_beat, now) if path.last_beat else Cell("none since the exporter started", "muted")
+    beat = when(path.last_beat, now) if path.last_beat else Cell(_("none since the exporter started"), "muted")
     took = Cell("–" if path.latency is None else span(path.latency))
     verdict = {
-        "works": Cell("works", "good"),
-        "broken": Cell(f"broken: {path.hop}", "bad", path.reason),
-        "unknown": Cell("not known", "warning", "no Watchdog alert has come back yet"),
+        "works": Cell(_("works"), "good"),
+        "broken": Cell(_("broken: {hop}").format(hop=path.hop), "bad", path.reason),
+        "unknown": Cell(_("not known"), "warning", _("no Watchdog alert has come back yet")),
     }[path.state]
     off = (
-        Cell("reported by the dead man's switch")
+        Cell(_("reported by the dead man's switch"))
         if path.deadman_set
-        else Cell("reported by nobody", "warning", deadman.UNSET)
+        else Cell(_("reported by nobody"), "warning", _(deadman.UNSET))
     )
     rows = [
-        (Cell("alerts of rules are delivered"), verdict),
-        (Cell("last Watchdog that came back"), beat),
-        (Cell("it took"), took),
-        (Cell("that the device is off"), off),
+        (Cell(_("alerts of rules are delivered")), verdict),
+        (Cell(_("last Watchdog that came back")), beat),
+        (Cell(_("it took")), took),
+        (Cell(_("that the device is off")), off),
     ]
     if path.since:
-        rows.insert(1, (Cell("broken since"), Cell(ago(path.since, now), "bad")))
-    rows += [(Cell(f"proven by a drill: {one.channel}"), _proof(one, now)) for one in path.proven]
+        rows.insert(1, (Cell(_("broken since")), Cell(ago(path.since, now), "bad")))
+    rows += [
+        (Cell(_("proven by a drill: {channel}").format(channel=one.channel)), _proof(one, now)) for one in path.proven
+    ]
     if path.next_drill is not None:
-        rows.append((Cell("next drill"), Cell(clock(path.next_drill, now))))
-    return Table("alert-path", "The alert path", ("Alert path", "Now"), rows)
+        rows.append((Cell(_("next drill")), Cell(clock(path.next_drill, now))))
+    return Table("alert-path", _("The alert path"), (_("Alert path"), _("Now")), rows)
 
 
 def _proof(one: Proven, now: float) -> Cell:
     level: Level = "warning" if one.due is not None and one.due < now else "" if one.time else "muted"
     if not one.time:
-        return Cell("never", level, f"try it: vv drill --channel {one.channel}")
-    return when(one.time, now, level)._replace(note=f"it took {span(one.seconds or 0.0)}")
+        return Cell(_("never"), level, _("try it: {command}").format(command=f"vv drill --channel {one.channel}"))
+    return when(one.time, now, level)._replace(note=_("it took {time}").format(time=span(one.seconds or 0.0)))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.state.timeline import shortened
@@ -51,8 +52,8 @@ def read(series: Series) -> Iterator[Check]:
 def table(checks: Sequence[Check], now: float) -> Table:
     """For people; those that failed last first."""
     ordered = sorted(checks, key=lambda one: (-(one.last_failure or 0.0), one.name, one.component))
-    columns = ("Check", "Component", "Passed", "Failed", "Last failure")
-    return Table("security", "Schemas and signatures", columns, [_row(one, now) for one in ordered])
+    columns = (_("Check"), _("Component"), _("Passed"), _("Failed"), _("Last failure"))
+    return Table("security", _("Schemas and signatures"), columns, [_row(one, now) for one in ordered])
 
 
 def _row(one: Check, now: float) -> tuple[Cell, ...]:

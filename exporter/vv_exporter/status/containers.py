@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from vv_core.common.texts import many
+from vv_exporter.language import decimal, ngettext
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.containers import (
     CPU_LIMIT,
     CPU_SECONDS,
@@ -133,24 +134,36 @@ def engine_is_podman(series: Series) -> bool:
 def troubles(containers: Sequence[Container], up: bool | None, podman: bool = False) -> Iterator[str]:
     """What is wrong with containers."""
     if podman:
-        yield "what answers in the Docker Engine's place is Podman, which is not supported: what is shown may be wrong"
+        yield _(
+            "what answers in the Docker Engine's place is Podman, which is not supported: what is shown may be wrong"
+        )
     if up is False:
-        yield "the Docker Engine does not answer: containers are shown as they were last known"
+        yield _("the Docker Engine does not answer: containers are shown as they were last known")
     yield from (
-        f"the Docker Engine does not answer for container {one.name}: it is shown as the list has it"
+        _("the Docker Engine does not answer for container {name}: it is shown as the list has it").format(
+            name=one.name
+        )
         for one in containers
         if not one.answered and up is not False
     )
-    yield from (f"container {one.name} is not running" for one in containers if one.expected and not one.running)
-    yield from (f"container {one.name} is unhealthy" for one in containers if one.health == "unhealthy")
-    yield from (f"the self-monitor gave up on container {one.name}" for one in containers if one.gave_up)
+    yield from (
+        _("container {name} is not running").format(name=one.name)
+        for one in containers
+        if one.expected and not one.running
+    )
+    yield from (
+        _("container {name} is unhealthy").format(name=one.name) for one in containers if one.health == "unhealthy"
+    )
+    yield from (
+        _("the self-monitor gave up on container {name}").format(name=one.name) for one in containers if one.gave_up
+    )
 
 
 def table(containers: Sequence[Container], up: bool | None) -> Table:
     """For people; those with trouble first."""
     ordered = sorted(containers, key=lambda one: (not one.gave_up, not _bad(one), -one.restarts, one.name))
-    title = "Containers" if up is not False else "Containers, as last known"
-    columns: Sequence[str] = ("Container", "State", "Health", "Uses", "Restarts", "Self-monitor")
+    title = _("Containers") if up is not False else _("Containers, as last known")
+    columns: Sequence[str] = (_("Container"), _("State"), _("Health"), _("Uses"), _("Restarts"), _("Self-monitor"))
     rows: list[Sequence[Cell]] = [_row(one) for one in ordered]
     if not any(one.budget is not None or one.gave_up for one in containers):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -162,23 +175,32 @@ def _bad(one: Container) -> bool:
 
 
 def _row(one: Container) -> tuple[Cell, ...]:
-    ended = f"exit code {one.exit_code}" if not one.running and one.exit_code is not None else ""
-    expectation = "" if one.expected else "not expected"
+    ended = _("exit code {code}").format(code=one.exit_code) if not one.running and one.exit_code is not None else ""
+    expectation = "" if one.expected else _("not expected")
     state = Cell(
         one.state, "bad" if one.expected and not one.running else "", note=", ".join(filter(None, (ended, expectation)))
     )
     levels: dict[str, Level] = {"unhealthy": "bad", "healthy": "good", "": "muted"}
     health = Cell(one.health or "–", levels.get(one.health, ""))
     causes = ", ".join(f"{count} {cause}" for cause, count in one.restarts_by_cause.items())
-    restarts = Cell(many(one.restarts, "restart"), "" if one.restarts else "muted", note=causes)
+    restarts = Cell(
+        ngettext("{count} restart", "{count} restarts", one.restarts).format(count=one.restarts),
+        "" if one.restarts else "muted",
+        note=causes,
+    )
     if one.gave_up:
-        monitor = Cell("gave up", "bad", note=f"vv containers resume {one.name}")
+        monitor = Cell(_("gave up"), "bad", note=f"vv containers resume {one.name}")
     elif one.budget is None:
         monitor = Cell("–", "muted")
     else:
-        monitor = Cell(f"{one.budget_used} of {many(one.budget, 'restart')} used", "warning" if one.budget_used else "")
+        monitor = Cell(
+            ngettext("{used} of {count} restart used", "{used} of {count} restarts used", one.budget).format(
+                used=one.budget_used, count=one.budget
+            ),
+            "warning" if one.budget_used else "",
+        )
     return (
-        Cell(one.name, note="essential" if one.essential else ""),
+        Cell(one.name, note=_("essential") if one.essential else ""),
         state,
         health,
         _uses(one),
@@ -191,6 +213,16 @@ def _uses(one: Container) -> Cell:
     """Memory and processors, each with its limit; without bars, for there may be many rows."""
     if one.memory is None:
         return Cell("–", "muted")
-    memory = size(one.memory) + (f" of {size(one.memory_limit)}" if one.memory_limit else "")
-    limit = f" of {one.cores_limit:g}" if one.cores_limit else ""
-    return Cell(memory, note="" if one.cores is None else f"{one.cores:.2f}{limit} cores")
+    memory = size(one.memory)
+    if one.memory_limit:
+        memory = _("{used} of {limit}").format(used=memory, limit=size(one.memory_limit))
+    return Cell(memory, note=_cores_used(one))
+
+
+def _cores_used(one: Container) -> str:
+    if one.cores is None:
+        return ""
+    used = decimal(f"{one.cores:.2f}")
+    if one.cores_limit:
+        return _("{used} of {limit} cores").format(used=used, limit=decimal(f"{one.cores_limit:g}"))
+    return _("{used} cores").format(used=used)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from vv_core.common.texts import many
 from vv_exporter.common.clock import span
 from vv_exporter.delivery.accounts import Account
 from vv_exporter.delivery.outbox import DROPPED, FAILED, OK, REFUSED, RESULTS
+from vv_exporter.language import gettext as _
+from vv_exporter.language import ngettext
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED, RELAY_DELIVERIES, RELAY_OLDEST, RELAY_QUEUE
 from vv_exporter.metrics.delivery import (
     CHANNEL_ERROR,
@@ -157,69 +158,91 @@ def _receiver(series: Series, name: str) -> Receiver:
 def troubles(delivery: Delivery, now: float) -> Iterator[str]:
     """What keeps alerts from people."""
     if delivery.waiting and delivery.oldest and now - delivery.oldest > LATE:
-        alerts, oldest = many(delivery.waiting, "alert"), span(now - delivery.oldest)
-        yield f"{alerts} waiting for Alertmanager, the oldest for {oldest}"
+        yield ngettext(
+            "{count} alert waiting for Alertmanager, the oldest for {time}",
+            "{count} alerts waiting for Alertmanager, the oldest for {time}",
+            delivery.waiting,
+        ).format(count=delivery.waiting, time=span(now - delivery.oldest))
     for one in delivery.receivers:
         if one.oldest and now - one.oldest > LATE:
-            events, oldest = many(one.waiting, "event"), span(now - one.oldest)
-            yield f"{events} waiting for the {one.name}, the oldest for {oldest}: see app.log"
+            yield ngettext(
+                "{count} event waiting for the {name}, the oldest for {time}: see app.log",
+                "{count} events waiting for the {name}, the oldest for {time}: see app.log",
+                one.waiting,
+            ).format(count=one.waiting, name=one.name, time=span(now - one.oldest))
     for channel in delivery.people:
         if channel.fails and channel.last_failed and now - channel.last_failed < FAILING:
-            yield f"notifications by {channel.name} fail: {channel.error or 'see app.log'}"
+            yield _("notifications by {channel} fail: {error}").format(
+                channel=channel.name, error=channel.error or _("see app.log")
+            )
     for alert in delivery.told:
         if _untold(alert, now):
-            yield f"never delivered: {alert.title}"
+            yield _("never delivered: {title}").format(title=alert.title)
 
 
 def table(delivery: Delivery, now: float) -> Table:
     """For people."""
     named = ", ".join(delivery.channels)
-    channels = Cell(named) if named else Cell("none: alerts are shown here and in app.log only", "warning")
-    waiting = Cell("nothing waits", "muted")
+    channels = Cell(named) if named else Cell(_("none: alerts are shown here and in app.log only"), "warning")
+    waiting = Cell(_("nothing waits"), "muted")
     if delivery.waiting:
         waiting = Cell(
-            f"{many(delivery.waiting, 'alert')} waiting", "warning", note=f"oldest {ago(delivery.oldest, now)}"
+            ngettext("{count} alert waiting", "{count} alerts waiting", delivery.waiting).format(
+                count=delivery.waiting
+            ),
+            "warning",
+            note=_("oldest {time}").format(time=ago(delivery.oldest, now)),
         )
-    failed = f"{delivery.failed} of {many(delivery.sent, 'request')} failed"
-    counted = f"{delivery.notified} firing and {delivery.resolved} resolved in all"
+    failed = ngettext(
+        "{failed} of {count} request failed", "{failed} of {count} requests failed", delivery.sent
+    ).format(failed=delivery.failed, count=delivery.sent)
+    counted = _("{firing} firing and {resolved} resolved in all").format(
+        firing=delivery.notified, resolved=delivery.resolved
+    )
     rows = [
-        (Cell("channels"), channels),
-        (Cell("last notification"), when(delivery.last_notification, now)._replace(note=counted)),
+        (Cell(_("channels")), channels),
+        (Cell(_("last notification")), when(delivery.last_notification, now)._replace(note=counted)),
         (
-            Cell("from scripts to Alertmanager"),
+            Cell(_("from scripts to Alertmanager")),
             waiting._replace(note=waiting.note or (failed if delivery.failed else "")),
         ),
     ]
-    rows += [(Cell(f"by {one.name}"), _by(one, now)) for one in delivery.people]
-    rows += [(Cell(f"to the {one.name}"), _delivered(one, now)) for one in delivery.receivers]
+    rows += [(Cell(_("by {channel}").format(channel=one.name)), _by(one, now)) for one in delivery.people]
+    rows += [(Cell(_("to the {name}").format(name=one.name)), _delivered(one, now)) for one in delivery.receivers]
     if delivery.digest_due is not None:
-        rows.append((Cell("daily digest"), _digest(delivery.digest_sent, delivery.digest_due, now)))
+        rows.append((Cell(_("daily digest")), _digest(delivery.digest_sent, delivery.digest_due, now)))
     rows += [(Cell(one.title), _by_whom(one, now)) for one in delivery.told[:SHOWN]]
-    return Table("delivery", "Delivery of alerts", ("Delivery", "Now"), rows)
+    return Table("delivery", _("Delivery of alerts"), (_("Delivery"), _("Now")), rows)
 
 
 def _by(one: Channel, now: float) -> Cell:
-    counted = f"{one.ok} taken" + (f", {one.failed} failed" if one.failed else "")
-    counted += f", {one.waiting} to be sent directly" if one.waiting else ""
+    counts = [_("{count} taken").format(count=one.ok)]
+    counts += [_("{count} failed").format(count=one.failed)] if one.failed else []
+    counts += [_("{count} to be sent directly").format(count=one.waiting)] if one.waiting else []
+    counted = ", ".join(counts)
     if one.fails:
         said = f": {one.error}" if one.error else ""
         level: Level = "bad" if now - (one.last_failed or 0.0) < FAILING else "warning"
         return Cell(
-            f"failed {ago(one.last_failed, now)}{said}", level, f"last taken {ago(one.last_ok, now)}; {counted}"
+            _("failed {time}").format(time=ago(one.last_failed, now)) + said,
+            level,
+            _("last taken {time}; {counted}").format(time=ago(one.last_ok, now), counted=counted),
         )
     if one.last_ok is None:
-        return Cell("not used yet", "muted", counted)
-    return Cell(f"taken {ago(one.last_ok, now)}", "warning" if one.waiting else "", counted)
+        return Cell(_("not used yet"), "muted", counted)
+    return Cell(_("taken {time}").format(time=ago(one.last_ok, now)), "warning" if one.waiting else "", counted)
 
 
 def _by_whom(one: Told, now: float) -> Cell:
     times = ", ".join(f"{name} {clock(at, now)}" for name, at in sorted(one.channels.items(), key=lambda item: item[1]))
-    fired = f"fired {clock(one.fired, now)}" + (f", ended {clock(one.ended, now)}" if one.ended else "")
+    fired = _("fired {time}").format(time=clock(one.fired, now))
+    if one.ended:
+        fired = _("fired {fired}, ended {ended}").format(fired=clock(one.fired, now), ended=clock(one.ended, now))
     if times:
-        return Cell(f"delivered by {times}", "", fired)
+        return Cell(_("delivered by {times}").format(times=times), "", fired)
     if one.muted:
-        return Cell("silenced or inhibited", "muted", fired)
-    return Cell("not delivered yet", "bad" if _untold(one, now) else "warning", fired)
+        return Cell(_("silenced or inhibited"), "muted", fired)
+    return Cell(_("not delivered yet"), "bad" if _untold(one, now) else "warning", fired)
 
 
 def _untold(one: Told, now: float) -> bool:
@@ -228,17 +251,21 @@ def _untold(one: Told, now: float) -> bool:
 
 
 def _digest(sent: float | None, due: float, now: float) -> Cell:
-    last = f"last sent {ago(sent, now)}" if sent else "none was sent yet"
+    last = _("last sent {time}").format(time=ago(sent, now)) if sent else _("none was sent yet")
     if now - due > LATE:
-        return Cell(f"{span(now - due)} late: see app.log", "warning", last)
-    return Cell(f"due in {span(due - now)}" if due > now else "due now", "", last)
+        return Cell(_("{time} late: see app.log").format(time=span(now - due)), "warning", last)
+    return Cell(_("due in {time}").format(time=span(due - now)) if due > now else _("due now"), "", last)
 
 
 def _delivered(one: Receiver, now: float) -> Cell:
-    counted = f"{one.delivered} delivered"
-    counted += f", {one.given_up} given up" if one.given_up else ""
-    counted += f", {many(one.failed, 'failure')} tried again" if one.failed else ""
+    counts = [_("{count} delivered").format(count=one.delivered)]
+    counts += [_("{count} given up").format(count=one.given_up)] if one.given_up else []
+    if one.failed:
+        failures = ngettext("{count} failure tried again", "{count} failures tried again", one.failed)
+        counts.append(failures.format(count=one.failed))
+    counted = ", ".join(counts)
     if one.waiting:
-        events = f"{many(one.waiting, 'event')} waiting"
-        return Cell(events, "warning", note=f"oldest {ago(one.oldest, now)}; {counted}")
-    return Cell("nothing waits", "muted", note=counted)
+        events = ngettext("{count} event waiting", "{count} events waiting", one.waiting).format(count=one.waiting)
+        note = _("oldest {time}; {counted}").format(time=ago(one.oldest, now), counted=counted)
+        return Cell(events, "warning", note=note)
+    return Cell(_("nothing waits"), "muted", note=counted)

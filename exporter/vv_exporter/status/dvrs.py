@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from vv_core.common.texts import many
+from vv_exporter.language import gettext as _
+from vv_exporter.language import ngettext, translatable
 from vv_exporter.metrics.dvr import (
     DVR_AGENT_UP,
     DVR_CONSECUTIVE_FAILURES,
@@ -21,7 +22,8 @@ from vv_exporter.metrics.thresholds import DVR_FAILURES
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import Cell, Table, clock, when
 
-AGENT_PROCESS = "process of the agent"
+AGENT_PROCESS = translatable("process of the agent")
+SOURCES = (translatable("agent"), translatable("probe"))
 
 
 class Dvr(msgspec.Struct, frozen=True):
@@ -68,27 +70,49 @@ def troubles(dvrs: Sequence[Dvr]) -> Iterator[str]:
     """What is wrong with DVRs."""
     for one in dvrs:
         if one.unreachable and one.source == AGENT_PROCESS:
-            yield f"the agent of DVR {one.name} was killed, and nothing is recorded"
+            yield _("the agent of DVR {name} was killed, and nothing is recorded").format(name=one.name)
         elif one.held_back:
-            yield (
-                f"DVR {one.name} refused the login of the {one.source}, which is held back: correct user and password, "
-                f"or `vv dvr login {shlex.quote(one.name)}`"
-            )
+            yield _(
+                "DVR {name} refused the login of the {source}, which is held back: correct user and password, "
+                "or {command}"
+            ).format(name=one.name, source=_(one.source), command=f"`vv dvr login {shlex.quote(one.name)}`")
         elif one.unreachable:
-            yield f"DVR {one.name} gives no stream ({one.result}), says the {one.source}"
+            yield _("DVR {name} gives no stream ({result}), says the {source}").format(
+                name=one.name, result=one.result, source=_(one.source)
+            )
 
 
 def table(dvrs: Sequence[Dvr], now: float) -> Table:
     """For people; those that are down first."""
     ordered = sorted(dvrs, key=lambda one: (one.up, one.name, one.source))
-    columns = ("DVR", "Seen by", "State", "Since", "Last frame")
-    return Table("dvrs", "DVRs", columns, [_row(one, now) for one in ordered])
+    columns = (_("DVR"), _("Seen by"), _("State"), _("Since"), _("Last frame"))
+    return Table("dvrs", _("DVRs"), columns, [_row(one, now) for one in ordered])
 
 
 def _row(one: Dvr, now: float) -> tuple[Cell, ...]:
-    failures = f"{many(one.failures, 'failed attempt')} in a row" if one.failures else ""
-    down = Cell(f"down: {one.result}", "bad" if one.unreachable or one.held_back else "warning", note=failures)
+    failures = (
+        ngettext("{count} failed attempt in a row", "{count} failed attempts in a row", one.failures).format(
+            count=one.failures
+        )
+        if one.failures
+        else ""
+    )
+    down = Cell(
+        _("down: {result}").format(result=one.result),
+        "bad" if one.unreachable or one.held_back else "warning",
+        note=failures,
+    )
     if one.held_back:
-        down = Cell("login held back", "bad", note=f"refused, and not sent since {clock(one.held_back, now)}")
+        down = Cell(
+            _("login held back"),
+            "bad",
+            note=_("refused, and not sent since {time}").format(time=clock(one.held_back, now)),
+        )
     since = when(one.down_since, now) if one.down_since else Cell("–", "muted")
-    return Cell(one.name), Cell(one.source), Cell("up", "good") if one.up else down, since, when(one.last_frame, now)
+    return (
+        Cell(one.name),
+        Cell(_(one.source)),
+        Cell(_("up"), "good") if one.up else down,
+        since,
+        when(one.last_frame, now),
+    )

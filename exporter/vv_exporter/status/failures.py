@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
 from vv_exporter.state.timeline import shortened
 from vv_exporter.status.series import Series
@@ -48,8 +49,8 @@ def read(series: Series) -> Iterator[LastFailure]:
 
 def table(failures: Sequence[LastFailure], now: float) -> Table:
     """For people."""
-    columns = ("What", "When", "Component", "Error", "Video")
-    return Table("failures", "Latest failures", columns, [_row(one, now) for one in failures])
+    columns = (_("What"), _("When"), _("Component"), _("Error"), _("Video"))
+    return Table("failures", _("Latest failures"), columns, [_row(one, now) for one in failures])
 
 
 def _row(one: LastFailure, now: float) -> tuple[Cell, ...]:

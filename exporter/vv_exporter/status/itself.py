@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from vv_exporter.common.clock import span
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.exporter import (
     BUILD_INFO,
     COLLECTOR_SUCCESS,
@@ -66,9 +67,9 @@ def failing(series: Series) -> Iterator[str]:
 
 def troubles(itself: Itself | None, failing_collectors: tuple[str, ...], now: float) -> Iterator[str]:
     """What is wrong with the monitoring itself."""
-    yield from (f"collector {name} fails: see app.log" for name in failing_collectors)
+    yield from (_("collector {name} fails: see app.log").format(name=name) for name in failing_collectors)
     if itself is not None and itself.supervised is not None and _stands_still(itself.supervised, now):
-        yield f"the self-monitor last looked at its containers {ago(itself.supervised, now)}"
+        yield _("the self-monitor last looked at its containers {time}").format(time=ago(itself.supervised, now))
 
 
 def _stands_still(supervised: float, now: float) -> bool:
@@ -77,23 +78,25 @@ def _stands_still(supervised: float, now: float) -> bool:
 
 def table(itself: Itself, failing_collectors: tuple[str, ...], now: float) -> Table:
     """For people."""
-    lost = [f"{itself.rejected} could not be used" if itself.rejected else ""]
-    lost += [f"{itself.dropped} were lost" if itself.dropped else ""]
-    lost += [f"{itself.limited} series gave way to others" if itself.limited else ""]
+    lost = [_("{count} could not be used").format(count=itself.rejected) if itself.rejected else ""]
+    lost += [_("{count} were lost").format(count=itself.dropped) if itself.dropped else ""]
+    lost += [_("{count} series gave way to others").format(count=itself.limited) if itself.limited else ""]
     note = ", ".join(filter(None, lost))
     good = itself.collectors - len(failing_collectors)
-    collectors = Cell(f"{good} of {itself.collectors} answer")
+    collectors = Cell(_("{good} of {count} answer").format(good=good, count=itself.collectors))
     if failing_collectors:
-        collectors = Cell(collectors.text, "bad", note=f"failing: {', '.join(failing_collectors)}; see app.log")
-    waiting = f"{size(itself.backlog)} wait" if itself.backlog else ""
+        collectors = Cell(
+            collectors.text, "bad", note=_("failing: {names}; see app.log").format(names=", ".join(failing_collectors))
+        )
+    waiting = _("{size} wait").format(size=size(itself.backlog)) if itself.backlog else ""
     rows = [
-        (Cell("version"), Cell(itself.version or "–", note=size(itself.memory) if itself.memory else "")),
-        (Cell("started"), when(itself.started, now)),
-        (Cell("collectors"), collectors),
-        (Cell("events counted"), Cell(str(itself.events), "warning" if note else "", note=note)),
-        (Cell("behind by"), Cell(span(itself.lag), "warning" if itself.lag > SLOW else "", note=waiting)),
+        (Cell(_("version")), Cell(itself.version or "–", note=size(itself.memory) if itself.memory else "")),
+        (Cell(_("started")), when(itself.started, now)),
+        (Cell(_("collectors")), collectors),
+        (Cell(_("events counted")), Cell(str(itself.events), "warning" if note else "", note=note)),
+        (Cell(_("behind by")), Cell(span(itself.lag), "warning" if itself.lag > SLOW else "", note=waiting)),
     ]
     if itself.supervised is not None:
         level: Level = "bad" if _stands_still(itself.supervised, now) else ""
-        rows.append((Cell("self-monitor's last look"), when(itself.supervised, now, level)))
-    return Table("exporter", "The exporter itself", ("Exporter", "Now"), rows)
+        rows.append((Cell(_("self-monitor's last look")), when(itself.supervised, now, level)))
+    return Table("exporter", _("The exporter itself"), (_("Exporter"), _("Now")), rows)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from vv_exporter.common.clock import span
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.jobs import (
     JOB_GRACE,
     JOB_LAST_DURATION,
@@ -52,36 +53,44 @@ def read(series: Series, now: float) -> Iterator[Job]:
 
 def troubles(jobs: Sequence[Job]) -> Iterator[str]:
     """What is wrong with jobs."""
-    yield from (f"job {job.name} did not run on time" for job in jobs if job.late)
+    yield from (_("job {name} did not run on time").format(name=job.name) for job in jobs if job.late)
 
 
 def table(jobs: Sequence[Job], now: float) -> Table:
     """For people; those that are late or failed first."""
     ordered = sorted(jobs, key=lambda job: (not job.late, not job.last_exit_code, job.name))
-    columns = ("Job", "Due", "Last success", "Last run", "Failures")
-    return Table("jobs", "Jobs", columns, [_row(job, now) for job in ordered])
+    columns = (_("Job"), _("Due"), _("Last success"), _("Last run"), _("Failures"))
+    return Table("jobs", _("Jobs"), columns, [_row(job, now) for job in ordered])
 
 
 def _row(job: Job, now: float) -> tuple[Cell, ...]:
     if job.next_due is None:
-        due = Cell("no schedule", "muted")
+        due = Cell(_("no schedule"), "muted")
     elif job.late:
-        due = Cell(f"{span(job.late)} late", "bad", note=f"was due {clock(job.next_due, now)}")
+        due = Cell(
+            _("{time} late").format(time=span(job.late)),
+            "bad",
+            note=_("was due {time}").format(time=clock(job.next_due, now)),
+        )
     else:
-        words = f"due in {span(job.next_due - now)}" if job.next_due > now else "due now"
+        words = _("due in {time}").format(time=span(job.next_due - now)) if job.next_due > now else _("due now")
         due = Cell(words, note=clock(job.next_due, now))
     if job.running:
-        last = Cell(f"{job.running} running")
+        last = Cell(_("{count} running").format(count=job.running))
     elif job.last_exit_code is None:
         last = Cell("–", "muted")
     else:
-        last = Cell("succeeded" if job.last_exit_code == 0 else f"exit code {job.last_exit_code}")
+        last = Cell(
+            _("succeeded") if job.last_exit_code == 0 else _("exit code {code}").format(code=job.last_exit_code)
+        )
         last = last._replace(level="warning" if job.last_exit_code else "")
-        last = last._replace(note=f"in {span(job.last_seconds)}" if job.last_seconds is not None else "")
+        last = last._replace(
+            note=_("in {time}").format(time=span(job.last_seconds)) if job.last_seconds is not None else ""
+        )
     return (
         Cell(job.name),
         due,
         when(job.last_success, now),
         last,
-        Cell(f"{job.failed} failed", "" if job.failed else "muted"),
+        Cell(_("{count} failed").format(count=job.failed), "" if job.failed else "muted"),
     )

@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from vv_exporter.common.clock import span
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.pipeline import (
     STAGE_DURATION,
     STAGE_LAST_SUCCESS,
@@ -178,31 +179,46 @@ def troubles(stages: Sequence[Stage]) -> Iterator[str]:
     for stage in stages:
         if stage.overdue:
             which = "; ".join(described(run) for run in stage.late)
-            yield f"stage {stage.name} is over its time limit{f': {which}' if which else ''}"
+            said = _("stage {name} is over its time limit").format(name=stage.name)
+            yield f"{said}: {which}" if which else said
 
 
 def described(run: LateRun) -> str:
     """Which run it is: `scan_video.py (PID 4711) with a.mp4`."""
-    where = f" in container {run.container}" if run.container else ""
-    process = f" (PID {run.pid}{where})" if run.pid else ""
-    video = f" with {run.video.rpartition('/')[2]}" if run.video else ""
-    return f"{run.component}{process}{video}"
+    process = run.component
+    if run.pid and run.container:
+        process = _("{component} (PID {pid} in container {container})").format(
+            component=run.component, pid=run.pid, container=run.container
+        )
+    elif run.pid:
+        process = _("{component} (PID {pid})").format(component=run.component, pid=run.pid)
+    if run.video:
+        return _("{process} with {video}").format(process=process, video=run.video.rpartition("/")[2])
+    return process
 
 
 def table(stages: Sequence[Stage], now: float) -> Table:
     """For people; those with trouble first."""
     ordered = sorted(stages, key=lambda stage: (-stage.overdue, -stage.recent_failed, stage.name))
-    columns = ("Stage", "Now", "Last success", "Recent runs", "Duration p50 / p95", "All runs")
-    return Table("stages", "Stages", columns, [_row(stage, now) for stage in ordered])
+    columns = (_("Stage"), _("Now"), _("Last success"), _("Recent runs"), _("Duration p50 / p95"), _("All runs"))
+    return Table("stages", _("Stages"), columns, [_row(stage, now) for stage in ordered])
 
 
 def _row(stage: Stage, now: float) -> tuple[Cell, ...]:
-    limit = f"limit {span(stage.limit)}" if stage.limit else ""
-    state = Cell(f"{stage.running} running", "" if stage.running else "muted", note=limit)
+    limit = _("limit {time}").format(time=span(stage.limit)) if stage.limit else ""
+    state = Cell(_("{count} running").format(count=stage.running), "" if stage.running else "muted", note=limit)
     if stage.overdue:
-        which = "; ".join(f"{described(run)} for {span(now - run.started)}" for run in stage.late)
-        state = Cell(f"{stage.running} running, {stage.overdue} over the limit", "bad", note=which or limit)
-    counts = f"{stage.succeeded} succeeded, {stage.failed} failed, {stage.crashed} crashed"
+        which = "; ".join(
+            _("{run} for {time}").format(run=described(run), time=span(now - run.started)) for run in stage.late
+        )
+        state = Cell(
+            _("{running} running, {overdue} over the limit").format(running=stage.running, overdue=stage.overdue),
+            "bad",
+            note=which or limit,
+        )
+    counts = _("{succeeded} succeeded, {failed} failed, {crashed} crashed").format(
+        succeeded=stage.succeeded, failed=stage.failed, crashed=stage.crashed
+    )
     return (
         Cell(stage.name),
         state,
@@ -216,15 +232,22 @@ def _row(stage: Stage, now: float) -> tuple[Cell, ...]:
 def _recent(stage: Stage) -> Cell:
     if not stage.recent_seconds:
         return Cell("–", "muted")
-    failed = f", {stage.recent_failed} failed" if stage.recent_failed else ""
     groups = [stage.plot[at : at + PLOT_STEPS] for at in range(0, len(stage.plot), PLOT_STEPS)]
     steps = [(sum(ended for ended, _ in group), sum(bad for _, bad in group)) for group in groups]
     highest = max((ended for ended, _ in steps), default=0)
     worth = highest > 0 and len(steps) >= MIN_BARS
     plot = tuple(Bar(ended / highest, bad / highest) for ended, bad in steps) if worth else ()
     return Cell(
-        f"{stage.recent}{failed} in {span(stage.recent_seconds)}",
+        _recent_words(stage),
         "warning" if stage.recent_failed else "",
         plot=plot,
-        plot_title=f"Runs of {stage.name} that ended, by time; failed ones darker",
+        plot_title=_("Runs of {stage} that ended, by time; failed ones darker").format(stage=stage.name),
     )
+
+
+def _recent_words(stage: Stage) -> str:
+    if stage.recent_failed:
+        return _("{count}, {failed} failed in {time}").format(
+            count=stage.recent, failed=stage.recent_failed, time=span(stage.recent_seconds)
+        )
+    return _("{count} in {time}").format(count=stage.recent, time=span(stage.recent_seconds))

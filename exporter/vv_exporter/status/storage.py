@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from vv_core.common.texts import many
 from vv_exporter.common.clock import span
+from vv_exporter.language import decimal, ngettext, translatable
+from vv_exporter.language import gettext as _
 from vv_exporter.metrics.storage import FREE, INGEST_PAUSED, MISSING_INFO, PROBE_SUCCESS, READONLY, SIZE
 from vv_exporter.metrics.thresholds import FREE_BYTES, FREE_RATIO
 from vv_exporter.metrics.videos import BACKLOG_OLDEST, BACKLOG_VIDEOS, QUARANTINE_BYTES, QUARANTINE_FILES
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import Cell, Level, Table, ago, size
+
+ROLES = {"video_storage": translatable("video storage"), "system": translatable("system")}
 
 
 class Disk(msgspec.Struct, frozen=True):
@@ -112,11 +115,20 @@ def troubles(disks: Sequence[Disk], videos: Videos | None) -> Iterator[str]:
     """What is wrong with storage."""
     for disk in disks:
         if not disk.readable:
-            yield f"{disk.path} cannot be used{f': {disk.missing}' if disk.missing else ''}"
-    yield from (f"{disk.path} is read-only" for disk in disks if disk.readable and disk.read_only and _written(disk))
-    yield from (f"{disk.path} is critically low" for disk in disks if disk.readable and disk.low == "critical")
+            said = _("{path} cannot be used").format(path=disk.path)
+            yield f"{said}: {disk.missing}" if disk.missing else said
+    yield from (
+        _("{path} is read-only").format(path=disk.path)
+        for disk in disks
+        if disk.readable and disk.read_only and _written(disk)
+    )
+    yield from (
+        _("{path} is critically low").format(path=disk.path)
+        for disk in disks
+        if disk.readable and disk.low == "critical"
+    )
     if videos is not None and videos.ingest_paused:
-        yield "ingestion is paused: the video storage is critically full"
+        yield _("ingestion is paused: the video storage is critically full")
 
 
 def _written(disk: Disk) -> bool:
@@ -125,16 +137,24 @@ def _written(disk: Disk) -> bool:
 
 def table(disks: Sequence[Disk]) -> Table:
     """For people."""
-    return Table("storage", "Storage", ("Storage", "Path", "Free", "Trend"), [_row(disk) for disk in disks])
+    return Table(
+        "storage", _("Storage"), (_("Storage"), _("Path"), _("Free"), _("Trend")), [_row(disk) for disk in disks]
+    )
 
 
 def _row(disk: Disk) -> tuple[Cell, ...]:
-    name = Cell(disk.role.replace("_", " "))
+    name = Cell(_(ROLES.get(disk.role, disk.role.replace("_", " "))))
     if not disk.readable or not disk.size:
-        return name, Cell(disk.path), Cell("cannot be used", "bad", note=disk.missing), Cell("–", "muted")
+        return name, Cell(disk.path), Cell(_("cannot be used"), "bad", note=disk.missing), Cell("–", "muted")
     levels: dict[str, Level] = {"critical": "bad", "warning": "warning"}
-    words = f"{disk.free / 1e9:.1f} GB free of {disk.size / 1e9:.1f} ({disk.free / disk.size:.0%})"
-    note = "read-only" if disk.read_only else {"critical": "critically low", "warning": "low"}.get(disk.low, "")
+    words = _("{free} GB free of {size} ({share})").format(
+        free=decimal(f"{disk.free / 1e9:.1f}"),
+        size=decimal(f"{disk.size / 1e9:.1f}"),
+        share=f"{disk.free / disk.size:.0%}",
+    )
+    note = (
+        _("read-only") if disk.read_only else {"critical": _("critically low"), "warning": _("low")}.get(disk.low, "")
+    )
     left = Cell(words, levels.get(disk.low, ""), note=note, share=1 - disk.free / disk.size)
     return name, Cell(disk.path), left, _trend(disk)
 
@@ -143,26 +163,42 @@ def _trend(disk: Disk) -> Cell:
     if not disk.grew_in:
         return Cell("–", "muted")
     if abs(disk.grew) < 1e6:
-        return Cell(f"steady for {span(disk.grew_in)}")
-    word = "filled" if disk.grew > 0 else "freed"
+        return Cell(_("steady for {time}").format(time=span(disk.grew_in)))
+    words = _("{size} filled in {time}") if disk.grew > 0 else _("{size} freed in {time}")
     note = (
-        f"full in {span(disk.full_in)} at this rate" if disk.full_in is not None and disk.full_in < 30 * 86400 else ""
+        _("full in {time} at this rate").format(time=span(disk.full_in))
+        if disk.full_in is not None and disk.full_in < 30 * 86400
+        else ""
     )
     soon = disk.full_in is not None and disk.full_in < 86400
-    return Cell(f"{size(abs(disk.grew))} {word} in {span(disk.grew_in)}", "warning" if soon else "", note=note)
+    return Cell(words.format(size=size(abs(disk.grew)), time=span(disk.grew_in)), "warning" if soon else "", note=note)
 
 
 def videos_table(videos: Videos | None, now: float) -> Table:
     """For people; without rows where there is nothing to tell."""
     rows = []
     if videos is not None and videos.waiting is not None:
-        since = f"oldest {ago(videos.oldest, now)}" if videos.oldest and videos.waiting else ""
-        rows.append((Cell("waiting in input/"), Cell(many(videos.waiting, "video"), note=since)))
+        since = _("oldest {time}").format(time=ago(videos.oldest, now)) if videos.oldest and videos.waiting else ""
+        rows.append(
+            (
+                Cell(_("waiting in input/")),
+                Cell(
+                    ngettext("{count} video", "{count} videos", videos.waiting).format(count=videos.waiting), note=since
+                ),
+            )
+        )
     if videos is not None and videos.quarantined is not None:
         level: Level = "warning" if videos.quarantined else ""
         rows.append(
-            (Cell("in corrupted/"), Cell(many(videos.quarantined, "file"), level, size(videos.quarantined_bytes)))
+            (
+                Cell(_("in corrupted/")),
+                Cell(
+                    ngettext("{count} file", "{count} files", videos.quarantined).format(count=videos.quarantined),
+                    level,
+                    size(videos.quarantined_bytes),
+                ),
+            )
         )
     if videos is not None and videos.ingest_paused:
-        rows.append((Cell("ingestion"), Cell("paused: the disk is critically full", "bad")))
-    return Table("videos", "Videos", ("Videos", "Now"), rows)
+        rows.append((Cell(_("ingestion")), Cell(_("paused: the disk is critically full"), "bad")))
+    return Table("videos", _("Videos"), (_("Videos"), _("Now")), rows)

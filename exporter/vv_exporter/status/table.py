@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from vv_exporter.common.clock import isoformat, span
 from vv_exporter.language import decimal
+from vv_exporter.language import gettext as _
 
 Level = Literal["", "good", "warning", "bad", "muted"]
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -60,13 +61,13 @@ class Table(NamedTuple):
 
 def ago(moment: float | None, now: float) -> str:
     """How long ago a time is; `never` for none."""
-    return "never" if not moment else f"{span(now - moment)} ago"
+    return _("never") if not moment else _("{time} ago").format(time=span(now - moment))
 
 
 def when(moment: float | None, now: float, level: Level = "") -> Cell:
     """A time, with how long ago it is."""
     if not moment:
-        return Cell("never", "muted")
+        return Cell(_("never"), "muted")
     return Cell(ago(moment, now), level, clock(moment, now))
 
 

@@ -14,11 +14,13 @@ from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.routing import Map, Rule
 
 from vv_exporter.context import Context
+from vv_exporter.language import ENGLISH, speaking
 from vv_exporter.state.scrapes import Scrapes
 from vv_exporter.status import Past
 from vv_exporter.web.auth import BasicAuth
 from vv_exporter.web.config import WebConfig
 from vv_exporter.web.guard import Guarded
+from vv_exporter.web.reader import language_of
 from vv_exporter.web.routes import Route, Site, discover
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ class _Check:
 class App:
     """A WSGI application of these routes. Everything but routes with `own_auth` is behind basic authentication."""
 
-    def __init__(self, routes: Iterable[Route], web_config: WebConfig) -> None:
+    def __init__(self, routes: Iterable[Route], web_config: WebConfig, language: str = ENGLISH) -> None:
+        self._language = language
         routes = list(routes)
         rules = [Rule(route.path, endpoint=route, methods=route.methods) for route in routes]
         # merge_slashes would answer with redirects, for which a client's Host header would have to be trusted.
@@ -70,7 +73,8 @@ class App:
         """Answer one request."""
         request = _Request(environ)
         try:
-            response = self._respond(request)
+            with speaking(language_of(request, self._language)):
+                response = self._respond(request)
         except HTTPException as error:
             response = _plain(error.code or 500, error.name, error.get_headers(environ))
         except BaseException:  # SystemExit too: cheroot would take it for an order to stop
@@ -124,7 +128,7 @@ def create_app(
     checks = {"store": lambda: context.store.history("", limit=1), **(checks or {})}
     guarded_checks = [Guarded(_Check(name, check)) for name, check in checks.items()]
     site = Site(context, guarded, guarded_checks, past or Past(), scrapes)
-    return App(discover(site), web_config or WebConfig())
+    return App(discover(site), web_config or WebConfig(), context.settings.language)
 
 
 def _plain(code: int, name: str, headers: Iterable[tuple[str, str]]) -> Response:

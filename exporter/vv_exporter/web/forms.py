@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from werkzeug import Request
 from werkzeug.exceptions import Forbidden
 
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import Settings
 from vv_exporter.web.auth import credentials_of
 
@@ -44,14 +45,18 @@ class Forms:
     def check(self, request: Request) -> None:
         """Raises `Forbidden`, whose description is the cure, unless our own page sent this form."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise Forbidden("another site sent this form; open this page itself")
+            raise Forbidden(_("another site sent this form; open this page itself"))
         host = _host_of(request)
         if host not in self._names and not _is_address(host):
-            raise Forbidden(f"the exporter is not known as {host[:100]!r}; tell its address in VV_PUBLIC_URL")
-        expires, _, signature = request.form.get("token", "").partition(".")
+            raise Forbidden(
+                _("the exporter is not known as {host}; tell its address in VV_PUBLIC_URL").format(
+                    host=repr(host[:100])
+                )
+            )
+        expires, _dot, signature = request.form.get("token", "").partition(".")
         expected = self._signature(user_of(request), expires)
         if not hmac.compare_digest(signature.encode(), expected.encode()) or self._clock() > float(expires):
-            raise Forbidden("this form is too old; go back, load the page again, and send it again")
+            raise Forbidden(_("this form is too old; go back, load the page again, and send it again"))
 
     def _signature(self, user: str, expires: str) -> str:
         return hmac.new(self._key, f"{expires} {user}".encode(), hashlib.sha256).hexdigest()

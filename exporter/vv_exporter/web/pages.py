@@ -22,19 +22,38 @@ from werkzeug import Request, Response
 
 from vv_exporter import __version__
 from vv_exporter.common.clock import isoformat
+from vv_exporter.language import current, languages, ngettext, title_of, translatable
+from vv_exporter.language import gettext as _
 from vv_exporter.state.timeline import clean
 from vv_exporter.status.table import Bar, ago
+from vv_exporter.web.reader import PARAMETER, answer_in
 
 if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).with_name("templates")
+_SCRIPT_WORDS = {
+    "refreshes": translatable("Refreshes every {seconds} s"),
+    "unanswered": translatable("No answer: this is as of {time}"),
+    "paused": translatable("Paused: this is as of {time}"),
+    "pause": translatable("Pause"),
+    "resume": translatable("Resume"),
+}
+"""What page.js says."""
 
 
 def page(request: Request, template: str, **values: Any) -> Response:
     """The template as a page."""
     style, script = _inline("style.css"), _inline("page.js")
-    text = _environment().get_template(template).render(style=style, script=script, version=__version__, **values)
+    common = {
+        "style": style,
+        "script": script,
+        "version": __version__,
+        "language": current(),
+        "languages": [(name, title_of(name), _in_language(request, name)) for name in languages()],
+        "words": {name: _(text) for name, text in _SCRIPT_WORDS.items()},
+    }
+    text = _environment().get_template(template).render(**common | values)
     body = text.encode("utf-8", "replace")
     response = Response(body, content_type="text/html; charset=utf-8")
     response.headers.update(
@@ -48,7 +67,13 @@ def page(request: Request, template: str, **values: Any) -> Response:
     if gzip_accepted(request.headers.get("Accept-Encoding", "")):
         response.set_data(gzip.compress(body, compresslevel=3))
         response.content_encoding = "gzip"
-    return response
+    return answer_in(current(), request, response)
+
+
+def _in_language(request: Request, name: str) -> str:
+    """The way to the same page in another language."""
+    kept = [(key, value) for key, value in request.args.items(multi=True) if key != PARAMETER]
+    return f"?{urlencode([*kept, (PARAMETER, name)])}"
 
 
 @cache
@@ -62,8 +87,19 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,
+        extensions=["jinja2.ext.i18n"],
     )
-    environment.filters |= {"utc": isoformat, "ago": ago, "link": link, "plot": plot, "steps": steps, "moment": moment}
+    environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined] # of the extension
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.filters |= {
+        "timed": timed,
+        "utc": isoformat,
+        "ago": ago,
+        "link": link,
+        "plot": plot,
+        "steps": steps,
+        "moment": moment,
+    }
     return environment
 
 
@@ -97,6 +133,11 @@ def link(address: str) -> str:
     except ValueError:
         return ""
     return address if parts.scheme in ("http", "https") and parts.hostname else ""
+
+
+def timed(time: float) -> Markup:
+    """A time that programs can read as well."""
+    return Markup('<time datetime="{0}">{0}</time>').format(isoformat(time))
 
 
 def moment(time: float, component: str) -> str:

@@ -8,6 +8,7 @@ from vv_exporter.alertmanager.client import Alertmanager
 from vv_exporter.channels import switched_on
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.notifications import LAST
+from vv_exporter.language import current
 from vv_exporter.status import Known, Status, status
 from vv_exporter.web.firing import Firing
 from vv_exporter.web.guard import gather
@@ -25,14 +26,15 @@ class Report:
         self._firing = Firing(Alertmanager(context.settings.alertmanager).alerts, context.clock, context.monotonic)
         self._channels = [channel.title for channel in switched_on(context.settings)]
         self._lock = threading.Lock()
-        self._made: tuple[float, Status] | None = None
+        self._made: dict[str, tuple[float, Status]] = {}  # by the language that its words are in
 
     def status(self, patience: float) -> Status:
         """The status; waits `patience` seconds at most for Alertmanager."""
         context = self._site.context
         with self._lock:
-            if self._made is not None and context.monotonic() - self._made[0] < FRESH:
-                return self._made[1]
+            before = self._made.get(current())
+            if before is not None and context.monotonic() - before[0] < FRESH:
+                return before[1]
             firing = self._firing.get(patience)
             last = context.store.document(LAST, "")
             accounts = context.store.docs(ACCOUNTS).values()
@@ -48,5 +50,5 @@ class Report:
             )
             families = gather(self._site.guarded)
             made = status(families, known, context.settings.device_id, context.clock(), self._site.past)
-            self._made = context.monotonic(), made
+            self._made[current()] = context.monotonic(), made
             return made

@@ -1,5 +1,6 @@
 """The pages for people: valid, inert, small, and never waiting for what hangs."""
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from tests.support.states import HOSTILE, LONG, device, empty
 from tests.unit.web.conftest import Serve
 from vv_exporter.alertmanager.client import DeliveryError
 from vv_exporter.context import Context
+from vv_exporter.language import languages
 from vv_exporter.state.timeline import Entry, tell
 from vv_exporter.web import create_app
 from vv_exporter.web.firing import Answer, Firing
@@ -170,9 +172,10 @@ def test_it_stays_small_whatever_the_device_has(context: Context, serve: Serve, 
     url = serve(create_app(context, device(context.clock(), containers_=50, stages=stages, broken=True))).url
     says.alerts = [alert(number) for number in range(200)]
 
-    for path in ("/", "/timeline"):
-        answer = requests.get(url + path, headers={"Accept-Encoding": "identity"}, timeout=10)
-        assert len(answer.content) < 100_000, path
+    for path, language in itertools.product(("/", "/timeline"), languages()):
+        headers = {"Accept-Encoding": "identity", "Accept-Language": language}
+        answer = requests.get(url + path, headers=headers, timeout=10)
+        assert len(answer.content) < 100_000, (path, language)
     assert "and 180 more: vv status" in page(url)
 
 

@@ -12,6 +12,7 @@ from vv_exporter.alertmanager.server_client import ServerAnswer, ServerClient, S
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.common.matchers import Matcher
 from vv_exporter.common.untrusted import decode_untrusted
+from vv_exporter.language import gettext as _
 
 TIMEOUT = (2.0, 5.0)  # seconds to connect, and between bytes of the answer
 _ID = re.compile(r"[0-9a-fA-F-]{1,64}")  # a UUID
@@ -108,7 +109,9 @@ class Silences:
         try:
             found = decode_untrusted(_SILENCES, answer.body)
         except msgspec.MsgspecError as error:
-            raise SilenceError(f"Alertmanager at {self._url} answered with no list of silences") from error
+            raise SilenceError(
+                _("Alertmanager at {url} answered with no list of silences").format(url=self._url)
+            ) from error
         return sorted(map(_silence, found), key=lambda one: (one.state == "expired", -one.ends))
 
     def add(self, matchers: Sequence[Matcher], starts: float, ends: float, author: str, reason: str) -> str:
@@ -132,12 +135,14 @@ class Silences:
         try:
             return str(answer.json()["silenceID"])
         except (ValueError, KeyError, TypeError) as error:
-            raise SilenceError(f"Alertmanager at {self._url} did not say which silence it made") from error
+            raise SilenceError(
+                _("Alertmanager at {url} did not say which silence it made").format(url=self._url)
+            ) from error
 
     def end(self, id_: str) -> None:
         """End one now."""
         if not _ID.fullmatch(id_):
-            raise RefusedError(f"{id_[:64]!r} is no id of a silence")
+            raise RefusedError(_("{id} is no id of a silence").format(id=repr(id_[:64])))
         self._answer("DELETE", f"/api/v2/silence/{id_}")
 
     def affected(self, matchers: Sequence[Matcher]) -> Sequence[FiringAlert]:
@@ -146,17 +151,25 @@ class Silences:
         try:
             return decode_untrusted(_ALERTS, answer.body)
         except msgspec.MsgspecError as error:
-            raise SilenceError(f"Alertmanager at {self._url} answered with no list of alerts") from error
+            raise SilenceError(
+                _("Alertmanager at {url} answered with no list of alerts").format(url=self._url)
+            ) from error
 
     def _answer(self, method: str, path: str, document: Any = None, parameters: Any = None) -> ServerAnswer:
         try:
             answer = self._client.request(method, path, document, parameters)
         except ServerError as error:
-            raise SilenceError(f"Alertmanager does not answer at {self._url} ({error}); is it running?") from error
+            raise SilenceError(
+                _("Alertmanager does not answer at {url} ({error}); is it running?").format(url=self._url, error=error)
+            ) from error
         if answer.status == 200:
             return answer
         kind = RefusedError if answer.status in (400, 404, 422) else SilenceError
-        raise kind(f"Alertmanager answered {answer.status}: {' '.join(answer.text.split())[:200]}")
+        raise kind(
+            _("Alertmanager answered {status}: {text}").format(
+                status=answer.status, text=" ".join(answer.text.split())[:200]
+            )
+        )
 
 
 def _silence(found: _Silence) -> Silence:

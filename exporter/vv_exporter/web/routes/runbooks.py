@@ -11,11 +11,9 @@ from markupsafe import Markup
 from werkzeug import Request, Response
 from werkzeug.exceptions import NotFound
 
-from vv_exporter.language import languages
-from vv_exporter.settings import Settings
+from vv_exporter.language import current
 from vv_exporter.web import runbooks
 from vv_exporter.web.pages import page
-from vv_exporter.web.reader import answer_in, language_of
 from vv_exporter.web.routes import Route, Site
 
 
@@ -24,22 +22,20 @@ def build(site: Site) -> Iterable[Route]:
     settings = site.context.settings
 
     def list_all(request: Request) -> Response:
-        language = language_of(request, settings)
-        return _page(request, "runbooks.html", settings, language, runbooks=runbooks.index(language))
+        return page(request, "runbooks.html", **_common(settings.device_id), runbooks=runbooks.index(current()))
 
     def show(request: Request, name: str) -> Response:
-        language = language_of(request, settings)
         try:
-            body = runbooks.body(name, settings, language)
+            body = runbooks.body(name, settings, current())
         except LookupError:
             raise NotFound from None
         html = Markup(body.html)  # noqa: S704 - rendered from our own file, without raw HTML
-        return _page(request, "runbook.html", settings, language, name=name, body=html, body_language=body.language)
+        common = _common(settings.device_id)
+        return page(request, "runbook.html", **common, name=name, body=html, body_language=body.language)
 
     yield Route("/runbooks/", list_all, at_once=2)
     yield Route("/runbooks/<name>", show, at_once=2)
 
 
-def _page(request: Request, template: str, settings: Settings, language: str, **values: object) -> Response:
-    common = {"device": settings.device_id, "here": "runbooks", "refresh": 0, "languages": languages()}
-    return answer_in(language, request, page(request, template, **common, **values))
+def _common(device: str) -> dict[str, object]:
+    return {"device": device, "here": "runbooks", "refresh": 0}

@@ -14,6 +14,8 @@ from werkzeug.exceptions import Forbidden
 from vv_exporter.alertmanager.silences.client import RefusedError, Silence, SilenceError, Silences
 from vv_exporter.alertmanager.silences.preview import preview
 from vv_exporter.common.matchers import Matcher, parse_filter, to_filter
+from vv_exporter.language import gettext as _
+from vv_exporter.language import translatable
 from vv_exporter.state.timeline import shortened
 from vv_exporter.web.forms import Forms, user_of
 from vv_exporter.web.pages import page
@@ -21,12 +23,12 @@ from vv_exporter.web.routes import Route, Site
 
 HOUR = 3600
 DURATIONS = {
-    "1h": ("1 hour", HOUR),
-    "4h": ("4 hours", 4 * HOUR),
-    "12h": ("12 hours", 12 * HOUR),
-    "1d": ("1 day", 24 * HOUR),
-    "3d": ("3 days", 72 * HOUR),
-    "7d": ("7 days", 168 * HOUR),
+    "1h": (translatable("1 hour"), HOUR),
+    "4h": (translatable("4 hours"), 4 * HOUR),
+    "12h": (translatable("12 hours"), 12 * HOUR),
+    "1d": (translatable("1 day"), 24 * HOUR),
+    "3d": (translatable("3 days"), 72 * HOUR),
+    "7d": (translatable("7 days"), 168 * HOUR),
 }
 DEFAULT = "4h"
 MAX_REASON = 500
@@ -69,11 +71,11 @@ class SilencePages:
         matchers = parse_filter(given)
         reason = shortened(form.get("reason", ""), MAX_REASON)
         if not reason:
-            raise ValueError("say why: whoever is on duty next will want to know")
+            raise ValueError(_("say why: whoever is on duty next will want to know"))
         if form.get("for") not in DURATIONS:
-            raise ValueError("choose for how long")
-        _, seconds = DURATIONS[form["for"]]
-        author = shortened(user_of(request) or form.get("author", ""), MAX_AUTHOR) or "the silence page"
+            raise ValueError(_("choose for how long"))
+        seconds = DURATIONS[form["for"]][1]
+        author = shortened(user_of(request) or form.get("author", ""), MAX_AUTHOR) or _("the silence page")
         preview(self._silences, matchers, self._device)
         return _back(made=self._silences.add(matchers, now, now + seconds, author, reason))
 
@@ -94,7 +96,7 @@ class SilencePages:
         except (ValueError, RefusedError) as error:
             matchers, problem, status = [], problem or str(error), 400 if status == 200 else status
         except SilenceError as error:
-            problem = problem or f"What is silenced is not known: {error}"
+            problem = problem or _("What is silenced is not known: {error}").format(error=error)
         form = request.form
         response = page(
             request,
@@ -127,7 +129,7 @@ def _done(arguments: Mapping[str, str], silences: Sequence[Silence]) -> str:
     """What was done, if the silence is as the address says: anybody can write an address."""
     for one in silences:
         if one.id == arguments.get("made") and one.holds:
-            return f"It is silenced: {one.what}"
+            return _("It is silenced: {what}").format(what=one.what)
         if one.id == arguments.get("ended") and not one.holds:
-            return f"That silence has ended: {one.what}"
+            return _("That silence has ended: {what}").format(what=one.what)
     return ""

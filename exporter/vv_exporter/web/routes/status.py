@@ -23,7 +23,7 @@ MAX_ALERTS = 20
 OPEN_ALERTS = 3
 MAX_TROUBLES = 12
 MAX_ROWS = 60
-MAX_TEXT = 700  # characters of an alert's texts
+MAX_TEXT = 550  # characters of an alert's texts
 
 
 def build(site: Site) -> Iterable[Route]:

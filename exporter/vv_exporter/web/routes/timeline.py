@@ -20,6 +20,8 @@ import msgspec
 from werkzeug import Request, Response
 
 from vv_exporter.common.clock import isoformat
+from vv_exporter.language import gettext as _
+from vv_exporter.language import translatable
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.store import Store
 from vv_exporter.state.timeline import AROUND, Filter, Moment, Page, around, moment_of, page_of, read
@@ -29,12 +31,12 @@ from vv_exporter.web.routes import Route, Site
 REFRESH = 15  # seconds
 DEFAULT = "24h"
 SPANS = (
-    ("1h", "the last hour"),
-    ("6h", "the last 6 hours"),
-    ("24h", "the last 24 hours"),
-    ("7d", "the last 7 days"),
-    ("30d", "the last 30 days"),
-    ("", "the beginning"),
+    ("1h", translatable("the last hour")),
+    ("6h", translatable("the last 6 hours")),
+    ("24h", translatable("the last 24 hours")),
+    ("7d", translatable("the last 7 days")),
+    ("30d", translatable("the last 30 days")),
+    ("", translatable("the beginning")),
 )
 SHOWN = 50
 ROOM = 50_000  # characters of entries on one page
@@ -99,7 +101,11 @@ def parse(arguments: Any, now: float) -> Asked:
     get: Callable[[str], str] = lambda name: str(arguments.get(name, "")).strip()[:300]  # noqa: E731
     severity = get("severity")
     if severity and severity not in SEVERITIES:
-        raise ValueError(f"{severity[:50]!r} is no severity; give one of {', '.join(SEVERITIES)}")
+        raise ValueError(
+            _("{text} is no severity; give one of {severities}").format(
+                text=repr(severity[:50]), severities=", ".join(SEVERITIES)
+            )
+        )
     at, component = get("at"), get("component")
     of, component = (component, "") if at else ("", component)
     moment = _time("at", at, now) or _time("around", get("around"), now)
@@ -108,7 +114,7 @@ def parse(arguments: Any, now: float) -> Asked:
     end = moment + AROUND if moment else _time("until", get("until"), now)
     limit = get("limit") or "100"
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LIMIT:
-        raise ValueError(f"limit: give a number from 1 to {MAX_LIMIT}")
+        raise ValueError(_("limit: give a number from 1 to {most}").format(most=MAX_LIMIT))
     wanted = Filter(begin, end, component, severity, get("video"), get("alert"))
     return Asked(since, severity, component, wanted.video, wanted, moment, of, _before(get("before")), int(limit))
 
@@ -126,7 +132,7 @@ def _before(text: str) -> tuple[float, int] | None:
         return None
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)_(\d{1,18})", text)
     if not found:
-        raise ValueError("before: give the place that a page or an answer names as older")
+        raise ValueError(_("before: give the place that a page or an answer names as older"))
     return float(found[1]), int(found[2])
 
 

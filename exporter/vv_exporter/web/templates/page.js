@@ -6,9 +6,11 @@
   const bar = document.getElementById("refresh");
   const text = bar.querySelector("span");
   const button = bar.querySelector("button");
+  const words = JSON.parse(document.body.dataset.words);
   let paused = false;
   let shown = new Date();
 
+  const refreshes = words.refreshes.replace("{seconds}", seconds);
   const clock = (time) => time.toISOString().slice(11, 19) + "Z";
   const say = (words, stale) => {
     if (text.textContent !== words) text.textContent = words;
@@ -60,20 +62,20 @@
       document.title = fresh.title;
       document.querySelector("link[rel=icon]").href = fresh.querySelector("link[rel=icon]").href;
       shown = new Date();
-      say("Refreshes every " + seconds + " s", false);
+      say(refreshes, false);
     } catch {
-      say("No answer: this is as of " + clock(shown), true);
+      say(words.unanswered.replace("{time}", clock(shown)), true);
     }
   };
 
   button.addEventListener("click", () => {
     paused = !paused;
-    button.textContent = paused ? "Resume" : "Pause";
-    say(paused ? "Paused: this is as of " + clock(shown) : "Refreshes every " + seconds + " s", paused);
+    button.textContent = paused ? words.resume : words.pause;
+    say(paused ? words.paused.replace("{time}", clock(shown)) : refreshes, paused);
     if (!paused) refresh();
   });
   document.addEventListener("visibilitychange", refresh);
   bar.hidden = false;
-  say("Refreshes every " + seconds + " s", false);
+  say(refreshes, false);
   setInterval(refresh, seconds * 1000);
 })();
