@@ -62,6 +62,8 @@ def test_an_installed_package_brings_the_files_it_renders() -> None:
     ]
     assert len(runbooks) > 1
     assert included == {folder: f"vv_exporter/_deploy/{folder}" for folder in folders}
+    sent_to_the_builder = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert [folder for folder in folders if f"!{folder}" not in sent_to_the_builder] == []
 
 
 def test_an_installed_package_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
