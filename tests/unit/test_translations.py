@@ -16,7 +16,7 @@ from vv_exporter.language import languages
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LANGUAGES = sorted(path.parent.name for path in DOCS.glob("*/runbooks"))
-RUNBOOKS = sorted(path.name for path in DOCS.glob("runbooks/*.md"))
+RUNBOOKS = sorted(str(path.relative_to(DOCS / "runbooks")) for path in DOCS.glob("runbooks/**/*.md"))
 ENGLISH_ONLY = {
     *("architecture.md", "durability.md", "field.md", "flash.md", "footage.md", "fuzzing.md", "grafana.md"),
     *("instrument-a-script.md", "journal.md", "metrics.md", "signing.md"),
@@ -78,9 +78,9 @@ def _target(link: str, folder: Path) -> str:
     return "/".join(part for part in parts if part not in LANGUAGES) + ("#" if anchor else "")
 
 
-def differences(english: str, translated: str, language: str) -> list[str]:
+def differences(english: str, translated: str, language: str, folder: str = ".") -> list[str]:
     """What a translated runbook lacks, or has too much."""
-    one, other = fixed(english, DOCS / "runbooks"), fixed(translated, DOCS / language / "runbooks")
+    one, other = fixed(english, DOCS / "runbooks" / folder), fixed(translated, DOCS / language / "runbooks" / folder)
     found = [
         f"{name}: {_missing(getattr(one, name), getattr(other, name))}"
         for name in Fixed._fields
@@ -114,7 +114,8 @@ def test_every_language_of_messages_has_documents() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_runbook_and_no_other_is_there(language: str) -> None:
-    assert sorted(path.name for path in (DOCS / language / "runbooks").iterdir()) == RUNBOOKS
+    folder = DOCS / language / "runbooks"
+    assert sorted(str(path.relative_to(folder)) for path in folder.glob("**/*.*")) == RUNBOOKS
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -129,7 +130,7 @@ def test_a_runbook_has_the_commands_placeholders_and_links_of_the_english_one(na
     english = (DOCS / "runbooks" / name).read_text(encoding="utf-8")
     translated = (DOCS / language / "runbooks" / name).read_text(encoding="utf-8")
 
-    assert differences(english, translated, language) == []
+    assert differences(english, translated, language, str(Path(name).parent)) == []
     assert english.splitlines()[0] == translated.splitlines()[0]
 
 
