@@ -45,7 +45,7 @@ def render(inventory: Path, out: Path, store: str) -> None:
         centre.render(devices, load(), out, store)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    say(f"{out}: {len(devices)} devices; a device's token is {out / 'tokens'}/NAME")
+    say(f"{out}: devices in the inventory: {len(devices)}; a device's token is {out / 'tokens'}/NAME")
 
 
 @command.command()

@@ -28,7 +28,7 @@ def report(sending: Sending, taken: float | None, everything_until: float | None
         "sent": f"{size(sending.sent_bytes)} since {isoformat(sending.started_at)}",
         "limit": f"{size(limit)} a day" if limit else "none",
         "waiting": size(sending.waiting_bytes),
-        "lost": f"{size(sending.lost_bytes)}, {sending.lost_samples:.0f} samples" if lost else "nothing",
+        "lost": f"{size(sending.lost_bytes)}; samples: {sending.lost_samples:.0f}" if lost else "nothing",
         "refused": refusals or "nothing",
         "sends": f"everything, until {isoformat(everything_until)}" if everything_until else "what is kept",
     }

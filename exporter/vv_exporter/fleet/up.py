@@ -80,4 +80,4 @@ def _summary(devices: list[Device], configuration: Path, ports: Ports) -> str:
     }
     width = max(map(len, lines))
     listed = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines.items())
-    return f"\nThe fleet is watched: {len(devices)} devices in the inventory.\n{listed}\nCtrl-C stops everything.\n"
+    return f"\nThe fleet is watched. Devices in the inventory: {len(devices)}.\n{listed}\nCtrl-C stops everything.\n"

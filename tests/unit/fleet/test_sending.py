@@ -169,7 +169,7 @@ def test_what_is_shown_of_it() -> None:
     shown = report(parse(AGENT), taken=1000.0, everything_until=None, now=1100.0)
 
     assert shown.fields["waiting"] == "2.5 MB"
-    assert shown.fields["lost"] == "4.1 KB, 5 samples"
+    assert shown.fields["lost"] == "4.1 KB; samples: 5"
     assert shown.fields["refused"] == "3 with 401"
     assert shown.fields["limit"] == "49.9 MB a day"
     assert shown.fields["last_taken"] == "1970-01-01T00:16:40Z"
