@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support import grafana
 from tests.support.device import Channels
 from tests.support.fleet import Centre
 from tests.support.waiting import wait_until
+from vv_dashboards import fleet
 from vv_exporter.fleet.inventory import Device
 from vv_exporter.stack import victoria
 from vv_exporter.stack.programs import ALERTMANAGER, find
@@ -18,6 +20,8 @@ pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(600)]
 
 SITE = [f"porto-{number:02}" for number in range(40)]
 OTHERS = ["faro-1", "faro-2", "braga-1", "ahead-1"]
+MAY_BE_EMPTY = {"Devices", "Versions", "annotation Alerts"}
+"""What these simulated devices do not send."""
 MANY = [f"many-{number:03}" for number in range(200)]
 
 
@@ -109,6 +113,19 @@ def test_what_no_device_can_know_is_told_once(centre: Centre, channels: Channels
     assert not told(channels, "No device of the fleet")
     assert skewed["metric"]["device"] == "ahead-1"
     assert channels.violations() == []
+
+
+def test_the_board_asks_for_what_the_store_has_the_worst_first(centre: Centre) -> None:
+    board = grafana.load(fleet.FILE)
+    for query in grafana.queries(board):
+        assert centre.query(grafana.fill_in(query, {"device": "faro-1"}, 900)[0]) or query.of in MAY_BE_EMPTY, query.of
+    (cells,) = [query for query in grafana.queries(board) if query.of == "Each device"]
+    values = [float(cell["value"][1]) for cell in centre.query(cells.expr)]
+
+    assert values == sorted(values, reverse=True)
+    assert len(values) >= 43 + len(MANY)
+    assert values[0] == 4
+    assert 2 in values
 
 
 def test_a_device_writes_in_its_own_name_alone_and_reads_nothing(centre: Centre) -> None:
