@@ -11,7 +11,7 @@ INVENTORY ?= $(firstword $(wildcard fleet/inventory.yml) fleet/inventory.example
 SIDE_BY_SIDE ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo fleet test quick mutants field field-arm64 lint dashboards messages bench screenshots lock pin install tools setup clean
+.PHONY: help run demo fleet test quick mutants field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ messages: setup ## Gather what people read into exporter/vv_exporter/locale, for
 
 bench: setup ## Measure, and print tables (ARGS= names some: ARGS="writer reader")
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-fleet: setup ## The same of a fleet's centre with 1,000 simulated devices (ARGS="--devices 5000 --minutes 10")
+	@$(SETUP) --tools --store
+	@$(VENV)/bin/python -m benchmarks.fleet $(ARGS)
 
 screenshots: ## Take the pictures of docs/images anew, from a demo that runs
 	@$(SETUP) --tools --browser
