@@ -63,6 +63,7 @@ MAX_RESCAN_INTERVAL = 2.0  # but what is new is found within so many seconds
 REMEMBERED = 60.0  # seconds for which the lag of the latest events is told when nothing waits
 FORGET_INTERVAL = 60.0  # seconds between syncs of the folder, after which files that were deleted are forgotten
 FORGET_FILES = 1000  # …or when so many were deleted
+CATCH_UP_SECONDS = 10.0  # from the start, in which scrapes wait for what was shown before it
 RETRY = 1.0  # seconds to wait when the database or the folder cannot be used
 SETTLING = 0.5
 """Seconds after which a problem is logged: a file that a writer with another umask has just made is opened to others an
@@ -109,6 +110,7 @@ class Reader:
         self._settings = settings
         self._uncommitted = Uncommitted(store, monotonic, commit_interval)
         self._caught_up = threading.Event()
+        self._begun = monotonic()
         self._clock = clock
         self._monotonic = monotonic
         self._alive: dict[str, float] = {}  # file → when its lock was last refused
@@ -155,8 +157,12 @@ class Reader:
             self._uncommitted.forget()
 
     def wait_until_caught_up(self, seconds: float) -> None:
-        """Wait until all is counted that was there at the start, or so long: what was shown before it may be less."""
-        self._caught_up.wait(seconds)
+        """Wait until all is counted that was there at the start, so long at most, and not once it is long ago.
+
+        What was shown before a kill and was not committed is shown again then. Behind a long backlog nobody waits.
+        """
+        left = self._begun + CATCH_UP_SECONDS - self._monotonic()
+        self._caught_up.wait(max(min(seconds, left), 0.0))
 
     def _follow(self) -> None:
         """One round, and the wait for the next. Raises what nobody expected: the reader is the only way in."""

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import sqlite3
+import time
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from vv_exporter.journal.batch import BATCH_BYTES
 from vv_exporter.journal.events import AnyEvent, decode
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.progress import PROGRESS, Progress
-from vv_exporter.journal.reader import Reader
+from vv_exporter.journal.reader import CATCH_UP_SECONDS, Reader
 from vv_exporter.journal.routine import is_routine
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_REJECTED
 from vv_exporter.metrics.jobs import JOB_LAST_SUCCESS, JOB_RUNS
@@ -423,3 +424,12 @@ def test_what_was_shown_before_a_kill_is_shown_after_it_on_a_disk_that_is_full_m
 
     assert on_disk(lazy, "heartbeat") == lazy.value(EVENTS, "heartbeat") == 2
     assert lazy.names() == []
+
+
+def test_scrapes_wait_for_the_journal_only_at_the_start(lazy: Journal) -> None:
+    lazy.clock.advance(CATCH_UP_SECONDS)
+    begun = time.monotonic()
+    lazy.reader.wait_until_caught_up(3600)
+
+    assert time.monotonic() - begun < 1800
+    assert lazy.value(EVENTS, "heartbeat") is None  # nobody has read yet
