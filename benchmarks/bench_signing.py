@@ -29,6 +29,9 @@ def main() -> None:
             "sign_payload, bytes": lambda: sign_payload(DATA, component="logline_generator.py"),
             "verify_signature, bytes": lambda: verify_signature(DATA, signature, component="logline_verifier.py"),
             "sign_payload, object (RFC 8785)": lambda: sign_payload(LOGLINE, component="logline_generator.py"),
+            "sign_payload, object, in a chain": lambda: sign_payload(
+                LOGLINE, component="logline_generator.py", chain="loglines"
+            ),
             "verify_signature, object": lambda: verify_signature(signed, component="logline_verifier.py"),
             "hmac.digest alone": lambda: hmac.digest(secret, DATA, "sha256"),
         }

@@ -2,8 +2,8 @@
 
     logline_generator.py $VIDEO_STORAGE_ROOT/input/front-door-1.mp4
 
-Has the structure of scan_video.py, and `sign_payload`. A key that cannot be used is no fault of the video: the exit
-code says so.
+Has the structure of scan_video.py, and `sign_payload`: each line is bound to the one before. A key that cannot be used
+is no fault of the video: the exit code says so.
 """
 
 import os
@@ -18,7 +18,7 @@ from vv_core.guard import guard
 from vv_core.logs import setup_logging
 from vv_core.quarantine import move_to_corrupted
 from vv_core.schemas import SchemaValidationError, check_schema
-from vv_core.signing import SigningError, sign_payload
+from vv_core.signing import SigningError, not_written, sign_payload
 from vv_core.stages import stage
 
 
@@ -31,7 +31,12 @@ def main(video: Path) -> str | int | None:
             run.note(video_sha256=summary["sha256"])
             logline = describe(summary, datetime.now(UTC))
             check_schema(logline, schema("logline"))
-            write_json(result(video, "logline"), sign_payload(logline))
+            signed = sign_payload(logline, chain="loglines")
+            try:
+                write_json(result(video, "logline"), signed)
+            except OSError:
+                not_written(signed)  # so that nobody is accused that the line is missing
+                raise
     except SchemaValidationError as error:
         move_to_corrupted(video, "SchemaValidationError", error)
         return str(error)
