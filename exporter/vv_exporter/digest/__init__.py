@@ -11,6 +11,7 @@ import msgspec
 from vv_exporter.digest import alerts as _alerts
 from vv_exporter.digest import pipeline, samples
 from vv_exporter.digest.alerts import Alerts
+from vv_exporter.digest.chains import ChainHead
 from vv_exporter.digest.disks import Disk, disks
 from vv_exporter.digest.history import History
 from vv_exporter.digest.pipeline import Job, Stage, Video
@@ -62,10 +63,11 @@ class Digest(msgspec.Struct, frozen=True):
     disks: tuple[Disk, ...]
     deliveries: tuple[Delivery, ...]
     proven: tuple[ProvenChannel, ...] = ()
+    chains: tuple[ChainHead, ...] = ()
 
 
-def digest(history: History, device: str, since: float, until: float) -> Digest:
-    """The digest of a time."""
+def digest(history: History, device: str, since: float, until: float, chains: tuple[ChainHead, ...] = ()) -> Digest:
+    """The digest of a time; `chains` are as they are now."""
     episodes = _alerts.episodes(history.notifications)
     within = [sample for sample in history.samples if sample.time <= until]
     missed = _alerts.missed_jobs(episodes, since, until)
@@ -85,6 +87,7 @@ def digest(history: History, device: str, since: float, until: float) -> Digest:
         proven=tuple(
             ProvenChannel(name, one.proven or None, one.seconds) for name, one in sorted(history.proofs.items())
         ),
+        chains=chains,
     )
 
 

@@ -6,6 +6,7 @@ import logging
 
 from vv_exporter.context import Context
 from vv_exporter.digest import digest, history
+from vv_exporter.digest.chains import chain_heads
 from vv_exporter.digest.worker import DigestWorker
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ def send_digest(context: Context, since: float, until: float) -> None:
     from vv_exporter.messages import smtp
 
     settings = context.settings
-    found = digest(history.read(context.store, since, until), settings.device_id, since, until)
+    chains = chain_heads(settings.state_dir)
+    found = digest(history.read(context.store, since, until), settings.device_id, since, until, chains)
     made = mail.message(found, settings.smtp_from, settings.alert_email_to, context.clock(), settings.public_url)
     refused = smtp.send(made, settings)
     if refused:
