@@ -268,8 +268,14 @@ class Head:
             why, last = "replaced", found
         else:
             return {**found, "open": dict(found["open"])}, None
-        restart = {"why": why, "id": last["id"], "first": last["first"], "uptime": last["uptime"]}
-        return _new(last["number"], last["mac"], last), restart
+        restart = {
+            "why": why,
+            "id": last["id"],
+            "first": last["first"],
+            "uptime": last["uptime"],
+            "since": last["since"],
+        }
+        return {**_new(last["number"], last["mac"], last), "restart": restart}, restart
 
     def _unsettled(self, state: State) -> tuple[set[int], dict[int, int]]:
         """The numbers that are open; and those that are unwritten, each with the number of the line that first said so.
@@ -373,10 +379,11 @@ def _parsed(line: bytes) -> State | None:
 
 def _is_head(state: Any) -> bool:
     return (
-        all(_is_number(state[name]) for name in ("first", "number", "rev", "uptime"))
+        all(_is_number(state[name]) for name in ("first", "number", "rev", "since", "uptime"))
         and all(isinstance(state[name], str) for name in ("id", "key_id", "boot"))
         and all(_is_hex(state[name], length) for name, length in (("id", 32), ("mac", 64)))
         and isinstance(state["time"], int | float)
+        and is_restart(state["restart"])
         and 0 < state["first"] <= state["number"]
         and len(state["boot"]) <= 64
         and all(
@@ -386,6 +393,19 @@ def _is_head(state: Any) -> bool:
         and sum(map(len, state["open"].values())) <= 2 * MAX_OPEN
         and len(state["unwritten"]) <= MAX_UNWRITTEN
         and all(len(pair) == 2 and all(map(_is_number, pair)) for pair in state["unwritten"])
+    )
+
+
+def is_restart(value: Any) -> bool:
+    """Whether this says what a part continues, and why; None of one that continues nothing."""
+    return (
+        value is None
+        or value == {"why": "unreadable"}
+        or (
+            isinstance(value.get("why"), str)
+            and isinstance(value.get("id"), str)
+            and all(_is_number(value.get(name)) for name in ("first", "since", "uptime"))
+        )
     )
 
 
@@ -405,6 +425,8 @@ def _new(number: int, mac: str, found: State | None) -> State:
         "number": number,
         "mac": mac,
         "rev": 0,
+        "since": _uptime(),
+        "restart": None,
         "open": {},
         "unwritten": [],
     }

@@ -88,6 +88,8 @@ class Head:
     key_id: str = ""
     time: float = 0.0
     part: str = ""
+    first: int = 1
+    restart: Mapping[str, Any] | None = None
     open: frozenset[int] = frozenset()
     unwritten: frozenset[int] = frozenset()
 
@@ -211,6 +213,10 @@ class _Part:
         for number in sorted(self.early):
             self._miss(self.highest + 1, number - 1, frozenset(self.early), f"number {number}", number)
             self.highest = max(self.highest, number)
+        if head is not None and self.restart is None and self.lowest != self.first:  # its first line is not here
+            self.restart = head.restart
+        if head is not None:
+            self.excused_before.update(number for number in head.open | head.unwritten if number < self.first)
         if head is not None and head.number >= self.highest:
             line = _Line(head.number + 1, "", "", "the chain's head", {}, head.open | head.unwritten, head.unwritten)
             self._miss(self.highest + 1, head.number, line.excused | self.early, line.where, line.number)
@@ -335,6 +341,11 @@ class _Part:
         """Report something of the numbers `first` to `last`."""
         self.report.found(Finding(kind, self.chain, first, last, where, text))
 
+    def tell_lost(self, first: int, last: int, where: str) -> None:
+        """Report that a power cut may have taken these."""
+        text = f"{_numbers(first, last)} of the minute before the device went off: a power cut may have taken them"
+        self.tell("lost", first, last, where, text)
+
     def _found(self, kind: str, line: _Line, text: str, by: int = 0) -> None:
         text = f"number {line.number} ({line.where}) {text}"
         self.report.found(Finding(kind, self.chain, line.number, line.number, line.where, text, by))
@@ -409,6 +420,9 @@ class ChainCheck:
     def finish(self, *, partial: bool = False) -> Report:
         """There are no further lines: say what is missing. `partial`: some files could not be read."""
         self.report.partial = partial
+        for (chain, part_id), head in self._heads.items():
+            if chain in self.report.heads:  # a part of which no line is here may be one whose lines were all deleted
+                self._parts.setdefault((chain, part_id), _Part(chain, part_id, head.first, self.report))
         parts = list(self._parts.values())
         for part in parts:
             part.end(self._heads.get((part.chain, part.id)))
@@ -417,9 +431,6 @@ class ChainCheck:
         for part in parts:
             older = any(other.chain == part.chain and other.id < part.id for other in parts)
             part.tell_rest(is_first=not self._from_start and not older)
-        for (chain, part_id), head in self._heads.items():
-            if (chain, part_id) not in self._parts and any(part.chain == chain for part in parts):
-                self._missing_part(head)
         for head in self._known:
             self._compare(head)
         return self.report
@@ -470,6 +481,7 @@ class ChainCheck:
         """Compare where a part begins with where the one before it ends."""
         restart, first = part.restart, part.first
         if restart is None:
+            self._without_first_line(part)
             return
         where = f"number {first}"
         if restart.get("why") == "unreadable":
@@ -491,20 +503,31 @@ class ChainCheck:
             text = f"the chain went on behind number {first - 1}, though {many} had been signed: {why}"
             part.tell("continued", first, before.highest, where, text)
         known = before.mac(first - 1)
-        if known is not None and known != part.before:
+        if known is not None and part.before and known != part.before:
             part.tell(
                 "forked", first, first, where, f"number {first} does not follow the number {first - 1} that is there"
             )
         if before.highest < first - 1:
             self._missing_end(before, part, restart)
 
+    def _without_first_line(self, part: _Part) -> None:
+        """What a part continues is said by its first line alone, which is not here."""
+        older = [other for other in self._parts.values() if other.chain == part.chain and other.id < part.id]
+        first, last = max((other.highest for other in older), default=0) + 1, part.first - 1
+        if first > last:
+            return
+        if older or self._from_start:
+            part.tell_lost(first, last, f"number {part.first}")
+        else:
+            text = f"{_numbers(first, last)} before the first line here"
+            part.tell("earlier", first, last, f"number {part.first}", text)
+
     def _missing_end(self, before: _Part, part: _Part, restart: Mapping[str, Any]) -> None:
         first, last, where = before.highest + 1, part.first - 1, f"number {part.first}"
         seen = before.latest.link.get("uptime", 0) if before.latest is not None else 0
         unwritten = {number for number in part.excused_before if first <= number <= last}
         if restart.get("why") == "boot" and 0 <= restart["uptime"] - seen <= POWER_CUT_SECONDS:
-            text = f"{_numbers(first, last)} of the minute before the device went off: a power cut may have taken them"
-            part.tell("lost", first, last, where, text)
+            before.tell_lost(first, last, where)
         else:
             before._miss(first, last, unwritten, where, part.first)
             before.excused.update((number, where) for number in unwritten)
@@ -512,15 +535,23 @@ class ChainCheck:
     def _without_part(self, part: _Part, restart: Mapping[str, Any]) -> None:
         """The part before is not here at all: moved away, if nothing older is here."""
         first, last, where = restart["first"], part.first - 1, f"number {part.first}"
-        older = any(other.chain == part.chain and other.id < str(restart.get("id")) for other in self._parts.values())
-        if older or self._from_start:
-            part.tell("missing", first, last, where, f"{_numbers(first, last)} missing: {where} was signed after that")
-        else:
-            part.tell("earlier", first, last, where, f"{_numbers(first, last)} before the first line here")
-
-    def _missing_part(self, head: Head) -> None:
-        text = f"the device's head is at number {head.number} of a part of the chain of which no line is here"
-        self.report.found(Finding("missing", head.chain, head.number, head.number, "the chain's head", text))
+        gone = _Part(part.chain, str(restart["id"]), first, self.report)
+        unwritten = {number for number in part.excused_before if first <= number <= last}
+        gone._miss(first, last, unwritten, where, part.first)
+        gone.excused.update((number, where) for number in unwritten)
+        older = [other for other in self._parts.values() if other.chain == part.chain and other.id < gone.id]
+        is_first = not older and not self._from_start
+        if not is_first and restart["why"] == "boot" and restart["uptime"] - restart["since"] <= POWER_CUT_SECONDS:
+            for gap in gone.gaps:
+                gone.tell_lost(gap.first, gap.last, where)
+            gone.gaps.clear()
+        gone.tell_rest(is_first=is_first)
+        end = max(older, key=lambda other: other.id).highest if older else 0
+        if end < first - 1 and is_first:
+            text = f"{_numbers(end + 1, first - 1)} before the first line here"
+            gone.tell("earlier", end + 1, first - 1, where, text)
+        elif end < first - 1:  # of a part of which nothing is left, not even what it says of these
+            gone.tell_lost(end + 1, first - 1, where)
 
     def _compare(self, head: Head) -> None:
         """Whether the chain comes to a head that was kept elsewhere."""
@@ -580,6 +611,8 @@ def _head(name: str, state: Mapping[str, Any]) -> Head:
         state["key_id"],
         state["time"],
         state["id"],
+        state["first"],
+        state["restart"],
         frozenset(number for numbers in state["open"].values() for number in numbers),
         frozenset(number for number, _ in state["unwritten"]),
     )
@@ -609,7 +642,7 @@ def _link_of(line: Mapping[str, Any]) -> Mapping[str, Any] | None:
     link = line.get(signing.CHAIN)
     if not isinstance(link, Mapping):
         return None
-    restart = link.get("restart", {"first": 1, "uptime": 0})
+    restart = link.get("restart")
     lists = [link.get("open", []), link.get("unwritten", [])]
     well_formed = (
         all(isinstance(link.get(name), str) for name in ("name", "id", "previous"))
@@ -618,8 +651,8 @@ def _link_of(line: Mapping[str, Any]) -> Mapping[str, Any] | None:
         and 0 < link["first"] <= link["number"] <= _chains.MAX_NUMBER
         and all(isinstance(numbers, list) and all(type(one) is int for one in numbers) for numbers in lists)
         and all(len(numbers) <= 4 * _chains.MAX_UNWRITTEN for numbers in lists)
-        and isinstance(restart, Mapping)
-        and (restart.get("why") == "unreadable" or all(type(restart.get(name)) is int for name in ("first", "uptime")))
+        and (restart is None or isinstance(restart, Mapping))
+        and _chains.is_restart(restart)
     )
     return link if well_formed else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -17,11 +18,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support import chains
 from tests.support.killing import killed_at_each_call
 from vv_core import _chains, chain, signing
 from vv_core.chain import ChainCheck, Head, Report, kept_heads
+from vv_core.common.ids import uuid7_hex
 from vv_core.signing import SigningError, check_chain, not_written, sign_payload, verify_signature
 from vv_core.testing import captured
 
@@ -541,7 +545,9 @@ class TestParts:
     def test_a_whole_part_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         first = sign(3)
         self.boots(monkeypatch, "second")
-        sign(3)
+        sign(1)
+        monkeypatch.setattr(_chains, "_uptime", lambda: 500)
+        sign(2)
         self.boots(monkeypatch, "third")
         third = sign(3)
 
@@ -557,7 +563,8 @@ class TestParts:
 
         assert kinds(check_chain(lines[2:])) == {"earlier": 1}
         assert kinds(check_chain(lines[5:])) == {"earlier": 1}
-        assert kinds(check_chain(lines[6:])) == {"earlier": 1}
+        assert kinds(check_chain(lines[6:])) == {"earlier": 2}
+        assert named(check_chain(lines[6:])) == {1, 2, 3, 4, 5, 6}
         assert kinds(check_chain(lines[2:], from_start=True)) == {"missing": 1}
 
     def test_a_new_key_goes_on_with_the_chain(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -567,6 +574,110 @@ class TestParts:
 
         assert [line["signature"]["key_id"] for line in lines[2:4]] == ["2026-01", "2026-02"]
         assert kinds(checked(lines)) == {}
+
+
+WRITERS = 3
+STEPS = st.one_of(
+    st.tuples(st.just("sign"), st.integers(0, WRITERS - 1)),
+    st.tuples(st.just("write"), st.integers(0, WRITERS - 1)),
+    st.tuples(st.sampled_from(["kill", "exit", "give back", "rotate"]), st.integers(0, WRITERS - 1)),
+    st.tuples(st.sampled_from(["boot", "back up", "restore"]), st.just(0)),
+)
+
+
+class Device:
+    """Writers, each with the head open as a process of its own has it, that write one log; what happens to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state" / "chains" / "loglines"
+        self.keys = folder / "keys"
+        self.log: list[Line] = []
+        self._boot = 1
+        self._backup: dict[str, Any] | None = None
+        self._key = 1
+        self._heads = [self._head() for _ in range(WRITERS)]
+        self._unwritten: list[Line | None] = [None] * WRITERS
+
+    def _head(self) -> _chains.Head:
+        return _chains.Head(str(self.path), f"boot {self._boot}")
+
+    def do(self, what: str, writer: int) -> None:
+        getattr(self, what.replace(" ", "_"))(writer)
+
+    def sign(self, writer: int) -> None:
+        self.write(writer)
+        _chains._heads[str(self.path)] = self._heads[writer]
+        key = chains.key_file(self.keys, f"key-{self._key}")
+        self._unwritten[writer] = sign_payload({"writer": writer}, chain="loglines", key_file=key)
+
+    def write(self, writer: int) -> None:
+        line, self._unwritten[writer] = self._unwritten[writer], None
+        if line is not None:
+            self.log.append(line)
+
+    def give_back(self, writer: int) -> None:
+        line, self._unwritten[writer] = self._unwritten[writer], None
+        _chains._heads[str(self.path)] = self._heads[writer]
+        not_written(line or {})
+
+    def kill(self, writer: int) -> None:
+        self._heads[writer].close()
+        self._heads[writer], self._unwritten[writer] = self._head(), None
+
+    def exit(self, writer: int) -> None:
+        self.write(writer)
+        self._heads[writer].finish()
+        self.kill(writer)
+
+    def rotate(self, writer: int) -> None:
+        self._key += 1
+
+    def boot(self, _: int) -> None:
+        self._boot += 1
+        for writer in range(WRITERS):
+            self.kill(writer)
+
+    def back_up(self, _: int) -> None:
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+            self._backup = _chains.read(file.fileno())
+
+    def restore(self, _: int) -> None:
+        if self._backup is not None:
+            self.path.write_bytes(_chains._slot(self._backup | {"time": self._backup["time"] - 100}) * 2)
+
+    def end(self) -> None:
+        for writer in range(WRITERS):
+            self.exit(writer)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(STEPS, max_size=60))
+def test_an_honest_chain_is_never_accused_and_a_line_that_is_deleted_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int]]
+) -> None:
+    folder = tmp_path / uuid7_hex()
+    monkeypatch.setenv("VV_STATE_DIR", str(folder / "state"))
+    device = Device(folder)
+    folder.mkdir()
+    with captured():
+        for what, writer in steps:
+            device.do(what, writer)
+        device.end()
+    heads = kept_heads(str(device.path.parent))
+
+    def check(lines: list[Line]) -> Report:
+        found = ChainCheck(heads=heads, keys_dir=device.keys, from_start=True)
+        for number, line in enumerate(lines, 1):
+            found.add(line, f"line {number}")
+        return found.finish()
+
+    honest = check(device.log)
+    assert not honest.broken, honest.findings
+    assert not honest.unknown
+    for at, line in enumerate(device.log if len(device.log) > 1 else ()):  # an empty log is of no chain
+        found = check([*device.log[:at], *device.log[at + 1 :]])
+        assert chains.number_of(line) in named(found), (line, found.findings)
+    _chains._heads.clear()
 
 
 def test_findings_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
