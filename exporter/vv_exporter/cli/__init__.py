@@ -10,6 +10,7 @@ import sys
 import click
 
 from vv_exporter.cli._output import say
+from vv_exporter.language import of_locale, speaking_everywhere
 
 WRONG_USE = 2
 
@@ -102,7 +103,12 @@ def _settings_in(path: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """The entry point of `vv`."""
+    """The entry point of `vv`: it answers in the language of the shell, as far as its messages are translated."""
+    with speaking_everywhere(of_locale()):
+        _main()
+
+
+def _main() -> None:
     try:
         vv(prog_name="vv")
     except Exception as error:

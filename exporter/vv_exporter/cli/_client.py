@@ -12,6 +12,8 @@ import msgspec
 import requests
 
 from vv_core.common.texts import UNSAFE
+from vv_exporter.language import current
+from vv_exporter.language import gettext as _
 from vv_exporter.reporting.reports import printable
 from vv_exporter.settings import load
 
@@ -49,13 +51,16 @@ def get(url: str | None, path: str, parameters: Mapping[str, str] | None = None)
     """
     address, who = (url, {}) if url else _own()
     try:
-        answer = requests.get(address + path, params=parameters, timeout=TIMEOUT, **who)
+        headers = {"Accept-Language": current()}
+        answer = requests.get(address + path, params=parameters, headers=headers, timeout=TIMEOUT, **who)
     except requests.RequestException as error:
         raise _no_answer(_shown(address) + path, error) from error
     if answer.status_code == 401:
         problem = requests.HTTPError(response=answer)
         raise AskError(
-            f"the exporter at {_shown(address)} has users; set VV_EXPORTER_USERNAME and VV_EXPORTER_PASSWORD_FILE"
+            _("the exporter at {address} has users; set VV_EXPORTER_USERNAME and VV_EXPORTER_PASSWORD_FILE").format(
+                address=_shown(address)
+            )
         ) from problem
     return answer
 
@@ -72,7 +77,11 @@ def _own() -> tuple[str, dict[str, Any]]:
 
 
 def _no_answer(address: str, error: Exception) -> AskError:
-    return AskError(f"the exporter does not answer at {address} ({type(error).__name__}); is it running?")
+    return AskError(
+        _("the exporter does not answer at {address} ({error}); is it running?").format(
+            address=address, error=type(error).__name__
+        )
+    )
 
 
 def _blanked(text: str) -> str:

@@ -8,16 +8,19 @@ import sys
 import textwrap
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import zip_longest
 
 import click
 
-from vv_core.common.texts import many
 from vv_exporter.cli._client import COLOURS, AskError, ask
-from vv_exporter.status import FiringAlert, Status, sections
+from vv_exporter.language import ENGLISH, ngettext, speaking, translatable
+from vv_exporter.language import gettext as _
+from vv_exporter.status import SILENCED, FiringAlert, Status, sections
 from vv_exporter.status.table import Cell, Level, Table, ago, clock, plotted
 
 LEVELS: dict[Level, str] = {"good": "green", "warning": "yellow", "bad": "red"}
+INHIBITED = translatable("inhibited")
 MIN_WIDTH = 40  # characters of a line; a terminal that is narrower wraps it
 MIN_COLUMN = 10
 MAX_LINES = 4  # of a row
@@ -53,7 +56,8 @@ def command(as_json: bool, watch: bool, interval: float, url: str | None) -> Non
 def _state(url: str | None, as_json: bool, watch: bool) -> tuple[str, int]:
     """What to print, and the exit code."""
     try:
-        document, text = ask(url, "/api/v1/status", {}, Status)
+        with speaking(ENGLISH) if as_json else nullcontext():  # a program gets the same whoever runs it
+            document, text = ask(url, "/api/v1/status", {}, Status)
     except AskError as error:
         return f"vv: {error}", 1
     if not as_json:
@@ -68,8 +72,8 @@ def on_screen(document: Status, screen: os.terminal_size, watch: bool) -> list[s
     if len(shown) < screen.lines:
         return shown
     if watch:
-        return [*shown[: screen.lines - 2], f"… and {many(len(shown) - screen.lines + 2, 'more line')}: vv status"]
-    return [*shown, "", _verdict(document) + ("" if document.ok else f"; first: {_coloured(document.troubles[0])}")]
+        return [*shown[: screen.lines - 2], _left_out(len(shown) - screen.lines + 2)]
+    return [*shown, "", _verdict(document) + ("" if document.ok else _first(document.troubles[0]))]
 
 
 def lines(document: Status, width: int | None = None) -> list[str]:
@@ -84,20 +88,30 @@ def lines(document: Status, width: int | None = None) -> list[str]:
     return shown
 
 
+def _left_out(count: int) -> str:
+    return ngettext("… and {count} more line: vv status", "… and {count} more lines: vv status", count).format(
+        count=count
+    )
+
+
+def _first(trouble: str) -> str:
+    return "; " + _("first: {trouble}").format(trouble=_coloured(trouble))
+
+
 def _verdict(document: Status) -> str:
-    verdict = click.style("all is well", fg="green") if document.ok else click.style("needs attention", fg="red")
+    verdict = click.style(_("all is well"), fg="green") if document.ok else click.style(_("needs attention"), fg="red")
     return f"{document.device}: {verdict}"
 
 
 def _alert(alert: FiringAlert, now: float, width: int | None) -> list[str]:
-    quiet = " (silenced)" if alert.silenced else " (inhibited)" if alert.inhibited else ""
-    since = f"{quiet}, since {ago(alert.started, now)} ({clock(alert.started, now)})"
+    quiet = f" ({_(SILENCED)})" if alert.silenced else f" ({_(INHIBITED)})" if alert.inhibited else ""
+    since = _("since {time} ({moment})").format(time=ago(alert.started, now), moment=clock(alert.started, now))
     texts = (alert.description, alert.suggested_actions)
     lines_ = [line for text in texts for line in text.strip().splitlines()]
     wrapped = [part for line in lines_ for part in _wrapped(line, width)]
     # An address is not broken: a terminal could not open it.
     runbook = [f"  {alert.runbook_url}"] if alert.runbook_url else []
-    return [_coloured(f"{alert.severity}: {alert.summary}") + since, *wrapped, *runbook]
+    return [_coloured(f"{alert.severity}: {alert.summary}") + f"{quiet}, {since}", *wrapped, *runbook]
 
 
 def _wrapped(line: str, width: int | None) -> list[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from vv_exporter.cli._client import COLOURS, AskError, ask
 from vv_exporter.common.clock import isoformat
+from vv_exporter.language import gettext as _
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.timeline import Moment
 
@@ -67,15 +68,16 @@ def command(
 
 def lines(document: Document) -> list[str]:
     """The moments as people read them, the newest last."""
-    shown = ["… older ones are left out (--limit)"] if document.older else []
+    shown = [_("… older ones are left out (--limit)")] if document.older else []
     for moment in reversed(document.moments):
         shown += _moment(moment)
-    return shown or ["no entries"]
+    return shown or [_("no entries")]
 
 
 def _moment(moment: Moment) -> list[str]:
     severity = click.style(f"{moment.severity:8}", fg=COLOURS.get(moment.severity))
     component = f"  [{moment.component}]" if moment.component else ""
-    video = f"video {moment.video}" + (f", SHA-256 {moment.video_sha256}" if moment.video_sha256 else "")
+    video = _("video {name}").format(name=moment.video)
+    video += f", SHA-256 {moment.video_sha256}" if moment.video_sha256 else ""
     below = [*([video] if moment.video else []), *moment.details.splitlines()]
     return [f"{isoformat(moment.time)}  {severity}  {moment.title}{component}", *(f"    {line}" for line in below)]
