@@ -6,22 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from vv_exporter.language import translatable
+
 UNKNOWN = "unknown"
 CAUSES = {
-    "not_expected": "not expected at this time",
-    "maintenance": "maintenance",
-    "device_off": "the device was off",
-    "power_lost": "the device lost its power, or crashed",
-    "clock_stepped": "the clock was set",
-    "storage_missing": "the video storage was missing",
-    "storage_readonly": "the video storage could not be written",
-    "ingest_paused": "storing was paused, as the disk was full",
-    "dvr_down": "the DVR gave no stream",
-    "dvr_frozen": "the DVR sent no new frames",
-    "agent_crashed": "the agent was killed",
-    "agent_stopped": "the agent was not running",
-    "recorder": "frames came, and nothing was recorded",
-    UNKNOWN: "unknown",
+    "not_expected": translatable("not expected at this time"),
+    "maintenance": translatable("maintenance"),
+    "device_off": translatable("the device was off"),
+    "power_lost": translatable("the device lost its power, or crashed"),
+    "clock_stepped": translatable("the clock was set"),
+    "storage_missing": translatable("the video storage was missing"),
+    "storage_readonly": translatable("the video storage could not be written"),
+    "ingest_paused": translatable("storing was paused, as the disk was full"),
+    "dvr_down": translatable("the DVR gave no stream"),
+    "dvr_frozen": translatable("the DVR sent no new frames"),
+    "agent_crashed": translatable("the agent was killed"),
+    "agent_stopped": translatable("the agent was not running"),
+    "recorder": translatable("frames came, and nothing was recorded"),
+    UNKNOWN: translatable("unknown"),
 }
 """What can be the cause, in words. Of two that hold at the same time the one that stands first is it: with the other
 alone cured, the footage would be missing all the same."""

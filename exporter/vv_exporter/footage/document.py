@@ -13,6 +13,7 @@ from vv_exporter.footage.causes import CAUSES, Part
 from vv_exporter.footage.intervals import Spans, total
 from vv_exporter.footage.ledger import DAY, latest_of, milliseconds
 from vv_exporter.footage.report import Account, View, account, names
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store
 
@@ -81,14 +82,17 @@ def between(day: str, now: float) -> tuple[int, int]:
     except ValueError:
         asked = None
     if asked is None or not 2000 <= asked.year < 2100:
-        raise ValueError(f"day: {day[:50]!r} is no day; give e.g. 2026-01-31, today or yesterday")
+        raise ValueError(
+            _("day: {text} is no day; give e.g. 2026-01-31, today or yesterday").format(text=repr(day[:50]))
+        )
     start = (asked - date(1970, 1, 1)).days * DAY
     return start, min(start + DAY, max(milliseconds(now), start))
 
 
 def words(cause: str, detail: str = "") -> str:
     """A cause as people read it."""
-    return f"{CAUSES.get(cause, cause)} ({detail})" if detail else CAUSES.get(cause, cause)
+    said = _(CAUSES.get(cause, cause))
+    return f"{said} ({detail})" if detail else said
 
 
 def length(seconds: float) -> str:
@@ -98,7 +102,7 @@ def length(seconds: float) -> str:
         count, left = divmod(left, size)
         if count:
             found.append(f"{count} {unit}")
-    return " ".join(found[:2]) or ("under 1 s" if seconds > 0 else "0 s")
+    return " ".join(found[:2]) or (_("under 1 s") if seconds > 0 else "0 s")
 
 
 def longest(parts: tuple[Part, ...], most: int) -> tuple[Part, ...]:

@@ -15,11 +15,18 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from vv_exporter.footage.intervals import Span, Spans, clipped, coalesced, total, union
+from vv_exporter.language import translatable
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.footage import FOOTAGE_REFUSED, FOOTAGE_SECONDS
 from vv_exporter.state.store import Kind, Transaction
 
-STEPS = ("received", "recorded", "analysed", "summarised", "signed")
+STEPS = (
+    translatable("received"),
+    translatable("recorded"),
+    translatable("analysed"),
+    translatable("summarised"),
+    translatable("signed"),
+)
 DAY = 86_400_000
 MAX_SPANS = 500  # of a camera, step and day
 MAX_CAMERAS = 500

@@ -16,6 +16,7 @@ from vv_exporter.footage.document import accounts, between, footage, length, lon
 from vv_exporter.footage.intervals import Spans, clipped, total
 from vv_exporter.footage.ledger import DAY, milliseconds
 from vv_exporter.footage.report import Account, missing
+from vv_exporter.language import gettext as _
 from vv_exporter.web.pages import page
 from vv_exporter.web.routes import Route, Site
 
@@ -131,7 +132,7 @@ def _days(month: Account) -> list[dict[str, Any]]:
             {
                 "place": place,
                 "name": isoformat(begin / 1000)[:10],
-                "words": f"{length(gone / 1000)} missing",
+                "words": _("{length} missing").format(length=length(gone / 1000)),
                 "there": _HEIGHT * (1 - share) if wanted else 0.0,
                 "gone": max(_HEIGHT * share, 2.0) if gone else 0.0,
             }
