@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 LANGUAGES = sorted(path.parent.name for path in DOCS.glob("*/runbooks"))
 RUNBOOKS = sorted(str(path.relative_to(DOCS / "runbooks")) for path in DOCS.glob("runbooks/**/*.md"))
 ENGLISH_ONLY = {
-    *("architecture.md", "chain.md", "durability.md", "field.md", "flash.md", "footage.md", "fuzzing.md", "grafana.md"),
+    *("architecture.md", "chain.md", "durability.md", "field.md", "flash.md", "fuzzing.md", "grafana.md"),
     *("instrument-a-script.md", "journal.md", "metrics.md", "signing.md"),
 }
 """References, and what is for developers. What operators read is in every language."""
