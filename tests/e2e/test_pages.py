@@ -24,7 +24,7 @@ from tests.support.states import HOSTILE, LONG, device, empty
 from tests.support.terminal import on_terminal
 from tests.support.waiting import wait_until
 from vv_exporter.context import Context
-from vv_exporter.language import languages
+from vv_exporter.language import languages, title_of
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
 from vv_exporter.state.timeline import Entry, tell
@@ -332,7 +332,7 @@ def test_runbooks_are_read_in_the_language_of_the_browser(real: Device, chromium
         assert page.locator("article").get_attribute("lang") == language
         assert problems(page) == []
         other = next(one for one in languages() if one != language)
-        follow(page, page.get_by_role("link", name=other, exact=True))
+        follow(page, page.get_by_role("link", name=title_of(other), exact=True))
         assert page.locator("article").get_attribute("lang") == other
         follow(page, page.get_by_role("link", name="DiskSpaceCritical", exact=True).first)
         assert page.locator("article").get_attribute("lang") == other  # what was chosen is kept
