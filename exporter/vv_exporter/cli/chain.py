@@ -32,7 +32,7 @@ def command() -> None:
     "heads",
     multiple=True,
     metavar="CHAIN:NUMBER:MAC",
-    help="A line that must be there, as a mail or the dead man's switch knows it.",
+    help="A line that must be there, as a daily digest has it.",
 )
 @click.option("--from-start", is_flag=True, help="No line was rotated away: the first one has number 1.")
 @click.option("--no-state", is_flag=True, help="These logs are another device's: its head is not here.")
