@@ -170,8 +170,10 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     try:
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        # Before anything is written: what is deleted can be given back to the disk in small steps.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # Before anything is written: what is deleted can be given back to the disk in small steps. Of a database
+            # that is there it would write, which it must not without room.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit has reached the disk before the journal's file is deleted, also when power is cut.
         connection.execute("PRAGMA synchronous = FULL")
