@@ -56,6 +56,7 @@ NOT_ROUTINE: list[dict[str, object]] = [
     {"type": "drill", "id": "1"},
     {"type": "schema.validated", "schema": "s", "result": "invalid"},
     {"type": "hmac", "operation": "verify", "result": "failed"},
+    {"type": "chain.outside", "chain": "c", "reason": "r"},
     {"type": "exception", "exception": "OSError", "error": "e"},
     {"type": "dvr.attempt", "dvr": "d", "result": "timeout"},
     {"type": "dvr.held_back", "dvr": "d", "error": "e"},
