@@ -6,9 +6,8 @@ VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
 SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
 INVENTORY ?= $(firstword $(wildcard fleet/inventory.yml) fleet/inventory.example.yml)
-# Most tests of whole devices wait; a file is run by one process, in order (tests/conftest.py says in which the files are).
-# To debug: SIDE_BY_SIDE= make test ARGS=...
-SIDE_BY_SIDE ?= -n 4 --dist loadfile --no-loadscope-reorder
+# Most tests of whole devices wait; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
+SIDE_BY_SIDE ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo fleet test quick mutants field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean

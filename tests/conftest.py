@@ -22,8 +22,6 @@ from vv_exporter.stack.programs import TOOLS, find
 if TYPE_CHECKING:
     from tests.support.browser import Browser
 
-FIRST_TO_LAST = ("e2e", "powercut", "rules", "mutation", "fuzz")
-
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
 
@@ -34,15 +32,6 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _unheard)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what mostly waits, whole devices above all; hundreds of quick files level the end out."""
-    items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent).parts[0]))
-
-
-def _turn(folder: str) -> int:
-    return FIRST_TO_LAST.index(folder) if folder in FIRST_TO_LAST else len(FIRST_TO_LAST)
 
 
 def _unheard(_number: int, _frame: object) -> None:

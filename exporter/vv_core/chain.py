@@ -122,7 +122,7 @@ class Report:
         """Whether there are lines that could not be verified."""
         return "unknown_key" in self.counts
 
-    def found(self, finding: Finding) -> None:
+    def _take(self, finding: Finding) -> None:
         """Take a finding. More than are held give way from the back, notes first."""
         if self.partial and finding.kind == "missing":
             finding = replace(finding, kind="unread")
@@ -335,11 +335,11 @@ class _Part:
     def _tell_missing(self, gap: _Gap) -> None:
         many = f"number {gap.first} is" if gap.first == gap.last else f"numbers {gap.first} to {gap.last} are"
         text = f"{many} missing: {gap.where} was signed after that"
-        self.report.found(Finding("missing", self.chain, gap.first, gap.last, gap.where, text, gap.by))
+        self.report._take(Finding("missing", self.chain, gap.first, gap.last, gap.where, text, gap.by))
 
     def tell(self, kind: str, first: int, last: int, where: str, text: str) -> None:
         """Report something of the numbers `first` to `last`."""
-        self.report.found(Finding(kind, self.chain, first, last, where, text))
+        self.report._take(Finding(kind, self.chain, first, last, where, text))
 
     def tell_lost(self, first: int, last: int, where: str) -> None:
         """Report that a power cut may have taken these."""
@@ -348,7 +348,7 @@ class _Part:
 
     def _found(self, kind: str, line: _Line, text: str, by: int = 0) -> None:
         text = f"number {line.number} ({line.where}) {text}"
-        self.report.found(Finding(kind, self.chain, line.number, line.number, line.where, text, by))
+        self.report._take(Finding(kind, self.chain, line.number, line.number, line.where, text, by))
 
     def tell_rest(self, *, is_first: bool) -> None:
         """Report what is still missing at the end. `is_first`: no line of the chain is here from before this part."""
@@ -400,21 +400,24 @@ class ChainCheck:
         self._keyless: set[str] = set()
         self._latest = ""  # the chain of the last line that had one
 
-    def add(self, line: str | bytes | Mapping[str, Any], where: str) -> str:
-        """Take the next line of the log; `where` says which one it is. Gives its chain, "" if it has none."""
+    def add(self, line: object, where: str) -> str:
+        """Take the next line of the log; `where` says which one it is. Gives its chain, "" if it has none.
+
+        A line is text, bytes or an object as JSON has them; anything else is told as unreadable.
+        """
         report = self.report
-        if not isinstance(line, Mapping):
+        if isinstance(line, str | bytes):
             line = line.strip()
-        if not line:
-            return ""
+            if not line:
+                return ""
         report.lines += 1
-        parsed, is_whole = (line, True) if isinstance(line, Mapping) else _parsed(line)
+        parsed, is_whole = _parsed(line)
         if not is_whole:
             self._tell("unreadable", where, f"{where} is no JSON object, or has something before it")
         if parsed is not None and signing.SIGNATURE in parsed:
             return self._signed(parsed, where)
         if parsed is not None and report.chained:
-            report.found(Finding("unsigned", self._latest, 0, 0, where, f"{where} has no signature"))
+            report._take(Finding("unsigned", self._latest, 0, 0, where, f"{where} has no signature"))
         return ""
 
     def finish(self, *, partial: bool = False) -> Report:
@@ -453,14 +456,14 @@ class ChainCheck:
             return self._latest
         if isinstance(outside := line.get(signing.CHAIN), Mapping) and "outside" in outside:
             text = f"{where} was signed outside the chain: {texts.line(outside['outside'], 200)}"
-            report.found(Finding("outside", texts.line(outside.get("name"), 64), 0, 0, where, text))
+            report._take(Finding("outside", texts.line(outside.get("name"), 64), 0, 0, where, text))
         return ""
 
     def _changed(self, link: Mapping[str, Any] | None, where: str, why: str) -> None:
         chain, number = (link["name"], link["number"]) if link is not None else (self._latest, 0)
         claimed = f", which says that it is number {number}," if number else ""
         text = f"{where}{claimed} does not fit its signature: {why}"
-        self.report.found(Finding("changed", chain, number, number, where, text))
+        self.report._take(Finding("changed", chain, number, number, where, text))
 
     def _linked(self, link: Mapping[str, Any], signature: Mapping[str, Any], where: str) -> None:
         chain, number, mac = link["name"], link["number"], str(signature["mac"])
@@ -562,19 +565,19 @@ class ChainCheck:
         where, last = "a head kept elsewhere", self.report.heads.get(head.chain)
         if seen:
             text = f"number {head.number} is another line than the one that was known elsewhere"
-            self.report.found(Finding("forked", head.chain, head.number, head.number, where, text))
+            self.report._take(Finding("forked", head.chain, head.number, head.number, where, text))
         else:
             first = last.number + 1 if last is not None and last.number < head.number else head.number
             text = f"{_numbers(first, head.number)} missing: the chain was known to come to number {head.number}"
-            self.report.found(Finding("missing", head.chain, first, head.number, where, text))
+            self.report._take(Finding("missing", head.chain, first, head.number, where, text))
 
     def _tell(self, kind: str, where: str, text: str) -> None:
-        self.report.found(Finding(kind, "", 0, 0, where, text))
+        self.report._take(Finding(kind, "", 0, 0, where, text))
 
 
-def place_of(line: str | bytes) -> tuple[str, int] | None:
+def place_of(line: object) -> tuple[str, int] | None:
     """The part that a line is of, and its number there, as it says itself; None if it has no place in a chain."""
-    found, _ = _parsed(line.strip())
+    found, _ = _parsed(line.strip() if isinstance(line, str | bytes) else line)
     link = _link_of(found) if found is not None else None
     return (link["id"], link["number"]) if link is not None else None
 
@@ -618,10 +621,14 @@ def _head(name: str, state: Mapping[str, Any]) -> Head:
     )
 
 
-def _parsed(line: str | bytes) -> tuple[Mapping[str, Any] | None, bool]:
+def _parsed(line: object) -> tuple[Mapping[str, Any] | None, bool]:
     """The object of a line, and whether that is all of it: a kill may have left a part of another one before it."""
     import json
 
+    if isinstance(line, Mapping):
+        return line, True
+    if not isinstance(line, str | bytes):
+        return None, False
     opening: Any = "{" if isinstance(line, str) else b"{"
     at = 0
     for _ in range(_MAX_SALVAGED):

@@ -129,11 +129,14 @@ def not_written(signed: Mapping[str, Any]) -> None:
     """
     from vv_core import _chains
 
-    link = signed.get(CHAIN)
+    link = None
     try:
+        link = signed.get(CHAIN)
         if isinstance(link, dict) and "number" in link:
             _chains.give_back(link)
-    except OSError as error:
+    except texts.ENDS:
+        raise
+    except BaseException as error:
         sdklog.log("vv_core.signing", "warning", "that line %s is not written cannot be kept: %s", link, error)
 
 
@@ -144,7 +147,11 @@ def check_chain(
     keys_dir: str | os.PathLike[str] | None = None,
     from_start: bool = False,
 ) -> Report:
-    """What is wrong with a log of chained lines, and which line it is; see `vv_core.chain`."""
+    """What is wrong with a log of chained lines, and which line it is; see `vv_core.chain`.
+
+    A line may be anything: what is no JSON object is told as unreadable. Raises `TypeError` for `lines` that cannot be
+    iterated, and whatever iterating raises.
+    """
     from vv_core.chain import ChainCheck
 
     check = ChainCheck(key_file=key_file, keys_dir=keys_dir, from_start=from_start)
@@ -405,7 +412,6 @@ def _read(signature: object) -> tuple[str, str, str]:
         signature.keys() == {"alg", "form", "key_id", "mac", "v"}
         and signature["alg"] == ALGORITHM
         and form in ("bytes", "jcs")
-        and isinstance(key_id, str)
         and is_id(key_id)
         and isinstance(mac, str)
         and len(mac) == 64
@@ -416,9 +422,14 @@ def _read(signature: object) -> tuple[str, str, str]:
     return str(key_id), str(form), str(mac)
 
 
-def is_id(key_id: str) -> bool:
+def is_id(key_id: object) -> bool:
     """Whether this may be the id of a key, or the name of a chain."""
-    return 0 < len(key_id) <= 64 and _ID_ALPHABET.issuperset(key_id) and not key_id.startswith(".")
+    return (
+        isinstance(key_id, str)
+        and 0 < len(key_id) <= 64
+        and _ID_ALPHABET.issuperset(key_id)
+        and not key_id.startswith(".")
+    )
 
 
 # Keys: files that are read again when they change.

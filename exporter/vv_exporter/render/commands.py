@@ -37,7 +37,8 @@ _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 # Not what runs where the scripts run: cron, alert, heartbeat.
 _VV = re.compile(
     r"(?P<before>^[ \t]*|(?<=[;&|(] )|(?<=\bsudo )|(?<=\$\())vv(?P<rest> (?P<command>get|health|status|timeline|config|"
-    r"notify|doctor|drill|quarantine|containers|dvr|digest|silence|storage|self-monitor|--version)\b(?P<action> \w+)?)",
+    r"notify|doctor|drill|quarantine|containers|dvr|chain|footage|fleet|digest|silence|storage|self-monitor|--version)\b"
+    r"(?P<action> \w+)?)",
     re.MULTILINE,
 )
 _RENDER = re.compile(r"\bvv config render --out DIR\b")

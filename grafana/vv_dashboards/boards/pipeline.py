@@ -323,6 +323,24 @@ def _details() -> Row:
     return Row(
         "In detail",
         (
+            lines(
+                "Broken chains",
+                """What the last verification of each log of signed lines found that an unchanged log does not have:
+                lines that are missing, doubled, out of order or changed. `vv chain verify` says which.""",
+                Query('max by (chain) (vv_chain_broken{device="$device"})', "{{chain}}"),
+                unit="short",
+                alerts=("ChainBroken",),
+                size=(12, 6),
+            ),
+            lines(
+                "Age of the newest signing key",
+                """Since the newest key was made, and when it is too old: whoever has read it since can sign.""",
+                Query('time() - max(vv_hmac_key_created_timestamp_seconds{device="$device"})', "age"),
+                limit('max(vv_threshold_hmac_key_age_seconds{device="$device"})', "too old"),
+                unit="s",
+                alerts=("HmacKeyOld",),
+                size=(12, 6),
+            ),
             table(
                 "Each stage",
                 """What is known of each stage. A success long ago and runs that fail: the stage is broken. No runs at
