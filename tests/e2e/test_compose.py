@@ -516,7 +516,7 @@ def test_up_again_takes_up_what_changed(deployment: Deployment) -> None:
         env.write("ALERT_EMAIL_TO=ana@example.org\n")
     with (deployment.folder / "etc" / "vv.yml").open("a") as config:
         config.write(f"self_monitor: {{containers: [{PIPELINE}]}}\n")
-        config.write(f"dvrs: {{{DVR}: {{url: rtsp://192.0.2.1/stream, username: viewer, password: secret}}}}\n")
+        config.write(f"dvrs: {{{DVR}: {{url: rtsp://192.0.2.1/stream}}}}\n")
     deployment.compose("--profile", "demo", "up", "--detach")
     deployment.compose("kill", "--signal", "HUP", "prometheus", "alertmanager")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.core import Metric as Family
 from werkzeug import Request, Response
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
+from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.routing import Map, Rule
 
 from vv_exporter.context import Context
@@ -37,6 +37,14 @@ _PASSED_ON = ("Allow", "Retry-After", "WWW-Authenticate")
 
 class _Request(Request):
     max_content_length = MAX_BODY
+
+
+def _require_text(request: Request) -> None:
+    """Raises `BadRequest` for parameters that are no UTF-8; what cannot be read is no page's concern."""
+    try:
+        _ = request.args
+    except UnicodeDecodeError as error:
+        raise BadRequest from error
 
 
 class _Check:
@@ -73,6 +81,7 @@ class App:
         """Answer one request."""
         request = _Request(environ)
         try:
+            _require_text(request)
             with speaking(language_of(request, self._language)):
                 response = self._respond(request)
         except HTTPException as error:

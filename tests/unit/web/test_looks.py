@@ -11,6 +11,7 @@ from typing import Any
 import html5lib
 import pytest
 import requests
+from werkzeug.test import Client
 
 from tests.support.clock import Clock
 from tests.support.states import HOSTILE, LONG, device, empty
@@ -283,6 +284,14 @@ def test_the_timeline_as_json(context: Context, serve: Serve) -> None:
     assert [(one["kind"], one["video"]) for one in found["moments"]] == [("stage.failed", "/v/a.mp4")]
     assert [one["title"] for one in rest["moments"]] == ["Began"]
     assert rest["older"] == ""
+
+
+@pytest.mark.parametrize("path", ["/", "/timeline", "/footage", "/runbooks/", "/silence", "/api/v1/status", "/nowhere"])
+def test_parameters_that_are_no_text_are_refused(context: Context, path: str) -> None:
+    app = Client(create_app(context, empty(context.clock())))
+    environ = {"QUERY_STRING": b"lang=\x80".decode("latin-1")}
+
+    assert app.get(path, environ_overrides=environ).status_code == 400
 
 
 @pytest.mark.parametrize(
