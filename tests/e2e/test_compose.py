@@ -615,7 +615,7 @@ def _piped(code: int, shown: str, into: str) -> tuple[int, str]:
 
 def test_every_command_that_only_looks_works_as_it_is_typed(deployment: Deployment) -> None:
     """With TLS and users, where it is hardest. It may find nothing. What many lines begin with is typed once."""
-    lines = sorted(line for line in _lines(deployment) if not CHANGES.search(line))
+    lines = sorted(_with_names(line) for line in _lines(deployment) if not CHANGES.search(line))
     beginnings = sorted({line.partition(" | ")[0] for line in lines})
     assert len(lines) > 50
     assert all(f"127.0.0.1:{port}" not in line for line in lines for port in (9090, 9093, 19461))
@@ -631,6 +631,7 @@ def test_every_command_that_only_looks_works_as_it_is_typed(deployment: Deployme
 DVR, BROKEN_VIDEO = "gate", "broken.mp4"
 NAMED = {
     "--channel": "slack",
+    "--head": f"loglines:1:{64 * '0'}",
     "containers forget": "vv-grafana-1",
     "dvr forget": DVR,
     "dvr login": DVR,
@@ -649,7 +650,7 @@ vv_core.quarantine.move_to_corrupted(path, "unreadable", "It is no video.", "sca
 
 def _with_names(line: str) -> str:
     for before, name in NAMED.items():
-        line = re.sub(rf"\b{before} (?:NAME|FILE|name)$", f"{before} {name}", line)
+        line = re.sub(rf"(?<!\S){before} (?:NAME|FILE|name|CHAIN:NUMBER:MAC)$", f"{before} {name}", line)
     return line
 
 

@@ -69,6 +69,25 @@ def test_files_are_taken_in_the_order_in_which_they_were_written(logs: Path, nam
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "whole")
 
 
+def test_without_a_path_the_logs_that_the_exporter_verifies_are_read(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VV_CHAIN_LOGS", str(logs / "*.jsonl"))
+    lines = sign(5)
+    write(logs / "a.jsonl", [*lines[:2], *lines[3:]])
+
+    result = verify()
+
+    assert (result.exit_code, "number 3 is missing" in result.stdout) == (1, True)
+
+
+def test_without_any_path_it_says_what_to_name(logs: Path) -> None:
+    result = verify()
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "say PATH, or set VV_CHAIN_LOGS" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [

@@ -25,7 +25,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--head",
@@ -45,7 +45,7 @@ def verify(
     from_start: bool,
     no_state: bool,
 ) -> None:
-    """Say which lines are missing, doubled, out of order or changed in the logs PATH.
+    """Say which lines are missing, doubled, out of order or changed in the logs PATH (default: VV_CHAIN_LOGS).
 
     Files, folders and patterns; rotated and compressed ones (.1, -20261129, .gz) are taken in their order, and a .json
     file is one line. Keys are those of VV_HMAC_KEY_FILE and VV_HMAC_KEYS_DIR. Unless --no-state is given, lines are
@@ -55,6 +55,9 @@ def verify(
     Exit codes: 0 whole, 1 not whole or unreadable, 2 wrong use, or keys are not here.
     """
     settings = load()
+    paths = paths or settings.chain_logs
+    if not paths:
+        raise click.ClickException("no log is named: say PATH, or set VV_CHAIN_LOGS")
     known = [_head(text) for text in heads]
     kept = [] if no_state else kept_heads(str(settings.state_dir / "chains"))
     check = ChainCheck(heads=kept, known=known, from_start=from_start)
