@@ -405,6 +405,15 @@ class ChainCheck:
 
         A line is text, bytes or an object as JSON has them; anything else is told as unreadable.
         """
+        try:
+            return self._taken(line, where)
+        except texts.ENDS:
+            raise
+        except BaseException as error:  # an object that refuses to be read
+            self._tell("unreadable", where, f"{where} cannot be read ({type(error).__name__})")
+            return ""
+
+    def _taken(self, line: object, where: str) -> str:
         report = self.report
         if isinstance(line, str | bytes):
             line = line.strip()

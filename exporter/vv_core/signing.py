@@ -149,13 +149,23 @@ def check_chain(
 ) -> Report:
     """What is wrong with a log of chained lines, and which line it is; see `vv_core.chain`.
 
-    A line may be anything: what is no JSON object is told as unreadable. Raises `TypeError` for `lines` that cannot be
-    iterated, and whatever iterating raises.
+    A line may be anything: what is no JSON object is told as unreadable. Raises `TypeError` for `lines` that are no
+    lines (a text or an object by itself, or what cannot be iterated), and whatever iterating raises.
     """
+    from collections.abc import Mapping
+
     from vv_core.chain import ChainCheck
 
+    if issubclass(type(lines), str | bytes | Mapping):  # isinstance asks hostile objects
+        raise TypeError("lines is one text or object, not lines; e.g. open(path, 'rb') or text.splitlines()")
+    try:
+        numbered = enumerate(lines, 1)
+    except texts.ENDS:
+        raise
+    except BaseException as error:
+        raise TypeError("lines cannot be iterated") from error
     check = ChainCheck(key_file=key_file, keys_dir=keys_dir, from_start=from_start)
-    for number, line in enumerate(lines, 1):
+    for number, line in numbered:
         check.add(line, f"line {number}")
     return check.finish()
 

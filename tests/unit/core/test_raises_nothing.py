@@ -34,8 +34,8 @@ from vv_exporter.journal.events import AlertRaised, decode
 INTERNAL = {"testing"}  # of a script's tests, where whatever is raised is welcome
 NOT_CALLED = {
     *("attempts.Attempt", "dvr.Attempt", "retry.Attempt", "stages.Stage", "jobs.Job"),
-    *("chain.ChainCheck", "chain.Finding", "chain.Head", "chain.Report", "chain.kept_heads"),
-    *("guard.report", "ingest.is_flag", "logs.AppLogHandler", "logs.as_line", "quarantine.candidate"),
+    *("chain.ChainCheck", "chain.Finding", "chain.Head", "chain.Report", "chain.kept_heads", "chain.place_of"),
+    *("guard.report", "ingest.is_flag", "logs.AppLogHandler", "logs.as_line", "quarantine.candidate", "signing.is_id"),
 }
 """What the SDK, the exporter or `logging` make or call, not scripts: tried as they do it."""
 HOOKS = {"noted"}  # of a base class
