@@ -40,6 +40,7 @@ MAY_BE_EMPTY = {
     ("vv-pipeline", "Mean duration, last hour and usual", "A"): "needs five runs, and a past of an hour",
     ("vv-pipeline", "Mean duration, last hour and usual", "B"): "needs twenty runs, and a past of 25 hours",
     ("vv-pipeline", "Mean duration, last hour and usual", "C"): "the same",
+    ("vv-pipeline", "Broken chains", "A"): "logs are verified at the start, when there are none, and an hour later",
     ("vv-alerts", "Since the last daily digest", "A"): "is sent once a day",
     ("vv-host", "Full in", "A"): "only while the disk fills up",
     ("vv-host", "Time until full", "A"): "the same",
