@@ -84,8 +84,8 @@ def test_without_a_path_the_logs_that_the_exporter_verifies_are_read(
 def test_without_any_path_it_says_what_to_name(logs: Path) -> None:
     result = verify()
 
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "say PATH, or set VV_CHAIN_LOGS" in result.stderr
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "say PATH, or set VV_CHAIN_LOGS" in result.stdout
 
 
 @pytest.mark.parametrize(

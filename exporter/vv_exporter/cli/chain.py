@@ -57,7 +57,8 @@ def verify(
     settings = load()
     paths = paths or settings.chain_logs
     if not paths:
-        raise click.ClickException("no log is named: say PATH, or set VV_CHAIN_LOGS")
+        say("UNKNOWN: no log is named; say PATH, or set VV_CHAIN_LOGS")
+        context.exit(1)
     known = [_head(text) for text in heads]
     kept = [] if no_state else kept_heads(str(settings.state_dir / "chains"))
     check = ChainCheck(heads=kept, known=known, from_start=from_start)

@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import chains
@@ -594,6 +594,7 @@ class Device:
         self.log: list[Line] = []
         self._boot = 1
         self._backup: dict[str, Any] | None = None
+        self.restored = False
         self._key = 1
         self._heads = [self._head() for _ in range(WRITERS)]
         self._unwritten: list[Line | None] = [None] * WRITERS
@@ -643,6 +644,7 @@ class Device:
 
     def restore(self, _: int) -> None:
         if self._backup is not None:
+            self.restored = True
             self.path.write_bytes(_chains._slot(self._backup | {"time": self._backup["time"] - 100}) * 2)
 
     def end(self) -> None:
@@ -650,7 +652,13 @@ class Device:
             self.exit(writer)
 
 
+def _is_last_of_its_part(line: Line, log: list[Line]) -> bool:
+    own = line["chain"]
+    return all(one["chain"].get("id") != own.get("id") or one["chain"]["number"] <= own["number"] for one in log)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(steps=[("sign", 0), ("back up", 0), ("sign", 0), ("restore", 0)])
 @given(st.lists(STEPS, max_size=60))
 def test_an_honest_chain_is_never_accused_and_a_line_that_is_deleted_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int]]
@@ -675,6 +683,8 @@ def test_an_honest_chain_is_never_accused_and_a_line_that_is_deleted_is_named(
     assert not honest.broken, honest.findings
     assert not honest.unknown
     for at, line in enumerate(device.log if len(device.log) > 1 else ()):  # an empty log is of no chain
+        if device.restored and _is_last_of_its_part(line, device.log):
+            continue  # a head from a backup does not know of it, and no line behind it tells
         found = check([*device.log[:at], *device.log[at + 1 :]])
         assert chains.number_of(line) in named(found), (line, found.findings)
     _chains._heads.clear()
