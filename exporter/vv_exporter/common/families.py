@@ -10,6 +10,7 @@ The text format: OpenMetrics 1.0, "Text Format" (prometheus.io/docs/specs/om/ope
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
@@ -52,7 +53,7 @@ class _Head:
         return text
 
 
-class Shape(Generic[V]):
+class Shape(ABC, Generic[V]):
     """How the series of one metric are shown, and what is kept of them. Any thread may use it."""
 
     type = ""
@@ -81,13 +82,13 @@ class Shape(Generic[V]):
         """All names that are exposed."""
         return frozenset({self.name})
 
+    @abstractmethod
     def text(self, rows: Sequence[tuple[_Head, V]]) -> str:
         """The samples as OpenMetrics."""
-        raise NotImplementedError
 
+    @abstractmethod
     def samples(self, rows: Sequence[tuple[_Head, V]]) -> list[Sample]:
         """The samples."""
-        raise NotImplementedError
 
 
 class GaugeShape(Shape[float]):

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vv_core.chain import place_of
@@ -56,9 +56,9 @@ def lines_of(path: Path) -> Iterator[tuple[bytes, int]]:
             number += line.endswith(b"\n")
 
 
-def _read(read: object, path: Path) -> bytes:
+def _read(read: Callable[[int], bytes], path: Path) -> bytes:
     try:
-        return bytes(read(MAX_LINE_BYTES))  # type: ignore[operator]
+        return read(MAX_LINE_BYTES)
     except (EOFError, zlib.error) as error:  # of a compressed file that is torn
         raise OSError(0, str(error), str(path)) from error
 
