@@ -420,7 +420,7 @@ def _is_hex(value: str, length: int) -> bool:
 def _new(number: int, mac: str, found: State | None) -> State:
     """A new part, after the line with this number and MAC."""
     begun = {
-        "id": uuid7_hex(),
+        "id": _part_id(found["id"] if found is not None else ""),
         "first": number + 1,
         "number": number,
         "mac": mac,
@@ -433,6 +433,14 @@ def _new(number: int, mac: str, found: State | None) -> State:
     if found is not None:
         begun.update(rev=found["rev"], open=dict(found["open"]), unwritten=list(found["unwritten"]))
     return begun
+
+
+def _part_id(before: str) -> str:
+    """A new UUIDv7 that sorts behind the one of the part before, even if the clock was set back since."""
+    new = uuid7_hex()
+    if new > before:
+        return new
+    return f"{(int(before[:12], 16) + 1) % (1 << 48):012x}{new[12:]}"
 
 
 def _flock(kind: int, writer: int) -> bytes:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -658,13 +659,17 @@ def _is_last_of_its_part(line: Line, log: list[Line]) -> bool:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(steps=[("sign", 0), ("back up", 0), ("sign", 0), ("restore", 0)])
-@given(st.lists(STEPS, max_size=60))
+@example(steps=[("sign", 0), ("back up", 0), ("sign", 0), ("restore", 0)], clock=1)
+@example(steps=[("sign", 0), ("sign", 0), ("boot", 0), ("sign", 0), ("boot", 0), ("sign", 0)], clock=-1)
+@given(steps=st.lists(STEPS, max_size=60), clock=st.sampled_from([1, 0, -1]))
 def test_an_honest_chain_is_never_accused_and_a_line_that_is_deleted_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int]]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int]], clock: int
 ) -> None:
+    """Whatever the clock does from one part to the next: it goes on, stands still, or is set back."""
     folder = tmp_path / uuid7_hex()
     monkeypatch.setenv("VV_STATE_DIR", str(folder / "state"))
+    moments = count(1 << 40, clock)
+    monkeypatch.setattr(_chains, "uuid7_hex", lambda: f"{next(moments):012x}{uuid7_hex()[12:]}")
     device = Device(folder)
     folder.mkdir()
     with captured():
