@@ -86,8 +86,8 @@ def test_one_that_hangs_costs_its_own_series_and_the_deadline_once(hanging: Hang
     assert "hanging_value" not in names(families)
 
     began = time.monotonic()
-    gather(guarded, 1.0)
-    assert time.monotonic() - began < 1.0
+    gather(guarded, 60.0)
+    assert time.monotonic() - began < 30
 
 
 def test_one_that_hangs_keeps_its_only_thread_and_comes_back_when_it_returns(hanging: Hanging) -> None:

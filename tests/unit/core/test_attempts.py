@@ -492,4 +492,4 @@ class TestWhatOthersPutThere:
 
         began = time.monotonic()
         assert 900 <= made.count("scan") <= 1000
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30

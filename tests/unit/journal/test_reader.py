@@ -379,7 +379,7 @@ def test_at_work_it_follows_events_as_they_come_not_as_the_clock_says(
         began = time.monotonic()
         journal.reader.stop()
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # it does not wait for its next round
 
 
 def test_a_half_written_line_that_stays_is_no_reason_to_mistrust_the_kernel(journal: Journal) -> None:
