@@ -56,7 +56,7 @@ def render(devices: Sequence[Device], settings: Settings, out: Path, store: str)
     contents: Mapping[str, Mapping[str, str]] = {
         "rules": {**committed, "inventory.yml": base.dump(inventory_rules(devices))},
         "templates": templates,
-        "secrets": {name: text for name, text in channel_secrets.of_channels(settings).items() if name in shown},
+        "secrets": channel_secrets.of_channels(settings, shown),
     }
     for name, texts in contents.items():
         files.add(out / name, texts, private=name == "secrets")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from vv_exporter.channels import all_channels
 from vv_exporter.render import agent, prometheus
 from vv_exporter.settings import Secret, Settings
 
 
-def of_channels(settings: Settings) -> dict[str, str]:
-    """What each secret file of the configured channels holds, by its name; empty ones are left out."""
+def of_channels(settings: Settings, wanted: Container[str] | None = None) -> dict[str, str]:
+    """What each secret file of the configured channels holds, by its name; empty ones are left out.
+
+    Only those of `wanted` names are asked for: the exporter's token is made when it is.
+    """
     return _filled(
         {
             name: source(settings)
             for channel in all_channels()
             if channel.is_configured(settings)
             for name, source in channel.secrets.items()
+            if wanted is None or name in wanted
         }
     )
 

@@ -47,6 +47,15 @@ def test_a_device_may_write_in_its_own_name_and_the_reader_may_ask(tmp_path: Pat
     assert len({user["bearer_token"] for user in users.values()}) == 3
 
 
+def test_nothing_is_written_but_the_folder(tmp_path: Path) -> None:
+    """In its container all else is read-only, and there is no state of a device."""
+    (tmp_path / "state").touch()
+    out = rendered(tmp_path, SLACK_WEBHOOK_URL=SLACK)
+
+    assert (out / "secrets" / "slack-webhook-url").read_text() == SLACK
+    assert {path.name for path in tmp_path.iterdir()} == {"state", "out"}
+
+
 def test_tokens_are_kept_are_private_and_go_with_their_device(tmp_path: Path) -> None:
     out = rendered(tmp_path)
     before = {file.name: file.read_text() for file in (out / "tokens").iterdir()}
