@@ -29,7 +29,7 @@ from vv_exporter.delivery import accounts, channel_health
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.alertmanager_watch import INTERVAL, Metrics, Watch
 from vv_exporter.delivery.channel_health import CHANNELS
-from vv_exporter.delivery.direct import Sender, drop_others
+from vv_exporter.delivery.direct import DirectWorker, drop_others
 from vv_exporter.delivery.failover import HandOver
 from vv_exporter.delivery.outage import Missed
 from vv_exporter.delivery.relay import DESTINATION, RESULTS, Relay
@@ -165,7 +165,7 @@ class Delivery:
         told = Loop("told-directly", "alerts told directly", told_alerts.round, RETRIED_EVERY_SECONDS)
         context.store.when_changed(TOLD, told.wake)
         silences = SilenceWatch(context.store, Silences(settings.alertmanager), context.clock)
-        self.senders = [Sender(context.store, providers[name], context.monotonic) for name in urgent]
+        self.senders = [DirectWorker(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
         take_over = TakeOver(
             context.store, providers, self._alertmanager.alerts, settings, context.clock, context.monotonic

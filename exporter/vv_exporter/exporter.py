@@ -25,7 +25,7 @@ from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.expectation import listed
 from vv_exporter.context import Context, Service
 from vv_exporter.delivery import notifications
-from vv_exporter.delivery.webhook_courier import WebhookCourier
+from vv_exporter.delivery.webhook_worker import WebhookWorker
 from vv_exporter.digest import samples
 from vv_exporter.footage.accounts import INTERVAL as FOOTAGE_INTERVAL
 from vv_exporter.footage.accounts import FootageAccounts
@@ -154,7 +154,7 @@ def in_order(
     found: list[tuple[str, Service | None]] = [
         # What people are sent: before anything is found that they have to know.
         ("delivery", services.delivery),
-        ("the webhook's courier", WebhookCourier(store, settings, clock, monotonic)),
+        ("the webhook's worker", WebhookWorker(store, settings, clock, monotonic)),
         ("messages that could not be written down", unsaved_loop),
         ("what cannot be written", Loop("unwritten", "what cannot be written", unwritten.round, UNWRITTEN_SECONDS)),
         ("the last line", Loop("last-line", "the last line", last_line.round, LAST_LINE_SECONDS)),

@@ -24,7 +24,7 @@ from tests.support.journals import RawWriter
 from vv_core.logs import AppLogHandler
 from vv_exporter.alertmanager.token import read_token
 from vv_exporter.channels import Answer
-from vv_exporter.delivery.direct import OUTGOING, Sender, put
+from vv_exporter.delivery.direct import OUTGOING, DirectWorker, put
 from vv_exporter.journal.folds import discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.messages.message import Message
@@ -224,7 +224,7 @@ def test_a_message_that_was_written_down_is_sent_once(disk: Disk) -> None:
         def work(space: Space) -> None:
             store, slack, written = opened_somehow(folder), Slack(), 0
             clock = Clock()
-            sender = None if store is None else Sender(store, slack, clock)
+            sender = None if store is None else DirectWorker(store, slack, clock)
             for _ in range(3):
                 if store is None or sender is None:
                     continue

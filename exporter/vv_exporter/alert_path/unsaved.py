@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from vv_exporter.channels import Provider, ProviderError
-from vv_exporter.delivery.direct import severity_rank
 from vv_exporter.delivery.in_short import send_somehow
 from vv_exporter.messages.message import Message, line
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.runtime.loop import Backoff
 from vv_exporter.state.database import StoreError
-from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.state.openalerts import SEVERITIES, severity_rank
 from vv_exporter.state.store import Store
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class UnsavedMessages:
         if len(waiting) <= MAX_HELD:
             return None
         # The first may be on its way just now.
-        least = min(reversed(waiting[1:]), key=severity_rank)
+        least = min(reversed(waiting[1:]), key=lambda one: severity_rank(one.severity))
         with contextlib.suppress(ValueError):  # sent meanwhile
             waiting.remove(least)
         said = f"more messages wait for {channel} than are kept: {line(least.title, 200)}"

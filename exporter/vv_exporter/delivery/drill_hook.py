@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.delivery.notifications import NotifiedAlert
-from vv_exporter.delivery.outbox import OK, Parcel
+from vv_exporter.delivery.parcels import OK, Parcel
 from vv_exporter.delivery.webhook import OUTBOX
 from vv_exporter.drills.failure import WEBHOOK_REFUSED
 from vv_exporter.drills.state import DRILLS, accept_drill, fail_drill, is_drill

@@ -1,193 +1,190 @@
-"""What must reach a receiver that may be away: kept in the store, sent in order, one at a time.
+"""What must reach a receiver that may be away: kept in the store, sent in order.
 
-A parcel is put into the outbox in the transaction that decides on it, and leaves it when it was taken, when it was
-refused for good, or when a bound is exceeded; the latter two are logged and counted. A kill after the receiver took a
-parcel and before that was written down sends it once more, with the same `key`.
+A message to a channel (`delivery/direct.py`) and an event for the webhook (`delivery/parcels.py`) go the same way:
+
+1. It is put into an outbox in the transaction that decides on it. Where too many wait, the least important gives way.
+2. The outbox's worker sends what comes first. While the receiver is away all waits, with growing pauses between tries,
+   or for as long as the receiver asked.
+3. Once the receiver has answered for good, one transaction records that, and what was sent leaves the outbox. Where
+   that cannot be written, as on a full disk, it is tried again before anything else is sent.
+4. A kill between 2 and 3 sends it once more after the next start: twice at worst, never not at all.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from vv_exporter.alertmanager.client import DeliveryError
-from vv_exporter.common.clock import isoformat
-from vv_exporter.common.times import UnixTime
-from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.runtime.loop import Backoff, Loop
-from vv_exporter.state.openalerts import SEVERITIES
+from vv_exporter.channels import ProviderError, defect
+from vv_exporter.runtime.loop import INTERVAL, SHORTEST, Backoff, Loop
 from vv_exporter.state.store import Kind, Store, Transaction
 
 log = logging.getLogger(__name__)
 
-MAX_PARCELS = 2000
+MAX_WAITING = 2000
 MAX_BYTES = 16 * 1024 * 1024
-MAX_AGE = 7 * 86400.0  # seconds
-BACKOFF_MAX = 60.0  # seconds between tries while the receiver is away
-MAX_ASKED = 3600.0  # the longest pause that a receiver can ask for, in seconds
-OK, FAILED, REFUSED, DROPPED = RESULTS = ("ok", "failed", "refused", "dropped")
+MAX_BACKOFF_SECONDS = 60.0  # between tries while the receiver is away
+MAX_ASKED_SECONDS = 3600.0  # the longest pause that a receiver can ask for
 
 
-class Parcel(msgspec.Struct, frozen=True):
-    """`key` tells the receiver when it has had this before. `added` is Unix seconds, `severity` that of the alert."""
-
-    key: str
-    body: str
-    added: UnixTime
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-    severity: str = ""
+class Item(msgspec.Struct, frozen=True):
+    """What may wait."""
 
     @property
-    def importance(self) -> int:
-        """Of how much weight it is; what has no severity counts as an error."""
-        return SEVERITIES.index(self.severity if self.severity in SEVERITIES else "error")
+    def importance(self) -> Any:
+        """What is compared where one has to give way; of equals that is the oldest."""
+        return 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes of `MAX_BYTES` it takes."""
+        return 0
 
 
-class AwayError(DeliveryError):
-    """The receiver may take it later; not before `after` seconds if it said so."""
-
-    def __init__(self, reason: str, after: float = 0.0) -> None:
-        super().__init__(reason)
-        self.after = after
+T = TypeVar("T", bound=Item)
 
 
-class RefusedError(DeliveryError):
-    """The receiver will never take it."""
+class Outbox(ABC, Generic[T]):
+    """What waits, by its number: the order in which it came."""
 
+    def __init__(self, kind: Kind[T]) -> None:
+        self._kind = kind
 
-class Carrier(Protocol):
-    """What brings a parcel to the receiver."""
+    @abstractmethod
+    def give_up(self, tx: Transaction, item: T, why: str) -> None:
+        """Count and log what has left the outbox, and reached nobody by it."""
 
-    def send(self, parcel: Parcel) -> None:
-        """Returns when it was taken. Raises `AwayError` or `RefusedError`, whose texts hold no secret."""
-        ...
-
-
-class Outbox:
-    """What waits for one destination."""
-
-    def __init__(self, destination: str) -> None:
-        self.destination = destination
-        self._kind = Kind(f"outbox_{destination}", Parcel)
-
-    def put(self, tx: Transaction, parcel: Parcel) -> None:
-        """Add a parcel behind the others; if it is too many, or too much, the oldest of the lowest severity go."""
+    def put(self, tx: Transaction, item: T) -> None:
+        """Add it behind the others; where it is too many, or too much, the least important give way."""
         waiting = tx.docs(self._kind)
         # Numbers only give the order: it is no harm that an emptied outbox begins at 0 again.
-        waiting[f"{max(map(int, waiting), default=-1) + 1:016d}"] = parcel
-        tx.put(self._kind, max(waiting), parcel)
-        size = sum(len(one.body) for one in waiting.values())
-        while len(waiting) > 1 and (len(waiting) > MAX_PARCELS or size > MAX_BYTES):
-            number = min(waiting, key=lambda one: (waiting[one].importance, one))
-            size -= len(waiting.pop(number).body)
-            self.drop(tx, number, "more wait than is kept")
+        number = f"{max(map(int, waiting), default=-1) + 1:016d}"
+        waiting[number] = item
+        self.replace(tx, number, item)
+        size = sum(one.size for one in waiting.values())
+        while len(waiting) > 1 and (len(waiting) > MAX_WAITING or size > MAX_BYTES):
+            least = min(waiting, key=lambda one: (waiting[one].importance, one))
+            size -= waiting.pop(least).size
+            self.drop(tx, least, "more messages wait than are kept")
 
     def drop(self, tx: Transaction, number: str, why: str) -> None:
-        """Give up on a parcel."""
-        parcel = tx.get(self._kind, number)
-        if parcel is not None:
-            tx.delete(self._kind, number)
-            tx.inc(RELAY_DELIVERIES, (self.destination, DROPPED))
-            log.error("%s: given up on %s of %s: %s", self.destination, parcel.key, isoformat(parcel.added), why)
+        """Give up what waits under a number."""
+        item = tx.get(self._kind, number)
+        if item is not None:
+            self.remove(tx, number)
+            self.give_up(tx, item, why)
 
-    def remove(self, tx: Transaction, number: str, result: str) -> None:
-        """A parcel has had its end."""
+    def get(self, tx: Transaction, number: str) -> T | None:
+        """What waits under a number."""
+        return tx.get(self._kind, number)
+
+    def replace(self, tx: Transaction, number: str, item: T) -> None:
+        """Change what waits under a number."""
+        tx.put(self._kind, number, item)
+
+    def remove(self, tx: Transaction, number: str) -> None:
+        """Take it out."""
         tx.delete(self._kind, number)
-        tx.inc(RELAY_DELIVERIES, (self.destination, result))
 
     def clear(self, tx: Transaction) -> None:
         """Throw everything away."""
         for number in tx.docs(self._kind):
-            tx.delete(self._kind, number)
+            self.remove(tx, number)
 
     def when_changed(self, store: Store, wake: Callable[[], None]) -> None:
-        """Have `wake` called when parcels come or go."""
+        """Have `wake` called when something comes or goes."""
         store.when_changed(self._kind, wake)
 
-    def waiting(self, store: Store) -> dict[str, Parcel]:
+    def waiting(self, store: Store) -> dict[str, T]:
         """What is there, by number, the oldest first."""
         return dict(sorted(store.docs(self._kind).items()))
 
 
-def _nobody(tx: Transaction, parcel: Parcel, result: str) -> None:
-    """Nobody wants to know."""
-
-
-class Courier:
-    """Empties an outbox, for as long as it runs. `note` is told of each parcel's end, in its transaction."""
+class OutboxWorker(ABC, Generic[T]):
+    """Sends what waits in an outbox for one receiver, for as long as it runs. `what` begins the lines of the log."""
 
     def __init__(
         self,
         store: Store,
-        outbox: Outbox,
-        carrier: Carrier,
-        clock: Callable[[], float],
+        outbox: Outbox[T],
+        name: str,
+        what: str,
         monotonic: Callable[[], float],
-        note: Callable[[Transaction, Parcel, str], None] = _nobody,
+        pause: float = 0.0,
     ) -> None:
-        self._store = store
-        self._outbox = outbox
-        self._note = note
-        self._carrier = carrier
-        self._clock = clock
-        self._backoff = Backoff(BACKOFF_MAX, monotonic)
-        self._loop = Loop(outbox.destination, f"{outbox.destination}: events", self.round)
+        """`pause` is in seconds, between two that are sent."""
+        self.store = store
+        self.outbox = outbox
+        self._name = name
+        self._what = what
+        self._pause = pause
+        self._backoff = Backoff(MAX_BACKOFF_SECONDS, monotonic)
+        self._record: Callable[[Transaction], None] | None = None
+        self._loop = Loop(name, what, self.round, pause or INTERVAL, pause or SHORTEST)
         outbox.when_changed(store, self._loop.wake)
+
+    @abstractmethod
+    def next_batch(self) -> Mapping[str, T]:
+        """What is to be sent next, together, by number; nothing when nothing waits."""
+
+    @abstractmethod
+    def send(self, batch: Mapping[str, T]) -> Callable[[Transaction], None]:
+        """Have the receiver take it. Gives what records that. Raises `ProviderError` where it does not."""
+
+    @abstractmethod
+    def not_taken(self, batch: Mapping[str, T], error: ProviderError) -> None:
+        """The receiver did not take it: `settle` where that is for good, `wait` otherwise."""
 
     def start(self) -> None:
         """Begin to send."""
         self._loop.start()
 
     def stop(self) -> None:
-        """End; what was not sent is sent after the next start."""
+        """End; what waits is sent after the next start."""
         self._loop.stop()
 
     def round(self) -> bool:
-        """Send what waits, until it is all sent or the receiver is away. Gives whether it is away."""
-        self._drop_old()
-        if not self._backoff.ready():
-            return True
-        for number, parcel in self._outbox.waiting(self._store).items():
-            if self._loop.stopping or not self._delivered(number, parcel):
-                return True
-        return False
+        """Send what waits, one with a pause, until the receiver is away. Gives whether anything waits still."""
+        while self._send_next() and not self._pause and not self._loop.stopping:
+            pass
+        return bool(self.next_batch())
 
-    def _delivered(self, number: str, parcel: Parcel) -> bool:
-        """Try one; false when the receiver is away."""
-        name = self._outbox.destination
-        try:
-            self._carrier.send(parcel)
-        except AwayError as error:
-            if not self._backoff.failures:
-                log.warning("%s: events wait, will try again: %s", name, error)
-            self._backoff.failed(min(error.after, MAX_ASKED))
-            with self._store.transaction() as tx:
-                tx.inc(RELAY_DELIVERIES, (name, FAILED))
-            return False
-        except RefusedError as error:
-            log.error("%s: given up on %s: %s", name, parcel.key, error)
-            result = REFUSED
-        except Exception as error:  # of this parcel: the others must not wait behind it for ever
-            # Its text may hold the address.
-            log.error("%s: given up on %s: it cannot be sent (%s)", name, parcel.key, type(error).__name__)
-            result = REFUSED
-        else:
-            result = OK
+    def settle(self, record: Callable[[Transaction], None]) -> None:
+        """The receiver has answered for good: have that recorded, though it be later."""
         if self._backoff.failures:
-            log.info("%s: answers again", name)
+            log.info("%s: answers again", self._name)
         self._backoff.succeeded()
-        with self._store.transaction() as tx:
-            self._outbox.remove(tx, number, result)
-            self._note(tx, parcel, result)
-        return True
+        self._record = record
+        self._record_settled()
 
-    def _drop_old(self) -> None:
-        oldest = self._clock() - MAX_AGE
-        old = [number for number, parcel in self._outbox.waiting(self._store).items() if parcel.added < oldest]
-        if old:
-            with self._store.transaction() as tx:
-                for number in old:
-                    self._outbox.drop(tx, number, f"it has waited for {MAX_AGE / 86400:.0f} days")
+    def wait(self, error: ProviderError) -> None:
+        """The receiver is away: try again after a pause."""
+        if not self._backoff.failures:
+            log.warning("%s wait, will try again: %s", self._what, error)
+        self._backoff.failed(min(error.retry_after, MAX_ASKED_SECONDS))
+
+    def _send_next(self) -> bool:
+        """Gives whether the receiver answered for good, and may be sent more."""
+        self._record_settled()
+        batch = self.next_batch()
+        if not batch or not self._backoff.ready():
+            return False
+        try:
+            record = self.send(batch)
+        except ProviderError as error:
+            self.not_taken(batch, error)
+        except Exception as error:  # of these alone: the others must not wait behind them for ever
+            self.not_taken(batch, defect(error))
+        else:
+            self.settle(record)
+        return not self._backoff.failures
+
+    def _record_settled(self) -> None:
+        if self._record is not None:
+            with self.store.transaction() as tx:
+                self._record(tx)
+            self._record = None

@@ -13,20 +13,19 @@ from urllib.parse import quote
 
 import msgspec
 
-from vv_exporter.channels import ProviderError
 from vv_exporter.channels import webhook as channel
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.common.matchers import link_filter
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery.accounts import EVENT
 from vv_exporter.delivery.notifications import NotifiedAlert, alert_id
-from vv_exporter.delivery.outbox import AwayError, Outbox, Parcel, RefusedError
+from vv_exporter.delivery.parcels import Parcel, Parcels
 from vv_exporter.messages.webhook_event import NO_VIDEO, Event
 from vv_exporter.settings import Secret
 from vv_exporter.state.store import Kind, Transaction
 from vv_exporter.state.timeline import shortened
 
-OUTBOX = Outbox("webhook")
+OUTBOX = Parcels("webhook")
 MAX_TOLD = 4000
 _OF_VIDEO = {"video_id": "id", "video_sha256": "SHA-256"}
 
@@ -154,13 +153,8 @@ class Webhook:
         self._channel = channel.Webhook(url.value, clock)
 
     def send(self, parcel: Parcel) -> None:
-        """Post it. Raises `AwayError` when it may be taken later, `RefusedError` when never."""
-        try:
-            self._channel.deliver(parcel.body.encode(), parcel.headers | {"Idempotency-Key": parcel.key})
-        except ProviderError as error:
-            if error.refused:
-                raise RefusedError(str(error)) from None
-            raise AwayError(str(error), error.retry_after) from None
+        """Post it. Raises `ProviderError`: `refused` when it will never be taken."""
+        self._channel.deliver(parcel.body.encode(), parcel.headers | {"Idempotency-Key": parcel.key})
 
 
 def _remember(tx: Transaction, name: str, told: Told) -> None:

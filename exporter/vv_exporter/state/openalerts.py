@@ -86,6 +86,11 @@ ENDED: Kind[OpenAlert] = Kind(
 """Those of which Alertmanager or a pager is still to be told the end, or people the count, by `identity`."""
 
 
+def severity_rank(severity: str) -> int:
+    """How severe it is, the gravest highest; what has no severity counts as an error."""
+    return SEVERITIES.index(severity if severity in SEVERITIES else "error")
+
+
 def alert_key(component: str, title: str, severity: str, context: dict[str, str], dedupe_key: str) -> str:
     """What makes two alerts the same: 16 hexadecimal digits."""
     identity = [component, title, severity, dedupe_key or sorted(context.items())]

@@ -8,7 +8,7 @@ import msgspec
 
 from vv_exporter.common.clock import span
 from vv_exporter.delivery.accounts import Account
-from vv_exporter.delivery.outbox import DROPPED, FAILED, OK, REFUSED, RESULTS
+from vv_exporter.delivery.parcels import DROPPED, FAILED, OK, REFUSED, RESULTS
 from vv_exporter.language import gettext as _
 from vv_exporter.language import ngettext
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED, RELAY_DELIVERIES, RELAY_OLDEST, RELAY_QUEUE

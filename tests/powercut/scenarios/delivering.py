@@ -11,7 +11,7 @@ from tests.support.clock import Clock
 from tests.unit.delivery.bench import AFTER, Bench, Provider
 from vv_exporter.channels import Answer
 from vv_exporter.delivery.direct import waiting
-from vv_exporter.delivery.outbox import Courier, Outbox, Parcel
+from vv_exporter.delivery.parcels import Parcel, Parcels, ParcelWorker
 from vv_exporter.messages.message import Message
 from vv_exporter.state.openalerts import ALERTS
 from vv_exporter.state.store import Store
@@ -43,8 +43,8 @@ def run(root: Path) -> None:
     device.store._connection.execute("PRAGMA wal_autocheckpoint = 30")
     for sender in device.senders:
         sender._provider = _Telling(sender._provider.name)
-    outbox = Outbox("receiver")
-    courier = Courier(device.store, outbox, _Carrying(), device.clock, device.clock)
+    outbox = Parcels("receiver")
+    worker = ParcelWorker(device.store, outbox, _Carrying(), device.clock, device.clock)
     device.down = True
     device.work(AFTER)
     for number in range(10):
@@ -54,7 +54,7 @@ def run(root: Path) -> None:
             outbox.put(tx, Parcel(f"event {number}", "{}", tx.now))
         say(f"posted event {number}")
         device.work(10)
-        courier.round()
+        worker.round()
 
 
 def check(root: Path, said: Sequence[str]) -> Iterator[str]:
@@ -70,7 +70,7 @@ def check(root: Path, said: Sequence[str]) -> Iterator[str]:
                 if bool(alert.direct) != is_told:
                     mark = "marked" if alert.direct else "not marked"
                     yield f"{title!r} is {mark} as sent directly, by {channel} it {'is' if is_told else 'is not'}"
-        posted = {parcel.key for parcel in Outbox("receiver").waiting(store).values()} | set(named(said, "carried"))
+        posted = {parcel.key for parcel in Parcels("receiver").waiting(store).values()} | set(named(said, "carried"))
         yield from (f"{key!r} is lost" for key in named(said, "posted") if key not in posted)
     finally:
         store.close()

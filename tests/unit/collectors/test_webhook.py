@@ -10,9 +10,9 @@ from tests.support.receivers import Webhook
 from tests.support.waiting import wait_until
 from vv_exporter.collectors.webhook import build
 from vv_exporter.context import Context
-from vv_exporter.delivery.outbox import Parcel
+from vv_exporter.delivery.parcels import Parcel
 from vv_exporter.delivery.webhook import OUTBOX
-from vv_exporter.delivery.webhook_courier import WebhookCourier
+from vv_exporter.delivery.webhook_worker import WebhookWorker
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
@@ -29,8 +29,8 @@ def context(store: Store, **environ: str) -> Context:
     return Context(settings=load(environ), store=store, clock=Clock(), monotonic=Clock())
 
 
-def courier_of(context: Context) -> WebhookCourier:
-    return WebhookCourier(context.store, context.settings, context.clock, context.monotonic)
+def worker_of(context: Context) -> WebhookWorker:
+    return WebhookWorker(context.store, context.settings, context.clock, context.monotonic)
 
 
 def put(store: Store, number: int) -> None:
@@ -50,9 +50,9 @@ def test_it_shows_what_waits_and_since_when(store: Store) -> None:
 
 def test_without_a_webhook_it_shows_nothing_and_what_waited_for_one_goes(store: Store) -> None:
     put(store, 1)
-    courier = courier_of(context(store))
-    courier.start()
-    courier.stop()
+    worker = worker_of(context(store))
+    worker.start()
+    worker.stop()
 
     assert list(build(context(store)).collect()) == []
     assert OUTBOX.waiting(store) == {}
@@ -61,10 +61,10 @@ def test_without_a_webhook_it_shows_nothing_and_what_waited_for_one_goes(store: 
 def test_it_delivers_what_waits_to_the_very_address(store: Store) -> None:
     put(store, 1)
     with Webhook() as receiver:
-        courier = courier_of(context(store, WEBHOOK_URL=f"{receiver.base_url}/hook/"))
-        courier.start()
+        worker = worker_of(context(store, WEBHOOK_URL=f"{receiver.base_url}/hook/"))
+        worker.start()
         wait_until(lambda: not OUTBOX.waiting(store), 30, what="the delivery")
-        courier.stop()
+        worker.stop()
 
     assert [request.path for request in receiver.received] == ["/hook/"]
     results = {labels[1]: series.value for labels, series in store.series(RELAY_DELIVERIES)}

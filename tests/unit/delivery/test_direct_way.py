@@ -12,7 +12,7 @@ from vv_exporter.alertmanager.payload import HELD, description
 from vv_exporter.channels import Answer, ProviderError
 from vv_exporter.common.clock import moment
 from vv_exporter.common.matchers import parse_filter
-from vv_exporter.delivery import direct, notifications, webhook
+from vv_exporter.delivery import notifications, outbox, webhook
 from vv_exporter.delivery.alertmanager_watch import INTERVAL
 from vv_exporter.delivery.channel_health import CHANNELS
 from vv_exporter.delivery.direct import MANY, OUTGOING, REFUSALS, drop_others, put, waiting
@@ -497,7 +497,7 @@ def test_what_the_only_channel_refuses_is_told_in_short(bench: Bench) -> None:
 def test_too_many_messages_push_out_what_was_read_elsewhere_and_then_the_least_severe(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "MAX_WAITING", 3)
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
     bench.telegram.error = ProviderError("no connection")
     wait_for_slack(bench, "read", severity="critical", to=("slack", "telegram"))
     bench.work(10)
@@ -513,7 +513,7 @@ def test_too_many_messages_push_out_what_was_read_elsewhere_and_then_the_least_s
 def test_a_channel_that_is_dead_for_long_does_not_close_the_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "MAX_WAITING", 3)
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
     bench.telegram.error = ProviderError("no connection")
     for number in range(6):
         wait_for_slack(bench, f"T {number}", to=("slack", "telegram"))

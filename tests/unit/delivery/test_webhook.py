@@ -19,7 +19,7 @@ from vv_exporter.channels import ProviderError
 from vv_exporter.channels import webhook as channel
 from vv_exporter.delivery import webhook
 from vv_exporter.delivery.notifications import NotifiedAlert
-from vv_exporter.delivery.outbox import AwayError, Parcel, RefusedError
+from vv_exporter.delivery.parcels import Parcel
 from vv_exporter.delivery.webhook import OUTBOX, Event, Links, tell
 from vv_exporter.messages import webhook_event
 from vv_exporter.messages.message import Message
@@ -247,10 +247,11 @@ def test_what_is_sent_is_taken() -> None:
 def test_answers_after_which_it_is_tried_again(answer: Answer, wait: float) -> None:
     with Webhook() as receiver:
         receiver.next.append(answer)
-        with pytest.raises(AwayError) as caught:
+        with pytest.raises(ProviderError) as caught:
             webhook.Webhook(Secret(receiver.url), Clock()).send(parcel())
 
-    assert caught.value.after == wait
+    assert not caught.value.refused
+    assert caught.value.retry_after == wait
     assert f"it answered {answer.status}" in str(caught.value)
     assert receiver.received == []
 
@@ -266,8 +267,8 @@ def test_a_test_says_of_an_answer_what_becomes_of_an_alert(status: int, body: st
         by_alert = by_test = "taken"
         try:
             webhook.Webhook(Secret(receiver.url), Clock()).send(parcel())
-        except (AwayError, RefusedError) as error:
-            by_alert = "never" if isinstance(error, RefusedError) else "later"
+        except ProviderError as error:
+            by_alert = "never" if error.refused else "later"
         try:
             channel.Webhook(receiver.url, Clock()).test(message)
         except ProviderError as error:
@@ -291,14 +292,15 @@ def test_a_test_shows_what_the_receiver_says_but_never_the_address() -> None:
 def test_answers_after_which_it_is_not(status: int) -> None:
     with Webhook() as receiver:
         receiver.next.append(Answer(status, "no"))
-        with pytest.raises(RefusedError, match=f"it answered {status}"):
+        with pytest.raises(ProviderError, match=f"it answered {status}") as caught:
             webhook.Webhook(Secret(receiver.url), Clock()).send(parcel())
+    assert caught.value.refused
 
 
 def test_no_error_tells_the_address(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for url in (f"http://127.0.0.1:{free_port()}/hook/s3cret", "http://s3cret.invalid/", "https://s3cret:x@[::1]:1/"):
-        with pytest.raises(AwayError) as caught:
+        with pytest.raises(ProviderError) as caught:
             webhook.Webhook(Secret(url), Clock()).send(parcel())
         assert "s3cret" not in repr(caught.value)
         assert caught.value.__cause__ is None
@@ -309,7 +311,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Webhook(certificates) as receiver:
-        with pytest.raises(AwayError, match="certificate verify failed"):
+        with pytest.raises(ProviderError, match="certificate verify failed"):
             webhook.Webhook(Secret(receiver.url), Clock()).send(parcel())
         refused = list(receiver.received)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority))
@@ -321,5 +323,8 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
 
 def test_an_answer_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "TIMEOUT", (5.0, 0.2))
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AwayError, match=r"no answer within 0\.2 s"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(ProviderError, match=r"no answer within 0\.2 s"),
+    ):
         webhook.Webhook(Secret(f"http://127.0.0.1:{silent.getsockname()[1]}/"), Clock()).send(parcel())

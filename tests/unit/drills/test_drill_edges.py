@@ -16,7 +16,7 @@ from vv_exporter.alert_path.state import PathState
 from vv_exporter.delivery.channel_health import Channel
 from vv_exporter.delivery.drill_hook import is_for_webhook, note_parcel
 from vv_exporter.delivery.notifications import NotifiedAlert
-from vv_exporter.delivery.outbox import OK, Parcel
+from vv_exporter.delivery.parcels import OK, Parcel
 from vv_exporter.drills import state
 from vv_exporter.drills.failure import Failure
 from vv_exporter.drills.plan import Step, patience, plan

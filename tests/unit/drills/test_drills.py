@@ -25,7 +25,7 @@ from vv_exporter.delivery import channel_health, notificationevents, notificatio
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.channel_health import CHANNELS, Channel
 from vv_exporter.delivery.drill_hook import is_for_webhook, note_parcel
-from vv_exporter.delivery.outbox import OK, REFUSED
+from vv_exporter.delivery.parcels import OK, REFUSED
 from vv_exporter.delivery.webhook import OUTBOX, Links, tell
 from vv_exporter.digest import digest, history
 from vv_exporter.drills.failure import WEBHOOK_REFUSED, Failure, given_up

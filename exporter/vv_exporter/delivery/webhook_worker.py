@@ -1,4 +1,4 @@
-"""The generic webhook's courier: delivers what waits for it, or forgets that, where none is configured any more."""
+"""The generic webhook's worker: delivers what waits for it, or forgets that, where none is configured any more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from vv_exporter.delivery.drill_hook import note_parcel
-from vv_exporter.delivery.outbox import RESULTS, Courier
+from vv_exporter.delivery.parcels import RESULTS, ParcelWorker
 from vv_exporter.delivery.webhook import OUTBOX, Webhook
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.settings import Settings
@@ -14,29 +14,29 @@ from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Store
 
 
-class WebhookCourier:
+class WebhookWorker:
     """The service that empties the outbox of the webhook of the settings."""
 
     def __init__(
         self, store: Store, settings: Settings, clock: Callable[[], float], monotonic: Callable[[], float]
     ) -> None:
         self._store = store
-        self._courier: Courier | None = None
+        self._worker: ParcelWorker | None = None
         if settings.webhook_url:
             webhook = Webhook(settings.webhook_url, clock)
-            self._courier = Courier(store, OUTBOX, webhook, clock, monotonic, note_parcel)
+            self._worker = ParcelWorker(store, OUTBOX, webhook, clock, monotonic, note_parcel)
 
     def start(self) -> None:
         """Begin to deliver."""
         with contextlib.suppress(StoreError), self._store.transaction() as tx:
-            if self._courier is None:
+            if self._worker is None:
                 OUTBOX.clear(tx)  # of a webhook that was configured once
                 return
             tx.ensure(RELAY_DELIVERIES, *((OUTBOX.destination, result) for result in RESULTS))
-        if self._courier is not None:
-            self._courier.start()
+        if self._worker is not None:
+            self._worker.start()
 
     def stop(self) -> None:
         """End."""
-        if self._courier is not None:
-            self._courier.stop()
+        if self._worker is not None:
+            self._worker.stop()
