@@ -11,8 +11,9 @@ from benchmarks._measure import compare, table
 
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers.asker import Asker
-from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord, all_series, fold_event
+from vv_exporter.containers.ledger import fold_event
 from vv_exporter.containers.observed import SECOND, Event
+from vv_exporter.containers.records import CONTAINERS, ContainerRecord, all_series
 from vv_exporter.containers.watch import ContainerWatch
 from vv_exporter.context import Context
 from vv_exporter.settings import load

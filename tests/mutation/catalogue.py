@@ -29,7 +29,9 @@ MODULES: dict[str, tuple[str, ...]] = {
         f"{UNIT}/containers/test_cgroups.py",
     ),
     "vv_exporter/containers/expectation.py": (f"{UNIT}/containers/test_expectation.py",),
+    "vv_exporter/containers/inspections.py": (f"{UNIT}/containers/test_ledger_edges.py",),
     "vv_exporter/containers/ledger.py": (f"{UNIT}/containers/test_ledger_edges.py",),
+    "vv_exporter/containers/runs.py": (f"{UNIT}/containers/test_ledger_edges.py",),
     "vv_exporter/containers/observed.py": (f"{UNIT}/containers/test_observed_edges.py",),
     "vv_exporter/containers/resources.py": (
         f"{UNIT}/containers/test_cgroup_files.py",

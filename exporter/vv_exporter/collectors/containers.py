@@ -32,8 +32,8 @@ from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.cgroups import Cgroups
 from vv_exporter.containers.expectation import expected, listed
 from vv_exporter.containers.known_groups import KnownGroups
-from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.containers.resources import Usage
 from vv_exporter.containers.sampler import Sampler
 from vv_exporter.containers.watch import ContainerWatch

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.collectors._store import stored
-from vv_exporter.containers.ledger import CONTAINERS, GONE
+from vv_exporter.containers.records import CONTAINERS, GONE
 from vv_exporter.context import Context
 from vv_exporter.journal.folds.supervisor import RETIRED, SUPERVISED
 from vv_exporter.metrics import gauges

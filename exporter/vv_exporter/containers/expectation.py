@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from vv_exporter.containers.ledger import GONE, ContainerRecord
+from vv_exporter.containers.records import GONE, ContainerRecord
 from vv_exporter.settings import ContainersSettings
 
 FORGET_AFTER = 3600.0  # seconds that a container which is gone and not expected keeps its series

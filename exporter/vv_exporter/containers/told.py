@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vv_exporter.containers.ledger import GONE, Change, ContainerRecord, Count
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import GONE, Change, ContainerRecord, Count
 from vv_exporter.metrics.containers import EXITS, RESTARTS
 from vv_exporter.state.timeline import Entry
 

@@ -36,7 +36,10 @@ from vv_exporter.containers.engine import (
     is_podman,
 )
 from vv_exporter.containers.expectation import gone_for_good, ignored, over_limit
-from vv_exporter.containers.ledger import (
+from vv_exporter.containers.inspections import fold_inspection, fold_listed, fold_missing
+from vv_exporter.containers.ledger import engine_restarted, engine_settled, fold_event, settle, supersede
+from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, Listing, is_one_off
+from vv_exporter.containers.records import (
     CLAIMS,
     CONTAINERS,
     GONE,
@@ -44,17 +47,8 @@ from vv_exporter.containers.ledger import (
     ContainerRecord,
     all_series,
     by_id,
-    engine_restarted,
-    engine_settled,
-    fold_event,
-    fold_inspection,
-    fold_listed,
-    fold_missing,
-    settle,
     slot_series,
-    supersede,
 )
-from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, Listing, is_one_off
 from vv_exporter.containers.resources import Running
 from vv_exporter.containers.told import told
 from vv_exporter.containers.unanswered import Unanswered

@@ -21,7 +21,7 @@ from vv_core.common.texts import line, lines, many
 from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.expectation import listed
-from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord
+from vv_exporter.containers.records import CONTAINERS, GONE, ContainerRecord
 from vv_exporter.containers.unanswered import Unanswered
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import Settings

@@ -18,8 +18,8 @@ import signal
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vv_exporter.containers.ledger import GONE, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import GONE, ContainerRecord
 from vv_exporter.settings import Settings, back_off
 from vv_exporter.supervisor.state import Supervised
 

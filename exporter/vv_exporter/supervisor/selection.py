@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Protocol
 
-from vv_exporter.containers.ledger import ContainerRecord
+from vv_exporter.containers.records import ContainerRecord
 from vv_exporter.settings import Settings
 
 MONITORING = frozenset(

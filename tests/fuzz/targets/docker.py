@@ -22,8 +22,8 @@ from tests.unit.containers.ledgers import FOLDER
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.engine import Engine, EngineError, Follower, translated
-from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import CONTAINERS, ContainerRecord
 from vv_exporter.containers.resources import Running, decode_stats
 from vv_exporter.containers.unanswered import LONGEST_PAUSE_SECONDS
 from vv_exporter.containers.watch import ContainerWatch

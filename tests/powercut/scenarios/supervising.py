@@ -13,8 +13,8 @@ from tests.powercut.scenarios import say
 from tests.powercut.scenarios.device import damaged, exporter
 from tests.support.clock import Clock
 from vv_core.common.journals import Journal
-from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import CONTAINERS, ContainerRecord
 from vv_exporter.journal.folds.supervisor import SUPERVISED as TOLD
 from vv_exporter.settings import Settings, load
 from vv_exporter.state.store import Store

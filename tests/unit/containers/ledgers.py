@@ -6,18 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vv_exporter.containers.ledger import (
-    Change,
-    Claim,
-    ContainerRecord,
-    engine_restarted,
-    engine_settled,
-    fold_event,
-    fold_inspection,
-    fold_listed,
-    settle,
-)
+from vv_exporter.containers.inspections import fold_inspection, fold_listed
+from vv_exporter.containers.ledger import engine_restarted, engine_settled, fold_event, settle
 from vv_exporter.containers.observed import SECOND, Event, Inspection, Listed, decode_event, decode_inspection
+from vv_exporter.containers.records import Change, Claim, ContainerRecord
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
 
 FOLDER = Path(__file__).parent / "recorded"

@@ -1,7 +1,7 @@
 from typing import Any
 
 from vv_exporter.containers.expectation import FORGET_AFTER, MAX_MISSED, expected, gone_for_good, ignored, over_limit
-from vv_exporter.containers.ledger import GONE, ContainerRecord
+from vv_exporter.containers.records import GONE, ContainerRecord
 from vv_exporter.settings import ContainersSettings
 
 NOTHING_LISTED = ContainersSettings()

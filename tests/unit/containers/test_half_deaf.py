@@ -11,7 +11,7 @@ from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.engine import EngineError, NoAnswerError
-from vv_exporter.containers.ledger import CONTAINERS, REASONS, ContainerRecord
+from vv_exporter.containers.records import CONTAINERS, REASONS, ContainerRecord
 from vv_exporter.containers.watch import ContainerWatch
 from vv_exporter.context import Context
 from vv_exporter.metrics.containers import EXITS

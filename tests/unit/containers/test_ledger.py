@@ -15,8 +15,10 @@ from tests.unit.containers.ledgers import (
     replay,
     swapped,
 )
-from vv_exporter.containers.ledger import CLAIM_WAIT, GONE, Claim, ContainerRecord, Held, settle
+from vv_exporter.containers.ledger import settle
 from vv_exporter.containers.observed import SECOND, Inspection
+from vv_exporter.containers.records import GONE, Claim, ContainerRecord, Held
+from vv_exporter.containers.runs import CLAIM_WAIT
 from vv_exporter.metrics.containers import RESTARTS
 
 RESTARTS_AND_EXITS: dict[str, dict[str, tuple[dict[str, int], dict[str, int]]]] = {

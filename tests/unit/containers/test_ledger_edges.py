@@ -5,23 +5,10 @@ from typing import Any
 import pytest
 
 from tests.unit.containers.ledgers import Ledger, event, inspection
-from vv_exporter.containers.ledger import (
-    GONE,
-    MAX_CLAIMS,
-    Claim,
-    ContainerRecord,
-    Held,
-    all_series,
-    by_id,
-    engine_restarted,
-    engine_settled,
-    fold_event,
-    fold_inspection,
-    fold_listed,
-    fold_missing,
-    settle,
-)
+from vv_exporter.containers.inspections import fold_inspection, fold_listed, fold_missing
+from vv_exporter.containers.ledger import engine_restarted, engine_settled, fold_event, settle
 from vv_exporter.containers.observed import SECOND, Listed
+from vv_exporter.containers.records import GONE, MAX_CLAIMS, Claim, ContainerRecord, Held, all_series, by_id
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fuzz.targets.docker import ENTRY, VICTIM, Docker, happened, inspected
-from vv_exporter.containers.ledger import GONE
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import GONE
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.unit.containers.ledgers import Ledger, paired, recorded
-from vv_exporter.containers.ledger import Change, Claim, ContainerRecord
 from vv_exporter.containers.observed import SECOND, Event, Inspection
+from vv_exporter.containers.records import Change, Claim, ContainerRecord
 from vv_exporter.containers.told import told
 
 

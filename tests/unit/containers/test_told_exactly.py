@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from vv_exporter.containers.ledger import GONE, Change, ContainerRecord, Count
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import GONE, Change, ContainerRecord, Count
 from vv_exporter.containers.told import told
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
 from vv_exporter.state.timeline import Entry

@@ -12,8 +12,8 @@ from tests.support.waiting import wait_until
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.asker import Asker
-from vv_exporter.containers.ledger import CONTAINERS, GONE, ContainerRecord, all_series
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import CONTAINERS, GONE, ContainerRecord, all_series
 from vv_exporter.containers.watch import ENGINE, ContainerWatch, EngineRecord
 from vv_exporter.context import Context
 from vv_exporter.metrics.containers import RESTARTS

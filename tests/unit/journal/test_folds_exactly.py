@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.clock import Clock
 from vv_exporter.common.processes import Process
-from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim, ContainerRecord
+from vv_exporter.containers.records import CLAIMS, CONTAINERS, GONE, Claim, ContainerRecord
 from vv_exporter.journal import events
 from vv_exporter.journal.folds import Folds, Source, discover, videos
 from vv_exporter.journal.folds import alerts as folds_of_alerts

@@ -6,7 +6,7 @@ import pytest
 from tests.support.journals import RawWriter
 from tests.unit.journal.conftest import Journal
 from vv_exporter.collectors.self_monitor import SelfMonitorCollector
-from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim, ContainerRecord
+from vv_exporter.containers.records import CLAIMS, CONTAINERS, GONE, Claim, ContainerRecord
 from vv_exporter.journal.folds.supervisor import MAX_QUOTE, SUPERVISED
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.self_monitor import EXPECTED, LAST_CHECK, SUPERVISED_RESTARTS

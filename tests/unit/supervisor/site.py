@@ -12,8 +12,8 @@ import msgspec
 
 from tests.support.clock import Clock
 from tests.support.clocks import Clocks
-from vv_exporter.containers.ledger import CONTAINERS, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import CONTAINERS, ContainerRecord
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store, Transaction

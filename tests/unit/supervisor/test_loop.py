@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tests.unit.supervisor.site import FAILED, KilledError, Site
 from vv_exporter.containers.engine import EngineError, NoAnswerError
-from vv_exporter.containers.ledger import GONE, ContainerRecord
+from vv_exporter.containers.records import GONE, ContainerRecord
 from vv_exporter.supervisor import loop
 from vv_exporter.supervisor.actions import RefusedError
 from vv_exporter.supervisor.loop import HEARTBEAT

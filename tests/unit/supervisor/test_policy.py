@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vv_exporter.containers.ledger import GONE, ContainerRecord
 from vv_exporter.containers.observed import SECOND
+from vv_exporter.containers.records import GONE, ContainerRecord
 from vv_exporter.settings import load
 from vv_exporter.supervisor.policy import Condition, GiveUp, Leave, Limits, Restart, Wait, condition, decide, recent
 from vv_exporter.supervisor.state import Attempt, Supervised

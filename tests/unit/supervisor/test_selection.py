@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vv_exporter.containers.ledger import ContainerRecord
+from vv_exporter.containers.records import ContainerRecord
 from vv_exporter.settings import Settings, SettingsError, load
 from vv_exporter.supervisor.selection import image_name, must_run, own_container, supervised
 

@@ -7,7 +7,7 @@ import msgspec
 
 from vv_core.common.texts import many
 from vv_exporter.common.times import is_later
-from vv_exporter.containers.ledger import CLAIMS, CONTAINERS, GONE, Claim
+from vv_exporter.containers.records import CLAIMS, CONTAINERS, GONE, Claim
 from vv_exporter.journal.events import (
     MAX_ENTRIES,
     ContainerForgotten,
