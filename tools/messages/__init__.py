@@ -24,7 +24,7 @@ from vv_exporter.render.templates import messages as messages_of_templates
 
 _PROGRAMS = [("**.py", "python"), ("**.html", "jinja2"), ("**.txt", "jinja2")]
 _OPTIONS = {"**.html": {"trimmed": "true"}, "**.txt": {"trimmed": "true"}}
-_KEYWORDS = DEFAULT_KEYWORDS | {"translatable": None}
+_KEYWORDS = DEFAULT_KEYWORDS | {"translatable": None, "sentence": None, "nsentence": (1, 2)}
 _NOTES = ("Translators:",)
 
 

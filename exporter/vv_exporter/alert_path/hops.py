@@ -11,6 +11,7 @@ import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vv_exporter.language import translatable
 from vv_exporter.render.intervals import delivery_interval
 
 SLACK_SECONDS = 5.0  # that a hop may take beyond its interval
@@ -20,11 +21,11 @@ LEAST_PATIENCE_SECONDS = 30.0  # for which a finding that is not certain is look
 class Hop(enum.StrEnum):
     """A hop of the path, in its order."""
 
-    SCRAPE = "not scraped"
-    STORE = "not stored"
-    EVALUATE = "not evaluated"
-    SEND = "not sent on"
-    DELIVER = "not delivered"
+    SCRAPE = translatable("not scraped")
+    STORE = translatable("not stored")
+    EVALUATE = translatable("not evaluated")
+    SEND = translatable("not sent on")
+    DELIVER = translatable("not delivered")
 
 
 class PrometheusState(NamedTuple):

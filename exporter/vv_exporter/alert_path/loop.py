@@ -19,6 +19,7 @@ from vv_exporter.alert_path.unseen import GAPS, Gap
 from vv_exporter.common.clock import isoformat, span
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.direct import put
+from vv_exporter.language.sentences import sentence
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 from vv_exporter.state.database import StoreError
@@ -290,7 +291,8 @@ class AlertPath:
         with self._store.transaction() as tx:
             if was.announced and not was.announced_by:
                 self._put(tx, message.mended(was, self._settings, tx.now))
-            tell(tx, tx.now, Entry("alert_path.mended", "The alert path works again", component="alert-path"))
+            title = sentence("The alert path works again")
+            tell(tx, tx.now, Entry("alert_path.mended", title, component="alert-path"))
             if was.hop == Hop.SEND:
                 tx.put(GAPS, f"{was.since:.3f}", Gap(was.since, self._returned))
             for one in tx.docs(TOLD).values():
@@ -334,7 +336,10 @@ class AlertPath:
 def _stood_still(pause: Pause) -> Entry:
     return Entry(
         "device.stood_still",
-        f"Nothing ran for {span(pause.seconds)}: the device was suspended or stopped, or its clock was set ahead",
+        sentence(
+            "Nothing ran for {time}: the device was suspended or stopped, or its clock was set ahead",
+            time=span(pause.seconds),
+        ),
         component="alert-path",
     )
 
@@ -342,7 +347,7 @@ def _stood_still(pause: Pause) -> Entry:
 def _broke(state: PathState) -> Entry:
     return Entry(
         "alert_path.broken",
-        f"The alert path is broken: {state.hop}",
+        sentence("The alert path is broken: {hop}", hop=sentence(state.hop)),
         "critical",
         message.component_of(state.hop),
         details=message.explained(state),
@@ -352,7 +357,7 @@ def _broke(state: PathState) -> Entry:
 def _moved(state: PathState) -> Entry:
     return Entry(
         "alert_path.moved",
-        f"The alert path is now broken elsewhere: {state.hop}",
+        sentence("The alert path is now broken elsewhere: {hop}", hop=sentence(state.hop)),
         "error",
         message.component_of(state.hop),
         details=message.explained(state),

@@ -43,7 +43,7 @@ def broken(state: PathState, settings: Settings) -> Message:
     return _message(
         state,
         settings,
-        title=_("The alert path is broken: {hop}").format(hop=state.hop),
+        title=_("The alert path is broken: {hop}").format(hop=_(state.hop)),
         time=state.since,
         details=_(
             "No Watchdog alert has come back since {since}. {reason}. Until it is fixed, no alert of a rule is "
@@ -64,7 +64,7 @@ def mended(state: PathState, settings: Settings, now: float) -> Message:
         details=_(
             "The Watchdog alert comes back again: alerts are delivered. The path was broken ({hop}) since {since}. "
             "What was sent directly is not sent a second time."
-        ).format(hop=state.hop, since=isoformat(state.since)),
+        ).format(hop=_(state.hop), since=isoformat(state.since)),
         resolved=True,
     )
 

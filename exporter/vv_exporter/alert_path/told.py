@@ -17,6 +17,7 @@ from vv_exporter.common.clock import isoformat
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery import webhook
 from vv_exporter.delivery.notifications import NotifiedAlert
+from vv_exporter.language.sentences import sentence
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 from vv_exporter.state.dropped import record_drop
@@ -69,7 +70,7 @@ def make_room(tx: Transaction, new: Told) -> bool:
 def drop(tx: Transaction, new: Told) -> None:
     """Count an alert for which there is no room; when there is, and it lasts, people are told of it all the same."""
     message = new.message
-    title = f"Alert dropped, more fire than are sent without Alertmanager: {message.title}"
+    title = sentence("Alert dropped, more fire than are sent without Alertmanager: {title}", title=message.title)
     component = new.labels.get("component", "")
     record_drop(tx, Entry("alert.dropped", title, message.severity, component, message.details))
 

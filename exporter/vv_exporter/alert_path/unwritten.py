@@ -20,6 +20,7 @@ from vv_exporter.common.clock import span
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery.direct import put
 from vv_exporter.language import gettext as _
+from vv_exporter.language.sentences import sentence
 from vv_exporter.messages.message import Message
 from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings
@@ -111,7 +112,7 @@ class UnwrittenState:
         lasted = span(over.time - self._told.time)
         entry = Entry(
             "state.unwritable",
-            f"The exporter could write nothing down for {lasted}",
+            sentence("The exporter could write nothing down for {time}", time=lasted),
             "critical",
             over.component,
             details=self._told.details,

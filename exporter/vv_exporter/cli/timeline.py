@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 
 import click
 import msgspec
 
 from vv_exporter.cli._client import COLOURS, AskError, ask
 from vv_exporter.common.clock import isoformat
+from vv_exporter.language import ENGLISH, speaking
 from vv_exporter.language import gettext as _
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.timeline import Moment
@@ -55,7 +57,8 @@ def command(
     asked = {"since": since, "until": until, "around": around, "component": component, "video": video}
     asked |= {"severity": severity or "", "alert": alert}
     try:
-        document, text = ask(url, "/api/v1/timeline", {**asked, "limit": str(limit)}, Document)
+        with speaking(ENGLISH) if as_json else nullcontext():  # a program gets the same whoever runs it
+            document, text = ask(url, "/api/v1/timeline", {**asked, "limit": str(limit)}, Document)
     except AskError as error:
         click.echo(f"vv: {error}", err=True)
         sys.exit(2 if error.__cause__ is None else 1)

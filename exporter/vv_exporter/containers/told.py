@@ -6,16 +6,34 @@ from collections.abc import Iterator, Mapping
 
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.records import GONE, Change, ContainerRecord, Count
+from vv_exporter.language.sentences import nsentence, sentence
 from vv_exporter.metrics.containers import EXITS, RESTARTS
 from vv_exporter.state.timeline import Entry
 
 _CAUSES = {
-    "policy": "by Docker's restart policy",
-    "self_monitor": "by the self-monitor",
-    "manual": "by hand",
-    "daemon": "with the Docker Engine",
+    "policy": nsentence(
+        "Container {name} was restarted by Docker's restart policy",
+        "Container {name} was restarted {count} times by Docker's restart policy",
+    ),
+    "self_monitor": nsentence(
+        "Container {name} was restarted by the self-monitor",
+        "Container {name} was restarted {count} times by the self-monitor",
+    ),
+    "manual": nsentence(
+        "Container {name} was restarted by hand", "Container {name} was restarted {count} times by hand"
+    ),
+    "daemon": nsentence(
+        "Container {name} was restarted with the Docker Engine",
+        "Container {name} was restarted {count} times with the Docker Engine",
+    ),
 }
-_REASONS = {"ok": "ended", "error": "failed", "signal": "was ended by a signal", "oom": "was OOM-killed"}
+_REASONS = {
+    "ok": sentence("Container {name} ended"),
+    "error": sentence("Container {name} failed"),
+    "signal": sentence("Container {name} was ended by a signal"),
+    "oom": sentence("Container {name} was OOM-killed"),
+}
+_ASKED = sentence("Container {name} was stopped through Docker")
 Told = tuple[float, Entry]
 
 
@@ -36,8 +54,9 @@ def told(before: Mapping[str, ContainerRecord | None], change: Change) -> Iterat
 def _exit(count: Count, record: ContainerRecord | None) -> Told:
     name, reason = count.labels
     asked = record is not None and record.killed > 0 and reason != "oom"
-    code = "" if record is None or record.exit_code is None else f" (exit code {record.exit_code})"
-    title = f"Container {name} {'was stopped through Docker' if asked else _REASONS[reason]}{code}"
+    title = (_ASKED if asked else _REASONS[reason]).of(name=name)
+    if record is not None and record.exit_code is not None:
+        title = sentence("{what} (exit code {code})", what=title, code=record.exit_code)
     return (record.finished / SECOND if record else 0.0), Entry(
         "container.ended", title, "info" if asked or reason == "ok" else "error", name
     )
@@ -45,8 +64,7 @@ def _exit(count: Count, record: ContainerRecord | None) -> Told:
 
 def _restart(count: Count, record: ContainerRecord | None) -> Told:
     name, cause = count.labels
-    times = f" {count.amount} times" if count.amount > 1 else ""
-    title = f"Container {name} was restarted{times} {_CAUSES[cause]}"
+    title = _CAUSES[cause].of(name=name, count=count.amount)
     severity = "warning" if cause in ("policy", "self_monitor") else "info"
     return (record.started / SECOND if record else 0.0), Entry("container.restarted", title, severity, name)
 
@@ -55,8 +73,11 @@ def _transitions(known: ContainerRecord, record: ContainerRecord) -> Iterator[To
     name = record.name
     if record.health != known.health and "unhealthy" in (record.health, known.health) and record.running:
         if record.health == "unhealthy":
-            yield 0.0, Entry("container.unhealthy", f"Container {name} is unhealthy", "error", name)
+            yield 0.0, Entry("container.unhealthy", sentence("Container {name} is unhealthy", name=name), "error", name)
         elif record.health == "healthy":
-            yield 0.0, Entry("container.healthy", f"Container {name} is healthy again", "info", name)
+            yield (
+                0.0,
+                Entry("container.healthy", sentence("Container {name} is healthy again", name=name), "info", name),
+            )
     if record.state == GONE and known.state != GONE:
-        yield 0.0, Entry("container.removed", f"Container {name} was removed", "info", name)
+        yield 0.0, Entry("container.removed", sentence("Container {name} was removed", name=name), "info", name)

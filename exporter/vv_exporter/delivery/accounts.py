@@ -17,6 +17,7 @@ from vv_exporter.channels import names_of
 from vv_exporter.common import clock
 from vv_exporter.common.times import Deadline, UnixTime, admitted
 from vv_exporter.delivery.channel_health import CHANNELS, Channel
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.state.dropped import record_drop
 from vv_exporter.state.openalerts import SEVERITIES
@@ -159,7 +160,7 @@ def make_room(tx: Transaction) -> None:
     least = min(known.values(), key=lambda account: _importance(account, tx.now))
     tx.delete(ACCOUNTS, least.id)
     if _needs_telling(least, tx.now):
-        title = f"Alert dropped, too many undelivered alerts are kept already: {least.title}"
+        title = sentence("Alert dropped, too many undelivered alerts are kept already: {title}", title=least.title)
         record_drop(tx, Entry("alert.dropped", title, least.severity, least.component))
 
 
@@ -192,7 +193,8 @@ def taken(tx: Transaction, alert: Alert, channel: str, when: float, incident: st
     if channel not in account.told:
         changed = msgspec.structs.replace(changed, told={**account.told, channel: admitted(when, tx.now)})
         if not account.told:
-            entry = Entry("alert.told", f"Delivered by {channel}: {account.title}", component=account.component)
+            title = sentence("Delivered by {channel}: {title}", channel=channel, title=account.title)
+            entry = Entry("alert.told", title, component=account.component)
             tell(tx, when, entry)
     if incident and account.incidents.get(channel) != incident:
         changed = msgspec.structs.replace(changed, incidents={**account.incidents, channel: incident})

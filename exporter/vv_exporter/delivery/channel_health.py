@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.common.times import UnixTime
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.delivery import NOTIFICATIONS
 from vv_exporter.state.store import Kind, Transaction
 from vv_exporter.state.timeline import Entry, shortened, tell
@@ -42,7 +43,8 @@ def took(tx: Transaction, channel: str, amount: float = 1.0) -> None:
     known = tx.get(CHANNELS, channel) or Channel()
     tx.put(CHANNELS, channel, msgspec.structs.replace(known, ok=tx.now, since=0.0, error="", refused=0.0, answer=""))
     if known.since:
-        tell(tx, tx.now, Entry("channel.works", f"Notifications by {channel} arrive again", component=channel))
+        title = sentence("Notifications by {channel} arrive again", channel=channel)
+        tell(tx, tx.now, Entry("channel.works", title, component=channel))
 
 
 def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> None:
@@ -53,7 +55,8 @@ def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> No
     changed = msgspec.structs.replace(known, failed=tx.now, tried=tx.now, since=known.since or tx.now, error=error)
     tx.put(CHANNELS, channel, changed)
     if not known.since:
-        tell(tx, tx.now, Entry("channel.fails", f"Notifications by {channel} fail", "error", channel, details=error))
+        title = sentence("Notifications by {channel} fail", channel=channel)
+        tell(tx, tx.now, Entry("channel.fails", title, "error", channel, details=error))
 
 
 def refused(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> None:

@@ -16,6 +16,7 @@ from vv_exporter.delivery import channel_health
 from vv_exporter.delivery.in_short import in_short, send_in_short
 from vv_exporter.delivery.outbox import MAX_WAITING, Item, Outbox, OutboxWorker
 from vv_exporter.language import gettext as _
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.messages.message import Message, line
 from vv_exporter.state.dropped import record_drop
 from vv_exporter.state.openalerts import severity_rank
@@ -57,7 +58,7 @@ class DirectMessages(Outbox[Outgoing]):
         """Its number is its id as well."""
         super().replace(tx, number, msgspec.structs.replace(item, id=number))
 
-    def give_up(self, tx: Transaction, item: Outgoing, why: str) -> None:
+    def give_up(self, tx: Transaction, item: Outgoing, why: Sentence) -> None:
         """If nobody has read it, and it is no end, an alert is lost."""
         message = item.message
         if item.taken or message.resolved:
@@ -65,7 +66,7 @@ class DirectMessages(Outbox[Outgoing]):
             return
         entry = Entry(
             kind="alert.dropped",
-            title=f"Alert dropped, {why}: {message.title}",
+            title=sentence("Alert dropped, {why}: {title}", why=why, title=message.title),
             severity=message.severity,
             component=message.component,
             details=message.details,
@@ -101,7 +102,7 @@ def drop_others(store: Store, known: Iterable[str]) -> None:
                 log.error("not sent by %s, which is no longer configured: %s", channel, one.message.title)
                 left = _take_off(tx, one.id, channel, taken=False)
                 if left is not None and not left.left:
-                    MESSAGES.give_up(tx, left, f"{channel} is no longer configured")
+                    MESSAGES.give_up(tx, left, sentence("{channel} is no longer configured", channel=channel))
 
 
 class DirectWorker(OutboxWorker[Outgoing]):
@@ -159,7 +160,7 @@ def _record_sent(tx: Transaction, ids: Iterable[str], message: Message, provider
         _take_off(tx, id_, provider.name, taken=True)
     entry = Entry(
         "direct.sent",
-        f"Sent directly by {provider.title}: {message.title}",
+        sentence("Sent directly by {channel}: {title}", channel=provider.title, title=message.title),
         component=message.component,
         alert_id=message.alert_id,
     )
@@ -198,7 +199,9 @@ def _record_refusal(tx: Transaction, id_: str, channel: str, error: str) -> int:
         return times
     MESSAGES.replace(tx, id_, msgspec.structs.replace(one, left={**one.left, channel: times}))
     if times == REFUSALS:
-        title = f"{channel} does not take a message as it is: {one.message.title}"
+        title = sentence(
+            "{channel} does not take a message as it is: {title}", channel=channel, title=one.message.title
+        )
         entry = Entry("direct.refused", title, "error", one.message.component, error, alert_id=one.message.alert_id)
         tell(tx, tx.now, entry)
     return times

@@ -25,6 +25,7 @@ from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.notificationevents import LAST
 from vv_exporter.delivery.notifications import NotifiedAlert
 from vv_exporter.language import gettext as _
+from vv_exporter.language.sentences import sentence
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 from vv_exporter.state.dropped import drop_alert
@@ -139,7 +140,7 @@ class HandOver:
                 try:
                     self._open(tx, direct, _why(current, since))
                 except Exception as error:  # whatever it says: it must not hold up the others
-                    drop_alert(tx, direct, f"it cannot be written ({type(error).__name__})")
+                    drop_alert(tx, direct, sentence("it cannot be written ({error})", error=type(error).__name__))
 
     def _take_back(self, tx: Transaction, alert: OpenAlert) -> OpenAlert:
         """As if Alertmanager had never had it: there it has ended, and what it tells of that is no news."""

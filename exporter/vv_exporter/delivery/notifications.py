@@ -19,6 +19,7 @@ from vv_exporter.common.times import UnixTime
 from vv_exporter.common.untrusted import decode_untrusted
 from vv_exporter.delivery import accounts
 from vv_exporter.drills.state import is_drill, reach_alertmanager
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.store import Kind, Transaction
@@ -264,7 +265,9 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     what = notes.get("summary") or labels.get("alertname", "alert")
     entry = Entry(
         kind=f"alert.{status}",
-        title=f"{'Alert' if status == 'firing' else 'Resolved'}: {what}",
+        title=sentence("Alert: {title}", title=what)
+        if status == "firing"
+        else sentence("Resolved: {title}", title=what),
         severity=alert.severity if status == "firing" else "info",
         component=labels.get("component", ""),
         details=_details(alert) if status == "firing" else _lasted(alert),
@@ -290,7 +293,7 @@ def _details(alert: NotifiedAlert) -> str:
     return "\n".join(filter(None, (description, error if error not in description else "")))
 
 
-def _lasted(alert: NotifiedAlert) -> str:
+def _lasted(alert: NotifiedAlert) -> Sentence | str:
     """What an alert that has ended was about is told at its beginning."""
     began, ended = moment(alert.starts_at), moment(alert.ends_at)
-    return f"It lasted {span(ended - began)}." if began is not None and ended is not None else ""
+    return sentence("It lasted {time}.", time=span(ended - began)) if began is not None and ended is not None else ""

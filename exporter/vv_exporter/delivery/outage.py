@@ -17,7 +17,7 @@ from vv_exporter.delivery.accounts import ACCOUNTS, Account
 from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.in_short import send_somehow
 from vv_exporter.language import gettext as _
-from vv_exporter.language import ngettext
+from vv_exporter.language.sentences import nsentence
 from vv_exporter.messages.message import Message, line
 from vv_exporter.render.commands import Commands
 from vv_exporter.runtime.loop import Backoff
@@ -28,6 +28,9 @@ from vv_exporter.state.timeline import Entry, tell
 
 log = logging.getLogger(__name__)
 
+MISSED = nsentence(
+    "{count} alert was not delivered: notifications failed", "{count} alerts were not delivered: notifications failed"
+)
 LISTED = 15
 LONGEST_PAUSE = 60.0
 
@@ -91,7 +94,8 @@ class Missed:
             channel_health.took(tx, provider.name)
             put(tx, message, [other.name for other in self._providers if other is not provider])
             _close(tx, missed, provider.name)
-            tell(tx, tx.now, Entry("alert.missed", message.title, message.severity, details=message.details))
+            title = MISSED.of(count=len(missed))
+            tell(tx, tx.now, Entry("alert.missed", title, message.severity, details=message.details))
         self._to_note = None
 
 
@@ -124,11 +128,7 @@ def summary(missed: Sequence[Account], settings: Settings, now: float) -> Messag
     first = min(one.started for one in missed)
     return Message(
         key=f"{settings.device_id}-missed-{first:.0f}",
-        title=ngettext(
-            "{count} alert was not delivered: notifications failed",
-            "{count} alerts were not delivered: notifications failed",
-            len(missed),
-        ).format(count=len(missed)),
+        title=MISSED.of(count=len(missed)).spoken(),
         severity=worst,
         device=settings.device_id,
         component="delivery",

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from vv_exporter.channels import ProviderError, defect
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.runtime.loop import INTERVAL, SHORTEST, Backoff, Loop
 from vv_exporter.state.store import Kind, Store, Transaction
 
@@ -55,7 +56,7 @@ class Outbox(ABC, Generic[T]):
         self._kind = kind
 
     @abstractmethod
-    def give_up(self, tx: Transaction, item: T, why: str) -> None:
+    def give_up(self, tx: Transaction, item: T, why: Sentence) -> None:
         """Count and log what has left the outbox, and reached nobody by it."""
 
     def put(self, tx: Transaction, item: T) -> None:
@@ -69,9 +70,9 @@ class Outbox(ABC, Generic[T]):
         while len(waiting) > 1 and (len(waiting) > MAX_WAITING or size > MAX_BYTES):
             least = min(waiting, key=lambda one: (waiting[one].importance, one))
             size -= waiting.pop(least).size
-            self.drop(tx, least, "more messages wait than are kept")
+            self.drop(tx, least, sentence("more messages wait than are kept"))
 
-    def drop(self, tx: Transaction, number: str, why: str) -> None:
+    def drop(self, tx: Transaction, number: str, why: Sentence) -> None:
         """Give up what waits under a number."""
         item = tx.get(self._kind, number)
         if item is not None:

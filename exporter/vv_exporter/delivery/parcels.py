@@ -14,6 +14,7 @@ from vv_exporter.channels import ProviderError
 from vv_exporter.common.clock import isoformat
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery.outbox import Item, Outbox, OutboxWorker
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.state.openalerts import severity_rank
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -51,7 +52,7 @@ class Parcels(Outbox[Parcel]):
         super().__init__(Kind(f"outbox_{destination}", Parcel))
         self.destination = destination
 
-    def give_up(self, tx: Transaction, item: Parcel, why: str) -> None:
+    def give_up(self, tx: Transaction, item: Parcel, why: Sentence) -> None:
         """Say so."""
         tx.inc(RELAY_DELIVERIES, (self.destination, DROPPED))
         log.error("%s: given up on %s of %s: %s", self.destination, item.key, isoformat(item.added), why)
@@ -125,4 +126,6 @@ class ParcelWorker(OutboxWorker[Parcel]):
         if old:
             with self.store.transaction() as tx:
                 for number in old:
-                    self._parcels.drop(tx, number, f"it has waited for {MAX_AGE_SECONDS / 86400:.0f} days")
+                    self._parcels.drop(
+                        tx, number, sentence("it has waited for {days} days", days=round(MAX_AGE_SECONDS / 86400))
+                    )

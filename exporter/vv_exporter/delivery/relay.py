@@ -27,6 +27,7 @@ import msgspec
 from vv_exporter.alertmanager.payload import HELD, REPEATS_SHOWN
 from vv_exporter.delivery.accounts import TOLD
 from vv_exporter.delivery.dividing import Outcome, send_divided
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.runtime.loop import Backoff, Loop
 from vv_exporter.state.database import StoreError
@@ -356,9 +357,9 @@ class Relay:
             return
         log.error("Alertmanager refuses an alert (%s): %s, alert_id=%s", why, alert.title, alert.id)
         if alert.severity in TOLD and (self._aside is None or not self._aside.takes(alert)):
-            drop_alert(tx, alert, f"Alertmanager refuses it ({why})")
+            drop_alert(tx, alert, sentence("Alertmanager refuses it ({why})", why=why))
         else:
-            title = f"Alertmanager refuses an alert: {alert.title}"
+            title = sentence("Alertmanager refuses an alert: {title}", title=alert.title)
             tell(tx, tx.now, Entry("alert.rejected", title, "error", alert.component, why, alert_id=alert.id))
 
 

@@ -31,6 +31,7 @@ from vv_exporter.delivery.accounts import ACCOUNTS, Account
 from vv_exporter.delivery.channel_health import CHANNELS
 from vv_exporter.delivery.in_short import send_somehow
 from vv_exporter.language import gettext as _
+from vv_exporter.language.sentences import sentence
 from vv_exporter.messages.message import ERROR, Message
 from vv_exporter.runtime.loop import Backoff
 from vv_exporter.settings import Settings
@@ -184,7 +185,9 @@ class TakeOver:
         )
         if channel in names_of("pager"):
             tx.put(TAKEN_OVER, f"{account.id}/{channel}", TakenOver(account.id, channel, message))
-        title = f"Sent directly by {self._providers[channel].title}: {account.title}"
+        title = sentence(
+            "Sent directly by {channel}: {title}", channel=self._providers[channel].title, title=account.title
+        )
         tell(tx, tx.now, Entry("direct.sent", title, component=account.component, details=answer.to_do))
 
     def _close_ended(self) -> None:

@@ -11,6 +11,7 @@ from vv_exporter.common.times import Deadline, UnixTime, admitted
 from vv_exporter.drills.failure import Failure
 from vv_exporter.drills.fingerprint import fingerprint, fits
 from vv_exporter.drills.plan import Step
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.state.store import Kind, Transaction
 from vv_exporter.state.timeline import Entry, tell
 
@@ -91,25 +92,25 @@ def begin_drill(tx: Transaction, drill: Drill) -> None:
     if drill.id in known:
         return
     running = next((one for one in known.values() if one.is_running), None)
+    refused: Sentence | None = None
     if running is not None:
-        drill = _refused(tx, drill, f"another drill is running: {running.id}")
+        refused = sentence("another drill is running: {id}", id=running.id)
     elif not drill.steps:
-        drill = _refused(tx, drill, "no channel is configured that it would reach")
+        refused = sentence("no channel is configured that it would reach")
     elif drill.ends <= tx.now:  # nobody waits for it any more
-        drill = _refused(tx, drill, f"it was asked for {span(tx.now - drill.started)} ago, and read only now")
+        refused = sentence("it was asked for {time} ago, and read only now", time=span(tx.now - drill.started))
+    if refused is not None:
+        drill = msgspec.structs.replace(drill, ended=tx.now, refused=str(refused))
     tx.put(DRILLS, drill.id, drill)
     oldest = sorted(known.values(), key=lambda one: (one.is_running, one.counted))
     for old in oldest[: max(len(known) + 1 - MAX_DRILLS, 0)]:
         tx.delete(DRILLS, old.id)
-    if drill.refused:
-        tell(tx, tx.now, Entry("drill.refused", f"A drill was not begun: {drill.refused}", component=COMPONENT))
+    if refused is not None:
+        title = sentence("A drill was not begun: {reason}", reason=refused)
+        tell(tx, tx.now, Entry("drill.refused", title, component=COMPONENT))
     else:
-        title = f"A drill began: {', '.join(drill.channels)}"
+        title = sentence("A drill began: {channels}", channels=", ".join(drill.channels))
         tell(tx, tx.now, Entry("drill.began", title, component=COMPONENT, alert_id=drill.id))
-
-
-def _refused(tx: Transaction, drill: Drill, why: str) -> Drill:
-    return msgspec.structs.replace(drill, ended=tx.now, refused=why)
 
 
 def reach_alertmanager(tx: Transaction, id_: str) -> None:
@@ -141,7 +142,7 @@ def accept_drill(tx: Transaction, id_: str, channel: str, when: float) -> None:
     if drill.counted >= known.changed:  # else it may have gone where the channel led before
         seconds = drill.seconds(channel) or 0.0
         tx.put(PROOFS, channel, msgspec.structs.replace(known, proven=when, seconds=seconds))
-        title = f"Proven by a drill: {channel}, after {span(seconds)}"
+        title = sentence("Proven by a drill: {channel}, after {time}", channel=channel, time=span(seconds))
         tell(tx, tx.now, Entry("drill.accepted", title, component=COMPONENT, alert_id=id_))
     _end_if_answered(tx, drill)
 
@@ -159,7 +160,7 @@ def know_channels(tx: Transaction, addresses: Mapping[str, str]) -> None:
             tx.put(PROOFS, name, msgspec.structs.replace(proof, fingerprint=fingerprint(address)))
         elif not fits(proof.fingerprint, address):
             tx.put(PROOFS, name, Proof(tx.now, fingerprint=fingerprint(address), changed=tx.now))
-            title = f"No longer proven by a drill: {name}, since its settings were changed"
+            title = sentence("No longer proven by a drill: {channel}, since its settings were changed", channel=name)
             tell(tx, tx.now, Entry("drill.outdated", title, component=COMPONENT))
 
 
@@ -170,7 +171,7 @@ def fail_drill(tx: Transaction, id_: str, channel: str, why: Failure) -> None:
         return
     drill = msgspec.structs.replace(drill, failed={**drill.failed, channel: why})
     tx.put(DRILLS, id_, drill)
-    title = f"A drill failed: {channel}"
+    title = sentence("A drill failed: {channel}", channel=channel)
     tell(tx, tx.now, Entry("drill.failed", title, "warning", COMPONENT, details=why.reason, alert_id=id_))
     _end_if_answered(tx, drill)
 

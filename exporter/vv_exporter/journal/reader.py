@@ -42,6 +42,7 @@ from vv_exporter.journal.lookahead import Found, Lookahead
 from vv_exporter.journal.progress import PROGRESS, Progress
 from vv_exporter.journal.turns import Turns
 from vv_exporter.journal.uncommitted import Uncommitted
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_MISTIMED, EVENTS_REJECTED
 from vv_exporter.runtime.loop import Loop
 from vv_exporter.settings import Settings
@@ -424,9 +425,15 @@ def report_odd_time(tx: Transaction, event: Event, believed: Event, source: Sour
     """Count an event whose time cannot be true, and tell of it."""
     tx.inc(EVENTS_MISTIMED, ("future" if event.ts > believed.ts else "past",))
     component = event.component or source.component
-    title = f"{component or 'A script'} reported with a clock that is wrong"
-    counted = f"An event of type {TYPES[type(event)]} counts as of {isoformat(believed.ts)}"
-    tell(tx, tx.now, Entry("clock.odd", title, "warning", component, f"{counted}; its time was {event.ts!r}."))
+    if component:
+        title = sentence("{component} reported with a clock that is wrong", component=component)
+    else:
+        title = sentence("A script reported with a clock that is wrong")
+    details = sentence(
+        "An event of type {type} counts as of {believed}; its time was {time}.",
+        type=TYPES[type(event)], believed=isoformat(believed.ts), time=repr(event.ts),
+    )  # fmt: skip
+    tell(tx, tx.now, Entry("clock.odd", title, "warning", component, details))
 
 
 def _unread(entry: files.Entry, progress: Progress | None) -> int:

@@ -115,8 +115,8 @@ def translatable(message: str) -> str:
 
 
 def gettext(message: str) -> str:
-    """The message in the current language, or as it is."""
-    return message if current() == ENGLISH else _catalogue(current()).gettext(message)
+    """The message in the current language, or as it is; none for none, which is not the catalogue's heading."""
+    return message if not message or current() == ENGLISH else _catalogue(current()).gettext(message)
 
 
 def ngettext(one: str, many: str, count: int) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from vv_core.chain import BREAKS, ChainCheck, Finding, Head, Report, kept_heads
 from vv_core.common import environment
 from vv_core.common.texts import path as printed_path
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.chains import CHAIN_BREAKS, CHAIN_BROKEN, CHAIN_LINES
 from vv_exporter.probes.chain_files import lines_of, log_files
 from vv_exporter.runtime.loop import NOT_WAITED_FOR, Loop
@@ -185,9 +186,8 @@ def _count(tx: Transaction, finding: Finding, chain: str, now: float) -> None:
     if tx.get(KNOWN_BREAKS, key) is None:
         tx.put(KNOWN_BREAKS, key, KnownBreak(finding.number, finding.last))
         tx.inc(CHAIN_BREAKS, (chain, finding.kind))
-        tell(
-            tx, now, Entry("chain.broken", f"The chain {chain} is broken: {finding.kind}", "critical", COMPONENT, text)
-        )
+        title = sentence("The chain {chain} is broken: {kind}", chain=chain, kind=finding.kind)
+        tell(tx, now, Entry("chain.broken", title, "critical", COMPONENT, text))
         remember(tx, Failure(component=COMPONENT, kind=f"chain:{chain}", time=now, error=text))
 
 

@@ -9,6 +9,7 @@ import logging
 
 import msgspec
 
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.host import BOOTS
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Kind, Store
@@ -39,7 +40,7 @@ def count_boot(store: Store, boot: str) -> None:
             known = tx.get(BOOT, "")
             if known is not None and known.id != boot:
                 tx.inc(BOOTS)
-                tell(tx, tx.now, Entry("host.started", "The device rebooted", component="host"))
+                tell(tx, tx.now, Entry("host.started", sentence("The device rebooted"), component="host"))
             if known is None or known.id != boot:
                 tx.put(BOOT, "", Boot(boot))
     except StoreError as error:

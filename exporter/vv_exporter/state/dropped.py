@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.state.openalerts import SEVERITIES, OpenAlert
 from vv_exporter.state.store import Transaction
@@ -14,12 +15,12 @@ log = logging.getLogger("alerts")
 MAX_LINE = 4000  # characters in app.log
 
 
-def drop_alert(tx: Transaction, alert: OpenAlert, why: str) -> None:
+def drop_alert(tx: Transaction, alert: OpenAlert, why: Sentence) -> None:
     """Give up an alert of a script."""
     context = [f"{name}: {value}" for name, value in alert.context.items()]
     entry = Entry(
         kind="alert.dropped",
-        title=f"Alert dropped, {why}: {alert.title}",
+        title=sentence("Alert dropped, {why}: {title}", why=why, title=alert.title),
         severity=alert.severity,
         component=alert.component,
         details="\n".join([alert.details, *context]),

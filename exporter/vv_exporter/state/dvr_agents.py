@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.language import translatable
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.dvr import DVR_AGENT_UP
 from vv_exporter.state.dvrs import MAX_LINKS, count_lost
 from vv_exporter.state.failures import Failure, remember
@@ -14,7 +16,9 @@ from vv_exporter.state.runs import writer_of
 from vv_exporter.state.store import Kind, Store, Transaction
 from vv_exporter.state.timeline import Entry, tell
 
-KILLED = "its process died unexpectedly (killed, out of memory, power lost, or an exception that nothing handled)"
+KILLED = translatable(
+    "its process died unexpectedly (killed, out of memory, power lost, or an exception that nothing handled)"
+)
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,8 +60,8 @@ def miss_agents(tx: Transaction, writer: str, last_seen: float) -> None:
     for key, agent in tx.having(AGENTS, writer_of, writer).items():
         tx.delete(AGENTS, key)
         count_lost(tx, agent.dvr, "agent")
-        title = f"The agent of DVR {agent.dvr} was killed"
-        tell(tx, last_seen, Entry("dvr.agent_gone", title, "error", agent.component, KILLED))
+        title = sentence("The agent of DVR {dvr} was killed", dvr=agent.dvr)
+        tell(tx, last_seen, Entry("dvr.agent_gone", title, "error", agent.component, sentence(KILLED)))
         if not agent.replaced:
             tx.put(GONE_AGENTS, agent.dvr, agent)
             remember(tx, Failure(agent.component, f"dvr_agent:{agent.dvr}", last_seen, error=KILLED))

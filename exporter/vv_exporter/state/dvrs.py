@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vv_exporter.common.times import UnixTime, is_later
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_LOST, DVR_UP
 from vv_exporter.state.failures import MAX_ERROR, Failure, remember, shorten
 from vv_exporter.state.store import Kind, Transaction
@@ -12,15 +13,18 @@ from vv_exporter.state.timeline import Entry, tell
 
 RESULTS = ("ok", "dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
 SOURCES = ("agent", "probe")
-WORDS = {
-    "ok": "gives a stream",
-    "dns": "has a name that is not found",
-    "refused": "refuses connections",
-    "timeout": "does not answer",
-    "auth": "refuses user or password",
-    "no_stream": "has no stream",
-    "frozen": "sends no new frames",
+_TOLD = {
+    "ok": sentence("DVR {dvr} gives a stream, says the {source}"),
+    "dns": sentence("DVR {dvr} has a name that is not found, says the {source}"),
+    "refused": sentence("DVR {dvr} refuses connections, says the {source}"),
+    "timeout": sentence("DVR {dvr} does not answer, says the {source}"),
+    "auth": sentence("DVR {dvr} refuses user or password, says the {source}"),
+    "no_stream": sentence("DVR {dvr} has no stream, says the {source}"),
+    "frozen": sentence("DVR {dvr} sends no new frames, says the {source}"),
+    "error": sentence("DVR {dvr} failed, says the {source}"),
 }
+_HELD_BACK = sentence("DVR {dvr}: user and password are not sent any more, says the {source}")
+_NAMES = {"agent": sentence("agent"), "probe": sentence("probe")}
 MAX_LINKS = 500
 AGENT_FORGOTTEN = 3600.0
 """Seconds after the end of an agent's process that its last failure counts: it may be one that cron starts."""
@@ -95,7 +99,7 @@ def attempted(
         return
     if result != (known.result if known is not None else "ok"):
         severity = "info" if result == "ok" else "warning"
-        title = f"DVR {dvr} {WORDS.get(result, 'failed')}, says the {source}"
+        title = _TOLD.get(result, _TOLD["error"]).of(dvr=dvr, source=_NAMES.get(source, source))
         tell(tx, time, Entry(f"dvr.{result}", title, severity, component, error))
     if result == "ok":
         put(tx, Link(dvr, source, result, time, writer=writer))
@@ -113,7 +117,7 @@ def held_back(
     remember(tx, Failure(component=component, kind=f"dvr:{dvr}", time=time, error=shorten(error, MAX_ERROR)))
     known = link(tx, dvr, source) or Link(dvr, source, "auth", time, 1, time)
     if not known.held_back:
-        title = f"DVR {dvr}: user and password are not sent any more, says the {source}"
+        title = _HELD_BACK.of(dvr=dvr, source=_NAMES.get(source, source))
         tell(tx, time, Entry("dvr.held_back", title, "warning", component, error))
     known = msgspec.structs.replace(
         known, held_back=known.held_back or time, result="auth", failures=max(known.failures, 1), gone=0.0,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from vv_exporter.common.times import UnixTime
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exporter import STARTS
 from vv_exporter.settings import SettingsError
 from vv_exporter.state.database import StoreError
@@ -40,9 +41,9 @@ def counted(store: Store) -> Iterator[None]:
             tx.ensure(STARTS, (STOPPED,), (KILLED,))
             tx.inc(STARTS, (previous,))
             tx.put(RUNNING, "", Running(tx.now))
-            title = "The exporter started"
+            title = sentence("The exporter started")
             if previous == KILLED:
-                title += "; the one before it was killed"
+                title = sentence("The exporter started; the one before it was killed")
             tell(tx, tx.now, Entry("exporter.started", title, component="exporter"))
     except StoreError as error:
         log.error("this start could not be counted: %s", error)

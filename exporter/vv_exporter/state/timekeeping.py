@@ -21,6 +21,7 @@ import msgspec
 
 from vv_exporter.common.clock import isoformat, span
 from vv_exporter.common.times import EARLIEST, Move
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics import all_metrics
 from vv_exporter.metrics.exporter import CLOCK_STEPS
 from vv_exporter.state.store import KINDS, Kind, Series, Store, Transaction
@@ -28,6 +29,7 @@ from vv_exporter.state.timeline import Entry, tell
 
 log = logging.getLogger(__name__)
 
+_FORWARD, _BACK = sentence("The clock was set forward by {time}"), sentence("The clock was set back by {time}")
 STEP_SECONDS = 3.0
 """A change of the clock that is no slewing; NTP slews by 0.5 ms a second at most."""
 DRIFT_SECONDS = 1.0
@@ -107,8 +109,10 @@ def _move_series(tx: Transaction, store: Store, move: Move) -> None:
 def _report(tx: Transaction, step: float) -> None:
     direction = "forward" if step > 0 else "back"
     tx.inc(CLOCK_STEPS, (direction,))
-    title = f"The clock was set {direction} by {span(abs(step))}"
+    title = (_FORWARD if step > 0 else _BACK).of(time=span(abs(step)))
     log.warning("%s", title)
-    details = f"It showed {isoformat(tx.now - step)}. What was kept since the start of the device follows it."
+    details = sentence(
+        "It showed {time}. What was kept since the start of the device follows it.", time=isoformat(tx.now - step)
+    )
     severity = "warning" if abs(step) >= NOTABLE_SECONDS else "info"
     tell(tx, tx.now, Entry("clock.set", title, severity, "clock", details))

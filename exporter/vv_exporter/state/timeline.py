@@ -2,7 +2,11 @@
 
 Whoever changes the state tells of it in the same transaction, in one line::
 
-    tell(tx, event.ts, Entry("stage.failed", f"Stage {stage} failed", "error", component, details=error))
+    tell(tx, event.ts, Entry("stage.failed", sentence("Stage {stage} failed", stage=stage), "error", component, error))
+
+A title is the product's own sentence, or what somebody else wrote. Of a sentence the English text is kept and, beside
+it, what is needed to say it in the language of whoever reads (`said`). What an older version kept has the text alone,
+and an older version reads the text.
 
 A storm is told as far as it is of use: of each kind and component a burst (and another of what is critical), then a
 few a minute, and how many were left out. With `MAX_ROWS` and `MAX_BYTES` that bounds the disk that the timeline uses,
@@ -21,7 +25,9 @@ from vv_core.common.texts import UNSAFE
 from vv_core.common.units import parse_duration
 from vv_exporter.common.clock import isoformat, moment
 from vv_exporter.common.times import UnixTime, admitted
+from vv_exporter.language import ENGLISH, current
 from vv_exporter.language import gettext as _
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.searching import Search
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -45,8 +51,22 @@ _LAST = 2**62  # beyond all ids of one time
 _UNPRINTABLE = dict.fromkeys({*UNSAFE} - {0x09, 0x0A}, "\N{REPLACEMENT CHARACTER}")
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True):
     """Something that happened. `kind` is what, e.g. `stage.failed`; `details` may have several lines."""
+
+    kind: str
+    title: Sentence | str
+    severity: str = "info"
+    component: str = ""
+    details: Sentence | str = ""
+    video: str = ""
+    video_sha256: str = ""
+    alert_id: str = ""
+    runbook_url: str = ""
+
+
+class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The same in words."""
 
     kind: str
     title: str
@@ -59,8 +79,14 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     runbook_url: str = ""
 
 
-class Moment(Entry, frozen=True, omit_defaults=True, kw_only=True):
-    """An entry with its time (Unix seconds) and its place among those of the same time."""
+class _Row(_Told, frozen=True, omit_defaults=True):
+    """An entry as it is kept: in English, and `said` has what title and details are in every language."""
+
+    said: dict[str, Sentence] = {}
+
+
+class Moment(_Told, frozen=True, omit_defaults=True, kw_only=True):
+    """An entry in the reader's language, with its time (Unix seconds) and its place among those of the same time."""
 
     time: float
     id: int = 0
@@ -92,7 +118,7 @@ class Filter(NamedTuple):
     video: str = ""
     alert: str = ""
 
-    def admits(self, entry: Entry) -> bool:
+    def admits(self, entry: _Told) -> bool:
         """Whether the entry is asked for (its time is not looked at)."""
         return (
             (not self.severity or _rank(entry.severity) >= _rank(self.severity))
@@ -131,9 +157,9 @@ def tell(tx: Transaction, time: float, entry: Entry) -> None:
         tx.put(RATES, key, Rate(left, tx.now, rate.skipped + 1, since, entry.severity))
         return
     if rate.skipped:
-        tx.append(HISTORY, time, msgspec.to_builtins(_remainder(key, rate)))
+        tx.append(HISTORY, time, msgspec.to_builtins(_row(_remainder(key, rate))))
     tx.put(RATES, key, Rate(left - 1, tx.now))
-    tx.append(HISTORY, time, msgspec.to_builtins(_cut(entry)))
+    tx.append(HISTORY, time, msgspec.to_builtins(_row(entry)))
 
 
 def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, int] | None = None) -> Page:
@@ -142,12 +168,12 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
     if before is None:
         found += [one for one in _left_out(store) if _within(one.time, wanted) and wanted.admits(one)]
     cursor = before or (wanted.until or float("inf"), _LAST)
-    decoder = msgspec.json.Decoder(Entry)
+    decoder = msgspec.json.Decoder(_Row)
     while True:
         rows, further = store.search_history(HISTORY, wanted.since, cursor, wanted.search, _CHUNK)
-        for id_, time, entry in store.decoded(rows, decoder.decode):
-            if wanted.admits(entry):
-                found.append(_moment(entry, time, id_))
+        for id_, time, row in store.decoded(rows, decoder.decode):
+            if wanted.admits(row):
+                found.append(_moment(row, time, id_))
         if further is None or len(found) > limit:
             break
         cursor = further
@@ -212,18 +238,31 @@ def shortened(text: str, limit: int, *, end: bool = False) -> str:
     return "…" + text[1 - limit :] if end else text[: limit - 1] + "…"
 
 
-def _cut(entry: Entry) -> Entry:
-    return Entry(
+def _row(entry: Entry) -> _Row:
+    return _Row(
         kind=entry.kind,
-        title=" ".join(shortened(entry.title, MAX_TITLE).split()),
+        title=_title(entry.title),
         severity=entry.severity if entry.severity in SEVERITIES else "error",
         component=shortened(entry.component, MAX_NAME),
-        details=shortened(entry.details, MAX_DETAILS),
+        details=_details(entry.details),
         video=shortened(entry.video, MAX_NAME),
         video_sha256=shortened(entry.video_sha256, 64),
         alert_id=shortened(entry.alert_id, 64),
         runbook_url=shortened(entry.runbook_url, MAX_NAME),
+        said={
+            name: text.with_texts(cut)
+            for name, text, cut in (("title", entry.title, _title), ("details", entry.details, _details))
+            if isinstance(text, Sentence)
+        },
     )
+
+
+def _title(text: object) -> str:
+    return " ".join(shortened(str(text), MAX_TITLE).split())
+
+
+def _details(text: object) -> str:
+    return shortened(str(text), MAX_DETAILS)
 
 
 def _rate_key(tx: Transaction, entry: Entry) -> str:
@@ -240,10 +279,10 @@ def _remainder(key: str, rate: Rate) -> Entry:
     component = rest.removeprefix(CRITICAL).removeprefix("\n")
     return Entry(
         kind=kind,
-        title=f"{rate.skipped} more like this since {isoformat(rate.since)}",
+        title=sentence("{count} more like this since {since}", count=rate.skipped, since=isoformat(rate.since)),
         severity=rate.severity,
         component=component,
-        details="They came faster than the timeline keeps them; the metrics count all of them.",
+        details=sentence("They came faster than the timeline keeps them; the metrics count all of them."),
     )
 
 
@@ -251,11 +290,23 @@ def _left_out(store: Store) -> Iterator[Moment]:
     """What was left out and not told yet."""
     for key, rate in store.docs(RATES).items():
         if rate.skipped:
-            yield _moment(_remainder(key, rate), rate.at, _LAST)
+            yield _moment(_row(_remainder(key, rate)), rate.at, _LAST)
 
 
-def _moment(entry: Entry, time: float, id_: int) -> Moment:
-    return Moment(**msgspec.structs.asdict(entry), time=time, id=id_)
+def _moment(row: _Row, time: float, id_: int) -> Moment:
+    fields = msgspec.structs.asdict(row)
+    known = fields.pop("said")
+    if current() != ENGLISH:
+        fields["title"] = _title(_spoken(known.get("title"), row.title))
+        fields["details"] = _details(_spoken(known.get("details"), row.details))
+    return Moment(**fields, time=time, id=id_)
+
+
+def _spoken(known: Sentence | None, english: str) -> str:
+    try:
+        return known.spoken() if known is not None else english
+    except (LookupError, ValueError, AttributeError):  # a translation, or a row, that is odd
+        return english
 
 
 def _within(time: float, wanted: Filter) -> bool:

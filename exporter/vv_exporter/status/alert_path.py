@@ -79,7 +79,7 @@ def troubles(path: AlertPath | None, now: float) -> Iterator[str]:
     if path.state == "broken":
         since = span(now - (path.since or now))
         yield _("critical: the alert path is broken since {since}: {hop} ({reason}); alerts are not delivered").format(
-            since=since, hop=path.hop, reason=path.reason
+            since=since, hop=_(path.hop), reason=path.reason
         )
     elif path.state == "unknown":
         yield _("not known yet whether alerts are delivered: no Watchdog alert has come back through Alertmanager")
@@ -91,7 +91,7 @@ def table(path: AlertPath, now: float) -> Table:
     took = Cell("–" if path.latency is None else span(path.latency))
     verdict = {
         "works": Cell(_("works"), "good"),
-        "broken": Cell(_("broken: {hop}").format(hop=path.hop), "bad", path.reason),
+        "broken": Cell(_("broken: {hop}").format(hop=_(path.hop)), "bad", path.reason),
         "unknown": Cell(_("not known"), "warning", _("no Watchdog alert has come back yet")),
     }[path.state]
     off = (

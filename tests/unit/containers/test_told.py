@@ -17,7 +17,7 @@ class Telling(Ledger):
 
     def apply(self, change: Change) -> None:
         before = {name: self.records.get(name) for name in change.records}
-        self.told += [(entry.title, entry.severity) for _, entry in told(before, change)]
+        self.told += [(str(entry.title), entry.severity) for _, entry in told(before, change)]
         super().apply(change)
 
 

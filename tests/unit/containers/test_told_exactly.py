@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.records import GONE, Change, ContainerRecord, Count
@@ -18,7 +19,8 @@ def record(**more: Any) -> ContainerRecord:
 
 
 def said(before: ContainerRecord | None, after: ContainerRecord | None, *counts: Count) -> list[tuple[float, Entry]]:
-    return list(told({"web": before}, Change({"web": after}, counts)))
+    found = told({"web": before}, Change({"web": after}, counts))
+    return [(time, replace(entry, title=str(entry.title))) for time, entry in found]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,11 @@ def test_a_thread_speaks_its_own_language_and_the_process_another() -> None:
     assert [*heard, language.current()] == ["fr", "en", "en"]
 
 
+def test_no_message_is_none_in_each_language() -> None:
+    with language.speaking("pt-BR"):
+        assert language.gettext("") == ""
+
+
 @pytest.mark.parametrize("text", ["pt-BR", "pt_BR", " PT-br "])
 def test_a_name_is_understood_however_it_is_written(text: str) -> None:
     assert language.parse(text) == "pt-BR"

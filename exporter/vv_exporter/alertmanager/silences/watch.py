@@ -9,6 +9,7 @@ import msgspec
 from vv_exporter.alertmanager.silences.client import Silence, SilenceError, Silences
 from vv_exporter.common.clock import isoformat, span
 from vv_exporter.common.times import UnixTime
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.state.store import Kind, Store, Transaction
 from vv_exporter.state.timeline import MAX_TITLE, Entry, shortened, tell
@@ -75,15 +76,17 @@ def record(tx: Transaction, found: Sequence[Silence], now: float) -> None:
 
 
 def _tell_begin(tx: Transaction, one: Silence) -> None:
-    details = (
-        f"{one.reason}\nBy {one.author or 'nobody who gave a name'}, until {isoformat(one.ends)}. Silence {one.id}"
-    )
+    details = sentence(
+        "{reason}\nBy {author}, until {end}. Silence {id}",
+        reason=one.reason, author=one.author or sentence("nobody who gave a name"), end=isoformat(one.ends), id=one.id,
+    )  # fmt: skip
     # Alertmanager has it begin when it takes it, a moment later than was asked for.
-    title = f"Silenced for {span(round(one.ends - one.starts, -1))}: {one.what}"
+    title = sentence("Silenced for {time}: {what}", time=span(round(one.ends - one.starts, -1)), what=one.what)
     tell(tx, one.updated or one.starts, Entry("silence.added", title, "warning", one.matcher("component"), details))
 
 
 def _tell_end(tx: Transaction, known: Known, ended: Silence | None, now: float) -> None:
     time = min(ended.ends if ended else known.ends, now)
-    why = "" if ended or known.ends <= now else "Alertmanager no longer holds it."
-    tell(tx, time, Entry("silence.ended", f"No longer silenced: {known.what}", "info", known.component, why))
+    why = "" if ended or known.ends <= now else sentence("Alertmanager no longer holds it.")
+    title = sentence("No longer silenced: {what}", what=known.what)
+    tell(tx, time, Entry("silence.ended", title, "info", known.component, why))

@@ -14,6 +14,7 @@ import msgspec
 
 from vv_exporter.journal.events import AlertRaised
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.alerts import ALERT_EVENTS, ALERT_SUPPRESSED
 from vv_exporter.settings import Settings
 from vv_exporter.state.dropped import drop_alert
@@ -157,10 +158,10 @@ def _make_room(tx: Transaction, open_alerts: _OpenAlerts, alert: OpenAlert) -> b
         return True
     least = min(least, alert, key=_importance)
     if least.reached_people:
-        title = f"Ended early, since more alerts are open than are kept: {least.title}"
+        title = sentence("Ended early, since more alerts are open than are kept: {title}", title=least.title)
         tell(tx, tx.now, Entry("alert.gave_way", title, component=least.component, alert_id=least.id))
     else:
-        drop_alert(tx, least, "more are open than are kept")
+        drop_alert(tx, least, sentence("more are open than are kept"))
     if least is alert:
         return False
     end_alert(tx, least)
@@ -192,8 +193,9 @@ def _repeated_entry(alert: OpenAlert, event: AlertRaised) -> Entry:
     details = event.details
     if event.suggested_actions != alert.suggested_actions:
         details += f"\nsuggested actions: {event.suggested_actions or 'none'}"
-    said = msgspec.structs.replace(alert, details=details, context=event.context)
-    return msgspec.structs.replace(_raised_entry(said), kind="alert.repeated", title=f"Repeated: {alert.title}")
+    repeated = msgspec.structs.replace(alert, details=details, context=event.context)
+    title = sentence("Repeated: {title}", title=alert.title)
+    return msgspec.structs.replace(_raised_entry(repeated), kind="alert.repeated", title=title)
 
 
 HANDLERS: dict[type, Handler] = {AlertRaised: raised}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vv_exporter.journal.events import ChainOutside
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.chains import CHAIN_OUTSIDE
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Transaction
@@ -13,7 +14,7 @@ from vv_exporter.state.timeline import Entry, tell
 def outside(tx: Transaction, event: ChainOutside, source: Source, settings: Settings) -> None:
     """A line was signed while its chain could not be continued."""
     tx.inc(CHAIN_OUTSIDE, (event.chain,))
-    title = f"A line was signed outside the chain {event.chain}"
+    title = sentence("A line was signed outside the chain {chain}", chain=event.chain)
     tell(tx, event.ts, Entry("chain.outside", title, "error", event.component or source.component, event.reason))
 
 

@@ -9,6 +9,7 @@ from vv_exporter.footage import states
 from vv_exporter.footage.ledger import milliseconds, note
 from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrHeldBack, DvrLogin
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import sentence
 from vv_exporter.probes.dvr_logins import allow_again
 from vv_exporter.settings import Settings
 from vv_exporter.state.dvr_agents import AGENTS, end_agent, miss_agents, saw_agent
@@ -73,7 +74,7 @@ def ended(tx: Transaction, event: DvrEnded, source: Source, settings: Settings) 
 def login(tx: Transaction, event: DvrLogin, source: Source, settings: Settings) -> None:
     """An operator says that the DVR takes user and password by now."""
     allow_again(tx, event.dvr)
-    title = f"DVR {event.dvr}: user and password are sent again"
+    title = sentence("DVR {dvr}: user and password are sent again", dvr=event.dvr)
     tell(tx, event.ts, Entry("dvr.login", title, component=event.component or source.component))
 
 

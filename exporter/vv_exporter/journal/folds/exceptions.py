@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vv_exporter.journal.events import ExceptionUnhandled
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
 from vv_exporter.metrics.pipeline import EXCEPTIONS
 from vv_exporter.settings import Settings
@@ -48,7 +49,7 @@ def _told(event: ExceptionUnhandled, component: str) -> Entry:
     message = shortened(event.error, MAX_DETAILS // 3)
     return Entry(
         kind="exception",
-        title=f"Unhandled {event.exception}",
+        title=sentence("Unhandled {exception}", exception=event.exception),
         severity="error",
         component=component,
         details=f"{message}\n{shortened(event.traceback, MAX_DETAILS // 2, end=True)}",

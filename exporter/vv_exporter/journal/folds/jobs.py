@@ -6,6 +6,7 @@ from vv_exporter.common.times import is_later
 from vv_exporter.journal.events import Heartbeat, JobFinished, JobSkipped, JobStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.journal.folds.stages import CRASH
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.jobs import (
     JOB_LAST_COMPLETION,
     JOB_LAST_DURATION,
@@ -58,9 +59,14 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
     else:
         output = event.output.strip().rpartition("\n")[2]
         component = event.component or source.component
-        code = "" if event.exit_code is None else f" with exit code {event.exit_code}"
         details = f"{event.error}\n{shortened(event.output, MAX_DETAILS // 2, end=True)}"
-        title = f"Job {event.job} failed{code} after {event.seconds:.1f} s"
+        if event.exit_code is None:
+            title = sentence("Job {job} failed after {seconds} s", job=event.job, seconds=event.seconds)
+        else:
+            title = sentence(
+                "Job {job} failed with exit code {code} after {seconds} s",
+                job=event.job, code=event.exit_code, seconds=event.seconds,
+            )  # fmt: skip
         tell(tx, event.ts, Entry("job.failed", title, "error", component, details))
         _failed(tx, f"job_failure:{event.job}", component, event.ts, ": ".join(filter(None, (event.error, output))))
 
@@ -69,7 +75,8 @@ def skipped(tx: Transaction, event: JobSkipped, source: Source, settings: Settin
     """A run was due but was not begun."""
     tx.inc(JOB_SKIPPED, (event.job,))
     component = event.component or source.component
-    tell(tx, event.ts, Entry("job.skipped", f"Job {event.job} was not begun", "warning", component, event.reason))
+    title = sentence("Job {job} was not begun", job=event.job)
+    tell(tx, event.ts, Entry("job.skipped", title, "warning", component, event.reason))
 
 
 def succeeded(tx: Transaction, job: str, time: float) -> None:
@@ -92,7 +99,8 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         tx.delete(JOB_RUNS_OPEN, key)
         tx.inc(JOB_RUNS, (run.name, "crashed"))
         latest(tx, JOB_LAST_COMPLETION, (run.name,), ended)
-        tell(tx, ended, Entry("job.crashed", f"Job {run.name} crashed", "error", run.component, CRASH))
+        title = sentence("Job {job} crashed", job=run.name)
+        tell(tx, ended, Entry("job.crashed", title, "error", run.component, sentence(CRASH)))
         _failed(tx, f"job_crash:{run.name}", run.component, ended, CRASH)
 
 

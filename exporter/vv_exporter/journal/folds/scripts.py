@@ -7,6 +7,7 @@ from typing import Any
 from vv_exporter.journal.events import ScriptEnded, ScriptStarted
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.journal.folds.stages import CRASH
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
 from vv_exporter.settings import Settings
 from vv_exporter.state.dvr_agents import AGENTS
@@ -41,8 +42,10 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     if any(tx.having(kind, writer_of, writer) for kind in TELL_OF_THEIR_CRASH):
         return
     tx.inc(SCRIPT_CRASHES, (script.component,))
-    title, who = f"{script.component} crashed", script.component
-    tell(tx, last_seen, Entry("script.crashed", title, "error", who, CRASH, script.video, script.video_sha256))
+    title, who = sentence("{component} crashed", component=script.component), script.component
+    tell(
+        tx, last_seen, Entry("script.crashed", title, "error", who, sentence(CRASH), script.video, script.video_sha256)
+    )
     remember(
         tx,
         Failure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vv_exporter.footage import segments
 from vv_exporter.journal.events import HmacUsed, SchemaValidated
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.settings import Settings
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
@@ -22,7 +23,7 @@ def validated(tx: Transaction, event: SchemaValidated, source: Source, settings:
     tx.inc(SCHEMA_VALIDATIONS, (event.schema, component, "invalid"))
     where = f"{event.path}: " if event.path else ""
     excerpt = f"; it begins: {event.excerpt}" if event.excerpt else ""
-    title = f"JSON is not valid by the schema {event.schema}"
+    title = sentence("JSON is not valid by the schema {schema}", schema=event.schema)
     _failed(tx, f"schema:{event.schema}", component, event, f"{where}{event.error}{excerpt}", title, "error")
 
 
@@ -39,7 +40,8 @@ def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -
     tx.inc(HMAC_OPERATIONS, (operation, component, "failed"))
     key = f" (key {event.key_id})" if event.key_id else ""
     error = f"{event.reason or 'failed'}{key}: {event.error}"
-    title = "A payload could not be signed" if operation == "sign" else "A signature could not be verified"
+    signing = operation == "sign"
+    title = sentence("A payload could not be signed") if signing else sentence("A signature could not be verified")
     _failed(tx, f"hmac:{operation}", component, event, error, title, "critical")
 
 
@@ -49,7 +51,7 @@ def _failed(
     component: str,
     event: SchemaValidated | HmacUsed,
     error: str,
-    title: str,
+    title: Sentence,
     severity: str,
 ) -> None:
     family = "schema.invalid" if isinstance(event, SchemaValidated) else "hmac.failed"

@@ -8,6 +8,8 @@ from vv_exporter.common.times import admitted_seconds
 from vv_exporter.footage import segments
 from vv_exporter.journal.events import StageFinished, StageNoted, StageStarted
 from vv_exporter.journal.folds import Handler, Source, latest
+from vv_exporter.language import translatable
+from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
     STAGE_DURATION,
@@ -24,7 +26,7 @@ from vv_exporter.state.timeline import Entry, tell
 OUTCOMES = ("success", "failure", "crashed")
 STEPS = {"scan_video": "analysed", "summarize_scene": "summarised", "summarize": "summarised"}
 """What a stage that succeeded does with footage."""
-CRASH = "the process died unexpectedly (killed, out of memory, or power lost)"
+CRASH = translatable("the process died unexpectedly (killed, out of memory, or power lost)")
 
 
 def started(tx: Transaction, event: StageStarted, source: Source, settings: Settings) -> None:
@@ -86,7 +88,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
         tx.inc(EXCEPTIONS, (component, event.exception))
     video = event.video or (run.video if run else "")
     sha256 = event.video_sha256 or (run.video_sha256 if run else "")
-    title = f"Stage {event.stage} failed after {event.seconds:.1f} s"
+    title = sentence("Stage {stage} failed after {seconds} s", stage=event.stage, seconds=event.seconds)
     tell(tx, event.ts, Entry("stage.failed", title, "error", component, event.error, video, sha256))
     remember(
         tx,
@@ -107,8 +109,12 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         tx.delete(STAGE_RUNS, key)
         tx.observe(STAGE_DURATION, (run.name, "crashed"), admitted_seconds(last_seen - run.started))
         ended = max(last_seen, run.started)
-        title = f"Stage {run.name} crashed"
-        tell(tx, ended, Entry("stage.crashed", title, "error", run.component, CRASH, run.video, run.video_sha256))
+        title = sentence("Stage {stage} crashed", stage=run.name)
+        tell(
+            tx,
+            ended,
+            Entry("stage.crashed", title, "error", run.component, sentence(CRASH), run.video, run.video_sha256),
+        )
         remember(
             tx,
             Failure(
@@ -124,7 +130,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
 
 def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
     """For the timeline and for who quotes it: the run went past its limit, as was noticed at `time`."""
-    title = f"Stage {run.name} takes longer than {limit.seconds:.0f} s"
+    title = sentence("Stage {stage} takes longer than {limit} s", stage=run.name, limit=round(limit.seconds))
     tell(tx, time, Entry("stage.overran", title, "warning", run.component, "", run.video, run.video_sha256))
     remember(
         tx,
@@ -134,7 +140,7 @@ def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
             time=time,
             video=shorten(run.video, MAX_NAME),
             video_sha256=shorten(run.video_sha256, 64),
-            error=title,
+            error=str(title),
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vv_exporter.journal.events import StorageAccepted
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import sentence
 from vv_exporter.probes import storagedevices
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Transaction
@@ -13,7 +14,7 @@ from vv_exporter.state.timeline import Entry, tell
 def accepted(tx: Transaction, event: StorageAccepted, source: Source, settings: Settings) -> None:
     """The next probe remembers what it finds."""
     storagedevices.accept(tx)
-    title = "The file system of the video storage was accepted as it is"
+    title = sentence("The file system of the video storage was accepted as it is")
     tell(tx, event.ts, Entry("storage.accepted", title, component=event.component or source.component))
 
 

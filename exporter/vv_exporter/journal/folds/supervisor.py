@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import msgspec
 
-from vv_core.common.texts import many
 from vv_exporter.common.times import is_later
 from vv_exporter.containers.records import CLAIMS, CONTAINERS, GONE, Claim
 from vv_exporter.journal.events import (
@@ -19,6 +18,7 @@ from vv_exporter.journal.events import (
     SupervisorRetired,
 )
 from vv_exporter.journal.folds import Handler, Source, latest
+from vv_exporter.language.sentences import nsentence, sentence
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.self_monitor import IN_WINDOW, LAST_CHECK, SUPERVISED_RESTARTS
 from vv_exporter.settings import Settings
@@ -65,7 +65,7 @@ def restarted(tx: Transaction, event: ContainerRestarted, source: Source, settin
     result = "ok" if event.result == "ok" else "failed"
     tx.inc(SUPERVISED_RESTARTS, (event.name, result))
     if result == "failed":
-        title = f"Container {event.name} could not be restarted"
+        title = sentence("Container {name} could not be restarted", name=event.name)
         tell(tx, event.ts, Entry("container.restart_failed", title, "error", event.name, details=event.error))
 
 
@@ -75,7 +75,11 @@ def gave_up(tx: Transaction, event: ContainerGaveUp, source: Source, settings: S
     tx.put(SUPERVISED, event.name, replace(known, gave_up=True, in_window=event.restarts))
     remember(tx, Failure(component=event.name, kind=FAILURE, time=event.ts, error=_quote(event)))
     if not known.gave_up:
-        title = f"The self-monitor gave up on container {event.name} after {many(event.restarts, 'restart')}"
+        title = nsentence(
+            "The self-monitor gave up on container {name} after {count} restart",
+            "The self-monitor gave up on container {name} after {count} restarts",
+            name=event.name, count=event.restarts,
+        )  # fmt: skip
         details = "\n".join(part for part in (event.reason, event.log_tail) if part)
         tell(tx, event.ts, Entry("container.gave_up", title, "critical", event.name, details=details))
 
@@ -99,7 +103,7 @@ def resumed(tx: Transaction, event: ContainerResumed, source: Source, settings: 
         return
     tx.put(SUPERVISED, event.name, replace(known, gave_up=False, in_window=0))
     if known.gave_up:
-        title = f"The self-monitor has taken up container {event.name} again"
+        title = sentence("The self-monitor has taken up container {name} again", name=event.name)
         tell(tx, event.ts, Entry("container.resumed", title, "info", event.name, details=event.reason))
 
 

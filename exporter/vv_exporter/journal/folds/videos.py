@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
-from vv_core.common.texts import many
 from vv_exporter.common.times import UnixTime
 from vv_exporter.journal.events import VideoExhausted, VideoQuarantined
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import Sentence, nsentence, sentence
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
 from vv_exporter.settings import Settings
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
@@ -35,7 +35,11 @@ def exhausted(tx: Transaction, event: VideoExhausted, source: Source, settings: 
     if _is_new(tx, event.id):
         stage = shorten(event.stage, MAX_LABEL)
         tx.inc(VIDEOS_EXHAUSTED, (stage,))
-        title = f"Stage {stage} gave up on a video after {many(event.attempts, 'attempt')}"
+        title = nsentence(
+            "Stage {stage} gave up on a video after {count} attempt",
+            "Stage {stage} gave up on a video after {count} attempts",
+            stage=stage, count=event.attempts,
+        )  # fmt: skip
         _remember(tx, f"exhausted:{stage}", title, event, source)
 
 
@@ -44,7 +48,8 @@ def quarantined(tx: Transaction, event: VideoQuarantined, source: Source, settin
     if _is_new(tx, event.id):
         reason = shorten(event.reason, MAX_LABEL)
         tx.inc(VIDEOS_QUARANTINED, (event.component or source.component, reason))
-        _remember(tx, f"quarantined:{reason}", f"A file was moved to corrupted/: {reason}", event, source)
+        title = sentence("A file was moved to corrupted/: {reason}", reason=reason)
+        _remember(tx, f"quarantined:{reason}", title, event, source)
 
 
 def _is_new(tx: Transaction, id_: str) -> bool:
@@ -60,7 +65,9 @@ def _is_new(tx: Transaction, id_: str) -> bool:
     return True
 
 
-def _remember(tx: Transaction, kind: str, title: str, event: VideoExhausted | VideoQuarantined, source: Source) -> None:
+def _remember(
+    tx: Transaction, kind: str, title: Sentence, event: VideoExhausted | VideoQuarantined, source: Source
+) -> None:
     component = event.component or source.component
     family = "video.exhausted" if isinstance(event, VideoExhausted) else "video.quarantined"
     tell(tx, event.ts, Entry(family, title, "error", component, event.error, event.video, event.video_sha256))

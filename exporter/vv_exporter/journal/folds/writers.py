@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vv_core.common.texts import many
 from vv_exporter.journal.events import Dropped, WriterStarted
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sentences import nsentence
 from vv_exporter.metrics.exporter import EVENTS_DROPPED
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Transaction
@@ -19,7 +19,8 @@ def dropped(tx: Transaction, event: Dropped, source: Source, settings: Settings)
     """Events were lost, and their writer says how many."""
     component = event.component or source.component
     tx.inc(EVENTS_DROPPED, (component,), max(event.count, 0))
-    tell(tx, event.ts, Entry("events.dropped", f"{many(event.count, 'event')} lost", "warning", component))
+    title = nsentence("{count} event lost", "{count} events lost", count=event.count)
+    tell(tx, event.ts, Entry("events.dropped", title, "warning", component))
 
 
 HANDLERS: dict[type, Handler] = {WriterStarted: started, Dropped: dropped}

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from werkzeug import Request, Response
 
+from vv_exporter.language import gettext as _
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.timeline import shortened
 from vv_exporter.status import FiringAlert, Status, own_troubles, sections
@@ -52,7 +53,7 @@ def _values(found: Status) -> dict[str, Any]:
         "more_alerts": max(len(alerts) - MAX_ALERTS, 0),
         "troubles": troubles[:MAX_TROUBLES],
         "more_troubles": max(len(troubles) - MAX_TROUBLES, 0),
-        "broken_path": found.alert_path.hop if found.alert_path else "",
+        "broken_path": _(found.alert_path.hop) if found.alert_path else "",
         "nothing_yet": not (found.containers or found.stages or found.jobs),
         "tables": [table.cut(MAX_ROWS) for table in sections(found)],
     }
