@@ -52,7 +52,7 @@ class Device:
     def value(self, sample: str) -> float | None:
         return self.exporter.metrics().get(sample)
 
-    def shows(self, timeout: float = 20.0, **values: float) -> None:
+    def shows(self, timeout: float = 60.0, **values: float) -> None:
         """Wait until samples of container `web` have these values, e.g. `restarts_policy=3`."""
         wanted = {_sample(key): value for key, value in values.items()}
 

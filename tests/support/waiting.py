@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, *, what: str = "the condition") -> T:
+def wait_until(condition: Callable[[], T], timeout: float = 30.0, *, what: str = "the condition") -> T:
     """Call `condition` until it returns something true, and return that.
 
     Raises `AssertionError`, naming `what` and the last value, after `timeout` seconds. An exception of
