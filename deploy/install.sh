@@ -42,4 +42,6 @@ if [ -z "$root" ]; then
   echo "  vv --env-file /etc/vv/vv.env config check; vv doctor"
   echo "then:"
   echo "  systemctl enable --now vv-docker-proxy vv-exporter vv-self-monitor"
+  echo "and where VV_FLEET_URL names the centre of a fleet:"
+  echo "  systemctl enable --now vv-fleet-agent"
 fi

@@ -13,16 +13,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.support import units
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from vv_exporter.installation import rights
 from vv_exporter.settings.environmentfile import parse_environment_file
+from vv_exporter.stack import victoria
 from vv_exporter.stack.processes import Child
+from vv_exporter.stack.servers import ready
 
 CHECKOUT = Path(__file__).parents[2]
-UNITS = ("vv-docker-proxy.service", "vv-exporter.service", "vv-self-monitor.service")
+UNITS = ("vv-docker-proxy.service", "vv-exporter.service", "vv-fleet-agent.service", "vv-self-monitor.service")
+BECOMES_ANOTHER = "vv-fleet-agent.service"
+"""It is vmagent after its start, which says nothing to systemd."""
 PREFIX = "/opt/vv"
 OPERATORS = "VV_DEVICE_ID=edge-7\n"
 WORST = 20  # tenths, of the 100 that systemd-analyze security gives to a unit with no protection at all
@@ -112,12 +118,45 @@ def test_the_exporter_tells_systemd_how_it_is_going(installed: Path, tmp_path: P
         assert "STOPPING=1" in told
 
 
+def test_the_agent_of_a_fleet_runs_as_its_unit_says(installed: Path, tmp_path: Path, store_program: Path) -> None:
+    """Without any right, where the state is not to be looked into; none of its settings are passed on."""
+    (command,) = units.unit(BECOMES_ANOTHER)["ExecStart"]
+    data, closed, port = tmp_path / "data", tmp_path / "closed", free_port()
+    closed.mkdir(mode=0o000)
+    settings = {"VV_FLEET_URL": "http://127.0.0.1:9", "VV_FLEET_TOKEN": "t0ken", "VV_FLEET_AGENT_PORT": str(port)}
+    settings |= {"VV_STATE_DIR": f"{closed}/state", "VV_CONFIG": "", "VV_DEVICE_ID": "edge-7"}
+    python = f"{installed}{PREFIX}/bin/python -m vv_exporter"
+    child = Child(
+        "the agent",
+        [
+            *(["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []),
+            *command.replace("@PREFIX@/bin/vv", python).replace(rights.AGENT_DIR, str(data)).split(),
+        ],
+        tmp_path / "out",
+        {"PATH": f"{store_program.parent}:/usr/bin:/bin", "HOME": str(closed), **settings},
+    )
+    child.start()
+    try:
+        wait_until(lambda: ready(port, "/health"), 60, what="vmagent")
+        (agent,) = [one for one in psutil.process_iter(["cmdline"]) if f"127.0.0.1:{port}" in str(one.info["cmdline"])]
+        assert Path(agent.exe()).name == victoria.AGENT
+        assert "PATH" in agent.environ()
+        assert not any(name.startswith("VV_") for name in agent.environ())
+    except AssertionError as error:
+        error.add_note(child.tail(20))
+        raise
+    finally:
+        child.stop()
+    assert (data / "queue").is_dir()
+    assert (data / "config/secrets/fleet_token").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_units_give_no_more_than_is_needed(installed: Path, tmp_path: Path, unit: str) -> None:
     text = (installed / "etc/systemd/system" / unit).read_text()
 
     for line in (
-        "Type=notify",
+        "Type=exec" if unit == BECOMES_ANOTHER else "Type=notify",
         "NoNewPrivileges=yes",
         "CapabilityBoundingSet=",
         "ProtectSystem=strict",
@@ -127,7 +166,7 @@ def test_the_units_give_no_more_than_is_needed(installed: Path, tmp_path: Path, 
     ):
         assert line in text.splitlines(), line
     assert re.search(r"^User=vv", text, re.M)
-    assert re.search(r"^WatchdogSec=\d+$", text, re.M)
+    assert bool(re.search(r"^WatchdogSec=\d+$", text, re.M)) == (unit != BECOMES_ANOTHER)
     assert re.search(r"^MemoryMax=\d+M$", text, re.M)
     assert "@PREFIX@" not in text
     if shutil.which("systemd-analyze"):

@@ -131,3 +131,25 @@ def send_all(duration: str | None, stop: bool) -> None:
     except OSError as error:
         raise click.ClickException(str(error)) from error
     say(f"everything is sent until {isoformat(now + seconds)}" if seconds else "what is kept is sent, as ever")
+
+
+@command.command("agent")
+@click.option(
+    "--data",
+    required=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of its queue and of what it reads.",
+)
+def agent(data: Path) -> None:
+    """Run the agent that sends to the centre (vmagent) with what the settings say, as its service does."""
+    from vv_exporter.fleet.agent import AgentMissingError, become, prepare
+    from vv_exporter.settings import load
+
+    settings = load()
+    if not settings.fleet_url:
+        raise click.UsageError("VV_FLEET_URL is not set: this device sends to no centre")
+    try:
+        become(prepare(settings, data))
+    except (AgentMissingError, OSError) as error:
+        raise click.ClickException(str(error)) from error

@@ -29,6 +29,8 @@ VISIBLE_FOLDER = 0o2750
 SOCKET = 0o660
 
 STATE_DIR, CONFIG_DIR, RUNTIME_DIR = "/var/lib/vv", "/etc/vv", "/run/vv-docker"
+AGENT_DIR = "/var/lib/vv-fleet-agent"
+"""Of the agent that sends to a fleet's centre, made by its unit."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,9 @@ _ALONE = _HARDENED | {"PrivateNetwork": "yes", "RestrictAddressFamilies": "AF_UN
 UNITS = {
     "vv-docker-proxy.service": Unit(
         PROXY, PROXY, (DOCKER,), 0o077, (RUNTIME_DIR,), (f"{CONFIG_DIR}/secrets", STATE_DIR), _ALONE
+    ),
+    "vv-fleet-agent.service": Unit(
+        EXPORTER, SCRIPTS, (), 0o077, (AGENT_DIR,), (STATE_DIR, RUNTIME_DIR, "/run/docker.sock"), _HARDENED
     ),
     "vv-exporter.service": Unit(
         EXPORTER, SCRIPTS, (MAY_LOOK,), 0o077, (STATE_DIR,), (f"{RUNTIME_DIR}/act", "/run/docker.sock"), _HARDENED

@@ -21,8 +21,8 @@ PROGRAMS = (STORE, AGENT, DOOR, RULES)
 
 def find(name: str, folder: Path | None = None) -> Path | None:
     """The program, fetched or on `PATH` (where upstream's has the suffix -prod), or None."""
-    fetched = (folder or home()) / "bin" / name
-    found = str(fetched) if fetched.exists() else shutil.which(name) or shutil.which(f"{name}-prod")
+    fetched = str((folder or home()) / "bin" / name)  # which a service may not be allowed to look for
+    found = shutil.which(fetched) or shutil.which(name) or shutil.which(f"{name}-prod")
     return Path(found) if found else None
 
 

@@ -10,10 +10,11 @@ from click.testing import CliRunner
 
 from vv_exporter.cli import vv
 from vv_exporter.fleet import sending
+from vv_exporter.fleet.agent import environment, prepare
 from vv_exporter.fleet.report import report
 from vv_exporter.fleet.status import parse, refused, size
 from vv_exporter.render import agent, render
-from vv_exporter.settings import Settings, SettingsError, load
+from vv_exporter.settings import Settings, SettingsError, load, variables
 from vv_exporter.stack.servers import agent_command
 
 TOKEN = "t0ken-" + "c0ffee" * 5
@@ -229,3 +230,58 @@ def test_targets_are_where_everything_is_while_it_is_to_be_sent(tmp_path: Path) 
     assert json.loads(route.handler(None).data) == [{"targets": ["127.0.0.1:9090"], "labels": {"device": "n1"}}]
     clock[0] = 1060.0
     assert json.loads(route.handler(None).data) == []
+
+
+class TestAsAService:
+    """`vv fleet agent`, which becomes vmagent."""
+
+    @pytest.fixture(autouse=True)
+    def vmagent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        program = tmp_path / "tools" / "bin" / "vmagent"
+        program.parent.mkdir(parents=True)
+        program.touch(mode=0o755)
+        monkeypatch.setenv("VV_TOOLS_DIR", str(tmp_path / "tools"))
+        return program
+
+    def test_it_has_the_options_and_the_files_of_everywhere_else(self, tmp_path: Path, vmagent: Path) -> None:
+        asked = settings(tmp_path, **FLEET, VV_EXPORTER_USERNAME="ana", VV_EXPORTER_PASSWORD="s3cret")
+        command = prepare(asked, tmp_path / "data")
+        config = tmp_path / "data" / "config"
+
+        assert command == [str(part) for part in agent_command(vmagent, config, tmp_path / "data/queue", asked)]
+        assert {path.name for path in (config / "agent").iterdir()} == {"scrape.yml", "beats.yml", "kept.yml"}
+        assert (config / "secrets" / "fleet_token").read_text() == TOKEN
+        assert {path.name for path in (config / "secrets").iterdir()} == {"fleet_token", "exporter_password"}
+        assert all(path.stat().st_mode & 0o777 == 0o600 for path in (config / "secrets").iterdir())
+        assert TOKEN not in " ".join(command)
+
+    def test_a_changed_setting_is_taken_up_and_nothing_of_before_stays(self, tmp_path: Path) -> None:
+        prepare(settings(tmp_path, **FLEET, VV_EXPORTER_USERNAME="ana", VV_EXPORTER_PASSWORD="s3cret"), tmp_path)
+        command = prepare(settings(tmp_path, **FLEET | {"VV_FLEET_TOKEN": "other"}), tmp_path)
+
+        assert {path.name for path in (tmp_path / "config" / "secrets").iterdir()} == {"fleet_token"}
+        assert (tmp_path / "config" / "secrets" / "fleet_token").read_text() == "other"
+        assert any(FLEET["VV_FLEET_URL"] in option for option in command)
+
+    def test_nothing_of_our_settings_is_in_its_environment(self) -> None:
+        ours = dict.fromkeys((variable.name for variable in variables().values()), "x")
+        given = ours | {"VV_FLEET_TOKEN_FILE": "x", "PATH": "/bin", "HTTPS_PROXY": "p"}
+
+        assert environment(given) == {"PATH": "/bin", "HTTPS_PROXY": "p"}
+
+    def test_what_is_missing_is_said_in_one_line(
+        self, tmp_path: Path, vmagent: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def run(**environ: str) -> tuple[int, str]:
+            given = {"VV_CONFIG": "", "VV_STATE_DIR": str(tmp_path), "PATH": str(tmp_path), **environ}
+            done = CliRunner().invoke(vv, ["fleet", "agent", "--data", str(tmp_path / "data")], env=given)
+            return done.exit_code, done.output
+
+        assert run() == (2, run()[1])
+        assert "VV_FLEET_URL is not set" in run()[1]
+        vmagent.unlink()
+        monkeypatch.delenv("VV_TOOLS_DIR")
+        monkeypatch.setenv("VV_TOOLS_DIR", str(tmp_path / "nothing"))
+        code, said = run(**FLEET)
+        assert code == 1
+        assert "vmagent is missing: put it on PATH" in said
