@@ -1,6 +1,7 @@
 """What was counted while nobody scraped is told: the first scrapes after a long pause show counters as they were."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from vv_exporter.metrics import Metric, all_metrics
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED
 from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
-from vv_exporter.state.scrapes import HELD, HELD_SCRAPES, LAST_SCRAPE, Scrapes, with_held
+from vv_exporter.state.scrapes import HELD, HELD_SCRAPES, LAST_SCRAPE, SCRAPED, Scrapes, with_held
 from vv_exporter.state.store import Store
 
 DAY = 86400.0
@@ -190,3 +191,16 @@ def test_who_begins_to_scrape_an_exporter_that_is_long_at_work_sees_counters_as_
     seen.scrapes_of(DAY)
 
     assert seen.scrape(VMAGENT)[FAILED] == seen.scrape()[FAILED] == 4
+
+
+def test_what_was_shown_costs_the_disk_no_commit_of_its_own(device: Device) -> None:
+    device.fails()
+    device.scrapes_of(60)
+
+    assert device.store.waiting
+    assert device.store.docs(SCRAPED)
+    with sqlite3.connect(device.path) as connection:
+        query = "SELECT count(*) FROM document WHERE kind = 'scraped'"
+        assert connection.execute(query).fetchone() == (0,)
+        device.store.commit()
+        assert connection.execute(query).fetchone() > (0,)

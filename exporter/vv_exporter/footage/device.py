@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 5.0
 ALIVE_SECONDS = 60.0
-"""Seconds between signs of life, each of which is written down."""
+"""Seconds between signs of life, each of which is written down with the next commit."""
 STORAGE_STATES = ("storage_missing", "storage_readonly", "ingest_paused")
 
 
@@ -79,6 +79,7 @@ class DeviceStates:
         self._note_storage(now)
         if since_start - self._alive_at >= ALIVE_SECONDS:
             with self._store.transaction() as tx:
+                tx.may_wait = True  # the minute's sample takes it along
                 tx.put(ALIVE, "", Alive(self._boot, milliseconds(now)))
             self._alive_at = since_start
 

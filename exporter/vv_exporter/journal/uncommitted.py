@@ -10,12 +10,16 @@ from vv_exporter.state.store import Store
 
 MAX_BYTES = 1 << 20
 MAX_FILES = BATCH_FILES  # their locks are held until the commit
+MAX_SECONDS_OF_OTHERS = 90.0
+"""What others let wait is mostly of each minute, as the sample is which does not wait, and is committed with that."""
 
 
 class Uncommitted:
-    """Of one reader. `monotonic` never goes back; nothing waits for longer than `interval` seconds, 0: nothing waits.
+    """Of one reader. `monotonic` never goes back; nothing of the journal waits for longer than `interval` seconds, 0:
+    nothing of it waits.
 
-    Whoever commits to the store commits what waits as well.
+    Whoever commits to the store commits what waits as well; and what others let wait there is committed here, when
+    nobody else does for long.
     """
 
     def __init__(self, store: Store, monotonic: Callable[[], float], interval: float) -> None:
@@ -26,6 +30,7 @@ class Uncommitted:
         self._interval = interval
         self._since: float | None = None
         self._bytes = 0
+        self._of_others = True  # alone
         self._locks = ExitStack()
 
     @property
@@ -39,7 +44,8 @@ class Uncommitted:
         if self._since is None or not self._store.waiting:
             return False
         age = self._monotonic() - self._since
-        return age >= self._interval or self._bytes >= MAX_BYTES or len(self.files) >= MAX_FILES
+        longest = MAX_SECONDS_OF_OTHERS if self._of_others else self._interval
+        return age >= longest or self._bytes >= MAX_BYTES or len(self.files) >= MAX_FILES
 
     def add(self, size: int, ended: Iterable[str], locks: ExitStack) -> None:
         """So many bytes were counted, and these files to their end. It takes over their `locks`."""
@@ -47,11 +53,13 @@ class Uncommitted:
         self._locks.push(locks.pop_all())
         if self._store.waiting:
             self._bytes += size
-            self._since = self._monotonic() if self._since is None else self._since
+            if self._since is None or self._of_others:
+                self._since, self._of_others = self._monotonic(), False
 
     def settle(self, delete: Callable[[str], None]) -> None:
         """If all is committed by now, by whomever, delete the files that were counted to their end, and unlock them."""
         if self._store.waiting:
+            self._since = self._monotonic() if self._since is None else self._since
             return
         try:
             for name in self.files:
@@ -63,4 +71,4 @@ class Uncommitted:
         """Nothing is waited for any more."""
         self.files.clear()
         self._locks.close()
-        self._since, self._bytes = None, 0
+        self._since, self._bytes, self._of_others = None, 0, True

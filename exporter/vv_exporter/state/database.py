@@ -31,7 +31,13 @@ CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, 
 """
 _INDEXES = f"DROP INDEX IF EXISTS history_by_time; {searching.INDEX}"  # the first was the index of earlier versions
 
+PAGE_BYTES = 1024
+"""A commit writes each page that it changed, whole, and mostly changes a few hundred bytes of several. 4 KiB, SQLite's
+default, make three times as many bytes of it; 512 save little more, and rows of a larger part continue elsewhere."""
+
 _LARGEST_REWRITTEN_BYTES = 128 << 20
+_LARGEST_REPAGED_BYTES = 32 << 20  # seconds on a card, and nothing is read meanwhile
+_OTHER_FILES = ("-wal", "-shm", "-journal")  # that SQLite makes beside a database
 
 _LEAST_ROOM_BYTES = 256 << 10
 _INCREMENTAL = 2  # what `PRAGMA auto_vacuum` calls it
@@ -70,7 +76,7 @@ def open_database(path: Path, clock: Callable[[], float]) -> Opened:
         shared.make_folder(str(path.parent), PRIVATE_FOLDER)
         _make_way(path)
         try:
-            return Opened(_connect(path))
+            return Opened(_connect_to_current(path))
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 return _open_without_room(path, error)
@@ -85,26 +91,6 @@ def has_room(path: Path) -> bool:
     """Whether a database can be opened and written there: SQLite's files begin with 32 KiB (sqlite.org/walformat)."""
     found = os.statvfs(path.parent)
     return found.f_bavail * found.f_frsize >= _LEAST_ROOM_BYTES and (found.f_favail > 0 or not found.f_files)
-
-
-def let_shrink(connection: sqlite3.Connection, path: Path) -> None:
-    """Rewrite a database of an earlier version, so that it can shrink from now on; where there is room for that.
-
-    A large one, which takes long, stays as it is until a start at which it holds less.
-    """
-    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
-    if mode == _INCREMENTAL:
-        return
-    found, used = os.statvfs(path.parent), used_bytes(connection)
-    if used > _LARGEST_REWRITTEN_BYTES or found.f_bavail * found.f_frsize < 3 * used + _LEAST_ROOM_BYTES:
-        log.warning("%s keeps its size, whatever is deleted: %d MB cannot be rewritten now", path, used >> 20)
-        return
-    try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except sqlite3.Error as error:
-        log.warning("%s keeps its size, whatever is deleted, until the next start: %s", path, error)
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
@@ -144,7 +130,7 @@ def delete_broken_row(connection: sqlite3.Connection, row: BrokenRow) -> None:
 
 def _make_way(path: Path) -> None:
     """Set aside what cannot be used in the database's place: it must not end each start. Raises `OSError`."""
-    for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    for part in (path, *(path.with_name(path.name + suffix) for suffix in _OTHER_FILES)):
         if part.exists() and not (part.is_file() and os.access(part, os.R_OK | os.W_OK)):
             set_aside(part, "cannot be used as the database")
 
@@ -164,6 +150,45 @@ def _open_without_room(path: Path, error: sqlite3.OperationalError) -> Opened:
     return Opened(connection, is_makeshift=True)
 
 
+def _connect_to_current(path: Path) -> sqlite3.Connection:
+    connection = _connect(path)
+    if _rewrite_earlier(connection, path):
+        connection.close()
+        connection = _connect(path)
+    return connection
+
+
+def _rewrite_earlier(connection: sqlite3.Connection, path: Path) -> bool:
+    """Rewrite a database of an earlier version, where there is room for that.
+
+    From then on it can shrink, and has pages of `PAGE_BYTES`. A large one, which takes long, stays as it is until a
+    start at which it holds less. Gives whether it was tried: then the connection may be of no more use.
+    """
+    shrinks = _pragma(connection, "auto_vacuum") == _INCREMENTAL
+    if shrinks and _pragma(connection, "page_size") == PAGE_BYTES:
+        return False
+    lack = "writes more with each commit than it need" if shrinks else "keeps its size, whatever is deleted"
+    found, used = os.statvfs(path.parent), used_bytes(connection)
+    largest = _LARGEST_REPAGED_BYTES if shrinks else _LARGEST_REWRITTEN_BYTES
+    if used > largest or found.f_bavail * found.f_frsize < 3 * used + _LEAST_ROOM_BYTES:
+        log.log(_grade(shrinks), "%s %s: %d MB cannot be rewritten now", path, lack, used >> 20)
+        return False
+    try:
+        # The size of pages can be changed only without a write-ahead log (sqlite.org/pragma.html#pragma_page_size).
+        # VACUUM is a transaction then as well: killed inside it, the database is as it was.
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        log.log(_grade(shrinks), "%s %s, until the next start: %s", path, lack, error)
+    return True
+
+
+def _grade(shrinks: bool) -> int:
+    return logging.INFO if shrinks else logging.WARNING
+
+
 def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     os.close(statefolders.open_own_file(path))  # SQLite gives its other files the same mode
     connection = sqlite3.connect(path, check_same_thread=False)
@@ -173,8 +198,11 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
         if connection.execute("PRAGMA page_count").fetchone() == (0,):
             # Before anything is written: what is deleted can be given back to the disk in small steps. Of a database
             # that is there it would write, which it must not without room.
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
+        # One that a kill left without its write-ahead log, within `_rewrite_earlier`, is read without, if it must be.
+        with contextlib.suppress(*((sqlite3.OperationalError,) if exclusive else ())):
+            connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit has reached the disk before the journal's file is deleted, also when power is cut.
         connection.execute("PRAGMA synchronous = FULL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -229,5 +257,5 @@ def _check_columns(connection: sqlite3.Connection) -> None:
 
 def _set_aside(path: Path, now: float) -> None:
     path.rename(path.with_name(f"{path.name}.damaged-{now:.0f}"))
-    for suffix in ("-wal", "-shm"):
+    for suffix in _OTHER_FILES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -6,8 +6,9 @@ what was counted before the first scrape would be told to nobody. So the first s
 counters as that Prometheus saw them last, and the next ones as they are: it sees them grow.
 
 1. A scrape is recognised by the header that Prometheus and vmagent send; others who read `/metrics` see all at once.
-2. What was shown last is written down each minute, if it has changed: power may be cut at any time. What was counted
-   in the minute before that is told again after a long pause, rather than not at all.
+2. What was shown last is noted each minute, if it has changed, and written down with the next commit: power may be cut
+   at any time. What was counted in the two or three minutes before that is told again after a long pause, rather than
+   not at all.
 3. What was shown and not committed yet (`journal.uncommitted`) is counted again after a kill: a scrape waits for that,
    or its counters would be less than before.
 4. On a device that is new, everything was 0.
@@ -143,7 +144,7 @@ class Scrapes:
         return _Agent(now, current(self._store)) if late else self._before
 
     def save(self) -> None:
-        """Write down what was shown last. Raises `StoreError`."""
+        """Have what was shown last written down with the next commit. Raises `StoreError`."""
         with self._lock:
             shown, self._unsaved = self._unsaved, None
             time = max((one.time for one in self._agents.values()), default=0.0)
@@ -156,6 +157,7 @@ class Scrapes:
         if not changed and not gone and last is not None and abs(time - last.time) < NOTE_INTERVAL_SECONDS:
             return
         with self._store.transaction() as tx:
+            tx.may_wait = True
             for key in gone:
                 tx.delete(SCRAPED, key)
             for key, one in changed.items():

@@ -5,8 +5,8 @@ SQL transaction, and shows them to readers only after the commit. Readers never 
 
 A transaction that says so (`Transaction.may_wait`) is shown at once and written later, with the next one that does not
 or by `commit`, in one SQL transaction: what the disk has is always the state after some transaction, without those
-after it. It is for changes that are made again when they were lost (`journal.reader`). What the timeline tells never
-waits.
+after it. It is for changes that are made again when they were lost (`journal.reader`), or whose last minute is not
+missed. What the timeline tells never waits.
 
 What is bounded (`Metric.limit`, `Kind.limit`) keeps what was touched last: where there is more than may be, the longest
 untouched gives way, save names of the configuration (`reserved`), and `vv_series_limited_total` counts it. The order
@@ -145,7 +145,7 @@ class Transaction:
         self.kinds: dict[str, Kind[Any]] = {}
         self.broken: list[BrokenRow] = []  # to be deleted
         self.may_wait = False
-        """Whether all of it is made again should it be lost: then it need not be on the disk at once."""
+        """Whether all of it is made again should it be lost, or is not missed: it need not be on the disk at once."""
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._attempting = False
         self._keys: dict[str, dict[str, None]] = {}  # of `documents`, by kind
@@ -321,8 +321,6 @@ class Store:
         self._waiting = ChangedRows()
         self.unwritable = "the disk is full" if self._opened.is_makeshift else ""
         """Why the last change could not be written, "" if it was."""
-        if not self._opened.is_makeshift:
-            database.let_shrink(self._connection, path)
         self._load()
 
     @property

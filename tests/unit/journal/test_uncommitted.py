@@ -119,6 +119,46 @@ def test_each_type_of_event_is_said_to_be_routine_or_not() -> None:
     assert [is_routine(one) for one in examples] == [True] * len(ROUTINE) + [False] * len(NOT_ROUTINE)
 
 
+def test_what_others_let_wait_is_committed_with_the_next_commit_or_after_a_while(lazy: Journal) -> None:
+    def let_wait() -> None:
+        with lazy.store.transaction() as tx:
+            tx.may_wait = True
+            tx.inc(EVENTS, ("alert",))
+
+    let_wait()
+    for _ in range(8):
+        lazy.read()
+        lazy.clock.advance(10)
+    assert on_disk(lazy, "alert") == 0
+
+    lazy.clock.advance(uncommitted.MAX_SECONDS_OF_OTHERS)
+    lazy.read()
+    assert on_disk(lazy, "alert") == 1
+
+    let_wait()
+    with lazy.store.transaction() as tx:
+        tx.inc(EVENTS, ("other",))
+    assert on_disk(lazy, "alert") == 2
+
+
+def test_routine_waits_no_longer_for_what_others_let_wait(lazy: Journal) -> None:
+    with lazy.store.transaction() as tx:
+        tx.may_wait = True
+        tx.inc(EVENTS, ("alert",))
+    lazy.read()
+    lazy.clock.advance(20)
+    writer = lazy.writer()
+    writer.raw(line(ROUTINE[1]))
+    lazy.read()
+    lazy.clock.advance(INTERVAL - 2)  # to read takes a second
+    lazy.read()
+    assert on_disk(lazy, "heartbeat") == 0
+
+    lazy.clock.advance(1)
+    lazy.read()
+    assert (on_disk(lazy, "heartbeat"), on_disk(lazy, "alert")) == (1, 1)
+
+
 @pytest.mark.parametrize("event", ROUTINE, ids=name_of)
 def test_routine_is_shown_at_once_and_on_the_disk_after_the_interval(lazy: Journal, event: dict[str, object]) -> None:
     type_ = str(event["type"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -18,8 +19,8 @@ from tests.support.failing import fail_each_write
 from tests.support.hostile import HOSTILE
 from tests.support.killing import killed_at_each_call
 from vv_exporter.metrics.exporter import EVENTS
-from vv_exporter.state import searching
-from vv_exporter.state.database import StoreError
+from vv_exporter.state import database, searching
+from vv_exporter.state.database import PAGE_BYTES, StoreError
 from vv_exporter.state.store import Store
 from vv_exporter.state.timeline import HISTORY, Entry, Filter, read
 
@@ -162,9 +163,10 @@ def test_a_body_that_cannot_be_read_hinders_no_search(store: Store, body: Any) -
     assert [one.component for one in read(store, Filter()).moments] == ["rare.py"]
 
 
-def earlier_database(path: Path, entries: int = 40) -> None:
+def earlier_database(path: Path, entries: int = 40, settings: str = "") -> None:
     """What an earlier version left, with room in it that is not used."""
     connection = sqlite3.connect(path)
+    connection.executescript(settings)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(EARLIER_SCHEMA)
     rows = [(HISTORY, n, msgspec.json.encode(note(f"c{n}.py", details="x" * 200))) for n in range(3 * entries)]
@@ -195,6 +197,8 @@ def check_upgraded(path: Path, entries: int = 40) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert connection.execute("PRAGMA page_size").fetchone() == (PAGE_BYTES,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
@@ -202,6 +206,54 @@ def test_the_database_of_an_earlier_version_is_indexed_and_can_shrink(tmp_path: 
     earlier_database(tmp_path / "state.db", entries=8_000)
 
     check_upgraded(tmp_path / "state.db", entries=8_000)
+
+
+@pytest.mark.parametrize("page_size", [512, 4096, 65536])
+def test_the_database_of_an_earlier_version_that_could_shrink_gets_small_pages(tmp_path: Path, page_size: int) -> None:
+    settings = f"PRAGMA page_size = {page_size}; PRAGMA auto_vacuum = INCREMENTAL"
+    earlier_database(tmp_path / "state.db", settings=settings)
+
+    check_upgraded(tmp_path / "state.db")
+
+
+@pytest.mark.parametrize("reason", ["large", "no room"])
+def test_one_that_cannot_be_rewritten_serves_as_it_is(
+    tmp_path: Path, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    earlier_database(path, settings="PRAGMA auto_vacuum = INCREMENTAL")
+    if reason == "large":
+        monkeypatch.setattr(database, "_LARGEST_REPAGED_BYTES", 10_000)
+    else:
+        full = os.statvfs_result((4096, 4096, 10**6, 65, 65, 10**6, 10**6, 10**6, 0, 255))
+        monkeypatch.setattr(database.os, "statvfs", lambda _: full)
+
+    store = Store(path, Clock())
+    assert store._connection.execute("PRAGMA page_size").fetchone() == (4096,)
+    assert store._connection.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
+    with store.transaction() as tx:
+        tx.inc(EVENTS, ("alert",))
+    store.close()
+    store = Store(path, Clock())
+    assert store.value(EVENTS, ("alert",)) == 8
+    store.close()
+
+
+def test_one_that_somebody_else_reads_serves_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    earlier_database(path, settings="PRAGMA auto_vacuum = INCREMENTAL")
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM series").fetchone()
+        store = Store(path, Clock())
+        assert store.value(EVENTS, ("alert",)) == 7
+        with store.transaction() as tx:
+            tx.inc(EVENTS, ("alert",))
+        store.close()
+    store = Store(path, Clock())
+    assert store.value(EVENTS, ("alert",)) == 8
+    assert store._connection.execute("PRAGMA page_size").fetchone() == (PAGE_BYTES,)
+    store.close()
 
 
 def test_what_an_earlier_version_changed_meanwhile_is_found(tmp_path: Path) -> None:
@@ -225,17 +277,17 @@ def test_what_an_earlier_version_changed_meanwhile_is_found(tmp_path: Path) -> N
 
 def test_a_kill_while_it_is_brought_up_to_date_loses_nothing(tmp_path: Path) -> None:
     before, path = tmp_path / "before.db", tmp_path / "state.db"
-    earlier_database(before)
+    earlier_database(before, entries=18)
 
     def begin() -> None:
-        for part in ("", "-wal", "-shm"):
+        for part in ("", "-wal", "-shm", "-journal"):
             Path(f"{path}{part}").unlink(missing_ok=True)
         shutil.copy(before, path)
 
     begin()
     kills = 0
     for _ in killed_at_each_call(lambda: Store(path, Clock()).close()):
-        check_upgraded(path)
+        check_upgraded(path, entries=18)
         begin()
         kills += 1
 
@@ -246,7 +298,7 @@ def test_a_disk_that_becomes_full_while_it_is_brought_up_to_date_loses_nothing(t
     path = tmp_path / "state.db"
 
     def prepare() -> Callable[[Callable[[], None]], None]:
-        for part in ("", "-wal", "-shm"):
+        for part in ("", "-wal", "-shm", "-journal"):
             Path(f"{path}{part}").unlink(missing_ok=True)
         earlier_database(path)
 

@@ -14,7 +14,7 @@ from vv_exporter.exporter import HOUSEKEEPING_INTERVAL_SECONDS, SHRINKING_INTERV
 from vv_exporter.metrics.exporter import EVENTS
 from vv_exporter.state import store as store_module
 from vv_exporter.state import timeline
-from vv_exporter.state.database import StoreError
+from vv_exporter.state.database import PAGE_BYTES, StoreError
 from vv_exporter.state.store import Store
 
 BODY = {"details": os.urandom(700).hex()}
@@ -76,7 +76,7 @@ def test_each_step_of_shrinking_is_small(store: Store, path: Path) -> None:
         sizes += store._connection.execute("PRAGMA page_count").fetchone()
 
     steps = [before - after for before, after in pairwise(sizes)]
-    assert 0 < min(steps) <= max(steps) <= 600  # pages
+    assert 0 < min(steps) <= max(steps) <= (2 << 20) // PAGE_BYTES + 100
 
 
 def test_what_a_database_keeps_ready_for_what_comes_is_left_to_it(store: Store, path: Path) -> None:

@@ -616,6 +616,35 @@ def test_a_damaged_database_is_set_aside(path: Path) -> None:
     assert path.with_name(f"state.db.damaged-{clock.now:.0f}").read_bytes().startswith(b"this is not")
 
 
+def test_the_rollback_journal_of_a_damaged_database_changes_nothing_in_the_new_one(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is not a database " * 100)
+    path.with_name(f"{path.name}-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + b"\0" * 2000)
+
+    with Store(path, Clock()).transaction() as tx:
+        tx.inc(EVENTS, ("alert",))
+
+    assert not path.with_name(f"{path.name}-journal").exists()
+    assert Store(path, Clock()).value(EVENTS, ("alert",)) == 1
+
+
+def test_a_commit_writes_few_bytes(path: Path) -> None:
+    """Of a device that has run for a while: what a minute changes, of series and documents that lie apart."""
+    store = Store(path, Clock())
+    with store.transaction() as tx:
+        for number in range(300):
+            tx.inc(JOB_RUNS, (f"job{number}", "success"))
+    store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    wal = path.with_name(f"{path.name}-wal")
+
+    with store.transaction() as tx:
+        for number in range(0, 300, 60):
+            tx.inc(JOB_RUNS, (f"job{number}", "success"))
+
+    assert 0 < wal.stat().st_size < 12_000
+    store.close()
+
+
 @pytest.mark.parametrize("part", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_file_is_set_aside_and_counting_begins(path: Path, part: str, make: Callable[[Path], None]) -> None:
