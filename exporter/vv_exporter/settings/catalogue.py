@@ -559,15 +559,19 @@ def _reachable(address: str) -> str:
 
 
 # Read by other parts of the product; known here so that a misspelt name can be told from them.
-OTHER_VARIABLES = frozenset(
-    {
-        "VV_CONFIG",
-        "VV_HMAC_KEYS_DIR",
-        "VV_HMAC_KEY_FILE",
-        "VV_MAX_ATTEMPTS",
-        "VV_REQUIRE_ALL",
-    }
-) | {variable.name for variable in compose.VARIABLES}
+OTHER_VARIABLES = (
+    frozenset(
+        {
+            "VV_CONFIG",
+            "VV_HMAC_KEYS_DIR",
+            "VV_HMAC_KEY_FILE",
+            "VV_MAX_ATTEMPTS",
+            "VV_REQUIRE_ALL",
+        }
+    )
+    | {variable.name for variable in compose.VARIABLES}
+    | compose.OF_THE_CENTRE
+)
 STAGE_LIMITS = {
     "scan_video": "max_scan_video",
     "summarize_scene": "max_summarize",

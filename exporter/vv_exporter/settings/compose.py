@@ -40,3 +40,15 @@ VARIABLES = (
     ),
     ComposeVariable("PIP_INDEX_URL", "", "Where its packages come from; default: PyPI."),
 )
+
+OF_THE_CENTRE = frozenset(
+    {
+        "VV_FLEET_PORT",
+        "VV_FLEET_RETENTION_MONTHS",
+        "VV_FLEET_STORE_MEMORY",
+        "VV_VICTORIA_METRICS_IMAGE",
+        "VV_VMALERT_IMAGE",
+        "VV_VMAUTH_IMAGE",
+    }
+)
+"""What fleet/docker-compose.yml alone reads (docs/fleet.md), from the .env that `vv fleet render` is given as well."""

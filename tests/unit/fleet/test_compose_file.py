@@ -7,6 +7,7 @@ import yaml
 
 from vv_exporter.fleet.servers import Ports, servers
 from vv_exporter.render import base
+from vv_exporter.settings import compose, load
 
 ROOT = base.folder()
 SERVICES = yaml.safe_load((ROOT / "fleet" / "docker-compose.yml").read_text())["services"]
@@ -30,6 +31,18 @@ def test_each_server_has_the_same_options(tmp_path: Path) -> None:
     for server in servers(programs, tmp_path, tmp_path, Ports.following(1)):
         command = SERVICES[CALLED[server.name]]["command"]
         assert options([str(part) for part in server.command[1:]]) == options(command), server.name
+
+
+def test_each_variable_may_stand_in_the_env_that_the_centre_is_configured_by(tmp_path: Path) -> None:
+    text = (ROOT / "fleet" / "docker-compose.yml").read_text()
+    names = set(re.findall(r"\$\{(VV_\w+)", text))
+
+    assert names > compose.OF_THE_CENTRE
+    for name in names:
+        load({"VV_STATE_DIR": str(tmp_path), "VV_CONFIG": "", name: "8427"})
+    assert {name for name in names if name not in (ROOT / "docs" / "fleet.md").read_text()} <= {
+        variable.name for variable in compose.VARIABLES
+    }
 
 
 def test_nothing_but_the_door_and_grafana_is_reached_from_outside_and_nobody_is_root() -> None:
