@@ -84,6 +84,17 @@ def test_the_agent_of_a_fleet_is_run_as_on_a_developers_machine() -> None:
     assert f"VV_FLEET_BYTES_PER_SECOND:-{limit.partition(',')[2]}" in TEXT
 
 
+def test_who_renders_and_who_shows_what_is_sent_to_a_fleet_know_the_machine() -> None:
+    knowing = {
+        name
+        for name, part in yaml.safe_load(TEXT)["services"].items()
+        for volume in part.get("volumes", ())
+        if volume["target"] == "/etc/machine-id" and volume["read_only"]
+    }
+
+    assert knowing == {"config", "exporter"}
+
+
 def test_every_image_has_a_version() -> None:
     images = {name: part.get("image", "") for name, part in yaml.safe_load(TEXT)["services"].items()}
 
