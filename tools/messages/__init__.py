@@ -16,6 +16,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from vv_exporter.cli import vv
+from vv_exporter.cli._language import messages as messages_of_commands
 from vv_exporter.language import FOLDER
 from vv_exporter.render.annotations import TOLD
 from vv_exporter.render.annotations import messages as messages_of
@@ -64,6 +66,8 @@ def _programs(checkout: Path) -> Catalog:
     found = extract_from_dir(package, _PROGRAMS, _OPTIONS, _KEYWORDS, comment_tags=_NOTES, strip_comment_tags=True)
     for file, _, message, comments, context in sorted(found, key=lambda one: one[:2]):
         catalogue.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
+    for message in messages_of_commands(vv):
+        catalogue.add(message, locations=[("cli", 0)])
     return catalogue
 
 

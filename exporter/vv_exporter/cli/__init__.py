@@ -9,8 +9,10 @@ import sys
 
 import click
 
+from vv_exporter.cli._language import let_click_speak, translated
 from vv_exporter.cli._output import say
-from vv_exporter.language import of_locale, speaking_everywhere
+from vv_exporter.language import ENGLISH, current, of_locale, speaking_everywhere
+from vv_exporter.language import gettext as _
 
 WRONG_USE = 2
 
@@ -34,17 +36,20 @@ class Commands(click.Group):
             if missing in ("vv_exporter", "vv_core"):
                 raise
             return _not_installed(name, missing)
-        return command
+        return translated(command)
 
 
 def _not_installed(name: str, missing: str) -> click.Command:
     """What stands in for a command whose libraries are not installed: the SDK alone needs none of them."""
 
-    help_ = "Not installed: needs vv-exporter[exporter]."
+    help_ = _("Not installed: needs vv-exporter[exporter].")
 
     @click.command(name, help=help_, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
     def command() -> None:
-        raise click.UsageError(f"vv {name} needs {missing}: pip install 'vv-exporter[exporter]'")
+        needed = "pip install 'vv-exporter[exporter]'"
+        raise click.UsageError(
+            _("vv {command} needs {missing}: {cure}").format(command=name, missing=missing, cure=needed)
+        )
 
     return command
 
@@ -96,25 +101,30 @@ def _settings_in(path: str) -> dict[str, str]:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs 4 ms
             return parse_environment_file(file.read())
     except PermissionError as error:
-        why = f"{path} cannot be read ({error.strerror}); run it as root"
+        why = _("{path} cannot be read ({error}); run it as root").format(path=path, error=error.strerror)
         raise click.BadParameter(why, param_hint="--env-file") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{path} cannot be read: {error}", param_hint="--env-file") from error
+        why = _("{path} cannot be read: {error}").format(path=path, error=error)
+        raise click.BadParameter(why, param_hint="--env-file") from error
 
 
 def main() -> None:
     """The entry point of `vv`: it answers in the language of the shell, as far as its messages are translated."""
     with speaking_everywhere(of_locale()):
+        if current() != ENGLISH:
+            let_click_speak()
         _main()
 
 
 def _main() -> None:
     try:
-        vv(prog_name="vv")
+        translated(vv)(prog_name="vv")
     except Exception as error:
         problems = getattr(error, "problems", None)  # SettingsError, without importing what it needs
         if problems is None:
             raise
-        more = f" (and {len(problems) - 1} more: vv config check)" if len(problems) > 1 else ""
-        say(f"vv: {problems[0]}{more}", err=True)
+        first = f"vv: {problems[0]}"
+        if len(problems) > 1:
+            first = _("{problem} (and {count} more: vv config check)").format(problem=first, count=len(problems) - 1)
+        say(first, err=True)
         sys.exit(WRONG_USE)

@@ -4,6 +4,7 @@ import click
 
 from vv_core.alerter import LEVELS
 from vv_core.common import levels
+from vv_exporter.language import gettext as _
 from vv_exporter.reporting.reports import NotRecordedError, report_alert
 
 
@@ -34,7 +35,8 @@ def command(
     except NotRecordedError as error:
         raise click.ClickException(str(error)) from error
     if levels.known(level) is None:
-        raise click.UsageError(f"LEVEL is one of {', '.join(LEVELS)}, not {level!r}; the alert was raised as ERROR")
+        odd = _("LEVEL is one of {levels}, not {level}; the alert was raised as ERROR")
+        raise click.UsageError(odd.format(levels=", ".join(LEVELS), level=repr(level)))
 
 
 def _pairs(context: tuple[str, ...]) -> dict[str, str]:
@@ -42,6 +44,6 @@ def _pairs(context: tuple[str, ...]) -> dict[str, str]:
     for item in context:
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"--context takes KEY=VALUE, not {item!r}")
+            raise click.UsageError(_("--context takes KEY=VALUE, not {text}").format(text=repr(item)))
         pairs[key] = value
     return pairs

@@ -13,6 +13,8 @@ import click
 from vv_core.chain import ChainCheck, Head, Report, kept_heads
 from vv_core.common import texts
 from vv_exporter.cli._output import say
+from vv_exporter.language import gettext as _
+from vv_exporter.language import ngettext, translatable
 from vv_exporter.probes.chain_files import lines_of, log_files
 from vv_exporter.settings import load
 
@@ -57,15 +59,15 @@ def verify(
     settings = load()
     paths = paths or settings.chain_logs
     if not paths:
-        say("UNKNOWN: no log is named; say PATH, or set VV_CHAIN_LOGS")
+        say(_("UNKNOWN: no log is named; say PATH, or set VV_CHAIN_LOGS"))
         context.exit(1)
     known = [_head(text) for text in heads]
     kept = [] if no_state else kept_heads(str(settings.state_dir / "chains"))
     check = ChainCheck(heads=kept, known=known, from_start=from_start)
     files = log_files(paths)
-    unread = [] if files else [f"no such file: {' '.join(paths)}"]
+    unread = [] if files else [_("no such file: {paths}").format(paths=" ".join(paths))]
     with click.progressbar(
-        length=sum(map(_size, files)) or 1, label="verifying", file=sys.stderr, hidden=as_json
+        length=sum(map(_size, files)) or 1, label=_("verifying"), file=sys.stderr, hidden=as_json
     ) as bar:
         for path in files:
             try:
@@ -86,10 +88,10 @@ def verify(
 
 
 def _head(text: str) -> Head:
-    chain, _, rest = text.partition(":")
-    number, _, mac = rest.partition(":")
+    chain, _colon, rest = text.partition(":")
+    number, _colon, mac = rest.partition(":")
     if not chain or not (number.isascii() and number.isdigit()) or len(mac) != 64:
-        raise click.BadParameter(f"{text!r} is not CHAIN:NUMBER:MAC", param_hint="--head")
+        raise click.BadParameter(_("{text} is not CHAIN:NUMBER:MAC").format(text=repr(text)), param_hint="--head")
     return Head(chain, int(number), mac.lower())
 
 
@@ -108,31 +110,33 @@ def _size(path: Path) -> int:
 
 def _print(report: Report, unread: list[str]) -> None:
     for name, head in sorted(report.heads.items()):
-        say(f"{name}: number {head.number}, key {head.key_id}, MAC {head.mac}")
-    say(f"{texts.many(report.lines, 'line')}, {report.chained} in a chain")
+        told = _("{chain}: number {number}, key {key}, MAC {mac}")
+        say(told.format(chain=name, number=head.number, key=head.key_id, mac=head.mac))
+    lines = ngettext("{count} line, {chained} in a chain", "{count} lines, {chained} in a chain", report.lines)
+    say(lines.format(count=report.lines, chained=report.chained))
     notes = [finding for finding in report.findings if not finding.breaks]
     for finding in notes[:SHOWN_NOTES]:
-        say(f"note: {finding.kind}: {finding}")
+        say(_("note: {kind}: {finding}").format(kind=finding.kind, finding=finding))
     if len(notes) > SHOWN_NOTES:
-        say(f"note: {len(notes) - SHOWN_NOTES} more: --json shows them")
+        say(_("note: {count} more: --json shows them").format(count=len(notes) - SHOWN_NOTES))
     for finding in report.findings:
         if finding.breaks:
-            say(f"broken: {finding.kind}: {finding}")
+            say(_("broken: {kind}: {finding}").format(kind=finding.kind, finding=finding))
     for problem in unread:
         say(f"vv: {problem}", err=True)
-    say(_verdict(report, unread))
+    say(_(_verdict(report, unread)))
 
 
 def _verdict(report: Report, unread: list[str]) -> str:
     if report.broken:
-        return "NOT WHOLE"
+        return translatable("NOT WHOLE")
     if unread:
-        return "UNKNOWN: not everything could be read"
+        return translatable("UNKNOWN: not everything could be read")
     if not report.chained:
-        return "UNKNOWN: no line of a chain is here"
+        return translatable("UNKNOWN: no line of a chain is here")
     if report.unknown:
-        return "UNKNOWN: the keys of some lines are not here (VV_HMAC_KEYS_DIR)"
-    return "whole"
+        return translatable("UNKNOWN: the keys of some lines are not here (VV_HMAC_KEYS_DIR)")
+    return translatable("whole")
 
 
 def _document(report: Report, unread: list[str]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vv_exporter.cli._output import say
+from vv_exporter.language import decimal
+from vv_exporter.language import gettext as _
 
 if TYPE_CHECKING:
     from vv_exporter.settings import FreeSpace, Settings
@@ -44,7 +46,7 @@ def render(out: Path, prometheus_out: Path | None) -> None:
         raise click.BadParameter(str(error), param_hint="--out") from error
     say(f"{out}: {_channels(settings)}")
     if not settings.deadman_url:
-        say(f"vv: warning: {deadman.UNSET}", err=True)
+        say(_("vv: warning: {warning}").format(warning=_(deadman.UNSET)), err=True)
 
 
 @command.command()
@@ -71,7 +73,7 @@ def check(context: click.Context, env_file: Path | None) -> None:
             say(f"vv: {problem}", err=True)
         context.exit(2)
     for warning in _warnings(settings, environ):
-        say(f"vv: warning: {warning}", err=True)
+        say(_("vv: warning: {warning}").format(warning=warning), err=True)
     say(f"ok: {_channels(settings)}")
     for line in (*_language(settings), *_disk_limits(settings)):
         say(line)
@@ -84,9 +86,11 @@ def _language(settings: Settings) -> Iterator[str]:
     if settings.language == ENGLISH:
         return
     lacking = untranslated(settings.language)
-    yield f"language {settings.language}: " + (
-        f"messages that it lacks, and that are shown in English: {lacking}" if lacking else "every message is there"
-    )
+    if lacking:
+        words = _("language {language}: messages that it lacks, and that are shown in English: {count}")
+    else:
+        words = _("language {language}: every message is there")
+    yield words.format(language=settings.language, count=lacking)
 
 
 def _disk_limits(settings: Settings) -> Iterator[str]:
@@ -96,21 +100,24 @@ def _disk_limits(settings: Settings) -> Iterator[str]:
     for path in filter(None, (settings.host_root, settings.video_storage_root)):
         usage = usage_within(path, DISK_ANSWERS_SECONDS)
         if usage is None or not usage.size:
-            yield f"disk {path}: its limits follow from its size, which is not known now"
+            yield _("disk {path}: its limits follow from its size, which is not known now").format(path=path)
             continue
         limits = (
             ("DISK_WARNING_FREE", settings.disk_warning_free),
             ("DISK_CRITICAL_FREE", settings.disk_critical_free),
         )
-        said = ", ".join(f"{name} below {_limit(free, usage.size)}" for name, free in limits)
-        yield f"disk {path} ({usage.size / 1e9:.1f} GB): {said}"
+        below = _("{name} below {size}")
+        said = ", ".join(below.format(name=name, size=_limit(free, usage.size)) for name, free in limits)
+        size = decimal(f"{usage.size / 1e9:.1f}")
+        yield _("disk {path} ({size} GB): {limits}").format(path=path, size=size, limits=said)
 
 
 def _limit(free: FreeSpace, size: float) -> str:
-    text = f"{free.least(size) / 1e9:.1f} GB"
-    if free.bytes is not None and free.most is not None and free.bytes > free.most * size:
-        text += f" ({free.bytes / 1e9:.1f} GB count as at most {free.most:.0%} of it)"
-    return text
+    text = decimal(f"{free.least(size) / 1e9:.1f} GB")
+    if free.bytes is None or free.most is None or free.bytes <= free.most * size:
+        return text
+    given = decimal(f"{free.bytes / 1e9:.1f} GB")
+    return _("{limit} ({given} count as at most {most} of it)").format(limit=text, given=given, most=f"{free.most:.0%}")
 
 
 def _channels(settings: Settings) -> str:
@@ -118,7 +125,9 @@ def _channels(settings: Settings) -> str:
 
     on = [channel.title for channel in all_channels() if channel.is_configured(settings)]
     off = [f"{one.title} ({one.variables()})" for one in all_channels() if not one.is_configured(settings)]
-    return f"device {settings.device_id}; channels on: {', '.join(on)}; off: {', '.join(off) or 'none'}"
+    return _("device {device}; channels on: {on}; off: {off}").format(
+        device=settings.device_id, on=", ".join(on), off=", ".join(off) or _("none")
+    )
 
 
 def _environment_in(file: Path) -> tuple[dict[str, str], list[str]]:
@@ -129,7 +138,8 @@ def _environment_in(file: Path) -> tuple[dict[str, str], list[str]]:
         text = file.read_text(encoding="utf-8")
         return parse_environment_file(text), passed_over(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="--env-file") from error
+        why = _("{path} cannot be read: {error}").format(path=file, error=error)
+        raise click.BadParameter(why, param_hint="--env-file") from error
 
 
 def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[str]:
@@ -138,10 +148,12 @@ def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator
 
     for name, path in secret_files(environ).items():
         if path.stat().st_mode & 0o007:
-            yield f"{name}: others can read {path}; chmod 600 {path}"
+            yield _("{name}: others can read {path}; chmod 600 {path}").format(name=name, path=path)
     if not any(channel.kind in ("chat", "pager") for channel in switched_on(settings)):
-        yield "SLACK_WEBHOOK_URL: neither chat nor pager is configured; errors and critical alerts are in app.log only"
+        yield _(
+            "SLACK_WEBHOOK_URL: neither chat nor pager is configured; errors and critical alerts are in app.log only"
+        )
     if settings.quiet_hours and not settings.smtp_smarthost:
-        yield "VV_QUIET_HOURS: no e-mail is configured; a warning that ends within them is in app.log only"
+        yield _("VV_QUIET_HOURS: no e-mail is configured; a warning that ends within them is in app.log only")
     if not settings.deadman_url:
-        yield deadman.UNSET
+        yield _(deadman.UNSET)

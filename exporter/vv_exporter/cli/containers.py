@@ -12,6 +12,7 @@ import click
 from vv_core.common.journals import LASTING
 from vv_exporter.cli._output import say
 from vv_exporter.common.clock import boot_id, boottime, span
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import Settings, load
 from vv_exporter.supervisor.room import CONTAINER_NAME, Request, Room, Seen, View
 from vv_exporter.supervisor.run import recording
@@ -34,16 +35,18 @@ def show() -> None:
     """
     view = Room(load().self_monitor_dir).view()
     if view is None:
-        raise click.ClickException("no self-monitor has ever looked; is `vv self-monitor` running?")
-    rows = [("NAME", "STATE", "RESTARTS", ""), *_rows(view)]
+        raise click.ClickException(_("no self-monitor has ever looked; is `vv self-monitor` running?"))
+    rows = [(_("NAME"), _("STATE"), _("RESTARTS"), ""), *_rows(view)]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         say("  ".join(map(str.ljust, row, widths)).rstrip())
     if not view.containers:
-        click.echo("none: name containers or projects below self_monitor in vv.yml, or label them vv.self-monitor=true")
+        none = _("none: name containers or projects below self_monitor in vv.yml, or label them vv.self-monitor=true")
+        click.echo(none)
     age = view.age(time.time(), boot_id(), boottime())
     if age > STALE:
-        click.echo(f"vv: the self-monitor last looked {span(age)} ago; is it running?", err=True)
+        late = _("the self-monitor last looked {time} ago; is it running?").format(time=span(age))
+        click.echo(f"vv: {late}", err=True)
         sys.exit(1)
 
 
@@ -54,8 +57,13 @@ def resume(name: str) -> None:
     settings = load()
     view = Room(settings.self_monitor_dir).view()
     if view is None or _checked(name) not in {one.name for one in view.containers}:
-        raise click.ClickException(f"the self-monitor does not manage {name!r}: see `vv containers list`")
-    _ask(settings, Request("resume", name), f"{name} is taken up again")
+        why = _("the self-monitor does not manage {name}: see `vv containers list`").format(name=repr(name))
+        raise click.ClickException(why)
+    done, later = (
+        _("{name} is taken up again"),
+        _("{name} is taken up again as soon as the self-monitor runs: it does not answer now"),
+    )
+    _ask(settings, Request("resume", name), done.format(name=name), later.format(name=name))
 
 
 @command.command("forget")
@@ -69,32 +77,34 @@ def forget(name: str) -> None:
         ("self_monitor.containers", settings.self_monitor.containers),
     ):
         if _checked(name) in names:
-            raise click.ClickException(f"{name} is listed in {key} in vv.yml: take it out there, and restart")
+            why = _("{name} is listed in {key} in vv.yml: take it out there, and restart").format(name=name, key=key)
+            raise click.ClickException(why)
     with recording(settings) as journal:
         journal.emit("container.forgotten", COMPONENT, {"name": name}, LASTING)
         if not journal.flush() or journal.lost:
-            raise click.ClickException("that could not be recorded")
+            raise click.ClickException(_("that could not be recorded"))
+    done = _("{name} is not expected any more").format(name=name)
+    later = _("{name} is not expected any more as soon as the self-monitor runs: it does not answer now")
     if settings.self_monitor_dir.exists():
-        _ask(settings, Request("forget", name), f"{name} is not expected any more")
+        _ask(settings, Request("forget", name), done, later.format(name=name))
     else:
-        click.echo(f"{name} is not expected any more")
+        click.echo(done)
 
 
 def _checked(name: str) -> str:
     if not re.match(CONTAINER_NAME, name):
-        raise click.UsageError(f"{name!r} is not the name of a container")
+        raise click.UsageError(_("{name} is not the name of a container").format(name=repr(name)))
     return name
 
 
-def _ask(settings: Settings, request: Request, done: str) -> None:
+def _ask(settings: Settings, request: Request, done: str, later: str) -> None:
     try:
         path = Room(settings.self_monitor_dir).ask(request)
     except OSError as error:
         folder = settings.self_monitor_dir
-        raise click.ClickException(
-            f"{folder} cannot be written: {error.strerror}; root and the self-monitor's user may"
-        ) from error
-    click.echo(done if _vanishes(path) else f"{done} as soon as the self-monitor runs: it does not answer now")
+        why = _("{folder} cannot be written: {error}; root and the self-monitor's user may")
+        raise click.ClickException(why.format(folder=folder, error=error.strerror)) from error
+    click.echo(done if _vanishes(path) else later)
 
 
 def _vanishes(path: Path) -> bool:
@@ -116,5 +126,5 @@ def _rows(view: View) -> list[tuple[str, ...]]:
 def _due(one: Seen) -> str:
     if not one.due:
         return ""
-    what = "given up" if one.in_window >= one.max else "restarted"
-    return f"; to be {what} in {max(one.due - time.time(), 0):.0f} s"
+    words = _("; to be given up in {seconds} s") if one.in_window >= one.max else _("; to be restarted in {seconds} s")
+    return words.format(seconds=f"{max(one.due - time.time(), 0):.0f}")

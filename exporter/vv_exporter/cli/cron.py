@@ -5,6 +5,7 @@ import sys
 import click
 
 from vv_core.common.units import parse_duration
+from vv_exporter.language import gettext as _
 from vv_exporter.reporting import cron
 from vv_exporter.reporting.reports import OVERLAPS, run_job
 
@@ -15,7 +16,7 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     if seconds == 0:
-        raise click.BadParameter("must be longer than 0")
+        raise click.BadParameter(_("must be longer than 0"))
     return seconds
 
 

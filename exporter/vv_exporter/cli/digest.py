@@ -10,6 +10,7 @@ import click
 from vv_exporter.cli._client import AskError, ask
 from vv_exporter.cli._output import say
 from vv_exporter.digest import Digest
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import load
 
 
@@ -26,7 +27,7 @@ def command(since: str, is_sent: bool, as_json: bool, url: str | None) -> None:
     """
     settings = load()
     if is_sent and not settings.smtp_smarthost:
-        click.echo("vv: SMTP_SMARTHOST: is not set; set it, SMTP_FROM and ALERT_EMAIL_TO", err=True)
+        click.echo(_("vv: SMTP_SMARTHOST: is not set; set it, SMTP_FROM and ALERT_EMAIL_TO"), err=True)
         sys.exit(2)
     try:
         found, text = ask(url, "/api/v1/digest", {"since": since}, Digest)
@@ -44,8 +45,8 @@ def command(since: str, is_sent: bool, as_json: bool, url: str | None) -> None:
         try:
             refused = smtp.send(made, settings)
         except smtp.MailError as error:
-            say(f"vv: not sent: {error}", err=True)
+            say(_("vv: not sent: {error}").format(error=error), err=True)
             sys.exit(1)
-        click.echo(f"vv: sent to {settings.alert_email_to}", err=True)
+        click.echo(_("vv: sent to {addresses}").format(addresses=settings.alert_email_to), err=True)
         for address in refused:
-            say(f"vv: refused for {address}", err=True)
+            say(_("vv: refused for {address}").format(address=address), err=True)

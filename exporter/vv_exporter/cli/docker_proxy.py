@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from vv_exporter.language import gettext as _
+
 _SOCKET = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -22,7 +24,7 @@ def command(read: Path | None, act: Path | None) -> None:
     is what their folders and VV_DOCKER_READ_USERS and VV_DOCKER_ACT_USERS say.
     """
     if read is None and act is None:
-        raise click.UsageError("name a socket: --read SOCKET, --act SOCKET, or both")
+        raise click.UsageError(_("name a socket: --read SOCKET, --act SOCKET, or both"))
     from vv_exporter.docker_proxy.run import run
     from vv_exporter.settings import load
 

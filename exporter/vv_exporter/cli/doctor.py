@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vv_exporter.cli._output import say
+from vv_exporter.language import gettext as _
 
 
 @click.command("doctor")
@@ -44,6 +45,8 @@ def command(context: click.Context, root: Path) -> None:
         say(str(finding))
     if findings:
         unknown = sum(finding.unknown for finding in findings)
-        click.echo(f"{len(findings) - unknown} wrong, {unknown} unknown", err=True)
+        click.echo(
+            _("{wrong} wrong, {unknown} unknown").format(wrong=len(findings) - unknown, unknown=unknown), err=True
+        )
         context.exit(1)
-    click.echo("ok: folders, users, groups, sockets, units and secrets are as they should be")
+    click.echo(_("ok: folders, users, groups, sockets, units and secrets are as they should be"))

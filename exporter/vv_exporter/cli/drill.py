@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import click
 
-from vv_core.common.texts import many
 from vv_exporter.cli._client import AskError, ask
 from vv_exporter.cli._output import say
 from vv_exporter.drills.plan import SEVERITIES, drill_channels, patience, plan
 from vv_exporter.drills.report import ChannelReport, DrillReport, Drills
 from vv_exporter.drills.request import RequestError, request_drill
+from vv_exporter.language import gettext as _
+from vv_exporter.language import ngettext
 from vv_exporter.reporting.reports import printable, warn_without_reader
 from vv_exporter.settings import Settings, load
 
@@ -46,24 +47,33 @@ def command(context: click.Context, severity: str | None, channel: str | None, u
     settings = load()
     available = drill_channels(settings)
     if channel is not None and channel not in available:
-        on = f"configured: {', '.join(available)}" if available else "none is configured"
-        raise click.BadParameter(f"{channel!r} is not a channel that can be drilled; {on}", param_hint="--channel")
+        if available:
+            problem = _("{channel} is not a channel that can be drilled; configured: {channels}")
+        else:
+            problem = _("{channel} is not a channel that can be drilled; none is configured")
+        told = problem.format(channel=repr(channel), channels=", ".join(available))
+        raise click.BadParameter(told, param_hint="--channel")
     expected = [name for step in plan(severity or "", channel or "", available) for name in step.channels]
     if not expected:
-        raise click.UsageError("no channel is configured that it would reach: set SLACK_WEBHOOK_URL or others")
+        raise click.UsageError(_("no channel is configured that it would reach: set SLACK_WEBHOOK_URL or others"))
     try:
         id_ = request_drill(settings, severity or "", channel or "")
     except RequestError as error:
         raise click.ClickException(str(error)) from error
     warn_without_reader()
-    say(f"drill {id_}: {', '.join(expected)} (at most {patience(settings):.0f} s)", err=True)
+    begun = _("drill {id}: {channels} (at most {seconds} s)")
+    say(begun.format(id=id_, channels=", ".join(expected), seconds=f"{patience(settings):.0f}"), err=True)
     found = _follow(settings, id_, url, max(map(len, expected)))
     if found is None or found.refused:
         say(f"vv: {found.refused if found else _unseen(settings)}", err=True)
         context.exit(1)
     failed = [one.channel for one in found.channels if one.state != "accepted"]
     if failed:
-        say(f"vv: {len(failed)} of {many(len(found.channels), 'channel')} failed: {', '.join(failed)}", err=True)
+        said = ngettext(
+            "{failed} of {count} channel failed: {names}", "{failed} of {count} channels failed: {names}",
+            len(found.channels),
+        ).format(failed=len(failed), count=len(found.channels), names=", ".join(failed))  # fmt: skip
+        say(f"vv: {said}", err=True)
         context.exit(1)
 
 
@@ -86,8 +96,10 @@ def _follow(settings: Settings, id_: str, url: str | None, width: int) -> DrillR
         if found is not None and found.ended:
             return found
         if time.monotonic() - shown >= SHOWN_EVERY_SECONDS:
-            waiting = [one.channel for one in found.channels if one.state == "waiting"] if found else ["the exporter"]
-            shown = _progress(f"waiting for {', '.join(waiting)}", started)
+            waiting = (
+                [one.channel for one in found.channels if one.state == "waiting"] if found else [_("the exporter")]
+            )
+            shown = _progress(_("waiting for {names}").format(names=", ".join(waiting)), started)
         time.sleep(POLL_SECONDS)
     return found
 
@@ -105,9 +117,9 @@ def _ask(url: str | None, id_: str) -> DrillReport | None:
 
 def _steps(found: DrillReport | None) -> Iterator[str]:
     if found is not None and not found.refused:
-        yield "counted by the exporter; the rule Drill fires at Prometheus' next evaluation"
+        yield _("counted by the exporter; the rule Drill fires at Prometheus' next evaluation")
         if found.reached:
-            yield "Alertmanager has it"
+            yield _("Alertmanager has it")
 
 
 def _progress(text: str, started: float) -> float:
@@ -119,16 +131,16 @@ def _progress(text: str, started: float) -> float:
 def _print(one: ChannelReport, width: int) -> None:
     name = printable(one.channel).ljust(width)
     if one.state == "accepted":
-        mark = click.style("accepted", fg="green")
+        mark = click.style(_("accepted"), fg="green")
         click.echo(f"{name}  {mark}  {one.seconds or 0.0:6.1f} s  {one.severity}")
         return
-    mark = click.style("failed  ", fg="red")
+    mark = click.style(_("failed").ljust(len(_("accepted"))), fg="red")
     click.echo(f"{name}  {mark}  {printable(one.reason)}")
-    click.echo(f"{'':<{width}}            do: {printable(one.cure)}")
+    click.echo(f"{'':<{width}}  {'':<{len(_('accepted'))}}  {_('do: {cure}').format(cure=printable(one.cure))}")
 
 
 def _unseen(settings: Settings) -> str:
-    return (
-        f"the exporter has not counted the drill: it reads {settings.journal_dir}, does it run there? "
+    return _(
+        "the exporter has not counted the drill: it reads {folder}, does it run there? "
         "See `vv health exporter`, VV_STATE_DIR and VV_EXPORTER_PORT"
-    )
+    ).format(folder=settings.journal_dir)

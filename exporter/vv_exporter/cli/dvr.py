@@ -6,6 +6,7 @@ import click
 
 from vv_core.common.journals import LASTING
 from vv_core.dvr import allow_logins
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import load
 from vv_exporter.supervisor.run import recording
 
@@ -22,7 +23,7 @@ def command() -> None:
 def forget(name: str) -> None:
     """Stop missing the agent of DVR NAME that was killed: nobody is to get its stream any more."""
     _record("dvr.ended", name)
-    click.echo(f"no agent of DVR {name} is missed, until one reports again")
+    click.echo(_("no agent of DVR {dvr} is missed, until one reports again").format(dvr=name))
 
 
 @command.command("login")
@@ -35,15 +36,17 @@ def login(name: str) -> None:
     try:
         was_agent = allow_logins(name)
     except OSError as error:
-        raise click.ClickException(f"what agents were refused cannot be forgotten: {error}") from error
+        why = _("what agents were refused cannot be forgotten: {error}").format(error=error)
+        raise click.ClickException(why) from error
     if name not in load().dvrs and not was_agent:
-        raise click.ClickException(f"no DVR {name} is configured; there are: {', '.join(load().dvrs) or 'none'}")
+        known = ", ".join(load().dvrs) or _("none")
+        raise click.ClickException(_("no DVR {dvr} is configured; there are: {known}").format(dvr=name, known=known))
     _record("dvr.login", name)
-    click.echo(f"user and password are sent to DVR {name} again; vv status shows what it answers")
+    click.echo(_("user and password are sent to DVR {dvr} again; vv status shows what it answers").format(dvr=name))
 
 
 def _record(kind: str, dvr: str) -> None:
     with recording(load()) as journal:
         journal.emit(kind, COMPONENT, {"dvr": dvr}, LASTING)
         if not journal.flush() or journal.lost:
-            raise click.ClickException("that could not be recorded")
+            raise click.ClickException(_("that could not be recorded"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vv_exporter.cli._output import say
+from vv_exporter.language import gettext as _
 
 _INVENTORY = click.option(
     "--inventory",
@@ -45,7 +46,8 @@ def render(inventory: Path, out: Path, store: str) -> None:
         centre.render(devices, load(), out, store)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    say(f"{out}: devices in the inventory: {len(devices)}; a device's token is {out / 'tokens'}/NAME")
+    done = _("{folder}: devices in the inventory: {count}; a device's token is {token}")
+    say(done.format(folder=out, count=len(devices), token=f"{out / 'tokens'}/NAME"))
 
 
 @command.command()
@@ -83,11 +85,11 @@ def status(as_json: bool) -> None:
 
     settings, now = load(secrets=False), time.time()
     if not settings.fleet_url:
-        raise click.UsageError("VV_FLEET_URL is not set: this device sends to no centre")
+        raise click.UsageError(_("VV_FLEET_URL is not set: this device sends to no centre"))
     try:
         found = agent_client.sending(settings)
     except agent_client.AgentError as error:
-        raise click.ClickException(f"{error}. Nothing is known of what is sent") from error
+        raise click.ClickException(_("{error}. Nothing is known of what is sent").format(error=error)) from error
     taken = agent_client.last_taken(settings)
     shown = report(found, taken, sending.until(settings, now), now)
     about = {"device": settings.device_id, "machine": machine(), "centre": settings.fleet_url, **shown.fields}
@@ -118,19 +120,23 @@ def send_all(duration: str | None, stop: bool) -> None:
 
     settings, now = load(secrets=False), time.time()
     if not settings.fleet_url:
-        raise click.UsageError("VV_FLEET_URL is not set: this device sends to no centre")
+        raise click.UsageError(_("VV_FLEET_URL is not set: this device sends to no centre"))
     if stop == bool(duration):
-        raise click.UsageError("say how long with --for, or --stop")
+        raise click.UsageError(_("say how long with --for, or --stop"))
     try:
         seconds = parse_duration(duration) if duration else 0.0
         if duration and not 0 < seconds <= sending.MAX_SECONDS:
-            raise ValueError(f"--for: {duration!r} must be longer than 0 and not longer than a day")
+            limits = _("{option}: {text} must be longer than 0 and not longer than a day")
+            raise ValueError(limits.format(option="--for", text=repr(duration)))
         sending.request(settings, seconds, now)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.ClickException(str(error)) from error
-    say(f"everything is sent until {isoformat(now + seconds)}" if seconds else "what is kept is sent, as ever")
+    if seconds:
+        say(_("everything is sent until {time}").format(time=isoformat(now + seconds)))
+    else:
+        say(_("what is kept is sent, as ever"))
 
 
 @command.command("agent")
@@ -148,7 +154,7 @@ def agent(data: Path) -> None:
 
     settings = load()
     if not settings.fleet_url:
-        raise click.UsageError("VV_FLEET_URL is not set: this device sends to no centre")
+        raise click.UsageError(_("VV_FLEET_URL is not set: this device sends to no centre"))
     try:
         become(prepare(settings, data))
     except (AgentMissingError, OSError) as error:

@@ -9,6 +9,7 @@ import click
 from vv_exporter.cli._client import AskError, ask
 from vv_exporter.common.clock import isoformat
 from vv_exporter.footage.document import CameraFootage, Footage, length, words
+from vv_exporter.language import gettext as _
 
 
 @click.command("footage")
@@ -34,25 +35,33 @@ def command(day: str, as_json: bool, url: str | None) -> None:
 
 def lines(document: Footage) -> list[str]:
     """The document as people read it."""
-    shown = [f"{isoformat(document.since)} to {isoformat(document.until)}"]
+    shown = [_("{start} to {end}").format(start=isoformat(document.since), end=isoformat(document.until))]
     for camera in document.cameras:
         shown += _camera(camera)
-    return shown if document.cameras else ["no footage is known"]
+    return shown if document.cameras else [_("no footage is known")]
 
 
 def _camera(camera: CameraFootage) -> list[str]:
     steps = ", ".join(f"{length(seconds)} {step}" for step, seconds in camera.seconds.items())
-    expected = f"of {length(camera.expected_seconds)} expected" + (f" ({steps})" if steps else "")
     if camera.missing_seconds:
-        verdict = click.style(f"{length(camera.missing_seconds)} missing", fg="red")
+        missing = _("{time} missing").format(time=length(camera.missing_seconds))
+        verdict = click.style(missing, fg="red")
     else:
-        verdict = "nothing missing"
-    shown = [f"{camera.dvr}: {verdict} {expected}"]
+        verdict = _("nothing missing")
+    words_ = (
+        _("{dvr}: {verdict} of {expected} expected ({steps})")
+        if steps
+        else _("{dvr}: {verdict} of {expected} expected")
+    )
+    expected = length(camera.expected_seconds)
+    shown = [words_.format(dvr=camera.dvr, verdict=verdict, expected=expected, steps=steps)]
     for one in camera.missing:
         what = words(one.cause, one.detail)
-        shown.append(f"    {isoformat(one.start)} to {isoformat(one.end)}  {length(one.end - one.start):>12}  {what}")
+        times = _("{start} to {end}").format(start=isoformat(one.start), end=isoformat(one.end))
+        shown.append(f"    {times}  {length(one.end - one.start):>12}  {what}")
     if camera.left_out:
-        shown.append(f"    … {camera.left_out} shorter ones are left out")
+        shown.append("    " + _("… {count} shorter ones are left out").format(count=camera.left_out))
     if camera.closed_seconds:
-        shown.append(f"    … {length(camera.closed_seconds)} in short holes are not known singly")
+        closed = _("… {time} in short holes are not known singly").format(time=length(camera.closed_seconds))
+        shown.append(f"    {closed}")
     return shown

@@ -8,6 +8,7 @@ import click
 
 from vv_exporter.cli._client import AskError
 from vv_exporter.cli._client import get as ask
+from vv_exporter.language import gettext as _
 from vv_exporter.reporting.reports import printable
 
 
@@ -27,7 +28,8 @@ def command(path: str, url: str | None) -> None:
     Exit codes: 0 an answer below 400, 1 another one or none.
     """
     if not path.startswith("/"):
-        raise click.BadParameter(f"{path!r} does not begin with /; e.g. /metrics", param_hint="PATH")
+        why = _("{path} does not begin with /; e.g. /metrics").format(path=repr(path))
+        raise click.BadParameter(why, param_hint="PATH")
     try:
         answer = ask(url, path)
     except AskError as error:
@@ -35,5 +37,6 @@ def command(path: str, url: str | None) -> None:
         sys.exit(1)
     click.echo(printable(answer.text), nl=not answer.text.endswith("\n"))
     if answer.status_code >= 400:
-        click.echo(f"vv: it answers {answer.status_code} {answer.reason}", err=True)
+        said = _("it answers {status} {reason}").format(status=answer.status_code, reason=answer.reason)
+        click.echo(f"vv: {said}", err=True)
         sys.exit(1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vv_core.common.environment import state_dir
+from vv_exporter.language import gettext as _
 
 DEFAULT_PORT = 19461
 
@@ -35,7 +36,7 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
         elif part == "self-monitor":
             health.self_monitor(Path(state_dir()) / "self-monitor")
         elif socket is None:
-            raise click.UsageError("name the proxy's socket: --socket SOCKET")
+            raise click.UsageError(_("name the proxy's socket: --socket SOCKET"))
         else:
             health.docker_proxy(socket)
     except health.UnhealthyError as error:

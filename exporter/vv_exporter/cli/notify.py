@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vv_core.common.texts import many
+from vv_exporter.language import gettext as _
+from vv_exporter.language import ngettext
 
 if TYPE_CHECKING:
     from vv_exporter.channels import Provider
@@ -42,10 +43,14 @@ def test(context: click.Context, channel: str | None) -> None:
         raise SettingsError(problems)
     providers = channels.configured(settings)
     if channel is not None and channel not in providers:
-        on = f"configured: {', '.join(providers)}" if providers else "none is configured"
-        raise click.BadParameter(f"{channel!r} is not a channel that is configured; {on}", param_hint="--channel")
+        if providers:
+            problem = _("{channel} is not a channel that is configured; configured: {channels}")
+        else:
+            problem = _("{channel} is not a channel that is configured; none is configured")
+        told = problem.format(channel=repr(channel), channels=", ".join(providers))
+        raise click.BadParameter(told, param_hint="--channel")
     if not providers:
-        raise click.UsageError("no channel is configured: set SLACK_WEBHOOK_URL or others, see .env.example")
+        raise click.UsageError(_("no channel is configured: set SLACK_WEBHOOK_URL or others, see .env.example"))
     chosen = [providers[channel]] if channel is not None else list(providers.values())
     width = max(len(provider.name) for provider in chosen)
     with speaking(settings.language):  # what is sent; who tries it is answered in the shell's
@@ -56,7 +61,10 @@ def test(context: click.Context, channel: str | None) -> None:
         if not _try(provider, message, width, settings.language)
     ]
     if failed:
-        click.echo(f"vv: {len(failed)} of {many(len(chosen), 'channel')} failed: {', '.join(failed)}", err=True)
+        said = ngettext(
+            "{failed} of {count} channel failed: {names}", "{failed} of {count} channels failed: {names}", len(chosen)
+        ).format(failed=len(failed), count=len(chosen), names=", ".join(failed))
+        click.echo(f"vv: {said}", err=True)
         context.exit(1)
 
 
@@ -74,7 +82,7 @@ def _try(provider: Provider, message: Message, width: int, language: str) -> boo
     except ProviderError as error:
         good, said = False, str(error)
     took = time.monotonic() - started
-    mark = click.style("ok    ", fg="green") if good else click.style("failed", fg="red")
+    mark = click.style("ok".ljust(len(_("failed"))), fg="green") if good else click.style(_("failed"), fg="red")
     click.echo(f"{provider.name:<{width}}  {mark}  {took * 1000:5.0f} ms  {printable(said)}")
     return good
 
@@ -82,7 +90,6 @@ def _try(provider: Provider, message: Message, width: int, language: str) -> boo
 def _message(settings: Settings) -> Message:
     """A message of its own for each channel and call."""
     from vv_core.common.ids import uuid7
-    from vv_exporter.language import gettext as _
     from vv_exporter.messages.message import Message
 
     id_ = uuid7()

@@ -12,6 +12,7 @@ import click
 from vv_core.common import texts
 from vv_core.quarantine import FOLDER, QuarantineError, entries, read
 from vv_core.quarantine import release as give_back
+from vv_exporter.language import gettext as _
 from vv_exporter.reporting.reports import printable
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def _configured() -> Path:
 
     root = load().video_storage_root
     if root is None:
-        raise click.UsageError("VIDEO_STORAGE_ROOT is not set; say --root DIR")
+        raise click.UsageError(_("VIDEO_STORAGE_ROOT is not set; say --root DIR"))
     return root
 
 
@@ -91,4 +92,4 @@ def _size(path: Path) -> str:
     try:
         return f"{path.stat(follow_symlinks=False).st_size / 1e6:.1f} MB"
     except OSError:
-        return "(not here)"
+        return _("(not here)")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from vv_exporter.language import gettext as _
+
 
 @click.command("self-monitor")
 @click.option(
@@ -28,4 +30,4 @@ def command(retire: bool) -> None:
     with recording(settings) as journal:
         journal.emit("supervisor.retired", COMPONENT, {}, LASTING)
         if not journal.flush() or journal.lost:
-            raise click.ClickException("that could not be recorded")
+            raise click.ClickException(_("that could not be recorded"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vv_exporter.cli._output import say
+from vv_exporter.language import gettext as _
 
 if TYPE_CHECKING:
     from vv_exporter.alertmanager.silences.client import Silence, Silences
@@ -58,19 +59,19 @@ def add(matchers: tuple[str, ...], duration: str, reason: str, author: str | Non
     try:
         wanted, seconds = [parse_matcher(one) for one in matchers], parse_duration(duration)
         if not 0 < seconds <= MAX_SECONDS:
-            raise ValueError(f"{duration!r} must be longer than 0 and not longer than a year")
+            raise ValueError(_("{text} must be longer than 0 and not longer than a year").format(text=repr(duration)))
         if not reason.strip():
-            raise ValueError("--reason: say why")
+            raise ValueError(_("--reason: say why"))
         with _explained():
             fits = preview(silences, wanted, settings.device_id)
             id_ = silences.add(wanted, now, now + seconds, author or _user(), reason.strip())
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    say(f"{id_}  until {isoformat(now + seconds)}")
+    say(_("{id}  until {time}").format(id=id_, time=isoformat(now + seconds)))
     for title in fits:
-        say(f"  silenced now: {title}")
+        say("  " + _("silenced now: {title}").format(title=title))
     if not fits:
-        say("  no alert that fires now has these labels: vv status shows what fires")
+        say("  " + _("no alert that fires now has these labels: vv status shows what fires"))
 
 
 @command.command("list")
@@ -88,7 +89,7 @@ def list_(ended: bool, as_json: bool) -> None:
     for one in found:
         say(_line(one))
     if not found:
-        say("nothing is silenced")
+        say(_("nothing is silenced"))
 
 
 @command.command()
@@ -99,7 +100,7 @@ def end(ids: tuple[str, ...]) -> None:
     for id_ in ids:
         with _explained():
             silences.end(id_)
-        say(f"{id_}  ended")
+        say(_("{id}  ended").format(id=id_))
 
 
 def _user() -> str:
@@ -112,8 +113,13 @@ def _user() -> str:
 def _line(one: Silence) -> str:
     from vv_exporter.common.clock import isoformat
 
-    until = "until" if one.holds else "ended"
-    return f"{one.id}  {until} {isoformat(one.ends)}  {one.what}  by {one.author or '?'}: {one.reason}"
+    held, ended = (
+        _("{id}  until {time}  {what}  by {author}: {reason}"),
+        _("{id}  ended {time}  {what}  by {author}: {reason}"),
+    )
+    return (held if one.holds else ended).format(
+        id=one.id, time=isoformat(one.ends), what=one.what, author=one.author or "?", reason=one.reason
+    )
 
 
 def _settings() -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vv_core.common.journals import LASTING
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import load
 from vv_exporter.supervisor.run import recording
 
@@ -22,5 +23,5 @@ def accept() -> None:
     with recording(load()) as journal:
         journal.emit("storage.accepted", COMPONENT, {}, LASTING)
         if not journal.flush() or journal.lost:
-            raise click.ClickException("that could not be recorded")
-    click.echo("what is mounted now at VIDEO_STORAGE_ROOT is what should be there")
+            raise click.ClickException(_("that could not be recorded"))
+    click.echo(_("what is mounted now at VIDEO_STORAGE_ROOT is what should be there"))

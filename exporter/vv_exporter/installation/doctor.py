@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vv_exporter.installation import rights
 from vv_exporter.installation.rights import Entry
+from vv_exporter.language import gettext as _
 from vv_exporter.settings import Settings, SettingsError, load, secret_files, variables
 from vv_exporter.settings.environmentfile import parse_environment_file
 
@@ -25,6 +26,16 @@ _HOMES = ("/home", "/root", "/run/user")
 _AS_GOOD = {"ProtectHome": ("tmpfs",)}
 """Other values of a key that keep a service from as much."""
 _KINDS: Mapping[str, Callable[[int], bool]] = {"folder": stat.S_ISDIR, "file": stat.S_ISREG, "socket": stat.S_ISSOCK}
+_MISSING: Mapping[str, Callable[[], str]] = {
+    "folder": lambda: _("there is no such folder"),
+    "file": lambda: _("there is no such file"),
+    "socket": lambda: _("there is no such socket"),
+}
+_OTHER: Mapping[str, Callable[[], str]] = {
+    "folder": lambda: _("it is no folder"),
+    "file": lambda: _("it is no file"),
+    "socket": lambda: _("it is no socket"),
+}
 _EXPORTER_UNIT = "vv-exporter.service"
 _PROXY_UNIT = "vv-docker-proxy.service"
 _UNIT_FOLDERS = ("usr/lib/systemd/system", "lib/systemd/system", "etc/systemd/system", "run/systemd/system")
@@ -44,7 +55,7 @@ class Finding:
     unknown: bool = False
 
     def __str__(self) -> str:
-        return f"{'unknown' if self.unknown else 'wrong'}: {self.subject}: {self.problem}: {self.cure}"
+        return f"{_('unknown') if self.unknown else _('wrong')}: {self.subject}: {self.problem}: {self.cure}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def examine(root: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Everything that is not as it should be below `root`, the root of the machine or of a package."""
     machine = Machine(root, environ)
     for problem in machine.problems:
-        yield Finding("settings", problem, "vv config check")
+        yield Finding(_("settings"), problem, "vv config check")
     if machine.by_systemd:
         yield from _accounts_findings(machine)
         yield from _unit_findings(machine)
@@ -122,24 +133,28 @@ def _entry_findings(machine: Machine, entry: Entry, path: Path) -> Iterator[Find
         found = path.stat()
     except FileNotFoundError:
         if entry.expected:
-            yield Finding(str(path), f"there is no such {entry.kind}", _made(machine, entry, path))
+            yield Finding(str(path), _MISSING[entry.kind](), _made(machine, entry, path))
         return
     except OSError as error:
         yield _unseen(path, error)
         return
     if not _KINDS[entry.kind](found.st_mode):
-        yield Finding(str(path), f"it is no {entry.kind}", f"mv {_quoted(path)} {_quoted(path)}.set-aside")
+        yield Finding(str(path), _OTHER[entry.kind](), f"mv {_quoted(path)} {_quoted(path)}.set-aside")
         return
     owner, group = _ids(machine, entry)
     names = _names(machine, entry)
     if (owner is not None and found.st_uid != owner) or (group is not None and found.st_gid != group):
-        belongs = f"it belongs to {found.st_uid}:{found.st_gid}, not to {names}"
+        belongs = _("it belongs to {owner}, not to {wanted}").format(
+            owner=f"{found.st_uid}:{found.st_gid}", wanted=names
+        )
         yield Finding(str(path), belongs, f"chown {names} {_quoted(path)}")
     mode = stat.S_IMODE(found.st_mode)
     if mode != entry.mode:
         wider = mode & ~entry.mode & 0o777 or (entry.mode & ~mode & stat.S_ISVTX)
-        risk = f": others may {entry.risk}" if wider else ""
-        problem = f"its mode is {mode:04o}, not {entry.mode:04o}{risk}"
+        words = (
+            _("its mode is {mode}, not {wanted}: others may {risk}") if wider else _("its mode is {mode}, not {wanted}")
+        )
+        problem = words.format(mode=f"{mode:04o}", wanted=f"{entry.mode:04o}", risk=_(entry.risk))
         yield Finding(str(path), problem, f"chmod {entry.mode:04o} {_quoted(path)}")
 
 
@@ -173,18 +188,20 @@ def _accounts_findings(machine: Machine) -> Iterator[Finding]:
     cure = "systemd-sysusers /etc/sysusers.d/vv.conf"
     for name in (rights.EXPORTER, rights.SELF_MONITOR, rights.PROXY):
         if name not in machine.users:
-            yield Finding(f"user {name}", "there is none", cure)
+            yield Finding(_("user {name}").format(name=name), _("there is none"), cure)
     for name in (rights.SCRIPTS, rights.MAY_LOOK, rights.MAY_ACT):
         if name not in machine.groups:
-            yield Finding(f"group {name}", "there is none", cure)
-    for name, may in ((rights.MAY_LOOK, "look at containers"), (rights.MAY_ACT, "stop containers, read their logs")):
+            yield Finding(_("group {name}").format(name=name), _("there is none"), cure)
+    may_look, may_act = _("look at containers"), _("stop containers, read their logs")
+    for name, may in ((rights.MAY_LOOK, may_look), (rights.MAY_ACT, may_act)):
         for user in sorted(machine.members[name] - {rights.ROOT}):
-            yield Finding(f"group {name}", f"{user} belongs to it, and may {may}", f"gpasswd -d {user} {name}")
+            problem = _("{user} belongs to it, and may {do}").format(user=user, do=may)
+            yield Finding(_("group {name}").format(name=name), problem, f"gpasswd -d {user} {name}")
     for user in (rights.EXPORTER, rights.SELF_MONITOR):
         if user in machine.members[rights.DOCKER]:
-            yield Finding(
-                f"group {rights.DOCKER}", f"{user} belongs to it, and is root", f"gpasswd -d {user} {rights.DOCKER}"
-            )
+            problem = _("{user} belongs to it, and is root").format(user=user)
+            group = _("group {name}").format(name=rights.DOCKER)
+            yield Finding(group, problem, f"gpasswd -d {user} {rights.DOCKER}")
 
 
 def _engine_findings(machine: Machine) -> Iterator[Finding]:
@@ -195,8 +212,8 @@ def _engine_findings(machine: Machine) -> Iterator[Finding]:
         if "/podman/" in os.path.realpath(socket):
             yield Finding(
                 str(socket),
-                "it is Podman's, which is not supported: what is shown of containers may be wrong",
-                "run a Docker Engine there, or set DOCKER_HOST to its socket",
+                _("it is Podman's, which is not supported: what is shown of containers may be wrong"),
+                _("run a Docker Engine there, or set DOCKER_HOST to its socket"),
             )
 
 
@@ -220,9 +237,10 @@ def _unit_findings(machine: Machine) -> Iterator[Finding]:
 
 def _differs(name: str, unit: Unit, key: str, found: str, wanted: str) -> Finding:
     file = unit.files.get(key) or unit.files[""]
-    said = f"{key}={found}" if key in unit.files else f"{key} is not set"
+    said = f"{key}={found}" if key in unit.files else _("{key} is not set").format(key=key)
     reload = f"systemctl daemon-reload && systemctl restart {name.removesuffix('.service')}"
-    return Finding(name, f"{said}, should be {key}={wanted}", f"editor {_quoted(file)} && {reload}")
+    problem = _("{found}, should be {wanted}").format(found=said, wanted=f"{key}={wanted}")
+    return Finding(name, problem, f"editor {_quoted(file)} && {reload}")
 
 
 def _settings_file_findings(machine: Machine) -> Iterator[Finding]:
@@ -236,13 +254,13 @@ def _settings_file_findings(machine: Machine) -> Iterator[Finding]:
             continue
         shown = sorted(secret & {key for key, value in (content or {}).items() if value})
         if content is None:
-            yield Finding(
-                str(path), f"user {os.geteuid()} cannot read it, nor what it sets", "sudo vv doctor", unknown=True
-            )
+            problem = _("user {number} cannot read it, nor what it sets").format(number=os.geteuid())
+            yield Finding(str(path), problem, "sudo vv doctor", unknown=True)
         if shown and mode & 0o077:
-            yield Finding(
-                str(path), f"{', '.join(shown)} stands in it, and its mode is {mode:04o}", f"chmod 0600 {_quoted(path)}"
+            problem = _("{names} stands in it, and its mode is {mode}").format(
+                names=", ".join(shown), mode=f"{mode:04o}"
             )
+            yield Finding(str(path), problem, f"chmod 0600 {_quoted(path)}")
     config = machine.config
     with contextlib.suppress(OSError):
         found, unit = config.stat(), rights.UNITS[_EXPORTER_UNIT]
@@ -250,7 +268,7 @@ def _settings_file_findings(machine: Machine) -> Iterator[Finding]:
         if not _may_read(found, user, group):
             yield Finding(
                 str(config),
-                f"the exporter's user ({unit.user}) cannot read it",
+                _("the exporter's user ({user}) cannot read it").format(user=unit.user),
                 f"chgrp vv {config}; chmod g+r {config}",
             )
 
@@ -263,9 +281,8 @@ def _secret_findings(machine: Machine) -> Iterator[Finding]:
         try:
             found = path.stat()
         except FileNotFoundError:
-            yield Finding(
-                str(path), f"{key} names it, and it is not there", f"install -m 0600 /dev/stdin {_quoted(path)}"
-            )
+            problem = _("{key} names it, and it is not there").format(key=key)
+            yield Finding(str(path), problem, f"install -m 0600 /dev/stdin {_quoted(path)}")
             continue
         except OSError as error:
             yield _unseen(path, error)
@@ -273,13 +290,14 @@ def _secret_findings(machine: Machine) -> Iterator[Finding]:
         if found.st_mode & 0o077:
             yield Finding(
                 str(path),
-                f"its mode is {stat.S_IMODE(found.st_mode):04o}, and it holds a secret ({key})",
+                _("its mode is {mode}, and it holds a secret ({key})").format(
+                    mode=f"{stat.S_IMODE(found.st_mode):04o}", key=key
+                ),
                 f"chmod 0600 {_quoted(path)}",
             )
         if owner is not None and found.st_uid != owner:
-            yield Finding(
-                str(path), f"it belongs to {found.st_uid}, not to {rights.EXPORTER}", f"chown vv:vv {_quoted(path)}"
-            )
+            problem = _("it belongs to {owner}, not to {wanted}").format(owner=found.st_uid, wanted=rights.EXPORTER)
+            yield Finding(str(path), problem, f"chown vv:vv {_quoted(path)}")
 
 
 def _storage_findings(machine: Machine, named: Path) -> Iterator[Finding]:
@@ -289,7 +307,8 @@ def _storage_findings(machine: Machine, named: Path) -> Iterator[Finding]:
         if seen is None:
             yield _unseen(root, PermissionError(13, os.strerror(13)))
         else:
-            yield Finding(str(root), "VIDEO_STORAGE_ROOT names it, and it is not there", f"findmnt --target {named}")
+            problem = _("{key} names it, and it is not there").format(key="VIDEO_STORAGE_ROOT")
+            yield Finding(str(root), problem, f"findmnt --target {named}")
         return
     unit = machine.units.get(_EXPORTER_UNIT)
     if unit is None:
@@ -299,14 +318,16 @@ def _storage_findings(machine: Machine, named: Path) -> Iterator[Finding]:
     try:
         found = probe.stat()
     except FileNotFoundError:
-        yield Finding(str(probe), "there is no such folder", f"{_make_probe(named)} && systemctl restart vv-exporter")
+        yield Finding(
+            str(probe), _("there is no such folder"), f"{_make_probe(named)} && systemctl restart vv-exporter"
+        )
     except OSError as error:
         yield _unseen(probe, error)
     else:
         if owner is not None and found.st_uid != owner:
             yield Finding(
                 str(probe),
-                f"it belongs to {found.st_uid}, not to {rights.EXPORTER}",
+                _("it belongs to {owner}, not to {wanted}").format(owner=found.st_uid, wanted=rights.EXPORTER),
                 f"chown {rights.EXPORTER}:{rights.SCRIPTS} {_quoted(probe)}",
             )
 
@@ -316,10 +337,13 @@ def _storage_unit_findings(unit: Unit, named: Path) -> Iterator[Finding]:
     probe = named / PROBE_FOLDER
     lines = [f"ReadWritePaths=-{probe}"]
     if _is_hidden_home(unit, named):
-        problem = f"ProtectHome={unit.values['ProtectHome']} hides VIDEO_STORAGE_ROOT, {named}, from it"
+        problem = _("ProtectHome={value} hides VIDEO_STORAGE_ROOT, {folder}, from it").format(
+            value=unit.values["ProtectHome"], folder=named
+        )
         yield Finding(_EXPORTER_UNIT, problem, _drop_in(named, ["ProtectHome=tmpfs", f"BindPaths={named}", *lines]))
     elif not _covers(unit, "ReadWritePaths", probe):
-        yield Finding(_EXPORTER_UNIT, f"it may not write below VIDEO_STORAGE_ROOT, {named}", _drop_in(named, lines))
+        problem = _("it may not write below VIDEO_STORAGE_ROOT, {folder}").format(folder=named)
+        yield Finding(_EXPORTER_UNIT, problem, _drop_in(named, lines))
 
 
 def _is_hidden_home(unit: Unit, path: Path) -> bool:
@@ -346,7 +370,8 @@ def _drop_in(named: Path, lines: list[str]) -> str:
 
 
 def _unseen(path: Path, error: OSError) -> Finding:
-    return Finding(str(path), f"user {os.geteuid()} cannot see it ({error.strerror})", "sudo vv doctor", unknown=True)
+    problem = _("user {number} cannot see it ({error})").format(number=os.geteuid(), error=error.strerror)
+    return Finding(str(path), problem, "sudo vv doctor", unknown=True)
 
 
 def _exists(path: Path) -> bool | None:
@@ -452,6 +477,6 @@ def _service_environment(machine: Machine, environ: Mapping[str, str]) -> dict[s
     unit = machine.units.get(_EXPORTER_UNIT)
     lines = shlex.split(unit.values.get("Environment", "")) if unit else []
     found = dict(item.split("=", 1) for item in lines if "=" in item)
-    for _, content in _environment_files(machine):
+    for _path, content in _environment_files(machine):
         found |= content or {}
     return {"PATH": environ.get("PATH", ""), **found}

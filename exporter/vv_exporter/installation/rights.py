@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vv_core.common.shared import COMMON_FOLDER, READABLE_FILE, STICKY_FOLDER
+from vv_exporter.language import translatable
 
 ROOT = "root"
 EXPORTER, SELF_MONITOR, PROXY = "vv", "vv-self-monitor", "vv-docker"
@@ -55,41 +56,79 @@ def _folder(path: str, mode: int, owner: str, group: str, risk: str, expected: b
 
 
 STATE = (
-    _folder("", STICKY_FOLDER, EXPORTER, SCRIPTS, "replace the journal and all that is kept"),
-    _folder("journal", STICKY_FOLDER, EXPORTER, SCRIPTS, "delete what others reported"),
-    _folder("logs", COMMON_FOLDER, EXPORTER, SCRIPTS, "read and write app.log"),
-    _folder("jobs", STICKY_FOLDER, EXPORTER, SCRIPTS, "take the locks of jobs away"),
-    _folder("attempts", COMMON_FOLDER, EXPORTER, SCRIPTS, "change how often a video was tried"),
-    _folder("chains", STICKY_FOLDER, EXPORTER, SCRIPTS, "put a chain of signed lines back", False),
-    _folder("logins", COMMON_FOLDER, EXPORTER, SCRIPTS, "have a DVR lock its account", False),
-    _folder("exporter", PRIVATE_FOLDER, EXPORTER, SCRIPTS, "read counts, history and the token of Alertmanager"),
-    _folder("self-monitor", VISIBLE_FOLDER, SELF_MONITOR, SCRIPTS, "change what was restarted when", False),
-    _folder("self-monitor/requests", PRIVATE_FOLDER, SELF_MONITOR, SCRIPTS, "have containers restarted", False),
+    _folder("", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("replace the journal and all that is kept")),
+    _folder("journal", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("delete what others reported")),
+    _folder("logs", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("read and write app.log")),
+    _folder("jobs", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("take the locks of jobs away")),
+    _folder("attempts", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("change how often a video was tried")),
+    _folder("chains", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("put a chain of signed lines back"), False),
+    _folder("logins", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("have a DVR lock its account"), False),
+    _folder(
+        "exporter",
+        PRIVATE_FOLDER,
+        EXPORTER,
+        SCRIPTS,
+        translatable("read counts, history and the token of Alertmanager"),
+    ),
+    _folder(
+        "self-monitor", VISIBLE_FOLDER, SELF_MONITOR, SCRIPTS, translatable("change what was restarted when"), False
+    ),
+    _folder(
+        "self-monitor/requests", PRIVATE_FOLDER, SELF_MONITOR, SCRIPTS, translatable("have containers restarted"), False
+    ),
 )
 """Folders below the state folder, each after the one that it is in."""
 
 STATE_FILES = (
-    Entry("exporter/state.db", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, "read counts and history", False),
-    Entry("exporter/state.db-wal", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, "read counts and history", False),
-    Entry("exporter/state.db-shm", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, "read counts and history", False),
-    Entry("exporter/alertmanager-token", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, "speak as Alertmanager", False),
-    Entry("exporter/lock", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, "keep the exporter from starting", False),
-    Entry("self-monitor/state.db", "file", PRIVATE_FILE, SELF_MONITOR, SCRIPTS, "read what it keeps", False),
-    Entry("self-monitor/lock", "file", PRIVATE_FILE, SELF_MONITOR, SCRIPTS, "keep it from starting", False),
-    Entry("self-monitor/view.json", "file", READABLE_FILE, SELF_MONITOR, SCRIPTS, "change what it shows", False),
+    Entry("exporter/state.db", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, translatable("read counts and history"), False),
+    Entry(
+        "exporter/state.db-wal", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, translatable("read counts and history"), False
+    ),
+    Entry(
+        "exporter/state.db-shm", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, translatable("read counts and history"), False
+    ),
+    Entry(
+        "exporter/alertmanager-token",
+        "file",
+        PRIVATE_FILE,
+        EXPORTER,
+        SCRIPTS,
+        translatable("speak as Alertmanager"),
+        False,
+    ),
+    Entry(
+        "exporter/lock", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, translatable("keep the exporter from starting"), False
+    ),
+    Entry(
+        "self-monitor/state.db", "file", PRIVATE_FILE, SELF_MONITOR, SCRIPTS, translatable("read what it keeps"), False
+    ),
+    Entry(
+        "self-monitor/lock", "file", PRIVATE_FILE, SELF_MONITOR, SCRIPTS, translatable("keep it from starting"), False
+    ),
+    Entry(
+        "self-monitor/view.json",
+        "file",
+        READABLE_FILE,
+        SELF_MONITOR,
+        SCRIPTS,
+        translatable("change what it shows"),
+        False,
+    ),
 )
 
 CONFIGURATION = (
-    _folder(CONFIG_DIR, 0o755, ROOT, ROOT, "change what is watched, and who is told"),
-    _folder(f"{CONFIG_DIR}/secrets", 0o750, ROOT, EXPORTER, "read the channels' secrets"),
+    _folder(CONFIG_DIR, 0o755, ROOT, ROOT, translatable("change what is watched, and who is told")),
+    _folder(f"{CONFIG_DIR}/secrets", 0o750, ROOT, EXPORTER, translatable("read the channels' secrets")),
 )
 
 SOCKETS = (
-    _folder(RUNTIME_DIR, 0o755, ROOT, ROOT, "put sockets of their own there"),
-    _folder(f"{RUNTIME_DIR}/read", VISIBLE_FOLDER, PROXY, MAY_LOOK, "look at containers"),
-    _folder(f"{RUNTIME_DIR}/act", VISIBLE_FOLDER, PROXY, MAY_ACT, "stop containers, and read their logs"),
-    Entry(f"{RUNTIME_DIR}/read/docker.sock", "socket", SOCKET, PROXY, MAY_LOOK, "look at containers", False),
-    Entry(f"{RUNTIME_DIR}/act/docker.sock", "socket", SOCKET, PROXY, MAY_ACT, "stop containers", False),
+    _folder(RUNTIME_DIR, 0o755, ROOT, ROOT, translatable("put sockets of their own there")),
+    _folder(f"{RUNTIME_DIR}/read", VISIBLE_FOLDER, PROXY, MAY_LOOK, translatable("look at containers")),
+    _folder(f"{RUNTIME_DIR}/act", VISIBLE_FOLDER, PROXY, MAY_ACT, translatable("stop containers, and read their logs")),
+    Entry(
+        f"{RUNTIME_DIR}/read/docker.sock", "socket", SOCKET, PROXY, MAY_LOOK, translatable("look at containers"), False
+    ),
+    Entry(f"{RUNTIME_DIR}/act/docker.sock", "socket", SOCKET, PROXY, MAY_ACT, translatable("stop containers"), False),
 )
 """The folders hand their group on to what is made in them (set-group-ID): the proxy itself belongs to neither."""
 

@@ -167,7 +167,7 @@ def _read(path: Path) -> polib.POFile:
 
 def _is_faithful(entry: polib.POEntry) -> bool:
     if entry.msgid_plural:  # a form for one may do without the number
-        known = {*_NO_WORDS.findall(entry.msgid_plural)}
+        known = {*_NO_WORDS.findall(entry.msgid), *_NO_WORDS.findall(entry.msgid_plural)}
         return all({*_NO_WORDS.findall(text)} <= known for text in entry.msgstr_plural.values())
     return sorted(_NO_WORDS.findall(entry.msgid)) == sorted(_NO_WORDS.findall(entry.msgstr))
 

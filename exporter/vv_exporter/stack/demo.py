@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from vv_exporter.language import gettext as _
+from vv_exporter.language import translatable
 from vv_exporter.settings import load
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.up import StackError, run
@@ -27,13 +29,13 @@ def run_demo(environ: Mapping[str, str], mode: str) -> None:
     would hide those of this one. Raises `StackError` and `SettingsError`.
     """
     if not EXAMPLES.is_dir():
-        raise StackError("--demo needs a checkout of the repository: the example pipeline is not installed")
+        raise StackError(_("--demo needs a checkout of the repository: the example pipeline is not installed"))
     if importlib.util.find_spec("av") is None:
-        raise StackError("--demo needs PyAV: pip install 'vv-exporter[demo]'")
+        raise StackError(_("--demo needs PyAV: {cure}").format(cure="pip install 'vv-exporter[demo]'"))
     folder = Path(environ["VV_STATE_DIR"]) / "demo"
     environment = {**environ, **own_environment(folder)}
     settings = load(environment)
-    demo = Child("the demo", [sys.executable, EXAMPLES / "demo.py", mode], None, environment)
+    demo = Child(translatable("the demo"), [sys.executable, EXAMPLES / "demo.py", mode], None, environment)
     with emptied(folder):
         make_key(Path(environment["VV_HMAC_KEY_FILE"]))
         run(settings, environment, demo)
@@ -57,7 +59,8 @@ def emptied(folder: Path) -> TextIO:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if any(folder.iterdir()) and not marker.exists():
-            raise StackError(f"{folder} is not a demo's folder: name another state folder, with --state-dir")
+            odd = _("{folder} is not a demo's folder: name another state folder, with --state-dir")
+            raise StackError(odd.format(folder=folder))
         lock = marker.open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for path in folder.iterdir():
@@ -65,9 +68,11 @@ def emptied(folder: Path) -> TextIO:
                 shutil.rmtree(path)
         (folder / "videos").mkdir()
     except BlockingIOError:
-        raise StackError(f"another demo runs in {folder}: stop it first, or name another --state-dir") from None
+        busy = _("another demo runs in {folder}: stop it first, or name another --state-dir")
+        raise StackError(busy.format(folder=folder)) from None
     except OSError as error:
-        raise StackError(f"{folder} cannot be used ({error.strerror}): name another --state-dir") from error
+        unfit = _("{folder} cannot be used ({error}): name another --state-dir")
+        raise StackError(unfit.format(folder=folder, error=error.strerror)) from error
     return lock
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from vv_core.common import texts
+from vv_exporter.language import gettext as _
 
 _TICK = 0.2
 _LINE_EVERY = 10.0
@@ -23,7 +24,7 @@ class Step:
     """One thing that takes a while: a line that is kept up to date on a terminal, a few lines elsewhere."""
 
     def __init__(self, what: str, out: TextIO) -> None:
-        self.result = "done"
+        self.result = _("done")
         """What is shown at the end of a block that raises nothing."""
         self._what = what
         self._out = out
@@ -58,7 +59,7 @@ def step(what: str, out: TextIO | None = None) -> Iterator[Step]:
     try:
         yield shown
     except BaseException:
-        shown.end("failed")
+        shown.end(_("failed"))
         raise
     shown.end(shown.result)
 
@@ -87,7 +88,9 @@ def run(
             process.wait()
             raise
     if process.returncode != 0:
-        raise CommandError(f"{' '.join(command[:3])} … failed:\n{last_lines(log)}")
+        raise CommandError(
+            _("{command} … failed:\n{output}").format(command=" ".join(command[:3]), output=last_lines(log))
+        )
 
 
 def _wait(process: subprocess.Popen[bytes], shown: Step) -> None:
@@ -107,5 +110,5 @@ def last_lines(log: Path, count: int = 15) -> str:
             stream.seek(max(0, log.stat().st_size - 16_384))
             text = texts.escaped(stream.read().decode(errors="replace"))
     except OSError:
-        return "  (no output)"
-    return "\n".join(f"  {line}" for line in text.splitlines()[-count:]) or "  (no output)"
+        text = ""
+    return "\n".join(f"  {line}" for line in text.splitlines()[-count:]) or f"  {_('(no output)')}"

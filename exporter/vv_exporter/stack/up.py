@@ -18,6 +18,8 @@ from threading import Event
 from vv_exporter.channels import deadman, switched_on
 from vv_exporter.common.programs import home
 from vv_exporter.installation import statefolders
+from vv_exporter.language import gettext as _
+from vv_exporter.language import translatable
 from vv_exporter.render import files, render
 from vv_exporter.render.commands import Commands, environment_file
 from vv_exporter.render.intervals import resend_delay
@@ -109,9 +111,11 @@ def _prepare(settings: Settings, folder: Path, environment: Mapping[str, str]) -
     except OSError as error:
         rendered = all((folder / "config" / name).is_file() for name in ("prometheus.yml", "alertmanager.yml"))
         if error.errno in (errno.ENOSPC, errno.EDQUOT) and rendered:
-            say(f"{folder}: {error.strerror}: the configuration of the last start is used.")
+            used = _("{folder}: {error}: the configuration of the last start is used.")
+            say(used.format(folder=folder, error=error.strerror))
             return
-        raise SettingsError([f"VV_STATE_DIR: {folder} cannot be written: {error}; name another folder"]) from error
+        problem = _("VV_STATE_DIR: {folder} cannot be written: {error}; name another folder")
+        raise SettingsError([problem.format(folder=folder, error=error)]) from error
 
 
 def _write_environment(folder: Path, environment: Mapping[str, str]) -> None:
@@ -208,7 +212,7 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
     return [
         Part(
             "exporter",
-            Child("the exporter", exporter, logs / "exporter.log", environment),
+            Child(translatable("the exporter"), exporter, logs / "exporter.log", environment),
             lambda: _exporter_serves(settings),
         ),
         Part(
@@ -228,33 +232,34 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
 def _agent(settings: Settings, folder: Path) -> Part:
     program = victoria.find(victoria.AGENT)
     if program is None:
-        raise StackError(f"{victoria.AGENT} is missing")
+        raise StackError(_("{program} is missing").format(program=victoria.AGENT))
     command = agent_command(program, folder / "config", folder / "agent", settings)
-    child = Child("the fleet's agent", command, folder / "logs" / "agent.log")
+    child = Child(translatable("the fleet's agent"), command, folder / "logs" / "agent.log")
     return Part("the fleet's agent", child, lambda: ready(settings.fleet_agent_port, "/health"))
 
 
 def _self_monitor(folder: Path, environment: Mapping[str, str]) -> Child:
     command = [sys.executable, "-m", "vv_exporter", "self-monitor"]
-    return Child("the self-monitor", command, folder / "logs" / "self-monitor.log", environment)
+    return Child(translatable("the self-monitor"), command, folder / "logs" / "self-monitor.log", environment)
 
 
 def _program(tool: programs.Tool) -> Path:
     found = programs.find(tool)
     if found is None:
-        raise StackError(f"{tool.name} is missing")
+        raise StackError(_("{program} is missing").format(program=tool.name))
     return found
 
 
 def _start(supervised: Supervised, part: Part, stop: Event, settings: Settings) -> bool:
     """Start a server and wait until it serves; one that ends is reported and tried again. False if all shall stop."""
-    with step(f"Starting {part.name}") as shown:
+    with step(_("Starting {server}").format(server=_(part.name))) as shown:
         supervised.start()
         serves = _wait_until_ready(supervised, part.serves, shown, stop)
-        shown.result = "done" if serves else "not yet"
+        shown.result = _("done") if serves else _("not yet")
     if supervised.running and not serves and not stop.is_set():
         output = without_secrets(part.child.tail(), settings)
-        say(f"{part.name} is not ready after {_READY_SECONDS:.0f} s. It said last:\n{output}")
+        late = _("{server} is not ready after {seconds} s. It said last:\n{output}")
+        say(late.format(server=part.name, seconds=f"{_READY_SECONDS:.0f}", output=output))
     return not stop.is_set()
 
 
@@ -304,10 +309,10 @@ def stopping() -> Iterator[list[Child]]:
     try:
         yield started
     finally:
-        say("\nStopping …")
+        say("\n" + _("Stopping …"))
         for child in reversed(started):
             child.stop()
-        say("All is stopped.")
+        say(_("All is stopped."))
 
 
 def summary(settings: Settings) -> str:
@@ -315,24 +320,25 @@ def summary(settings: Settings) -> str:
     exporter = settings.exporter_url
     channels = [channel.title for channel in switched_on(settings)]
     lines = {
-        "status page": f"{exporter}/",
-        "metrics": f"{exporter}/metrics",
+        _("status page"): f"{exporter}/",
+        _("metrics"): f"{exporter}/metrics",
         "Prometheus": f"http://{LOOPBACK}:{settings.prometheus_port}/api/v1/alerts",
         "Alertmanager": f"http://{LOOPBACK}:{settings.alertmanager_port}/api/v2/alerts",
-        "alerts, in words": f"tail -f {settings.logs / 'app.log'}",
-        "state and logs": f"{settings.state_dir}",
-        "a test alert": f"VV_STATE_DIR={settings.state_dir} {_vv()} alert ERROR 'A test' --details 'Hello'",
-        "channels": ", ".join(channels) or "none (SLACK_WEBHOOK_URL and others: see .env.example)",
+        _("alerts, in words"): f"tail -f {settings.logs / 'app.log'}",
+        _("state and logs"): f"{settings.state_dir}",
+        _("a test alert"): f"VV_STATE_DIR={settings.state_dir} {_vv()} alert ERROR 'A test' --details 'Hello'",
+        _("channels"): ", ".join(channels) or _("none (SLACK_WEBHOOK_URL and others: see .env.example)"),
     }
     if settings.video_storage_root is None:
-        lines["not watched"] = "the videos' disk (set VIDEO_STORAGE_ROOT)"
+        lines[_("not watched")] = _("the videos' disk (set VIDEO_STORAGE_ROOT)")
     if settings.fleet_url:
-        lines["fleet"] = f"{settings.fleet_url} (vv fleet status)"
+        lines[_("fleet")] = f"{settings.fleet_url} (vv fleet status)"
     if not settings.deadman_url:
-        lines["when it is off"] = deadman.UNSET
+        lines[_("when it is off")] = _(deadman.UNSET)
     width = max(map(len, lines))
     listed = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines.items())
-    return f"\nDevice {settings.device_id} is watched.\n{listed}\nCtrl-C stops everything.\n"
+    watched = _("Device {device} is watched.").format(device=settings.device_id)
+    return f"\n{watched}\n{listed}\n{_('Ctrl-C stops everything.')}\n"
 
 
 def _vv() -> str:
