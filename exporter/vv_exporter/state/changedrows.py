@@ -13,7 +13,7 @@ import msgspec
 from vv_exporter.metrics import Labels, all_metrics
 
 if TYPE_CHECKING:
-    from vv_exporter.state.store import Series
+    from vv_exporter.state.transaction import Series
 
 T = TypeVar("T")
 SeriesRow = tuple[str, str, float, float, str | None]

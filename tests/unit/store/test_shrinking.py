@@ -12,8 +12,7 @@ from tests.support.clock import Clock
 from tests.support.failing import fail_each_write
 from vv_exporter.exporter import HOUSEKEEPING_INTERVAL_SECONDS, SHRINKING_INTERVAL_SECONDS, Housekeeping
 from vv_exporter.metrics.exporter import EVENTS
-from vv_exporter.state import store as store_module
-from vv_exporter.state import timeline
+from vv_exporter.state import connection, timeline
 from vv_exporter.state.database import PAGE_BYTES, StoreError
 from vv_exporter.state.store import Store
 
@@ -140,7 +139,7 @@ def test_a_step_that_fails_is_not_tried_each_second(store: Store, monkeypatch: p
 
 
 def test_a_disk_that_is_full_while_it_shrinks_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_UNUSED_BYTES", 0)
+    monkeypatch.setattr(connection, "_UNUSED_BYTES", 0)
     numbers = iter(range(1000))
 
     def prepare() -> Callable[[Callable[[], None]], None]:
