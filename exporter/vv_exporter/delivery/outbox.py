@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 2000
 MAX_BYTES = 16 * 1024 * 1024
 MAX_BACKOFF_SECONDS = 60.0  # between tries while the receiver is away
+MAX_A_ROUND = 20  # sent without a pause, before the loop shows that it lives: each may take its whole timeout
 MAX_ASKED_SECONDS = 3600.0  # the longest pause that a receiver can ask for
 
 
@@ -149,9 +150,10 @@ class OutboxWorker(ABC, Generic[T]):
         self._loop.stop()
 
     def round(self) -> bool:
-        """Send what waits, one with a pause, until the receiver is away. Gives whether anything waits still."""
-        while self._send_next() and not self._pause and not self._loop.stopping:
-            pass
+        """Send some of what waits, one with a pause, until the receiver is away. Gives whether anything waits still."""
+        for _ in range(1 if self._pause else MAX_A_ROUND):
+            if not self._send_next() or self._loop.stopping:
+                break
         return bool(self.next_batch())
 
     def settle(self, record: Callable[[Transaction], None]) -> None:

@@ -90,6 +90,14 @@ def test_many_of_one_transaction_keep_their_order(bench: Bench) -> None:
     assert bench.carrier.taken == keys
 
 
+def test_a_round_has_an_end_however_much_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MAX_A_ROUND", 2)
+    bench.put(*"abcde")
+    rounds = [(bench.worker.round(), list(bench.carrier.taken)) for _ in range(3)]
+
+    assert rounds == [(True, list("ab")), (True, list("abcd")), (False, list("abcde"))]
+
+
 def test_while_the_receiver_is_away_everything_waits_with_growing_pauses(bench: Bench) -> None:
     bench.carrier.trouble[""] = ProviderError("it answered 503")
     bench.put("a", "b")
