@@ -29,7 +29,7 @@ from pytest_docker.plugin import get_docker_services
 from tests.support import images, typed
 from tests.support.certificates import make_certificates
 from tests.support.device import about
-from tests.support.engine import Engine, EngineUnavailableError, private_engine
+from tests.support.engine import Engine, private_engine_or_skip
 from tests.support.ports import free_port
 from tests.support.receivers import MailServer, Request, Slack, Webhook
 from tests.support.servers import Programs
@@ -81,11 +81,8 @@ class Deployment:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """An Engine whose socket belongs to a group of its own, as on a real machine."""
-    try:
-        with private_engine(f"--group={DOCKER_GID}") as engine:
-            yield engine
-    except EngineUnavailableError as error:
-        pytest.skip(str(error))
+    with private_engine_or_skip(f"--group={DOCKER_GID}") as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")

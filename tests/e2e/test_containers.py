@@ -13,7 +13,7 @@ import docker
 import docker.errors
 import pytest
 
-from tests.support.engine import Engine, EngineUnavailableError, busybox_image, private_engine
+from tests.support.engine import Engine, busybox_image, private_engine_or_skip
 from tests.support.exporter import Exporter
 from tests.support.waiting import wait_until
 from tests.unit.containers.trees import lay_out
@@ -91,11 +91,8 @@ def device(docker_engine: Engine, busybox: str, exporter: Exporter) -> Iterator[
 @pytest.fixture(scope="module")
 def own_engine() -> Iterator[Engine]:
     """One that may be frozen, shut down and started again."""
-    try:
-        with private_engine() as engine:
-            yield engine
-    except EngineUnavailableError as error:
-        pytest.skip(str(error))
+    with private_engine_or_skip() as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import docker
 import pytest
 from docker.types import ContainerSpec, NetworkAttachmentConfig, RestartPolicy, TaskTemplate
 
-from tests.support.engine import Engine, EngineUnavailableError, busybox_image, private_engine
+from tests.support.engine import Engine, busybox_image, private_engine_or_skip
 from tests.support.exporter import Exporter
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -32,11 +32,8 @@ services:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """One of its own: it becomes a swarm."""
-    try:
-        with private_engine() as engine:
-            yield engine
-    except EngineUnavailableError as error:
-        pytest.skip(str(error))
+    with private_engine_or_skip() as engine:
+        yield engine
 
 
 @pytest.fixture

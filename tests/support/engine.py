@@ -1,8 +1,8 @@
 """A private Docker Engine for tests: own socket, data, containerd, mounts and network; nothing is left of it.
 
-`private_engine()` starts one (as root); `answering_engine()` is the one that the environment names. A keeper
-process owns the private Engine and tears it down when its standard input closes: also after the tests were
-killed outright. In a shell: `python -m tests.support.engine` runs one until Ctrl-D.
+`private_engine()` starts one (as root), `private_engine_or_skip()` does so for a test; `answering_engine()` is the one
+that the environment names. A keeper process owns the private Engine and tears it down when its standard input closes:
+also after the tests were killed outright. In a shell: `python -m tests.support.engine` runs one until Ctrl-D.
 
 Its network is one of its own, with nothing but a loopback interface: the machine's `docker0`, bridges, packet filter
 and forwarding are neither touched nor in the way. What a test may rely on: user-defined networks, published ports
@@ -31,6 +31,7 @@ from typing import IO, TypeVar
 
 import docker
 import docker.errors
+import pytest
 
 from tests.support.waiting import wait_until
 from tools.engine import engine_environment, has_recent_engine, missing_engine_programs
@@ -148,6 +149,17 @@ def private_engine(*arguments: str) -> Iterator[Engine]:
         keeper.stdin.close()
         keeper.wait(_STOP_SECONDS * 3)
         keeper.stdout.close()
+
+
+@contextlib.contextmanager
+def private_engine_or_skip(*arguments: str) -> Iterator[Engine]:
+    """The same for tests: where it cannot be started, what needs it is skipped."""
+    with contextlib.ExitStack() as stack:
+        try:
+            engine = stack.enter_context(private_engine(*arguments))
+        except EngineUnavailableError as error:
+            pytest.skip(str(error))
+        yield engine
 
 
 def _answer(answers: IO[str]) -> str:
