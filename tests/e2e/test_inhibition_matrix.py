@@ -24,7 +24,7 @@ from vv_exporter.settings import load
 
 pytestmark = pytest.mark.prometheus
 
-SUBJECT = ("name", "stage", "job", "role", "path", "dvr", "collector", "instance", "component")
+SUBJECT = ("name", "stage", "job", "role", "path", "dvr", "collector", "loop", "instance", "component")
 CONTAINERS = {
     "ContainerDown",
     "ContainerFailedPersistently",
@@ -55,7 +55,8 @@ HIDES: dict[str, set[str]] = {
     "VideoAttemptsExhausted": {"StageFailing"},
     "StageStuck": {"StageOverdue"},
     "JobMissed": {"JobRunningTooLong"},
-    "ExporterDown": {"CollectorFailing", "EventsLagging", "ExporterRestarting", "RelayFailing", "NotificationsFailing"},
+    "ExporterDown": {"CollectorFailing", "EventsLagging", "ExporterLoopStalled", "ExporterRestarting", "RelayFailing"}
+    | {"NotificationsFailing"},
     "AlertmanagerDown": {"RelayFailing", "NotificationsFailing"},
     "HostRebooting": {"ExporterRestarting", "ServerRestarting"},
 }

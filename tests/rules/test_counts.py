@@ -31,6 +31,7 @@ NO_EVENTS = {
     "DvrAuthenticationFailed": "attempts in a row, a gauge",
     "DvrUnreachable": "attempts in a row, a gauge",
     "DvrStreamFrozen": "attempts in a row, a gauge",
+    "ExporterLoopStalled": "rounds that failed ever: the counter as it is",
     "HostHighCpu": "processors",
     "HostOverheating": "degrees",
     "InodesLow": "files that still fit",

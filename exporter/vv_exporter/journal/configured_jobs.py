@@ -11,11 +11,10 @@ from vv_exporter.journal.folds import latest
 from vv_exporter.journal.folds.jobs import RESULTS, succeeded
 from vv_exporter.metrics.jobs import JOB_LAST_SUCCESS, JOB_RUNS
 from vv_exporter.probes import files
-from vv_exporter.runtime.loop import Loop
+from vv_exporter.runtime.loop import HUNG_SECONDS, Loop
 from vv_exporter.settings import JobSettings
 from vv_exporter.state.store import Kind, Store
 
-HUNG_SECONDS = 1.0  # how long a look at a file is waited for at the end: it may hang
 TOUCH_INTERVAL = 2.0  # seconds between looks at a heartbeat file
 
 

@@ -10,14 +10,13 @@ from vv_exporter.context import Context
 from vv_exporter.journal.folds.stages import tell_overrun
 from vv_exporter.metrics.pipeline import STAGE_OVERRUNS
 from vv_exporter.probes import files
-from vv_exporter.runtime.loop import Loop
+from vv_exporter.runtime.loop import HUNG_SECONDS, Loop
 from vv_exporter.settings import StageSettings
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.runs import STAGE_RUNS, Run, lacks_size, limited
 from vv_exporter.state.stagelimits import RECENT_RUNS, Limit, limit_of
 from vv_exporter.state.store import Store
 
-HUNG_SECONDS = 1.0  # how long a look at a file is waited for at the end: it may hang
 CHECK_INTERVAL = 1.0  # seconds between looks for runs that went past their limit
 
 

@@ -42,6 +42,12 @@ LOOP_LAST_RUN = gauge(
     "When the last round of this loop of the exporter ended; 0 before there was one.",
     "loop",
 )
+LOOP_DUE = gauge(
+    "vv_exporter_loop_due_timestamp_seconds",
+    "When this loop's next round is to begin at the latest; in the past while a round takes long, hangs, or the loop "
+    "has died. Absent for what hangs as soon as a disk or a DVR does.",
+    "loop",
+)
 LOOP_SUCCESS = gauge(
     "vv_exporter_loop_last_run_success",
     "Whether that round ended without an error; absent before there was one. What the loop itself copes with, such as "

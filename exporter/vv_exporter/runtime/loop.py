@@ -19,6 +19,7 @@ SHORTEST = 0.25  # seconds between rounds at least
 AFTER_DEFECT = 1.0  # seconds to the next try after something that should not happen
 STOP_SECONDS = 8.0  # how long the end of a round is waited for
 NOT_WAITED_FOR = 0.0  # `stop_seconds` of what hangs as soon as a disk or a DVR does
+HUNG_SECONDS = 1.0  # the same, of what mostly ends at once all the same
 FIRST = 1.0  # seconds of the first pause; doubled for each further one
 
 
@@ -66,6 +67,7 @@ class Loop:
         if at_once:
             self._woken.set()
         self._last: LastRound | None = None
+        self._due = float("inf")
         self._failures = 0
         self._expected = expected
         self._trouble = ""
@@ -73,6 +75,7 @@ class Loop:
 
     def start(self) -> None:
         """Begin. Raises `RuntimeError` where there can be no further thread for long."""
+        self._due = time.monotonic()
         _STARTED[self.name] = self
         threads.start(self._thread)
 
@@ -105,6 +108,19 @@ class Loop:
         return self._last
 
     @property
+    def may_hang(self) -> bool:
+        """Whether it hangs as soon as a disk or a DVR does: others watch these."""
+        return self._stop_seconds <= HUNG_SECONDS
+
+    @property
+    def due(self) -> float:
+        """When a round was, or is, to begin at the latest (CLOCK_MONOTONIC, seconds); infinity before the start.
+
+        It stays as it is during a round: a loop that hangs or has died falls behind.
+        """
+        return self._due
+
+    @property
     def failures(self) -> int:
         """Rounds that raised."""
         return self._failures
@@ -113,7 +129,9 @@ class Loop:
         ended, rests = float("-inf"), False
         while True:
             interval = self._interval()
-            self._woken.wait(RESTING if rests else interval)
+            pause = RESTING if rests else interval
+            self._due = max(time.monotonic() + pause, ended + self._shortest)
+            self._woken.wait(pause)
             self._stopping.wait(max(ended + min(self._shortest, interval) - time.monotonic(), 0))
             self._woken.clear()
             if self._stopping.is_set():

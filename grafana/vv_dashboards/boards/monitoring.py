@@ -125,6 +125,30 @@ def _parts() -> Row:
                 Query('max by (collector) (vv_collector_duration_seconds{device="$device"})', "{{collector}}"),
                 unit="s",
             ),
+            lines(
+                "Delay of the exporter's loops",
+                """By how much each thing that the exporter does again and again is late. One that grows hangs or has
+                died: what it does is not done.""",
+                Query(
+                    """
+                    max by (loop) (
+                      clamp_min(time() - vv_exporter_loop_due_timestamp_seconds{device="$device"}, 0)
+                    )
+                    """,
+                    "{{loop}}",
+                ),
+                unit="s",
+                alerts=("ExporterLoopStalled",),
+            ),
+            events(
+                "Failed rounds of the exporter's loops",
+                """What went wrong and is tried again; `app.log` has the error. Those that succeed at the next try
+                need nothing.""",
+                Query(
+                    'sum by (loop) (increase(vv_exporter_loop_failures_total{device="$device"}[$__rate_interval]))',
+                    "{{loop}}",
+                ),
+            ),
             states(
                 "Watchdog over time",
                 """While it fires the whole chain works. Gaps are times in which no alert could have come; the dead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,6 +18,7 @@ from vv_exporter.runtime.loop import Loop, started
 from vv_exporter.state.database import StoreError
 
 LAST = "vv_exporter_loop_last_run_timestamp_seconds"
+DUE = "vv_exporter_loop_due_timestamp_seconds"
 SUCCESS = "vv_exporter_loop_last_run_success"
 FAILURES = "vv_exporter_loop_failures_total"
 
@@ -139,6 +141,54 @@ def test_one_that_hangs_shows_its_last_round_and_one_that_hangs_from_the_start_n
     assert (SUCCESS, "never") not in found
 
 
+def test_one_that_hangs_or_has_died_falls_behind_and_one_that_works_does_not(
+    begin: Callable[..., Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, rounds = threading.Event(), []
+
+    def work() -> None:
+        rounds.append(1)
+        if len(rounds) > 1:
+            released.wait(60)
+
+    def die() -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    hangs, dies, works = begin(work, "hangs"), begin(die, "dies"), begin(lambda: None, "works", 3600)
+    wait_until(lambda: len(rounds) > 1 and not dies.alive and works.last_round, 30, what="what befalls them")
+    stands = hangs.due, dies.due
+    now = time.monotonic()
+    monkeypatch.setattr("vv_exporter.collectors.loops.time.monotonic", lambda: now + 1000)
+    found = shown(hangs, dies, works)
+    released.set()
+
+    assert (hangs.due, dies.due) != (float("inf"),) * 2
+    assert stands[1] == dies.due
+    assert found[DUE, "hangs"] == pytest.approx(1e9 - 1000, abs=31, rel=0)
+    assert found[DUE, "dies"] == pytest.approx(1e9 - 1000, abs=31, rel=0)
+    assert found[DUE, "works"] > 1e9 + 2000
+
+
+def test_one_that_rests_is_due_later(begin: Callable[..., Loop], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RESTING", 3600.0)
+    loop = begin(lambda: False)
+    wait_until(lambda: loop.last_round and loop.due > time.monotonic() + 3000, 30, what="its rest")
+
+    assert shown(loop)[DUE, "x"] > 1e9 + 3000
+
+
+@pytest.mark.parametrize(("stop_seconds", "is_shown"), [(0.0, False), (1.0, False), (1.1, True), (8.0, True)])
+def test_what_hangs_with_a_disk_or_a_dvr_is_never_late(stop_seconds: float, is_shown: bool) -> None:
+    loop = Loop("x", "the x", lambda: None, 3600, stop_seconds=stop_seconds)
+    loop.start()
+    found = shown(loop)
+    loop.stop()
+
+    assert ((DUE, "x") in found) is is_shown
+    assert (LAST, "x") in found
+
+
 def test_those_that_were_started_and_not_stopped_are_shown(begin: Callable[..., Loop]) -> None:
     before = started()
     stopped, other = begin(lambda: None, "stopped"), begin(lambda: None, "other")
@@ -158,5 +208,6 @@ def test_one_whose_thread_cannot_be_had_is_shown_without_a_round(monkeypatch: py
 
     assert loop in started()
     assert shown(loop)[LAST, "lost"] == 0
+    assert shown(loop)[DUE, "lost"] <= 1e9
     loop.stop()
     assert loop not in started()
