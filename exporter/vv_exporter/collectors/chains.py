@@ -21,6 +21,7 @@ from vv_exporter.metrics.chains import (
     CHAIN_LENGTH,
     CHAIN_LINES,
     CHAIN_OUTSIDE,
+    CHAIN_OUTSIDE_AT,
     CHAIN_VERIFIED,
     KEY_CREATED,
     KEY_MAX_AGE,
@@ -28,6 +29,7 @@ from vv_exporter.metrics.chains import (
 from vv_exporter.probes.chains import ChainVerifier, keys_created
 from vv_exporter.services import Services
 from vv_exporter.settings import Settings
+from vv_exporter.state.lastoutside import LAST_OUTSIDE
 from vv_exporter.state.store import Store
 
 
@@ -48,6 +50,8 @@ class ChainsCollector:
             yield from (stored(self._store, metric) for metric in (CHAIN_BROKEN, CHAIN_LINES))
             yield gauges(CHAIN_VERIFIED, [((), self._verifier.complete_at)])
         yield from (stored(self._store, metric) for metric in (CHAIN_BREAKS, CHAIN_OUTSIDE))
+        outside = self._store.docs(LAST_OUTSIDE).items()
+        yield gauges(CHAIN_OUTSIDE_AT, [((chain,), one.at) for chain, one in outside])
         yield gauges(KEY_CREATED, [((key_id,), time) for key_id, time in sorted(keys_created().items())])
         if self._settings.hmac_key_max_age is not None:
             yield gauges(KEY_MAX_AGE, [((), self._settings.hmac_key_max_age)])

@@ -13,6 +13,9 @@ CHAIN_LINES = gauge("vv_chain_lines", "Lines of the chain that the last verifica
 CHAIN_OUTSIDE = counter(
     "vv_chain_outside_total", "Lines signed without a place in their chain, which could not be continued.", "chain"
 )
+CHAIN_OUTSIDE_AT = gauge(
+    "vv_chain_outside_timestamp_seconds", "When such a line was last counted; absent where there was none.", "chain"
+)
 CHAIN_VERIFIED = gauge(
     "vv_chain_verified_timestamp_seconds",
     "When a verification of VV_CHAIN_LOGS last ended that could read every file and had every key; 0: never.",

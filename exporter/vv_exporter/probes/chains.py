@@ -18,6 +18,7 @@ import msgspec
 from vv_core.chain import BREAKS, ChainCheck, Finding, Head, Report, kept_heads
 from vv_core.common import environment
 from vv_core.common.texts import path as printed_path
+from vv_exporter.common.times import UnixTime
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.chains import CHAIN_BREAKS, CHAIN_BROKEN, CHAIN_LINES
 from vv_exporter.probes.chain_files import lines_of, log_files
@@ -60,6 +61,15 @@ KNOWN_HEADS: Kind[KnownHead] = Kind("chain_head", KnownHead, MAX_CHAINS)
 KNOWN_BREAKS: Kind[KnownBreak] = Kind("chain_break", KnownBreak, 1000)
 
 
+class LastComplete(msgspec.Struct, frozen=True):
+    """When the last complete verification ended."""
+
+    at: UnixTime
+
+
+LAST_COMPLETE: Kind[LastComplete] = Kind("chain_verified", LastComplete)
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """That a verification came to its end; what it found is in the store."""
@@ -86,7 +96,6 @@ class ChainVerifier:
         self._next = float("-inf")
         self.last: Verified | None = None
         """The last verification that came to its end."""
-        self.complete_at = 0.0
         self._loop = Loop(
             "chains", "the chains of signed lines", self.round, ROUND_SECONDS, at_once=True, stop_seconds=NOT_WAITED_FOR
         )
@@ -95,6 +104,12 @@ class ChainVerifier:
     def is_configured(self) -> bool:
         """Whether there are logs to verify."""
         return bool(self._patterns)
+
+    @property
+    def complete_at(self) -> float:
+        """When the last verification ended that was complete, also before a restart (Unix seconds); 0: never."""
+        last = self._store.document(LAST_COMPLETE, "")
+        return last.at if last is not None else 0.0
 
     def start(self) -> None:
         """Begin."""
@@ -167,7 +182,8 @@ class ChainVerifier:
         complete = not unread and not report.unknown
         self.last = Verified(self._clock(), complete)
         if complete:
-            self.complete_at = self.last.ended
+            with self._store.transaction() as tx:
+                tx.put(LAST_COMPLETE, "", LastComplete(self.last.ended))
 
 
 def _identity(file: Path) -> tuple[int, int]:

@@ -341,6 +341,24 @@ def _details() -> Row:
                 alerts=("HmacKeyOld",),
                 size=(12, 6),
             ),
+            lines(
+                "Since a line was signed outside of its chain",
+                """Each is signed; that none beside it was deleted cannot be proven. See whether the folder of chains
+                can be written.""",
+                Query('time() - max by (chain) (vv_chain_outside_timestamp_seconds{device="$device"})', "{{chain}}"),
+                unit="s",
+                alerts=("ChainLinesOutside",),
+                size=(12, 6),
+            ),
+            lines(
+                "Since the last complete verification of chains",
+                """Logs of signed lines are verified hourly. Many hours: a log that cannot be read, or a key that
+                lacks.""",
+                Query('time() - max(vv_chain_verified_timestamp_seconds{device="$device"})', "age"),
+                unit="s",
+                alerts=("ChainUnverified",),
+                size=(12, 6),
+            ),
             table(
                 "Each stage",
                 """What is known of each stage. A success long ago and runs that fail: the stage is broken. No runs at

@@ -15,6 +15,9 @@ from tests.support.clock import Clock
 from vv_core import _chains
 from vv_core.signing import sign_payload
 from vv_exporter.collectors.chains import ChainsCollector
+from vv_exporter.journal.events import ChainOutside
+from vv_exporter.journal.folds import Source
+from vv_exporter.journal.folds.chains import HANDLERS
 from vv_exporter.probes import chains as probe
 from vv_exporter.probes.chains import ChainVerifier, keys_created
 from vv_exporter.settings import load
@@ -90,6 +93,28 @@ def test_a_chain_that_is_whole(log: Path, store: Store, verifier: ChainVerifier,
 
     assert shown(store, verifier) == {"vv_chain_length loglines": 5, "vv_chain_lines loglines": 5}
     assert verifier.complete_at == clock()
+    later = ChainVerifier((str(log),), log.parent, store, clock, clock)  # the exporter is restarted
+    assert later.complete_at == clock()
+
+
+def test_when_a_line_was_last_signed_outside_of_its_chain_is_shown(
+    store: Store, verifier: ChainVerifier, clock: Clock
+) -> None:
+    settings, source = load({}), Source("w", "agent_dvr.py")
+    for chain, wait in (("loglines", 0.0), ("events", 500.0), ("loglines", 500.0)):
+        clock.advance(wait)
+        event = ChainOutside(v=1, ts=clock() - 100, chain=chain, reason="disk full")
+        with store.transaction() as tx:
+            HANDLERS[ChainOutside](tx, event, source, settings)
+
+    families = ChainsCollector(store, settings, verifier).collect()
+    found = {
+        sample.labels["chain"]: sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "vv_chain_outside_timestamp_seconds"
+    }
+    assert found == {"loglines": clock(), "events": clock() - 500}
 
 
 def test_a_break_is_counted_once_and_shown_while_it_is_there(

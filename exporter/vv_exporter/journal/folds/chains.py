@@ -7,6 +7,7 @@ from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.chains import CHAIN_OUTSIDE
 from vv_exporter.settings import Settings
+from vv_exporter.state.lastoutside import LAST_OUTSIDE, LastOutside
 from vv_exporter.state.store import Transaction
 from vv_exporter.state.timeline import Entry, tell
 
@@ -14,6 +15,7 @@ from vv_exporter.state.timeline import Entry, tell
 def outside(tx: Transaction, event: ChainOutside, source: Source, settings: Settings) -> None:
     """A line was signed while its chain could not be continued."""
     tx.inc(CHAIN_OUTSIDE, (event.chain,))
+    tx.put(LAST_OUTSIDE, event.chain, LastOutside(tx.now))
     title = sentence("A line was signed outside the chain {chain}", chain=event.chain)
     tell(tx, event.ts, Entry("chain.outside", title, "error", event.component or source.component, event.reason))
 
