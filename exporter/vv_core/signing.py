@@ -229,6 +229,24 @@ def check_signature(
     return key_id
 
 
+def signer_of(
+    payload: object,
+    signature: object = None,
+    *,
+    key_file: str | os.PathLike[str] | None = None,
+    keys_dir: str | os.PathLike[str] | None = None,
+) -> str:
+    """As `check_signature`, and nobody is told: for somebody who looks at a document by hand, where a signature that is
+    not right is an answer and no failure of a pipeline. Raises `SignatureError`.
+    """
+    try:
+        return _verified(payload, signature, key_file, keys_dir)
+    except texts.ENDS:
+        raise
+    except BaseException as error:
+        raise _failure(error, SignatureError) from None
+
+
 def _signed(payload: Mapping[str, Any] | bytes | bytearray | memoryview, key: _Key) -> dict[str, Any]:
     form, message = _message(payload)
     signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))

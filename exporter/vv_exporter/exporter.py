@@ -28,7 +28,7 @@ from vv_exporter.delivery import notifications
 from vv_exporter.delivery.webhook_worker import WebhookWorker
 from vv_exporter.digest import samples
 from vv_exporter.footage.accounts import INTERVAL as FOOTAGE_INTERVAL
-from vv_exporter.footage.accounts import FootageAccounts
+from vv_exporter.footage.accounts import FootageAccounts, Limits
 from vv_exporter.footage.device import INTERVAL as DEVICE_INTERVAL
 from vv_exporter.footage.device import DeviceStates, note_start
 from vv_exporter.installation import statefolders
@@ -136,7 +136,8 @@ def in_order(
     unwritten = UnwrittenState(store, names, settings, clock, monotonic, unsaved.hold)
     unsaved_loop = Loop("unsaved-last", "messages that could not be written down", unsaved.round)
     unsaved.when_held(unsaved_loop.wake)
-    footage = FootageAccounts(store, settings.footage, clock)
+    limits = Limits(settings.footage_missing, settings.footage_signed_within or 0.0)
+    footage = FootageAccounts(store, settings.footage, clock, limits)
     device = DeviceStates(
         store,
         lambda: storage_states(services.filesystems, services.ingest_pause),

@@ -25,6 +25,7 @@ LATER = 24  # steps for which a count must stay as it is
 NO_EVENTS = {
     "BacklogGrowing": "files that wait, each seen",
     "ChainBroken": "findings of the last verification, a gauge",
+    "ChainLinesOutside": "lines ever, the counter as it is",
     "ContainerDown": "an exit code",
     "ContainerFailedPersistently": "the limit that was reached",
     "ContainerUnhealthy": "failed checks in a row, by Docker's own count",
@@ -32,6 +33,8 @@ NO_EVENTS = {
     "DvrUnreachable": "attempts in a row, a gauge",
     "DvrStreamFrozen": "attempts in a row, a gauge",
     "ExporterLoopStalled": "rounds that failed ever: the counter as it is",
+    "FootageCorrupt": "files that are there, a gauge",
+    "FootageUnsigned": "files that wait",
     "HostHighCpu": "processors",
     "HostOverheating": "degrees",
     "InodesLow": "files that still fit",

@@ -60,6 +60,10 @@ footage:                   # cameras whose recordings are watched by the names o
     length: 60s            # of a file
     expected: always       # or the minutes in which there should be footage: "* 8-17 * * 1-5"
     timezone: Europe/Lisbon  # of both
+    essential: true        # FootageMissing is critical
+    retention: 30d         # RetentionShort when the files will not reach back so far
+    signed_within: 6h      # FootageUnsigned when a recording is not signed by then
+    dvr_keeps: 7d          # how long the DVR has recordings of its own, which can be fetched
 containers:
   essential: [agent_dvr]   # critical when down
   expected: [scene_scanner]  # must run

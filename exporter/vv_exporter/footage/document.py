@@ -9,7 +9,7 @@ import msgspec
 
 from vv_exporter.common.clock import utc
 from vv_exporter.footage.accounts import watched_since
-from vv_exporter.footage.causes import CAUSES, Part
+from vv_exporter.footage.causes import Part
 from vv_exporter.footage.intervals import Spans, total
 from vv_exporter.footage.ledger import DAY, latest_of, milliseconds
 from vv_exporter.footage.report import Account, View, account, names
@@ -87,22 +87,6 @@ def between(day: str, now: float) -> tuple[int, int]:
         )
     start = (asked - date(1970, 1, 1)).days * DAY
     return start, min(start + DAY, max(milliseconds(now), start))
-
-
-def words(cause: str, detail: str = "") -> str:
-    """A cause as people read it."""
-    said = _(CAUSES.get(cause, cause))
-    return f"{said} ({detail})" if detail else said
-
-
-def length(seconds: float) -> str:
-    """A duration in at most two units: `14 min 20 s`."""
-    left, found = round(seconds), list[str]()
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, left = divmod(left, size)
-        if count:
-            found.append(f"{count} {unit}")
-    return " ".join(found[:2]) or (_("under 1 s") if seconds > 0 else "0 s")
 
 
 def longest(parts: tuple[Part, ...], most: int) -> tuple[Part, ...]:

@@ -1,7 +1,8 @@
 """Recordings of a recorder that knows nothing of the exporter: by the names, sizes and times of its files.
 
 Looked at in the background, since a look at a dead mount may hang. Of each file its name says when it begins, and when
-it was changed last how far it goes: that is where a file ends which a crash cut off. Contents are not read.
+it was changed last how far it goes: that is where a file ends which a crash cut off. Of contents no more is read than
+says whether it can be played at all.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import NamedTuple
 from vv_core.common.texts import path as printed_path
 from vv_core.common.texts import video
 from vv_exporter.common.footage_names import FootageNames
-from vv_exporter.footage import segments
+from vv_exporter.footage import corrupt, segments
 from vv_exporter.footage.ledger import DAYS, milliseconds, note, problem_of, spans_of
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.footage import FOOTAGE_OLDEST
+from vv_exporter.probes.footage_containers import container_problem
 from vv_exporter.runtime.loop import NOT_WAITED_FOR, Loop
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store
@@ -38,7 +40,10 @@ RECENT = 6 * 3600.0
 """Seconds since when the files began that each look asks for: what is older does not grow any more."""
 ALL_AGAIN = 86_400.0
 """Seconds after which all files are asked for, as some may have come late."""
-AT_ONCE = 500  # files that are entered in one transaction
+AT_ONCE = 500  # files that are entered in one transaction, or into which a round looks
+FINISHED = 120.0
+"""Seconds after which a file that was not changed is finished: until then it may lack what is written last. A file
+that is longer is given as long as it."""
 MAX_REFUSED = 10_000
 MAX_PATH = 4096  # PATH_MAX of Linux, as the SDK cuts a video's path
 _LATE = 1.5
@@ -46,20 +51,23 @@ _LATE = 1.5
 
 
 class Recording(NamedTuple):
-    """A file: its time in milliseconds, its path and its size."""
+    """A file: its time in milliseconds, its path and its size, and when it was changed last (Unix seconds)."""
 
     start: int
     end: int
     path: str
     size: int
+    modified: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What lies there of a camera: when the oldest file begins (Unix seconds), what a second of the latest takes."""
+    """What lies there of a camera: when the oldest file begins (Unix seconds), what a second of the latest takes, how
+    many of the latest cannot be played."""
 
     oldest: float | None
     bytes_per_second: float | None
+    corrupt: int = 0
 
 
 class Look(NamedTuple):
@@ -80,7 +88,7 @@ def recording_of(starts: Sequence[float], length: float, modified: float, size: 
         return None
     start = min(starts, key=lambda one: (abs(one + length - modified), one))
     end = modified if start < modified <= start + length * _LATE else start + length
-    return Recording(milliseconds(start), milliseconds(end), path, size)
+    return Recording(milliseconds(start), milliseconds(end), path, size, modified)
 
 
 def look(root: Path, names: FootageNames, length: float, since: float) -> Look:
@@ -161,6 +169,7 @@ class FootageFiles:
         self._all_at = float("-inf")
         self._refused: set[str] = set()
         self._entered: dict[str, dict[str, int]] = {}  # how far the recent files of a camera went
+        self._containers: dict[str, dict[str, tuple[float, str]]] = {}  # of the recent ones: as of when, what is wrong
         self._problems: dict[str, str] = {}
         self._pause = INTERVAL
         self._loop = Loop(
@@ -214,7 +223,28 @@ class FootageFiles:
                 tx.inc(SERIES_LIMITED, (FOOTAGE_OLDEST.name,))
         recent = [one for one in seen.recordings if _is_recent(one, now)]
         seconds = sum(one.end - one.start for one in recent) / 1000
-        return Seen(seen.oldest, sum(one.size for one in recent) / seconds if seconds else None)
+        rate = sum(one.size for one in recent) / seconds if seconds else None
+        return Seen(seen.oldest, rate, self._look_into(dvr, recent, length, now))
+
+    def _look_into(self, dvr: str, recent: Sequence[Recording], length: float, now: float) -> int:
+        """Look into the files that are finished, each once; give how many cannot be played."""
+        known, found, left = self._containers.get(dvr, {}), dict[str, tuple[float, str]](), AT_ONCE
+        for one in recent:
+            before = known.get(one.path)
+            if before is not None and before[0] == one.modified:
+                found[one.path] = before
+            elif one.modified <= now - max(FINISHED, length) and left:
+                left -= 1
+                try:
+                    problem = container_problem(one.path)
+                except OSError:  # it went meanwhile, or may not be read: nobody knows
+                    continue
+                found[one.path] = one.modified, problem
+                if problem:
+                    with self._store.transaction() as tx:
+                        corrupt.note(tx, dvr, one.start, one.end, one.path, problem)
+        self._containers[dvr] = found
+        return sum(bool(problem) for _, problem in found.values())
 
     def _enter(self, dvr: str, recordings: Sequence[Recording], now: float) -> None:
         """Enter what the ledger does not have; a file whose time cannot be true once."""

@@ -375,6 +375,26 @@ class Settings:
     dvr_frozen: float = _variable(
         "DVR_FROZEN", "DvrStreamFrozen when a connected agent gets no frame for this long.", parse.duration, "30s"
     )
+    footage_missing: float = _variable(
+        "VV_FOOTAGE_MISSING",
+        "FootageMissing when more footage of a camera than this is missing within an hour.",
+        parse.duration,
+        "1m",
+    )
+    footage_retention: float | None = _variable(
+        "VV_FOOTAGE_RETENTION",
+        "RetentionShort when the files of a camera do not reach back this far, e.g. 30d; off: never. For one camera: "
+        "`retention` in `footage` of vv.yml.",
+        parse.duration_or_off,
+        "off",
+    )
+    footage_signed_within: float | None = _variable(
+        "VV_FOOTAGE_SIGNED_WITHIN",
+        "FootageUnsigned when a recording is not signed after this time, e.g. 6h; off: never. For one camera: "
+        "`signed_within` in `footage` of vv.yml.",
+        parse.duration_or_off,
+        "off",
+    )
     chain_logs: tuple[str, ...] = _variable(
         "VV_CHAIN_LOGS",
         "Logs of chained lines that the exporter verifies at its start and then hourly: paths and patterns, separated "

@@ -48,13 +48,19 @@ class FootageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A camera in `vv.yml` whose footage is watched by its files: `common.footage_names` says what `files` may hold.
 
     A file is `length` long. `expected` is `always`, or a cron expression of the minutes in which there should be
-    footage. Names of files and that expression are read in `timezone`.
+    footage. Names of files and that expression are read in `timezone`. `essential`: FootageMissing is critical. Files
+    are to reach back for `retention`, and recordings to be signed `signed_within` that time (else what holds for all
+    cameras); `dvr_keeps` is how long the DVR has recordings of its own.
     """
 
     files: str = ""
     length: Duration = Duration(60)
     expected: str = "always"
     timezone: str = "UTC"
+    essential: bool = False
+    retention: Duration | None = None
+    signed_within: Duration | None = None
+    dvr_keeps: Duration | None = None
 
 
 class ContainersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

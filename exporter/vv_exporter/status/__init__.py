@@ -18,7 +18,19 @@ from vv_exporter.delivery.accounts import Account
 from vv_exporter.drills.state import DRILL
 from vv_exporter.language import gettext as _
 from vv_exporter.language import translatable
-from vv_exporter.status import alert_path, checks, containers, delivery, dvrs, failures, itself, jobs, stages, storage
+from vv_exporter.status import (
+    alert_path,
+    checks,
+    containers,
+    delivery,
+    dvrs,
+    failures,
+    footage,
+    itself,
+    jobs,
+    stages,
+    storage,
+)
 from vv_exporter.status import alerts as _alerts
 from vv_exporter.status.alert_path import AlertPath
 from vv_exporter.status.alerts import FiringAlert
@@ -27,6 +39,7 @@ from vv_exporter.status.containers import Container
 from vv_exporter.status.delivery import Delivery
 from vv_exporter.status.dvrs import Dvr
 from vv_exporter.status.failures import LastFailure
+from vv_exporter.status.footage import CameraInShort
 from vv_exporter.status.itself import Itself
 from vv_exporter.status.jobs import Job
 from vv_exporter.status.series import Series
@@ -35,8 +48,8 @@ from vv_exporter.status.storage import Disk, Videos
 from vv_exporter.status.table import Table, ago
 
 __all__ = [
-    "AlertPath", "Check", "Container", "Delivery", "Disk", "Dvr", "FiringAlert", "Itself", "Job", "Known",
-    "LastFailure", "Past", "Series", "Stage", "Status", "Table", "Videos", "sections", "status",
+    "AlertPath", "CameraInShort", "Check", "Container", "Delivery", "Disk", "Dvr", "FiringAlert", "Itself", "Job",
+    "Known", "LastFailure", "Past", "Series", "Stage", "Status", "Table", "Videos", "sections", "status",
 ]  # fmt: skip
 
 SILENCED = translatable("silenced")
@@ -63,6 +76,7 @@ class Status(msgspec.Struct, frozen=True):
     docker_up: bool | None = None
     docker_is_podman: bool = False
     dvrs: tuple[Dvr, ...] = ()
+    footage: tuple[CameraInShort, ...] = ()
     checks: tuple[Check, ...] = ()
     failures: tuple[LastFailure, ...] = ()
     videos: Videos | None = None
@@ -141,6 +155,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         docker_up=containers.engine_up(series),
         docker_is_podman=containers.engine_is_podman(series),
         dvrs=tuple(dvrs.read(series)),
+        footage=tuple(footage.read(series)),
         checks=tuple(checks.read(series)),
         failures=tuple(failures.read(series)),
         videos=storage.read_videos(series),
@@ -159,6 +174,7 @@ def sections(found: Status) -> list[Table]:
         containers.table(found.containers, found.docker_up),
         stages.table(found.stages, found.time),
         dvrs.table(found.dvrs, found.time),
+        footage.table(found.footage, found.time),
         jobs.table(found.jobs, found.time),
         storage.table(found.disks),
         storage.videos_table(found.videos, found.time),
@@ -212,6 +228,7 @@ def _own_troubles(found: Status) -> Iterator[str]:
     yield from jobs.troubles(found.jobs)
     yield from containers.troubles(found.containers, found.docker_up, found.docker_is_podman)
     yield from dvrs.troubles(found.dvrs)
+    yield from footage.troubles(found.footage, found.time)
     if found.delivery is not None:
         yield from delivery.troubles(found.delivery, found.time)
     yield from itself.troubles(found.exporter, found.failing_collectors, found.time)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.clock import Clock
 from vv_exporter.common.footage_names import FootageNames
+from vv_exporter.footage.corrupt import corrupt_between
 from vv_exporter.footage.intervals import Span
 from vv_exporter.footage.ledger import DAYS, spans_of
 from vv_exporter.metrics.exporter import SERIES_LIMITED
@@ -19,8 +20,10 @@ from vv_exporter.probes import footage_files
 from vv_exporter.probes.footage_files import ALL_AGAIN, FootageFiles, recording_of
 from vv_exporter.settings import Duration, FootageSettings
 from vv_exporter.state.store import Store
+from vv_exporter.state.timeline import HISTORY
 
 PATTERN = "{dvr}_{start:%Y%m%dT%H%M%S}.mp4"
+PLAYABLE = b"\x00\x00\x00\x08ftyp\x00\x00\x00\x08moov"
 NOON = datetime(2023, 11, 14, 12, tzinfo=UTC).timestamp()
 
 
@@ -146,8 +149,8 @@ class Recorder:
 
     def __init__(self, root: Path, store: Store, clock: Clock, pattern: str) -> None:
         self.root, self.store, self.clock = root, store, clock
-        cameras = {"gate": FootageSettings(files=pattern, length=Duration(60))}
-        self.files = FootageFiles(root, cameras, store, clock, clock)
+        self.cameras = {"gate": FootageSettings(files=pattern, length=Duration(60))}
+        self.files = FootageFiles(root, self.cameras, store, clock, clock)
 
     def write(self, start: float, end: float, size: int = 600, name: str = "") -> Path:
         shown = datetime.fromtimestamp(start, UTC)
@@ -190,6 +193,48 @@ def test_a_file_that_is_written_goes_as_far_as_it_is_written(recorder: Recorder)
         recorder.files.round()
         assert recorder.spans() == [(0, end)]
     assert recorder.store.value(FOOTAGE_SECONDS, ("gate", "recorded")) == 60
+
+
+def entries(store: Store, kind: str) -> list[dict[str, object]]:
+    return [record.body for record in store.history(HISTORY) if record.body["kind"] == kind]
+
+
+def test_a_file_that_cannot_be_played_is_shown_as_long_as_it_is_there_and_told_once(recorder: Recorder) -> None:
+    """Also after a restart. One that is written still may lack what comes last, and is left alone."""
+    recorder.write(NOON, NOON + 60).write_bytes(PLAYABLE)
+    corrupt = recorder.write(NOON + 60, NOON + 90)
+    written = recorder.write(NOON + 120, NOON + 600)
+    os.utime(recorder.root / "gate_20231114T120000.mp4", (NOON + 60, NOON + 60))
+    recorder.files.round()
+    assert recorder.files.last()["gate"].corrupt == 1
+
+    again = FootageFiles(recorder.root, recorder.cameras, recorder.store, recorder.clock, recorder.clock)
+    again.round()
+    assert again.last()["gate"].corrupt == 1
+    (entry,) = entries(recorder.store, "footage.corrupt")
+    assert (entry["component"], entry["video"]) == ("gate", corrupt.name)
+    assert "2023-11-14T12:01:00Z to 2023-11-14T12:01:30Z" in str(entry["details"])
+    assert corrupt_between(recorder.store, "gate", 0, 10**15).keys() == {str(corrupt)}
+
+    corrupt.unlink()
+    recorder.clock.advance(3600)
+    recorder.files.round()
+    assert recorder.files.last()["gate"].corrupt == 1  # the other is finished by now
+    assert [one["video"] for one in entries(recorder.store, "footage.corrupt")] == [written.name, corrupt.name]
+
+
+def test_a_file_that_cannot_be_read_is_not_said_to_be_corrupt(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str) -> str:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(footage_files, "container_problem", refused)
+    recorder.write(NOON, NOON + 60)
+    recorder.files.round()
+
+    assert recorder.files.last()["gate"].corrupt == 0
+    assert entries(recorder.store, "footage.corrupt") == []
 
 
 def test_a_file_that_goes_stays_in_the_ledger(recorder: Recorder) -> None:

@@ -525,7 +525,7 @@ def test_the_home_of_nobody_is_told(name: str) -> None:
         ("{length: 7h}", "footage.gate.length: 25200 s is not between 1s and 6h"),
         ("{expected: nights}", "footage.gate.expected: 'nights' is not a cron expression"),
         ("{timezone: Mars}", "footage.gate.timezone: 'Mars' is not known"),
-        ("{file: x}", "footage.gate: unknown key `file`; known keys: files, length, expected, timezone"),
+        ("{file: x}", "footage.gate: unknown key `file`; known keys: files, length, expected, timezone, "),
         ('{files: "{dvr}_{start:%s}.mp4"}', "VIDEO_STORAGE_ROOT: is not set, but footage in vv.yml has files"),
     ],
 )

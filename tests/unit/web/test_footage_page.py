@@ -15,8 +15,8 @@ from vv_exporter.cli import vv
 from vv_exporter.common.clock import isoformat
 from vv_exporter.context import Context
 from vv_exporter.footage import states
-from vv_exporter.footage.document import length
 from vv_exporter.footage.ledger import DAY, milliseconds, note
+from vv_exporter.footage.words import length
 from vv_exporter.web import create_app
 
 HOUR = 3_600_000
