@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -85,7 +86,7 @@ def test_what_is_no_day_or_has_not_begun_is_said(name: str) -> None:
 
 def printed(monkeypatch: pytest.MonkeyPatch, document: dict[str, Any], *args: str) -> str:
     text = json.dumps(document)
-    monkeypatch.setattr(cli, "ask", lambda *_: (cli.msgspec.json.decode(text, type=Statement), text))
+    monkeypatch.setattr(cli, "ask", lambda *_: (msgspec.json.decode(text, type=Statement), text))
     result = CliRunner().invoke(cli.command, ["statement", *args])
     assert result.exit_code == 0, result.output
     return result.output
@@ -94,7 +95,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, document: dict[str, Any], *args: st
 def test_it_is_printed_with_the_times_of_its_zone(
     day: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    document = cli.msgspec.to_builtins(stated(day, clock, tmp_path, timezone="America/Sao_Paulo"))
+    document = msgspec.to_builtins(stated(day, clock, tmp_path, timezone="America/Sao_Paulo"))
 
     text = printed(monkeypatch, document)
 
@@ -113,7 +114,7 @@ class TestTheSignature:
         key.chmod(0o600)
         monkeypatch.setenv("VV_HMAC_KEY_FILE", str(key))
         monkeypatch.setenv("VV_STATE_DIR", str(tmp_path / "state"))
-        document = cli.msgspec.to_builtins(stated(day, clock, tmp_path))
+        document = msgspec.to_builtins(stated(day, clock, tmp_path))
         path = tmp_path / "statement.json"
         path.write_text(json.dumps(sign_payload(document)))
         return path
