@@ -43,9 +43,10 @@ def targets(checkout: Path) -> dict[Path, str]:
 
 def _alerts(checkout: Path) -> Catalog:
     catalogue = _catalogue()
-    for file in sorted((checkout / "prometheus" / "rules").glob("*.yml")):
-        for alert, message in _said_by_rules(file):
-            catalogue.add(message, locations=[(f"prometheus/rules/{file.name}", 0)], auto_comments=[alert])
+    for folder in ("prometheus/rules", "fleet/rules"):
+        for file in sorted((checkout / folder).glob("*.yml")):
+            for alert, message in _said_by_rules(file):
+                catalogue.add(message, locations=[(f"{folder}/{file.name}", 0)], auto_comments=[alert])
     words = Path("alertmanager", "templates", WORDS)
     for message in messages_of_templates((checkout / words).read_text(encoding="utf-8")):
         catalogue.add(message, locations=[(str(words), 0)])

@@ -14,11 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from vv_exporter import channels
 from vv_exporter.fleet.inventory import Device
+from vv_exporter.language import ENGLISH, current, speaking
 from vv_exporter.render import alertmanager, base, files
 from vv_exporter.render import secrets as channel_secrets
+from vv_exporter.render.annotations import translated_rules
 from vv_exporter.settings import Settings, SettingsError
+from vv_exporter.settings.catalogue import project_runbooks
 
 FOLDERS = ("rules", "templates", "secrets", "tokens")
 READER = "grafana"
@@ -48,13 +53,14 @@ def render(devices: Sequence[Device], settings: Settings, out: Path, store: str)
     files.claim(out, FOLDERS, lambda _: False)
     senders = [device.name for device in devices if not device.retired]
     tokens = _tokens(out / "tokens", [*senders, READER])
-    committed = {path.name: path.read_text(encoding="utf-8") for path in sorted((source / "fleet/rules").glob("*.yml"))}
-    templates = alertmanager.templates(source, settings) | _templates(source)
+    with speaking(settings.language):
+        told = rules(source)
+        templates = alertmanager.templates(source, settings) | _templates(source)
     configuration = base.load(source / "fleet" / "alertmanager.yml")
     routed = alertmanager.with_configured_channels(configuration, settings, out)
     shown = {Path(name).name for name in alertmanager.secret_files(configuration)}
     contents: Mapping[str, Mapping[str, str]] = {
-        "rules": {**committed, "inventory.yml": base.dump(inventory_rules(devices))},
+        "rules": {**told, "inventory.yml": base.dump(inventory_rules(devices))},
         "templates": templates,
         "secrets": channel_secrets.of_channels(settings, shown),
     }
@@ -65,6 +71,19 @@ def render(devices: Sequence[Device], settings: Settings, out: Path, store: str)
     for name, texts in contents.items():
         files.keep_only(out / name, texts)
     files.keep_only(out / "tokens", tokens)
+
+
+def rules(source: Path) -> dict[str, str]:
+    """The rule files by name, with what their alerts say, and the runbooks they name, in the current language."""
+    return {path.name: _rule_file(path) for path in sorted((source / "fleet/rules").glob("*.yml"))}
+
+
+def _rule_file(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if current() == ENGLISH:  # as committed, with its comments
+        return text
+    text = text.replace(project_runbooks(ENGLISH), project_runbooks(current()))
+    return base.dump(translated_rules(yaml.safe_load(text)))
 
 
 def _templates(source: Path) -> dict[str, str]:

@@ -12,6 +12,8 @@ from tests.support.servers import Programs, check
 from vv_exporter.fleet import centre
 from vv_exporter.fleet.inventory import Device
 from vv_exporter.fleet.servers import Ports, servers
+from vv_exporter.render import base
+from vv_exporter.render.annotations import TOLD
 from vv_exporter.render.files import FolderNotOursError
 from vv_exporter.settings import Settings, load
 
@@ -152,3 +154,41 @@ def test_no_server_listens_outside_or_has_a_secret_among_its_arguments(tmp_path:
     ]
     assert len(listening) == 7
     assert all("127.0.0.1:" in part for part in listening)
+
+
+@pytest.mark.parametrize("name", ["fleet.yml", "ahead.yml"])
+def test_rules_say_the_same_in_the_centres_language(tmp_path: Path, name: str) -> None:
+    english = (rendered(tmp_path) / "rules" / name).read_text(encoding="utf-8")
+    told = yaml.safe_load((rendered(tmp_path, VV_LANGUAGE="pt-BR") / "rules" / name).read_text(encoding="utf-8"))
+    committed = yaml.safe_load(english)
+
+    assert english == (base.folder() / "fleet" / "rules" / name).read_text(encoding="utf-8")
+    for group, spoken in zip(committed["groups"], told["groups"], strict=True):
+        for rule, other in zip(group["rules"], spoken["rules"], strict=True):
+            notes, said = rule.pop("annotations", {}), other.pop("annotations", {})
+            assert rule == other
+            assert [text for name, text in notes.items() if name in TOLD and said[name] == text] == []
+            assert said.get("runbook_url", "") == notes.get("runbook_url", "").replace("/docs/", "/docs/pt-BR/")
+        group.pop("rules"), spoken.pop("rules")
+        assert group == spoken
+
+
+def test_each_runbook_that_a_rule_names_is_there_in_each_language(tmp_path: Path) -> None:
+    out = rendered(tmp_path, VV_LANGUAGE="pt-BR")
+    named = re.findall(r"/(docs/pt-BR/runbooks/\S+\.md)", (out / "rules" / "fleet.yml").read_text(encoding="utf-8"))
+
+    assert len(named) >= 8
+    assert [one for one in named if not (base.folder() / one).is_file()] == []
+
+
+def test_templates_are_in_the_centres_language(tmp_path: Path) -> None:
+    words = (rendered(tmp_path, VV_LANGUAGE="pt-BR") / "templates" / "words.tmpl").read_text(encoding="utf-8")
+
+    assert '{{ define "vv.language" }}pt-BR{{ end }}' in words
+
+
+def test_promtool_takes_the_rules_in_the_centres_language(tmp_path: Path, programs: Programs) -> None:
+    out = rendered(tmp_path, VV_LANGUAGE="pt-BR", SLACK_WEBHOOK_URL=SLACK)
+
+    check(programs.promtool, "check", "rules", *sorted((out / "rules").glob("*.yml")))
+    check(programs.amtool, "check-config", out / "alertmanager.yml")
