@@ -98,9 +98,9 @@ def test_a_chain_that_is_whole(log: Path, store: Store, verifier: ChainVerifier,
 
 
 def test_when_a_line_was_last_signed_outside_of_its_chain_is_shown(
-    store: Store, verifier: ChainVerifier, clock: Clock
+    verifier: ChainVerifier, clock: Clock, tmp_path: Path
 ) -> None:
-    settings, source = load({}), Source("w", "agent_dvr.py")
+    settings, source, store = load({}), Source("w", "agent_dvr.py"), Store(tmp_path / "another.db", clock)
     for chain, wait in (("loglines", 0.0), ("events", 500.0), ("loglines", 500.0)):
         clock.advance(wait)
         event = ChainOutside(v=1, ts=clock() - 100, chain=chain, reason="disk full")
@@ -114,6 +114,7 @@ def test_when_a_line_was_last_signed_outside_of_its_chain_is_shown(
         for sample in family.samples
         if sample.name == "vv_chain_outside_timestamp_seconds"
     }
+    store.close()
     assert found == {"loglines": clock(), "events": clock() - 500}
 
 
