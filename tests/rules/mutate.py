@@ -136,7 +136,7 @@ class Proof:
 def proofs(file: Path) -> list[Proof]:
     """The unit tests of a rules file, the quick ones first."""
     found = []
-    for path in sorted((HERE if file.parent == RULES else FLEET).glob(f"{file.stem}_*test.yml")):
+    for path in sorted((HERE if file.parent.resolve() == RULES else FLEET).glob(f"{file.stem}_*test.yml")):
         whole = yaml.safe_load(path.read_text()) | {"rule_files": [file.name]}
         step = seconds(whole.get("evaluation_interval", "1m"))
         for test in whole["tests"]:
