@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -36,6 +37,7 @@ from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from tests.support.wayout import proxy_for
 from vv_exporter.settings import Settings, load
+from vv_exporter.stack import victoria
 
 pytestmark = [pytest.mark.docker, pytest.mark.prometheus, pytest.mark.timeout(900)]
 
@@ -140,14 +142,14 @@ def deployment(engine: Engine, built: None, tmp_path_factory: pytest.TempPathFac
     assert (folder / "state" / "logs" / "app.log").exists()
 
 
-def _image_names(engine: Engine) -> dict[str, str]:
+def _image_names(engine: Engine, folder: Path = CHECKOUT) -> dict[str, str]:
     wanted = {"VV_DEVICE_ID": "x", "VIDEO_STORAGE_ROOT": "/x", "DOCKER_GID": "1"}
     done = subprocess.run(
         [
             "docker",
             "compose",
             "--file",
-            CHECKOUT / "docker-compose.yml",
+            folder / "docker-compose.yml",
             "--profile",
             "*",
             "config",
@@ -181,7 +183,10 @@ def _prepare_machine(folder: Path) -> None:
 
 
 def _write_secret(folder: Path, name: str, value: str) -> None:
-    path = folder / "etc" / "secrets" / name
+    _write_private(folder / "etc" / "secrets" / name, value)
+
+
+def _write_private(path: Path, value: str) -> None:
     path.write_text(f"{value}\n")
     path.chmod(0o600)
     os.chown(path, UID, UID)
@@ -664,3 +669,87 @@ def test_every_command_that_changes_something_works_as_it_is_typed(deployment: D
     said = {line: _typed(deployment, line) for line in lines}
     failed = {line: text for line, (code, text) in said.items() if code}
     assert failed == {}, "\n".join(f"{line}: {said[line][0]} {text[-500:]}" for line, text in failed.items())
+
+
+@dataclass
+class Centre:
+    """The centre of a fleet beside the device, up."""
+
+    folder: Path
+    address: str
+    deployment: Deployment
+
+    def compose(self, *arguments: str) -> str:
+        return images.docker(self.deployment.engine, "compose", "--project-directory", self.folder, *arguments)
+
+    def answers(self, service: str, asks: list[str]) -> bool:
+        """Whether a command succeeds in a container. Raises `AssertionError` with what it said if not."""
+        return self.compose("exec", "-T", service, *asks) is not None
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        client = self.deployment.client
+        listed = client.containers(all=True, filters={"label": "com.docker.compose.project=vv-fleet"})
+        return {item["Labels"]["com.docker.compose.service"]: client.inspect_container(item["Id"]) for item in listed}
+
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        """What an instant query gives who may read, from outside."""
+        token = (self.folder / "config/tokens/grafana").read_text()
+        answer = self.deployment.engine.inside(
+            lambda: requests.get(
+                f"{self.address}/api/v1/query",
+                {"query": promql},
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=20,
+            )
+        )
+        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return result
+
+
+@pytest.fixture(scope="module")
+def centre(deployment: Deployment, store_program: Path) -> Iterator[Centre]:
+    """The unchanged compose file of the centre, prepared as docs/fleet.md has it."""
+    engine, folder = deployment.engine, deployment.folder / "fleet"
+    shutil.copytree(CHECKOUT / "fleet", folder, ignore=shutil.ignore_patterns("config", "secrets", "inventory.yml"))
+    for name in ("config", "secrets"):
+        (folder / name).mkdir(mode=0o700)
+        os.chown(folder / name, UID, UID)
+    (folder / "inventory.yml").write_text("devices: {edge-7: {site: Porto}}\n")
+    _write_private(folder / "secrets/grafana_admin_password", "0123456789abcdef")
+    names = _image_names(engine, folder)
+    programs = {
+        "victoria-metrics": store_program,
+        "vmauth": victoria.find(victoria.DOOR),
+        "vmalert": victoria.find(victoria.RULES),
+    }
+    for service, program in programs.items():
+        assert program is not None, f"{service}: make tools fetches it"
+        images.victoria(engine, program, names[service])
+    (pool,) = deployment.client.inspect_network("vv_monitoring")["IPAM"]["Config"]
+    port, address = free_port(), pool["Gateway"]
+    lines = {"VV_BIND_ADDRESS": address, "VV_FLEET_PORT": port, "VV_GRAFANA_PORT": free_port()}
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    centre = Centre(folder, f"http://{address}:{port}", deployment)
+    try:
+        centre.compose("up", "--detach")
+        yield centre
+    finally:
+        centre.compose("down", "--volumes", "--timeout", "5")
+
+
+def test_the_centre_of_a_fleet_comes_up_from_nothing(centre: Centre) -> None:
+    """Everything runs, as nobody in particular, answers as its health check asks, and was not started again."""
+    containers = centre.containers()
+
+    assert containers.pop("config")["State"]["ExitCode"] == 0
+    for service, found in containers.items():
+        asks = found["Config"]["Healthcheck"]["Test"][1:]
+        wait_until(partial(centre.answers, service, asks), 60, what=service)
+        assert found["Config"]["User"] == f"{UID}:{UID}", service
+    assert {
+        service: found["RestartCount"] for service, found in centre.containers().items() if found["RestartCount"]
+    } == {}
+    published = {service for service, found in containers.items() if any(found["HostConfig"]["PortBindings"].values())}
+    assert published == {"vmauth", "grafana"}
+    inventory = wait_until(lambda: centre.query("vv_fleet_inventory"), 120, what="what the rules record")
+    assert [series["metric"]["device"] for series in inventory] == ["edge-7"]

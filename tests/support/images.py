@@ -1,8 +1,8 @@
 """Images without a registry: a base with Debian's Python, made from Debian's packages, and the servers on top of it.
 
 `base(engine)` loads the base that exporter/Dockerfile builds on; it is made once and kept in `.vv/images`.
-`prometheus` and `alertmanager` have the real programs at the places where the official images have them, as the same
-user. `grafana` alone is a stand-in, a little server that answers `/api/health`: Debian has no Grafana.
+`prometheus`, `alertmanager` and `victoria` have the real programs at the places where the official images have them,
+as the same user. `grafana` alone is a stand-in, a little server that answers `/api/health`: Debian has no Grafana.
 """
 
 import contextlib
@@ -151,6 +151,20 @@ def alertmanager(engine: Engine, programs: Programs, name: str) -> None:
             " && mkdir /alertmanager && chown 65534:65534 /alertmanager",
             "USER nobody",
             'ENTRYPOINT ["/bin/alertmanager"]',
+        )
+
+
+def victoria(engine: Engine, program: Path, name: str) -> None:
+    """The likeness of an official image of VictoriaMetrics: one program with the suffix -prod, busybox, user root."""
+    with _context() as folder:
+        shutil.copy(program.resolve(), folder / f"{program.name}-prod")
+        _build(
+            engine,
+            folder,
+            name,
+            f"COPY {program.name}-prod /",
+            "RUN ln -s busybox /bin/wget",
+            f'ENTRYPOINT ["/{program.name}-prod"]',
         )
 
 
