@@ -121,13 +121,11 @@ NO_PLURALS = frozenset(
     ]
 )
 NEVER_ONE = {
-    "count.amount": "one is said in other words",
     "end.lately": "AGAIN_AND_AGAIN or more",
     "len(content)": "what is written as a probe",
     "len(line)": "more than a line may have",
     "announced": "of a release",
     "limit": "a constant of the caller; processors are counted in parts",
-    "MAX_AGE / 86400": "a constant",
 }
 """What stands before it in the code, and why it is more than one."""
 

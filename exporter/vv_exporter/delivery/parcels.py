@@ -14,7 +14,7 @@ from vv_exporter.channels import ProviderError
 from vv_exporter.common.clock import isoformat
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery.outbox import Item, Outbox, OutboxWorker
-from vv_exporter.language.sentences import Sentence, sentence
+from vv_exporter.language.sentences import Sentence, nsentence
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
 from vv_exporter.state.openalerts import severity_rank
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -124,8 +124,8 @@ class ParcelWorker(OutboxWorker[Parcel]):
         oldest = self._clock() - MAX_AGE_SECONDS
         old = [number for number, parcel in self._parcels.waiting(self.store).items() if parcel.added < oldest]
         if old:
+            days = round(MAX_AGE_SECONDS / 86400)
+            why = nsentence("it has waited for {count} day", "it has waited for {count} days", count=days)
             with self.store.transaction() as tx:
                 for number in old:
-                    self._parcels.drop(
-                        tx, number, sentence("it has waited for {days} days", days=round(MAX_AGE_SECONDS / 86400))
-                    )
+                    self._parcels.drop(tx, number, why)
