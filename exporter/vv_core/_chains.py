@@ -92,18 +92,18 @@ class Head:
             thread = get_ident()
             self._open.pop(thread, None)
             self._forget_ended_threads()
-            state, restart = self._continued(found)
+            state, restart = self._continue_head(found)
             number = state["number"] + 1
             if number > MAX_NUMBER:
                 raise OSError(errno.ERANGE, "the chain has no further number")
-            opened, unwritten = self._unsettled(state)
+            opened, unwritten = self._unsettled_numbers(state)
             link: Link = {
                 "id": state["id"],
                 "first": state["first"],
                 "name": os.path.basename(self._path),
                 "number": number,
                 "previous": state["mac"],
-                "uptime": _uptime(),
+                "uptime": _uptime_seconds(),
             }
             if opened:
                 link["open"] = sorted(opened)
@@ -118,7 +118,7 @@ class Head:
                 [lost, told if told and told < number else number] for lost, told in unwritten.items()
             ]
             try:
-                self._save(state)
+                self._save_head(state)
             except BaseException:
                 self._open.pop(thread, None)
                 raise
@@ -132,7 +132,7 @@ class Head:
                 return
             self._open = {thread: number for thread, number in self._open.items() if number != link["number"]}
             unwritten = [*found["unwritten"], [link["number"], 0]][-MAX_UNWRITTEN:]
-            self._save({**found, "unwritten": unwritten})
+            self._save_head({**found, "unwritten": unwritten})
 
     def finish(self) -> None:
         """This process ends well: what it signed it has written. Raises nothing."""
@@ -142,7 +142,7 @@ class Head:
             with _Held(self) as found:
                 self._open.clear()
                 if found is not None:
-                    self._save(found)
+                    self._save_head(found)
         except OSError:
             return
 
@@ -175,7 +175,7 @@ class Head:
                 self.close()
                 self._open_file()
                 self._wait_for_others()
-            found = self._read()
+            found = self._read_head()
             if self._writer < 0:
                 self._writer = self._take_writer(found)
         except BaseException:
@@ -235,17 +235,17 @@ class Head:
             else:
                 return
 
-    def _read(self) -> State | None:
+    def _read_head(self) -> State | None:
         """As `read`; what was read before is not parsed again."""
-        lines = _lines(self._fd)
+        lines = _slot_lines(self._fd)
         self._parsed = {line: self._parsed[line] if line in self._parsed else _parsed(line) for line in lines}
-        return _newest(self._parsed.values())
+        return _newest_state(self._parsed.values())
 
     def _take_writer(self, found: State | None) -> int:
         """Lock a byte that no living writer has, nor one whose open numbers are still to be told. -1: there is none."""
         taken = found["open"] if found is not None else {}
         for writer in range(_MAX_WRITERS):
-            if str(writer) not in taken and _locked(self._fd, writer):
+            if str(writer) not in taken and _lock_byte(self._fd, writer):
                 return writer
         return -1
 
@@ -254,12 +254,12 @@ class Head:
             alive = sys._current_frames()
             self._open = {thread: number for thread, number in self._open.items() if thread in alive}
 
-    def _continued(self, found: State | None) -> tuple[State, Link | None]:
+    def _continue_head(self, found: State | None) -> tuple[State, Link | None]:
         """The head to go on from; and, where that is in a new part, what its first link says of it."""
         known = self._known
         if found is None and known is None:
             blank = not os.pread(self._fd, 2 * _SLOT, 0).strip(b"\0")
-            return _new(0, "", None), None if blank else {"why": "unreadable"}
+            return _new_part(0, "", None), None if blank else {"why": "unreadable"}
         if found is None or (known is not None and known["id"] == found["id"] and known["number"] > found["number"]):
             why, last = "replaced", known or {}
         elif found["boot"] != self._boot:
@@ -275,9 +275,9 @@ class Head:
             "uptime": last["uptime"],
             "since": last["since"],
         }
-        return {**_new(last["number"], last["mac"], last), "restart": restart}, restart
+        return {**_new_part(last["number"], last["mac"], last), "restart": restart}, restart
 
-    def _unsettled(self, state: State) -> tuple[set[int], dict[int, int]]:
+    def _unsettled_numbers(self, state: State) -> tuple[set[int], dict[int, int]]:
         """The numbers that are open; and those that are unwritten, each with the number of the line that first said so.
 
         What a line said that was written need not be said again.
@@ -297,12 +297,12 @@ class Head:
         return opened, {number: 0 if said[number] in unwritten else said[number] for number in kept}
 
     def _is_gone(self, writer: int) -> bool:
-        if not _locked(self._fd, writer):
+        if not _lock_byte(self._fd, writer):
             return False
-        _unlocked(self._fd, writer)
+        _unlock_byte(self._fd, writer)
         return True
 
-    def _save(self, state: State) -> None:
+    def _save_head(self, state: State) -> None:
         """Write the slot that is not the newest. Raises `OSError`: then the other one still counts."""
         opened = dict(state["open"])
         opened.pop(str(self._writer), None)
@@ -310,11 +310,11 @@ class Head:
             room = MAX_OPEN - sum(map(len, opened.values()))
             opened[str(self._writer)] = sorted(self._open.values())[-max(room, 1) :]
         state = {**state, "open": opened, "boot": self._boot, "rev": state["rev"] + 1, "time": time.time()}
-        content = _slot(state)
+        content = _slot_content(state)
         size = os.fstat(self._fd).st_size
         if size < 2 * _SLOT:  # its room, once: later a full disk keeps nobody from signing
-            _write(self._fd, bytes(2 * _SLOT - size), size)
-        _write(self._fd, content, state["rev"] % 2 * _SLOT)
+            _write_whole(self._fd, bytes(2 * _SLOT - size), size)
+        _write_whole(self._fd, content, state["rev"] % 2 * _SLOT)
         self._parsed[content.partition(b"\n")[0]] = state
         self._known = state
 
@@ -334,20 +334,20 @@ class _Held:
 
 def read(fd: int) -> State | None:
     """The newest whole head of an open file; None if it has none. Raises `OSError`."""
-    return _newest(map(_parsed, _lines(fd)))
+    return _newest_state(map(_parsed, _slot_lines(fd)))
 
 
-def _lines(fd: int) -> list[bytes]:
+def _slot_lines(fd: int) -> list[bytes]:
     """What stands in the two slots."""
     content = os.pread(fd, 2 * _SLOT, 0)
     return [content[at : at + _SLOT].partition(b"\n")[0] for at in (0, _SLOT)]
 
 
-def _newest(found: Iterable[State | None]) -> State | None:
+def _newest_state(found: Iterable[State | None]) -> State | None:
     return max((state for state in found if state is not None), key=lambda state: int(state["rev"]), default=None)
 
 
-def _slot(state: State) -> bytes:
+def _slot_content(state: State) -> bytes:
     import json
     import zlib
 
@@ -358,7 +358,7 @@ def _slot(state: State) -> bytes:
     return whole.ljust(_SLOT, b"\0")
 
 
-def _write(fd: int, content: bytes, at: int) -> None:
+def _write_whole(fd: int, content: bytes, at: int) -> None:
     if os.pwrite(fd, content, at) < len(content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -417,7 +417,7 @@ def _is_hex(value: str, length: int) -> bool:
     return len(value) == length and _HEX.issuperset(value)
 
 
-def _new(number: int, mac: str, found: State | None) -> State:
+def _new_part(number: int, mac: str, found: State | None) -> State:
     """A new part, after the line with this number and MAC."""
     begun = {
         "id": _part_id(found["id"] if found is not None else ""),
@@ -425,7 +425,7 @@ def _new(number: int, mac: str, found: State | None) -> State:
         "number": number,
         "mac": mac,
         "rev": 0,
-        "since": _uptime(),
+        "since": _uptime_seconds(),
         "restart": None,
         "open": {},
         "unwritten": [],
@@ -443,23 +443,23 @@ def _part_id(before: str) -> str:
     return f"{(int(before[:12], 16) + 1) % (1 << 48):012x}{new[12:]}"
 
 
-def _flock(kind: int, writer: int) -> bytes:
+def _flock_struct(kind: int, writer: int) -> bytes:
     """``struct flock`` of <fcntl.h>: type, whence, start, length, pid."""
     import struct
 
     return struct.pack("hhqqi0q", kind, os.SEEK_SET, _FIRST_WRITER + writer, 1, 0)
 
 
-def _locked(fd: int, writer: int) -> bool:
+def _lock_byte(fd: int, writer: int) -> bool:
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK, writer))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock_struct(fcntl.F_WRLCK, writer))
     except OSError:  # somebody has it; or there are no such locks here, and nobody is known to be gone
         return False
     return True
 
 
-def _unlocked(fd: int, writer: int) -> None:
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK, writer))
+def _unlock_byte(fd: int, writer: int) -> None:
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock_struct(fcntl.F_UNLCK, writer))
 
 
 def _boot_id() -> str:
@@ -470,7 +470,7 @@ def _boot_id() -> str:
         return ""
 
 
-def _uptime() -> int:
+def _uptime_seconds() -> int:
     """Seconds since the device's start, those included in which it slept: the same in all of its containers."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME))
 

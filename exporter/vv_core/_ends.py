@@ -30,7 +30,7 @@ def opened(key: object, end: Word, again: Word | None = None) -> None:
     for name in _CALLS:
         call = getattr(os, name)
         if not hasattr(call, "_vv_announced"):
-            setattr(os, name, _announced(call))
+            setattr(os, name, _announce_ends(call))
     _open[key] = (end, again)
 
 
@@ -65,7 +65,7 @@ def say_all() -> list[Word]:
     return said
 
 
-def _announced(call: Callable[..., Any]) -> Callable[..., Any]:
+def _announce_ends(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def announced(*args: Any, **kwargs: Any) -> Any:
         said = say_all()

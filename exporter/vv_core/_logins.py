@@ -40,7 +40,7 @@ class Logins:
     def __init__(self, dvr: str, url: str | None, clock: Callable[[], float] = time.time) -> None:
         self._dvr = dvr
         self._clock = clock
-        self._parts = _credentials(url)
+        self._parts = _credentials_of(url)
         self._keys: tuple[str, ...] = ()
         self._own: list[float] = []
         """When this process was refused, as far as that could not be written down."""
@@ -48,15 +48,15 @@ class Logins:
     def held_back(self) -> str:
         """Why user and password are not sent now, for people; empty when they may be."""
         try:
-            times = max((self._times(key) for key in self._known_keys()), key=len, default=[])
+            times = max((self._refusal_times(key) for key in self._known_keys()), key=len, default=[])
         except Exception as error:
-            _complain(error)
+            _log_uncounted(error)
             times = []
         times = sorted([*times, *self._own])
         if len(times) < MAX_REFUSED:
             return ""
-        said = f"refused user or password {MAX_REFUSED} times, the last at {_utc(times[-1])}; they are "
-        allowed = f"or when the DVR takes them by now: vv dvr login {_quoted(self._dvr)}"
+        said = f"refused user or password {MAX_REFUSED} times, the last at {_utc_text(times[-1])}; they are "
+        allowed = f"or when the DVR takes them by now: vv dvr login {_quote_for_shell(self._dvr)}"
         if self._parts:
             return f"{said}not sent again, so that it does not lock the account: correct them here, {allowed}"
         if not 0 <= self._clock() - times[-1] < UNKNOWN_PAUSE:  # one in the future is of another clock
@@ -67,13 +67,13 @@ class Logins:
         """The DVR refused user and password."""
         now = self._clock()
         try:
-            shared.make_folder(_home())
+            shared.make_folder(_logins_folder())
             for key in self._all_keys():
-                self._add(key, now)
-            _prune()
+                self._add_refusal(key, now)
+            _prune_files()
         except Exception as error:
             self._own = [*self._own, now][-MAX_REFUSED:]
-            _complain(error)
+            _log_uncounted(error)
 
     def taken(self) -> None:
         """The DVR took them."""
@@ -81,9 +81,9 @@ class Logins:
         try:
             for key in self._known_keys():
                 with suppress(FileNotFoundError):
-                    os.unlink(_path(key))
+                    os.unlink(_logins_path(key))
         except Exception as error:
-            _complain(error)
+            _log_uncounted(error)
 
     def _known_keys(self) -> tuple[str, ...]:
         """None where nothing was ever refused: a digest takes its time."""
@@ -92,21 +92,21 @@ class Logins:
     def _all_keys(self) -> tuple[str, ...]:
         if not self._keys:
             account, stream = self._parts or ("", "")
-            digest = _digest(account or f"dvr\0{self._dvr}")
-            self._keys = (digest, _sha256(f"{digest}\0{self._dvr}\0{stream}")) if self._parts else (digest,)
+            digest = _salted_digest(account or f"dvr\0{self._dvr}")
+            self._keys = (digest, _short_sha256(f"{digest}\0{self._dvr}\0{stream}")) if self._parts else (digest,)
         return self._keys
 
-    def _times(self, key: str) -> list[float]:
-        return [when for when, _ in _lines(key)]
+    def _refusal_times(self, key: str) -> list[float]:
+        return [when for when, _ in _refusal_lines(key)]
 
-    def _add(self, key: str, now: float) -> None:
+    def _add_refusal(self, key: str, now: float) -> None:
         """In one write: others are refused at the same time."""
-        fd = shared.open_file(_path(key), os.O_WRONLY | os.O_APPEND)
+        fd = shared.open_file(_logins_path(key), os.O_WRONLY | os.O_APPEND)
         try:
             if os.fstat(fd).st_size > _MAX_FILE // 2:  # of a link that tries once an hour
                 os.ftruncate(fd, 0)
-                files.write_all(fd, _line(now, self._dvr) * (MAX_REFUSED - 1))
-            files.write_all(fd, _line(now, self._dvr))
+                files.write_all(fd, _refusal_line(now, self._dvr) * (MAX_REFUSED - 1))
+            files.write_all(fd, _refusal_line(now, self._dvr))
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -120,13 +120,13 @@ def allow(dvr: str) -> bool:
     found = False
     for name in _files_kept():
         key = name.removesuffix(_SUFFIX)
-        if any(one == dvr for _, one in _lines(key)):
-            os.unlink(_path(key))
+        if any(one == dvr for _, one in _refusal_lines(key)):
+            os.unlink(_logins_path(key))
             found = True
     return found
 
 
-def _credentials(url: str | None) -> tuple[str, str] | None:
+def _credentials_of(url: str | None) -> tuple[str, str] | None:
     """The account and the stream of a URL; None where it has no user or password."""
     if not url:
         return None
@@ -138,25 +138,25 @@ def _credentials(url: str | None) -> tuple[str, str] | None:
     return f"account\0{host.lower()}\0{user}", f"{scheme.lower()}{slash}{path}"
 
 
-def _home() -> str:
+def _logins_folder() -> str:
     return os.path.join(environment.state_dir(), "logins")
 
 
-def _path(key: str) -> str:
-    return os.path.join(_home(), key + _SUFFIX)
+def _logins_path(key: str) -> str:
+    return os.path.join(_logins_folder(), key + _SUFFIX)
 
 
 def _files_kept() -> list[str]:
     try:
-        return [name for name in os.listdir(_home()) if name.endswith(_SUFFIX)]
+        return [name for name in os.listdir(_logins_folder()) if name.endswith(_SUFFIX)]
     except FileNotFoundError:
         return []
 
 
-def _lines(key: str) -> list[tuple[float, str]]:
+def _refusal_lines(key: str) -> list[tuple[float, str]]:
     """When it was refused, and to which DVR's agent. Lines that others wrote otherwise are passed over."""
     try:
-        content = files.read_regular(os.fsencode(_path(key)), _MAX_FILE)
+        content = files.read_regular(os.fsencode(_logins_path(key)), _MAX_FILE)
     except OSError:
         return []
     found = []
@@ -167,43 +167,43 @@ def _lines(key: str) -> list[tuple[float, str]]:
     return found
 
 
-def _line(now: float, dvr: str) -> bytes:
+def _refusal_line(now: float, dvr: str) -> bytes:
     return f"{now:.3f} {dvr}\n".encode(errors="replace")
 
 
-def _prune() -> None:
+def _prune_files() -> None:
     names = _files_kept()
     if len(names) > MOST:
-        paths = [os.path.join(_home(), name) for name in names]
+        paths = [os.path.join(_logins_folder(), name) for name in names]
         for path in sorted(paths, key=lambda one: os.stat(one, follow_symlinks=False).st_mtime)[:-MOST]:
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
 
-def _digest(text: str) -> str:
+def _salted_digest(text: str) -> str:
     import hashlib
 
-    salt, raw = _salt(), text.encode(errors="surrogatepass")
+    salt, raw = _device_salt(), text.encode(errors="surrogatepass")
     return hashlib.scrypt(raw, salt=salt, n=_SCRYPT_COST, r=8, p=1, dklen=8).hex()
 
 
-def _sha256(text: str) -> str:
+def _short_sha256(text: str) -> str:
     import hashlib
 
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def _salt() -> bytes:
+def _device_salt() -> bytes:
     """What makes the digests of this device its own."""
-    path = os.fsencode(os.path.join(_home(), _SALT))
-    shared.make_folder(_home())
+    path = os.fsencode(os.path.join(_logins_folder(), _SALT))
+    shared.make_folder(_logins_folder())
     with suppress(FileExistsError):
         if not os.path.lexists(path):
             files.write_new(path, os.urandom(16), mode=shared.COMMON_FILE)
     return files.read_regular(path, 16)
 
 
-def _quoted(text: str) -> str:
+def _quote_for_shell(text: str) -> str:
     """For a shell."""
     return (
         text
@@ -212,12 +212,12 @@ def _quoted(text: str) -> str:
     )
 
 
-def _utc(seconds: float) -> str:
+def _utc_text(seconds: float) -> str:
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
     except (OverflowError, ValueError, OSError):
         return "an unknown time"
 
 
-def _complain(error: Exception) -> None:
+def _log_uncounted(error: Exception) -> None:
     sdklog.log("vv_core.dvr", "warning", "refused logins cannot be counted: %s", texts.line(error, 200))

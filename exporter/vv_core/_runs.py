@@ -180,7 +180,7 @@ class Span:
         if not self._runs:  # it was not entered
             return
         run = self._runs.pop()
-        self._restore(run)
+        self._restore_context(run)
         if run.pid != os.getpid():  # a fork inside the body: the parent's copy reports
             return
         if error is not None:
@@ -222,7 +222,7 @@ class Span:
         twin.__dict__.update(self.__dict__, _runs=[])
         return twin
 
-    def _restore(self, run: Run) -> None:
+    def _restore_context(self, run: Run) -> None:
         try:
             if run.token is not None:
                 _current.reset(run.token)

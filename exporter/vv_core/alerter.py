@@ -105,14 +105,14 @@ def send_alert(
         unknown = _take_named(four, named) if named else {}
         if more:
             unknown |= {f"argument {place}": value for place, value in enumerate(more, 5)}
-        fields = _fields(four, unknown, context, suggested_actions, dedupe_key)
-        _raise(journals.component_name(four["source_component"]), {"id": alert_id, **fields})
+        fields = _alert_fields(four, unknown, context, suggested_actions, dedupe_key)
+        _raise_alert(journals.component_name(four["source_component"]), {"id": alert_id, **fields})
     except texts.ENDS:
         raise
     except BaseException as error:  # no memory, or hardly any stack left: rather this than nothing
         try:
-            fields = {"level": "ERROR", "title": "An alert that cannot be read", "details": _unreadable(error)}
-            _raise("unknown", {"id": alert_id, **fields})
+            fields = {"level": "ERROR", "title": "An alert that cannot be read", "details": _unreadable_text(error)}
+            _raise_alert("unknown", {"id": alert_id, **fields})
         except Exception:
             return alert_id
     return alert_id
@@ -130,12 +130,12 @@ def _take_named(four: dict[str, object], named: dict[str, object]) -> dict[str, 
     return unknown
 
 
-def _fields(
+def _alert_fields(
     four: dict[str, object], unknown: dict[str, object], context: object, actions: object, dedupe_key: object
 ) -> dict[str, object]:
     level = levels.known(four["level"])
     given = four["message_details"]
-    about = {} if context is None else _part(_context, context)
+    about = {} if context is None else _readable_part(_safe_context, context)
     also, found = _found_context(unknown, None if about else given)
     details = "" if given is None else texts.described(given, _MAX_DETAILS, found)
     rest = {name: value for name, value in unknown.items() if name not in found}
@@ -146,24 +146,24 @@ def _fields(
         "level": level or "ERROR",
         "title": ("" if four["title"] is None else texts.line(four["title"], _MAX_TITLE).strip()) or "(no title)",
         "details": texts.lines(details, _MAX_DETAILS),
-        "context": _context({**about, **also, **about}) if also else about,
-        "suggested_actions": "" if actions is None else _part(_actions, actions),
+        "context": _safe_context({**about, **also, **about}) if also else about,
+        "suggested_actions": "" if actions is None else _readable_part(_actions_text, actions),
     }
     known = {name: value for name, value in fields.items() if value}
     return known if dedupe_key is None else known | {"dedupe_key": texts.line(dedupe_key, _MAX_KEY)}
 
 
-def _part(read: Callable[[object], Any], given: object) -> Any:
+def _readable_part(read: Callable[[object], Any], given: object) -> Any:
     """A part of an alert; what cannot be read of it costs the others nothing, and is told in its place."""
     try:
         return read(given)
     except texts.ENDS:
         raise
     except BaseException as error:
-        return read(_unreadable(error))
+        return read(_unreadable_text(error))
 
 
-def _unreadable(error: BaseException) -> str:
+def _unreadable_text(error: BaseException) -> str:
     return f"(what was given here cannot be read: {texts.kind(error)}: {texts.printed(error)})"
 
 
@@ -198,9 +198,9 @@ def _take_subject(found: dict[str, str], key: str, value: object) -> bool:
     if name is None:
         return False
     if texts.is_mapping(value):
-        found.update({**_context(value), **found})
+        found.update({**_safe_context(value), **found})
         return True
-    text = _value(name, value)
+    text = _context_value(name, value)
     if text.strip() in _NO_SUBJECT:
         return False
     if name == "video_sha256" and "sha256" not in key.lower() and not _is_sha256(text):
@@ -212,14 +212,14 @@ def _is_sha256(text: str) -> bool:
     return len(text) == 64 and text.isascii() and text.isalnum()
 
 
-def _context(context: object) -> dict[str, str]:
+def _safe_context(context: object) -> dict[str, str]:
     if not texts.is_mapping(context):
         return {"context": texts.line(context, _MAX_CONTEXT_VALUE)} if texts.truth(context) else {}
     safe: dict[str, str] = {}
     room = _MAX_CONTEXT
     for key, value in context.items():  # type: ignore[attr-defined]
         name = texts.line(key, 64)
-        text = _value(_SUBJECTS.get(name, name), value)
+        text = _context_value(_SUBJECTS.get(name, name), value)
         room -= len(name.encode()) + len(text.encode()) + len('"":"",')
         if room < 0:
             break
@@ -227,25 +227,25 @@ def _context(context: object) -> dict[str, str]:
     return safe
 
 
-def _value(name: str, value: object) -> str:
+def _context_value(name: str, value: object) -> str:
     text = texts.path(value, _MAX_CONTEXT_VALUE)
     is_path = isinstance(value, os.PathLike) or (name == "video" and text.strip() not in _NO_SUBJECT)
     return texts.video(value, _MAX_CONTEXT_VALUE) if is_path else text
 
 
-def _actions(actions: object) -> str:
+def _actions_text(actions: object) -> str:
     if isinstance(actions, list | tuple):
         actions = "\n".join(texts.line(action, _MAX_ACTIONS) for action in actions[:50])
     return texts.lines(actions, _MAX_ACTIONS)
 
 
-def _raise(component: str, fields: dict[str, object]) -> None:
+def _raise_alert(component: str, fields: dict[str, object]) -> None:
     worth = journals.LASTING if fields["level"] == "CRITICAL" else journals.NEEDED
     recorded = journals.emit("alert", component, fields, worth)
-    _log(component, fields, recorded)
+    _log_alert(component, fields, recorded)
 
 
-def _log(component: str, fields: dict[str, object], recorded: bool) -> None:
+def _log_alert(component: str, fields: dict[str, object], recorded: bool) -> None:
     """Log where logging is set up; an alert that could not be recorded is logged anyhow, as its last way out."""
     if recorded and "logging" not in sys.modules:
         return

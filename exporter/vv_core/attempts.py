@@ -68,7 +68,7 @@ class Attempts:
 
         With `quarantine` a video that has had them is moved to ``corrupted/``.
         """
-        self.video = _absolute(video)
+        self.video = _absolute_path(video)
         self.limit = _runs.whole(limit, least=1) or environment.max_attempts()
         self.moved_to: Path | None = None
         """Where the video was moved to, None if it was not."""
@@ -84,9 +84,9 @@ class Attempts:
         It is taken once, and known again as long as the file is the same (device, inode, size, time of change).
         """
         try:
-            self._folder()
+            self._video_folder()
         except Exception as error:
-            _complain(error)
+            _log_uncounted(error)
         return self._sha256
 
     def attempt(self, stage: str) -> Attempt:
@@ -108,9 +108,9 @@ class Attempts:
         if len(history) < self.limit:
             return False
         try:
-            self._give_up(_name(stage), stage, history)
+            self._give_up(_file_name(stage), stage, history)
         except Exception as error:
-            _complain(error)
+            _log_uncounted(error)
         return True
 
     def count(self, stage: str) -> int:
@@ -120,54 +120,54 @@ class Attempts:
     def history(self, stage: str) -> History:
         """The attempts that failed since the last success, oldest first: `time` (UTC), `component`, `error`."""
         try:
-            folder, prefix = self._folder(), os.fsencode(_name(stage))
-            found = [_failure(os.path.join(folder, name)) for name in _attempts(folder, prefix)[-_MAX_READ:]]
+            folder, prefix = self._video_folder(), os.fsencode(_file_name(stage))
+            found = [_failure_of(os.path.join(folder, name)) for name in _attempts(folder, prefix)[-_MAX_READ:]]
         except Exception as error:
-            _complain(error)
+            _log_uncounted(error)
             return []
         return [failure for failure in found if failure]
 
     def clear(self, stage: str) -> None:
         """Forget the stage's history."""
         try:
-            folder, prefix = self._folder(), os.fsencode(_name(stage))
+            folder, prefix = self._video_folder(), os.fsencode(_file_name(stage))
             attempts = _attempts(folder, prefix)
             for name in [*attempts, prefix + os.fsencode(_TOLD)]:
                 try:
-                    _remove(os.path.join(folder, name))
+                    _remove_path(os.path.join(folder, name))
                 except OSError as error:
-                    _complain(error)
+                    _log_uncounted(error)
             # With the one that just succeeded they would give up the video if a power cut brought them back.
             if len(attempts) + 1 >= self.limit and os.path.isdir(folder):
                 lasting.sync_folder(folder)
             with suppress(OSError):  # others have attempts there
                 os.rmdir(folder)
         except Exception as error:
-            _complain(error)
+            _log_uncounted(error)
 
-    def _folder(self) -> bytes:
+    def _video_folder(self) -> bytes:
         if not self._key:
             self._sha256 = _content_of(self.video)
             # A file that cannot be read is known by its path: it must not be tried for ever either.
-            self._key = self._sha256 or f"path-{_digest(self.video)}"
-        return os.path.join(_home(), os.fsencode(self._key))
+            self._key = self._sha256 or f"path-{_digest_of(self.video)}"
+        return os.path.join(_attempts_folder(), os.fsencode(self._key))
 
     def _give_up(self, name: str, stage: str, history: History) -> None:
-        told = os.path.join(self._folder(), os.fsencode(name + _TOLD))
-        if not _read(told).endswith(b"told\n"):
-            self._tell(told, stage, history)
+        told = os.path.join(self._video_folder(), os.fsencode(name + _TOLD))
+        if not _read_small(told).endswith(b"told\n"):
+            self._tell_exhausted(told, stage, history)
         if self._quarantine and os.path.lexists(self.video):
-            self.moved_to = self._move(stage, history) or self.moved_to
+            self.moved_to = self._move_video(stage, history) or self.moved_to
 
-    def _tell(self, told: bytes, stage: str, history: History) -> None:
+    def _tell_exhausted(self, told: bytes, stage: str, history: History) -> None:
         """Report it under an id that is kept first: whoever is killed in between reports the same once more."""
-        content = _read(told)
+        content = _read_small(told)
         if content and not _id_in(content):  # others wrote it
-            _remove(told)
+            _remove_path(told)
         with suppress(FileExistsError):
             files.write_new(told, os.fsencode(uuid7() + "\n"), mode=shared.COMMON_FILE)
         fields: dict[str, object] = {
-            "id": _id_in(_read(told)),
+            "id": _id_in(_read_small(told)),
             "stage": texts.name(stage) or "unnamed",
             "attempts": len(history),
             "video": texts.path(self.video, _MAX_PATH),
@@ -176,9 +176,9 @@ class Attempts:
         if self._sha256:
             fields["video_sha256"] = self._sha256
         if journals.emit("video.exhausted", self._component, fields, journals.LASTING):
-            _append(told, b"told\n")
+            _append_data(told, b"told\n")
 
-    def _move(self, stage: str, history: History) -> Path | None:
+    def _move_video(self, stage: str, history: History) -> Path | None:
         from vv_core.quarantine import move_to_corrupted
 
         details = f"{texts.many(len(history), 'attempt')} of {stage} failed; the latest: {history[-1]['error']}"
@@ -203,9 +203,9 @@ class Attempt:
     def __enter__(self) -> Attempt:
         self._error = ""
         try:
-            self._begin()
+            self._begin_attempt()
         except Exception as error:
-            _complain(error)
+            _log_uncounted(error)
         return self
 
     def __exit__(
@@ -213,37 +213,39 @@ class Attempt:
     ) -> None:
         try:
             if self._fd >= 0 and self._pid == os.getpid():  # in a forked child it is the parent's
-                self._end(error)
+                self._end_attempt(error)
         except Exception as problem:
-            _complain(problem)
+            _log_uncounted(problem)
         finally:
-            self._close()
+            self._close_file()
 
-    def _begin(self) -> None:
-        folder = self._attempts._folder()
+    def _begin_attempt(self) -> None:
+        folder = self._attempts._video_folder()
         home = os.path.dirname(folder)
         files.set_aside_unless_folder(home)
         shared.make_folder(home)
         with suppress(OSError):  # what is too much may wait for somebody who may delete it; the attempt may not
-            _prune(home)
-        self._path = os.path.join(folder, os.fsencode(f"{_name(self._stage)}.{uuid7_hex()}{_ATTEMPT}"))
-        self._fd, self._pid = _create(self._path), os.getpid()
-        files.write_all(self._fd, _line({"time": _stamp(time.time()), "component": self._attempts._component}))
+            _prune_attempts(home)
+        self._path = os.path.join(folder, os.fsencode(f"{_file_name(self._stage)}.{uuid7_hex()}{_ATTEMPT}"))
+        self._fd, self._pid = _create_attempt(self._path), os.getpid()
+        files.write_all(
+            self._fd, _encode_line({"time": _stamp_text(time.time()), "component": self._attempts._component})
+        )
         # That it was begun must outlive the machine, which a video may take down, too; for that its name is enough.
         lasting.sync_folder(folder)
 
-    def _end(self, error: BaseException | None) -> None:
-        if error is not None and not self._judge(error):
+    def _end_attempt(self, error: BaseException | None) -> None:
+        if error is not None and not self._judge_end(error):
             os.unlink(self._path)
         elif not self._error:
             os.unlink(self._path)
             self._attempts.clear(self._stage)
         else:
-            files.write_all(self._fd, _line({"error": self._error}))
+            files.write_all(self._fd, _encode_line({"error": self._error}))
             os.fsync(self._fd)
             self._attempts.exhausted(self._stage)
 
-    def _judge(self, error: BaseException) -> bool:
+    def _judge_end(self, error: BaseException) -> bool:
         """Whether the body's end says anything of the video; if it failed, why."""
         if isinstance(error, SystemExit):
             if error.code not in (None, 0):
@@ -254,7 +256,7 @@ class Attempt:
             return True
         return False
 
-    def _close(self) -> None:
+    def _close_file(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -263,15 +265,15 @@ class Attempt:
 def forget(sha256: str) -> None:
     """Forget all attempts at a content. Raises nothing."""
     try:
-        known = os.path.join(_home(), os.fsencode(sha256))
+        known = os.path.join(_attempts_folder(), os.fsencode(sha256))
         if sha256.isalnum() and os.path.lexists(known):
-            _remove(known)
+            _remove_path(known)
             lasting.sync_folder(os.path.dirname(known))
     except Exception as error:
-        _complain(error)
+        _log_uncounted(error)
 
 
-def _absolute(video: object) -> bytes:
+def _absolute_path(video: object) -> bytes:
     """The path, also where there can be none of this kind: then no file has it, and the attempts are counted."""
     try:
         path = texts.path_bytes(video)
@@ -283,14 +285,14 @@ def _absolute(video: object) -> bytes:
         return path
 
 
-def _home() -> bytes:
+def _attempts_folder() -> bytes:
     return os.fsencode(os.path.join(environment.state_dir(), "attempts"))
 
 
-def _name(stage: object) -> str:
+def _file_name(stage: object) -> str:
     """A stage's name as the beginning of a file's."""
     name = texts.name(stage) or "unnamed"
-    return name if name.replace("_", "").isalnum() and name.isascii() else f"stage-{_digest(os.fsencode(name))[:32]}"
+    return name if name.replace("_", "").isalnum() and name.isascii() else f"stage-{_digest_of(os.fsencode(name))[:32]}"
 
 
 def _attempts(folder: bytes, stage: bytes) -> list[bytes]:
@@ -302,7 +304,7 @@ def _attempts(folder: bytes, stage: bytes) -> list[bytes]:
     return sorted(name for name in names if name.startswith(stage + b".") and name.endswith(os.fsencode(_ATTEMPT)))
 
 
-def _failure(path: bytes) -> dict[str, str] | None:
+def _failure_of(path: bytes) -> dict[str, str] | None:
     """What an attempt's file tells of its failure; None if it lasts, or if the file is gone by now or is none.
 
     One that may not be read counts: there was an attempt, and a video must not be tried for ever.
@@ -319,7 +321,7 @@ def _failure(path: bytes) -> dict[str, str] | None:
         if not ended and not _is_left(fd):
             return None
         content = content if ended else os.pread(fd, _MAX_FILE, 0)  # it may have ended just now
-        failure = {"time": _stamp(os.fstat(fd).st_mtime), "component": "", "error": CRASH}
+        failure = {"time": _stamp_text(os.fstat(fd).st_mtime), "component": "", "error": CRASH}
         for line in content.splitlines():
             failure.update(_told_in(line, failure))
         return failure
@@ -349,7 +351,7 @@ def _is_left(fd: int) -> bool:
     return True
 
 
-def _create(path: bytes) -> int:
+def _create_attempt(path: bytes) -> int:
     """A new attempt's file, locked. Raises `OSError`."""
     for _ in range(_TRIES):
         files.set_aside_unless_folder(os.path.dirname(path))
@@ -369,13 +371,13 @@ def _content_of(video: bytes) -> str:
         return ""
     try:
         identity = files.identity(os.fstat(fd))
-        known = os.path.join(_home(), os.fsencode(_KNOWN), b"-".join(b"%d" % number for number in identity))
+        known = os.path.join(_attempts_folder(), os.fsencode(_KNOWN), b"-".join(b"%d" % number for number in identity))
         with suppress(OSError):
             if _is_digest(target := os.readlink(known)):  # others may have put it there
                 return os.fsdecode(target)
         digest = files.sha256(fd)
         if files.identity(os.fstat(fd)) == identity:
-            _know(known, digest)
+            _keep_digest(known, digest)
     except OSError:
         return ""
     else:
@@ -388,7 +390,7 @@ def _is_digest(text: bytes) -> bool:
     return len(text) == 64 and text.isalnum()
 
 
-def _know(path: bytes, digest: str) -> None:
+def _keep_digest(path: bytes, digest: str) -> None:
     """Keep it as the target of a link, which is there as a whole or not at all."""
     with suppress(OSError):
         files.set_aside_unless_folder(os.path.dirname(path))
@@ -397,14 +399,14 @@ def _know(path: bytes, digest: str) -> None:
         os.symlink(digest, path)
 
 
-def _prune(home: bytes) -> None:
+def _prune_attempts(home: bytes) -> None:
     """Once a day: forget what is old, and what is too much."""
     stamp = os.path.join(home, b".pruned")
     with suppress(FileNotFoundError):
         # A time to come is of a clock that was wrong.
         if 0 <= time.time() - os.stat(stamp, follow_symlinks=False).st_mtime < _DAY:
             return
-    _touch(stamp)
+    _touch_file(stamp)
     for folder in (home, os.path.join(home, os.fsencode(_KNOWN))):
         with suppress(FileNotFoundError), os.scandir(folder) as found:
             entries = [(entry.stat(follow_symlinks=False).st_mtime, entry.path) for entry in found if _is_kept(entry)]
@@ -412,16 +414,16 @@ def _prune(home: bytes) -> None:
             for age, (changed, path) in enumerate(entries):
                 if age >= MOST or time.time() - changed > KEEP:
                     with suppress(OSError):
-                        _remove(path)
+                        _remove_path(path)
 
 
-def _touch(path: bytes) -> None:
+def _touch_file(path: bytes) -> None:
     """Have a file that was changed just now, whatever others put in its place."""
     try:
         os.close(shared.open_file(path, os.O_WRONLY))
     except OSError:
         with suppress(OSError):
-            _remove(path)
+            _remove_path(path)
     with suppress(OSError):
         os.utime(path, follow_symlinks=False)
 
@@ -430,7 +432,7 @@ def _is_kept(entry: os.DirEntry[bytes]) -> bool:
     return not entry.name.startswith(b".")
 
 
-def _remove(path: bytes) -> None:
+def _remove_path(path: bytes) -> None:
     """Delete a file, or a folder and the files in it. Raises `OSError` for what stays."""
     with suppress(FileNotFoundError):
         if not stat.S_ISDIR(os.lstat(path).st_mode):
@@ -442,7 +444,7 @@ def _remove(path: bytes) -> None:
         os.rmdir(path)
 
 
-def _read(path: bytes) -> bytes:
+def _read_small(path: bytes) -> bytes:
     try:
         return files.read_regular(path, _MAX_FILE)
     except FileNotFoundError:
@@ -450,7 +452,7 @@ def _read(path: bytes) -> bytes:
     except PermissionError:
         raise
     except OSError:  # no file: others put it there
-        _remove(path)
+        _remove_path(path)
         return b""
 
 
@@ -460,7 +462,7 @@ def _id_in(content: bytes) -> str:
     return first if len(first) == _UUID and first.replace("-", "").isalnum() and first.isascii() else ""
 
 
-def _append(path: bytes, data: bytes) -> None:
+def _append_data(path: bytes, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         files.write_all(fd, data)
@@ -468,23 +470,23 @@ def _append(path: bytes, data: bytes) -> None:
         os.close(fd)
 
 
-def _line(content: dict[str, str]) -> bytes:
+def _encode_line(content: dict[str, str]) -> bytes:
     from vv_core.common.flatjson import encode
 
     return encode(content).encode() + b"\n"
 
 
-def _stamp(now: float) -> str:
+def _stamp_text(now: float) -> str:
     return f"{texts.stamp(now)}Z"
 
 
-def _digest(data: bytes) -> str:
+def _digest_of(data: bytes) -> str:
     import hashlib
 
     return hashlib.sha256(data).hexdigest()
 
 
-def _complain(error: Exception) -> None:
+def _log_uncounted(error: Exception) -> None:
     problem = texts.kind(error)
     if problem in _told:
         return

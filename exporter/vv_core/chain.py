@@ -189,29 +189,29 @@ class _Part:
         if held is not None:
             if self.highest < line.number < held.number and line.number not in held.excused:
                 text = f"stands before number {line.number}, which was written before it was signed"
-                self._found("reordered", held, text, line.number)
+                self._report_line("reordered", held, text, line.number)
                 self.early.add(held.number)
             else:
-                self._advance(held)
+                self._advance_to(held)
         if self._is_second(line):
             return
-        self._compare(line)
-        self._remember(line)
+        self._compare_links(line)
+        self._remember_line(line)
         if line.number <= self.highest:
-            self._late(line)
-            self._settle(line)
-        elif any(number not in line.excused for number in self._between(line.number)):
+            self._take_late_line(line)
+            self._settle_numbers(line)
+        elif any(number not in line.excused for number in self._unseen_between(line.number)):
             self._held = line
         else:
-            self._advance(line)
+            self._advance_to(line)
 
     def end(self, head: Head | None = None) -> None:
         """There are no further lines; `head` is the head of this part, if it is known."""
         if self._held is not None:
-            self._advance(self._held)
+            self._advance_to(self._held)
             self._held = None
         for number in sorted(self.early):
-            self._miss(self.highest + 1, number - 1, frozenset(self.early), f"number {number}", number)
+            self._miss_numbers(self.highest + 1, number - 1, frozenset(self.early), f"number {number}", number)
             self.highest = max(self.highest, number)
         if head is not None and self.restart is None and self.lowest != self.first:  # its first line is not here
             self.restart = head.restart
@@ -219,24 +219,24 @@ class _Part:
             self.excused_before.update(number for number in head.open | head.unwritten if number < self.first)
         if head is not None and head.number >= self.highest:
             line = _Line(head.number + 1, "", "", "the chain's head", {}, head.open | head.unwritten, head.unwritten)
-            self._miss(self.highest + 1, head.number, line.excused | self.early, line.where, line.number)
+            self._miss_numbers(self.highest + 1, head.number, line.excused | self.early, line.where, line.number)
             self.waiting.update((number, line.where) for number in head.open if self.highest < number <= head.number)
             self.excused.update((number, line.where) for number in head.unwritten if number > self.highest)
-            self._settle(line)
+            self._settle_numbers(line)
 
     def excuse(self, number: int, where: str) -> None:
         """The line with this number may never have been written, says `where`; if it was not seen, that is why."""
         if self.waiting.pop(number, None) is not None:
             self.excused[number] = where
-        elif (gap := self._gap(number)) is not None:
-            self._cut(gap, number)
+        elif (gap := self._find_gap(number)) is not None:
+            self._cut_gap(gap, number)
             self.excused[number] = where
 
     def mac(self, number: int) -> str | None:
         """The MAC of a line, as far back as they are remembered."""
         return self._macs.get(number)
 
-    def _between(self, number: int) -> range:
+    def _unseen_between(self, number: int) -> range:
         """Numbers that were not seen yet below `number`. Of very many, the first: one that is not excused is enough."""
         first = self.highest + 1
         while first in self.early:
@@ -249,45 +249,47 @@ class _Part:
             self.first <= line.number <= self.highest
             and line.number not in self.waiting
             and line.number not in self.excused
-            and self._gap(line.number) is None
+            and self._find_gap(line.number) is None
         )
         if known is None and not seen:
             return False
         if known is not None and known != line.mac:
-            self._found("forked", line, "is another line with that number: both were signed")
+            self._report_line("forked", line, "is another line with that number: both were signed")
         else:
-            self._found("doubled", line, "is there a second time")
+            self._report_line("doubled", line, "is there a second time")
         return True
 
-    def _compare(self, line: _Line) -> None:
+    def _compare_links(self, line: _Line) -> None:
         """Compare what is bound together: a line's MAC, and what the next one says it is."""
         before, after = self._macs.get(line.number - 1), self._previous.get(line.number)
         if line.number == self.first:
             self.before, self.restart = line.link["previous"], line.link.get("restart")
         elif before is not None and before != line.link["previous"]:
-            self._found("forked", line, f"does not follow the number {line.number - 1} that is there, but another one")
+            self._report_line(
+                "forked", line, f"does not follow the number {line.number - 1} that is there, but another one"
+            )
         if after is not None and after != line.mac:
-            self._found("forked", line, f"is not the one that number {line.number + 1} follows")
+            self._report_line("forked", line, f"is not the one that number {line.number + 1} follows")
 
-    def _remember(self, line: _Line) -> None:
+    def _remember_line(self, line: _Line) -> None:
         self.lowest = min(self.lowest or line.number, line.number)
-        _keep(self._macs, line.number, line.mac)
-        _keep(self._previous, line.number - 1, line.link["previous"])
+        _keep_latest(self._macs, line.number, line.mac)
+        _keep_latest(self._previous, line.number - 1, line.link["previous"])
 
-    def _late(self, line: _Line) -> None:
+    def _take_late_line(self, line: _Line) -> None:
         """A number that was missed comes after all."""
-        gap = self._gap(line.number)
+        gap = self._find_gap(line.number)
         if gap is None:
             self.raced += self.waiting.pop(line.number, None) is not None
             self.raced += self.excused.pop(line.number, None) is not None
             return
         text = f"stands behind number {gap.by} ({gap.where}), which was signed after it was written"
-        self._found("reordered", line, text, gap.by)
-        self._cut(gap, line.number)
+        self._report_line("reordered", line, text, gap.by)
+        self._cut_gap(gap, line.number)
 
-    def _advance(self, line: _Line) -> None:
+    def _advance_to(self, line: _Line) -> None:
         if self.highest < line.number:
-            self._miss(self.highest + 1, line.number - 1, line.excused | self.early, line.where, line.number)
+            self._miss_numbers(self.highest + 1, line.number - 1, line.excused | self.early, line.where, line.number)
             for number in line.excused:
                 if self.highest < number < line.number and number not in self.early:
                     self.waiting[number] = line.where
@@ -298,9 +300,9 @@ class _Part:
                 self.early.discard(self.highest)
             self.early = {number for number in self.early if number > self.highest}
             self.latest = line
-        self._settle(line)
+        self._settle_numbers(line)
 
-    def _settle(self, line: _Line) -> None:
+    def _settle_numbers(self, line: _Line) -> None:
         """What `line` says of numbers before it."""
         for number in line.unwritten:
             if number < self.first:
@@ -309,9 +311,9 @@ class _Part:
                 self.excuse(number, line.where)
         for number in [number for number in self.waiting if number < line.number and number not in line.excused]:
             del self.waiting[number]
-            self._miss(number, number, frozenset(), line.where, line.number)
+            self._miss_numbers(number, number, frozenset(), line.where, line.number)
 
-    def _miss(self, first: int, last: int, but: frozenset[int] | set[int], where: str, by: int) -> None:
+    def _miss_numbers(self, first: int, last: int, but: frozenset[int] | set[int], where: str, by: int) -> None:
         for number in sorted(number for number in but if first <= number <= last):
             self._keep_gap(first, number - 1, where, by)
             first = number + 1
@@ -324,10 +326,10 @@ class _Part:
             self._tell_missing(self.gaps.pop(0))
         self.gaps.append(_Gap(first, last, where, by))
 
-    def _gap(self, number: int) -> _Gap | None:
+    def _find_gap(self, number: int) -> _Gap | None:
         return next((gap for gap in reversed(self.gaps) if gap.first <= number <= gap.last), None)
 
-    def _cut(self, gap: _Gap, number: int) -> None:
+    def _cut_gap(self, gap: _Gap, number: int) -> None:
         self.gaps.remove(gap)
         self._keep_gap(gap.first, number - 1, gap.where, gap.by)
         self._keep_gap(number + 1, gap.last, gap.where, gap.by)
@@ -343,10 +345,10 @@ class _Part:
 
     def tell_lost(self, first: int, last: int, where: str) -> None:
         """Report that a power cut may have taken these."""
-        text = f"{_numbers(first, last)} of the minute before the device went off: a power cut may have taken them"
+        text = f"{_numbers_text(first, last)} of the minute before the device went off: a power cut may have taken them"
         self.tell("lost", first, last, where, text)
 
-    def _found(self, kind: str, line: _Line, text: str, by: int = 0) -> None:
+    def _report_line(self, kind: str, line: _Line, text: str, by: int = 0) -> None:
         text = f"number {line.number} ({line.where}) {text}"
         self.report._take(Finding(kind, self.chain, line.number, line.number, line.where, text, by))
 
@@ -354,7 +356,7 @@ class _Part:
         """Report what is still missing at the end. `is_first`: no line of the chain is here from before this part."""
         for gap in sorted(self.gaps, key=lambda gap: gap.first):
             if is_first and self.first <= gap.first and gap.last < (self.lowest or gap.last + 1):
-                text = f"{_numbers(gap.first, gap.last)} before the first line here ({gap.where})"
+                text = f"{_numbers_text(gap.first, gap.last)} before the first line here ({gap.where})"
                 self.tell("earlier", gap.first, gap.last, gap.where, text)
             else:
                 self._tell_missing(gap)
@@ -406,25 +408,25 @@ class ChainCheck:
         A line is text, bytes or an object as JSON has them; anything else is told as unreadable.
         """
         try:
-            return self._taken(line, where)
+            return self._take_line(line, where)
         except texts.ENDS:
             raise
         except BaseException as error:  # an object that refuses to be read
-            self._tell("unreadable", where, f"{where} cannot be read ({type(error).__name__})")
+            self._report_place("unreadable", where, f"{where} cannot be read ({type(error).__name__})")
             return ""
 
-    def _taken(self, line: object, where: str) -> str:
+    def _take_line(self, line: object, where: str) -> str:
         report = self.report
         if isinstance(line, str | bytes):
             line = line.strip()
             if not line:
                 return ""
         report.lines += 1
-        parsed, is_whole = _parsed(line)
+        parsed, is_whole = _parse_line(line)
         if not is_whole:
-            self._tell("unreadable", where, f"{where} is no JSON object, or has something before it")
+            self._report_place("unreadable", where, f"{where} is no JSON object, or has something before it")
         if parsed is not None and signing.SIGNATURE in parsed:
-            return self._signed(parsed, where)
+            return self._take_signed(parsed, where)
         if parsed is not None and report.chained:
             report._take(Finding("unsigned", self._latest, 0, 0, where, f"{where} has no signature"))
         return ""
@@ -439,28 +441,28 @@ class ChainCheck:
         for part in parts:
             part.end(self._heads.get((part.chain, part.id)))
         for part in parts:
-            self._join(part)
+            self._join_parts(part)
         for part in parts:
             older = any(other.chain == part.chain and other.id < part.id for other in parts)
             part.tell_rest(is_first=not self._from_start and not older)
         for head in self._known:
-            self._compare(head)
+            self._compare_links(head)
         return self.report
 
-    def _signed(self, line: Mapping[str, Any], where: str) -> str:
+    def _take_signed(self, line: Mapping[str, Any], where: str) -> str:
         link, report = _link_of(line), self.report
         try:
             signing.verify_quietly(line, *self._keys)
         except signing.SignatureError as error:
             if error.reason not in ("unknown_key", "key"):
-                self._changed(link, where, error.message)
+                self._report_changed(link, where, error.message)
                 return ""
             if error.key_id not in self._keyless and len(self._keyless) < MAX_FINDINGS:
                 self._keyless.add(error.key_id)
-                self._tell("unknown_key", where, f"{where} and others cannot be verified: {error.message}")
+                self._report_place("unknown_key", where, f"{where} and others cannot be verified: {error.message}")
         if link is not None:
             report.chained += 1
-            self._linked(link, line[signing.SIGNATURE], where)
+            self._take_linked(link, line[signing.SIGNATURE], where)
             self._latest = str(link["name"])
             return self._latest
         if isinstance(outside := line.get(signing.CHAIN), Mapping) and "outside" in outside:
@@ -468,13 +470,13 @@ class ChainCheck:
             report._take(Finding("outside", texts.line(outside.get("name"), 64), 0, 0, where, text))
         return ""
 
-    def _changed(self, link: Mapping[str, Any] | None, where: str, why: str) -> None:
+    def _report_changed(self, link: Mapping[str, Any] | None, where: str, why: str) -> None:
         chain, number = (link["name"], link["number"]) if link is not None else (self._latest, 0)
         claimed = f", which says that it is number {number}," if number else ""
         text = f"{where}{claimed} does not fit its signature: {why}"
         self.report._take(Finding("changed", chain, number, number, where, text))
 
-    def _linked(self, link: Mapping[str, Any], signature: Mapping[str, Any], where: str) -> None:
+    def _take_linked(self, link: Mapping[str, Any], signature: Mapping[str, Any], where: str) -> None:
         chain, number, mac = link["name"], link["number"], str(signature["mac"])
         unwritten = frozenset(link.get("unwritten", ()))
         excused = unwritten | frozenset(link.get("open", ()))
@@ -489,7 +491,7 @@ class ChainCheck:
         if head is None or (link["id"], number) > (head.part, head.number):
             self.report.heads[chain] = Head(chain, number, mac, line.key_id, part=link["id"])
 
-    def _join(self, part: _Part) -> None:
+    def _join_parts(self, part: _Part) -> None:
         """Compare where a part begins with where the one before it ends."""
         restart, first = part.restart, part.first
         if restart is None:
@@ -511,7 +513,7 @@ class ChainCheck:
             part.tell("continued", first, first, where, text)
         elif before.highest >= first:
             why = "the device had booted" if restart.get("why") == "boot" else "its head was put back or replaced"
-            many = _numbers(first, before.highest)
+            many = _numbers_text(first, before.highest)
             text = f"the chain went on behind number {first - 1}, though {many} had been signed: {why}"
             part.tell("continued", first, before.highest, where, text)
         known = before.mac(first - 1)
@@ -531,7 +533,7 @@ class ChainCheck:
         if older or self._from_start:
             part.tell_lost(first, last, f"number {part.first}")
         else:
-            text = f"{_numbers(first, last)} before the first line here"
+            text = f"{_numbers_text(first, last)} before the first line here"
             part.tell("earlier", first, last, f"number {part.first}", text)
 
     def _missing_end(self, before: _Part, part: _Part, restart: Mapping[str, Any]) -> None:
@@ -541,7 +543,7 @@ class ChainCheck:
         if restart.get("why") == "boot" and 0 <= restart["uptime"] - seen <= POWER_CUT_SECONDS:
             before.tell_lost(first, last, where)
         else:
-            before._miss(first, last, unwritten, where, part.first)
+            before._miss_numbers(first, last, unwritten, where, part.first)
             before.excused.update((number, where) for number in unwritten)
 
     def _without_part(self, part: _Part, restart: Mapping[str, Any]) -> None:
@@ -549,7 +551,7 @@ class ChainCheck:
         first, last, where = restart["first"], part.first - 1, f"number {part.first}"
         gone = _Part(part.chain, str(restart["id"]), first, self.report)
         unwritten = {number for number in part.excused_before if first <= number <= last}
-        gone._miss(first, last, unwritten, where, part.first)
+        gone._miss_numbers(first, last, unwritten, where, part.first)
         gone.excused.update((number, where) for number in unwritten)
         older = [other for other in self._parts.values() if other.chain == part.chain and other.id < gone.id]
         is_first = not older and not self._from_start
@@ -560,12 +562,12 @@ class ChainCheck:
         gone.tell_rest(is_first=is_first)
         end = max(older, key=lambda other: other.id).highest if older else 0
         if end < first - 1 and is_first:
-            text = f"{_numbers(end + 1, first - 1)} before the first line here"
+            text = f"{_numbers_text(end + 1, first - 1)} before the first line here"
             gone.tell("earlier", end + 1, first - 1, where, text)
         elif end < first - 1:  # of a part of which nothing is left, not even what it says of these
             gone.tell_lost(end + 1, first - 1, where)
 
-    def _compare(self, head: Head) -> None:
+    def _compare_links(self, head: Head) -> None:
         """Whether the chain comes to a head that was kept elsewhere."""
         seen = self._seen.get((head.chain, head.number), set())
         lowest = min((part.lowest for part in self._parts.values() if part.chain == head.chain), default=0)
@@ -577,16 +579,16 @@ class ChainCheck:
             self.report._take(Finding("forked", head.chain, head.number, head.number, where, text))
         else:
             first = last.number + 1 if last is not None and last.number < head.number else head.number
-            text = f"{_numbers(first, head.number)} missing: the chain was known to come to number {head.number}"
+            text = f"{_numbers_text(first, head.number)} missing: the chain was known to come to number {head.number}"
             self.report._take(Finding("missing", head.chain, first, head.number, where, text))
 
-    def _tell(self, kind: str, where: str, text: str) -> None:
+    def _report_place(self, kind: str, where: str, text: str) -> None:
         self.report._take(Finding(kind, "", 0, 0, where, text))
 
 
 def place_of(line: object) -> tuple[str, int] | None:
     """The part that a line is of, and its number there, as it says itself; None if it has no place in a chain."""
-    found, _ = _parsed(line.strip() if isinstance(line, str | bytes) else line)
+    found, _ = _parse_line(line.strip() if isinstance(line, str | bytes) else line)
     link = _link_of(found) if found is not None else None
     return (link["id"], link["number"]) if link is not None else None
 
@@ -611,11 +613,11 @@ def kept_heads(folder: str | None = None) -> list[Head]:
         finally:
             os.close(fd)
         if state is not None:
-            found.append(_head(name, state))
+            found.append(_head_of_state(name, state))
     return found
 
 
-def _head(name: str, state: Mapping[str, Any]) -> Head:
+def _head_of_state(name: str, state: Mapping[str, Any]) -> Head:
     return Head(
         name,
         state["number"],
@@ -630,7 +632,7 @@ def _head(name: str, state: Mapping[str, Any]) -> Head:
     )
 
 
-def _parsed(line: object) -> tuple[Mapping[str, Any] | None, bool]:
+def _parse_line(line: object) -> tuple[Mapping[str, Any] | None, bool]:
     """The object of a line, and whether that is all of it: a kill may have left a part of another one before it."""
     import json
 
@@ -680,11 +682,11 @@ def _are_twins(one: _Part, other: _Part) -> bool:
     return (one.restart.get("id"), one.first) == (other.restart.get("id"), other.first) and one.id < other.id
 
 
-def _keep(known: dict[int, str], number: int, mac: str) -> None:
+def _keep_latest(known: dict[int, str], number: int, mac: str) -> None:
     known[number] = mac
     if len(known) > _WINDOW:
         del known[next(iter(known))]
 
 
-def _numbers(first: int, last: int) -> str:
+def _numbers_text(first: int, last: int) -> str:
     return f"number {first}" if first == last else f"numbers {first} to {last}"

@@ -94,9 +94,9 @@ class DvrLink:
         self.stopped = False
         """Whether `stop` was called; a loop over frames ends when it is."""
         self._component = journals.component_name(component)
-        self._first_pause = _seconds("first_pause", first_pause, _FIRST_PAUSE)
-        self._longest_pause = _seconds("longest_pause", longest_pause, _LONGEST_PAUSE)
-        self._stall = _seconds("stall", stall, _STALL)
+        self._first_pause = _seconds_setting("first_pause", first_pause, _FIRST_PAUSE)
+        self._longest_pause = _seconds_setting("longest_pause", longest_pause, _LONGEST_PAUSE)
+        self._stall = _seconds_setting("stall", stall, _STALL)
         self._sleep = sleep
         self._clock = clock
         self._monotonic = monotonic
@@ -119,22 +119,22 @@ class DvrLink:
         number = 0
         while not self.stopped:
             if self.held_back():
-                self._wait(_HELD_BACK)
+                self._wait_in_slices(_HELD_BACK)
                 continue
             number += 1
-            self._begin()
+            self._begin_link()
             yield Attempt(self, number)
             if self.stopped:
                 return
             if not self._reason and not self._connected:
                 self.failed("the attempt ended, and no stream came")
             self._finish()
-            self._wait(self._pause())
+            self._wait_in_slices(self._pause_seconds())
 
     def stop(self) -> None:
         """Let `attempts` end: at once in a pause, else after the attempt. For signal handlers and other threads."""
         self.stopped = True
-        self._end()  # already now: who waits for the attempt may lose patience, and kill
+        self._end_agent()  # already now: who waits for the attempt may lose patience, and kill
 
     def close(self) -> None:
         """Report that nobody gets this DVR's stream any more, and on purpose. Ends `attempts` as `stop` does.
@@ -143,7 +143,7 @@ class DvrLink:
         """
         self._finish()
         self.stopped = True
-        _ends.closed(self._key)
+        _ends.closed(self._agent_key)
         self._say_end()
 
     def held_back(self) -> str:
@@ -153,7 +153,7 @@ class DvrLink:
         """
         why = self._logins.held_back()
         if why and not self._is_held_back:
-            self._report("dvr.held_back", {"error": why}, journals.NEEDED)
+            self._report_event("dvr.held_back", {"error": why}, journals.NEEDED)
             sdklog.warn("vv_core.dvr", "DVR %s %s", self.name, why)
         self._is_held_back = bool(why)
         return why
@@ -164,7 +164,7 @@ class DvrLink:
             return
         self._connected, self._reason, self._begun = True, "", self._monotonic()
         self._logins.taken()
-        self._report("dvr.attempt", {"result": "ok"})
+        self._report_event("dvr.attempt", {"result": "ok"})
         sdklog.log("vv_core.dvr", "info", "DVR %s is connected", self.name)
 
     def frame(self) -> None:
@@ -187,7 +187,7 @@ class DvrLink:
         self._connected = False
         if self._reason == "auth":
             self._logins.refused()
-        self._report("dvr.attempt", {"result": self._reason, "error": text}, journals.NEEDED)
+        self._report_event("dvr.attempt", {"result": self._reason, "error": text}, journals.NEEDED)
         sdklog.log("vv_core.dvr", "warning", "DVR %s: %s: %s", self.name, self._reason, text)
 
     def check(self) -> None:
@@ -200,7 +200,7 @@ class DvrLink:
         if silence > self._stall:
             raise StreamFrozenError(f"no frame for {silence:.0f} s")
 
-    def _begin(self) -> None:
+    def _begin_link(self) -> None:
         self._connected, self._reason = False, ""
         self._begun = self._monotonic()
         self._due = float("-inf")
@@ -215,21 +215,21 @@ class DvrLink:
     def _report_frames(self, now: float) -> None:
         frames, self._frames = _runs.whole(self._frames) or 0, 0
         self._due = now + _REPORT_EVERY
-        self._report("dvr.frames", {"frames": frames, "last": self._clock() - (now - self._last)})
+        self._report_event("dvr.frames", {"frames": frames, "last": self._clock() - (now - self._last)})
 
-    def _report(self, kind: str, fields: dict[str, object], worth: float = journals.ROUTINE) -> None:
+    def _report_event(self, kind: str, fields: dict[str, object], worth: float = journals.ROUTINE) -> None:
         """Who has reported is missed when it is killed, unless it is ending anyway."""
         if journals.emit(kind, self._component, {"dvr": self.name, **fields}, worth):
-            _ends.opened(self._key, self._end_orderly)
+            _ends.opened(self._agent_key, self._end_orderly)
         if self.stopped:
-            self._end()
+            self._end_agent()
 
     @property
-    def _key(self) -> tuple[str, str]:
+    def _agent_key(self) -> tuple[str, str]:
         return ("dvr", self.name)
 
-    def _end(self) -> None:
-        if _ends.closed(self._key):
+    def _end_agent(self) -> None:
+        if _ends.closed(self._agent_key):
             self._say_end()
 
     def _end_orderly(self) -> None:
@@ -240,13 +240,13 @@ class DvrLink:
     def _say_end(self) -> None:
         journals.emit("dvr.ended", self._component, {"dvr": self.name}, journals.CLOSING)
 
-    def _pause(self) -> float:
+    def _pause_seconds(self) -> float:
         if self._reason == "auth":
             return self._longest_pause * (1 + self._random()) / 2
         doublings = min(max(self._failures - 1, 0), 60)
         return float(min(self._longest_pause, self._first_pause * 2**doublings) * self._random())
 
-    def _wait(self, seconds: float) -> None:
+    def _wait_in_slices(self, seconds: float) -> None:
         """In slices: an `Event` must not be set by a signal handler of the thread that waits for it."""
         end = self._monotonic() + seconds
         while not self.stopped and (left := end - self._monotonic()) > 0:
@@ -256,7 +256,7 @@ class DvrLink:
         import re
 
         text = texts.printed(error) or texts.kind(error)
-        for secret in _secrets(self.url):
+        for secret in _secrets_of(self.url):
             text = text.replace(secret, "…")
         return re.sub(r"\b(\w{1,20})://[^\s'\"<>]+", r"\1://…", text)
 
@@ -329,7 +329,7 @@ def _by_text(error: object) -> str:
     return next((found for found, pattern in _TEXTS if re.search(pattern, text)), "")
 
 
-def _seconds(name: str, value: object, default: float) -> float:
+def _seconds_setting(name: str, value: object, default: float) -> float:
     seconds = _runs.seconds(value)
     if seconds is None:
         sdklog.warn("vv_core.dvr", "%s=%s is no number of seconds; %s is used", name, texts.line(value, 100), default)
@@ -337,7 +337,7 @@ def _seconds(name: str, value: object, default: float) -> float:
     return seconds
 
 
-def _secrets(url: str | None) -> list[str]:
+def _secrets_of(url: str | None) -> list[str]:
     """The URL and the password in it, as they may stand in a message."""
     if not url:
         return []

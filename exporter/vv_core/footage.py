@@ -34,7 +34,7 @@ def recorded(
     The same footage may be reported again: each second counts once. Raises nothing; what is no time is logged, and not
     reported.
     """
-    times = _seconds(start), _seconds(end)
+    times = _unix_seconds(start), _unix_seconds(end)
     if None in times:
         given = texts.line((start, end), 200)
         sdklog.warn("vv_core.footage", "recorded(%s): no two times: %s", texts.line(dvr, 100), given)
@@ -44,7 +44,7 @@ def recorded(
     journals.emit("footage.recorded", _subject.reporter(component), {**fields, **about}, journals.NEEDED)
 
 
-def _seconds(value: object) -> float | None:
+def _unix_seconds(value: object) -> float | None:
     """A time in Unix seconds that can be written down, or None."""
     try:
         stamp = getattr(value, "timestamp", None)

@@ -86,11 +86,11 @@ class guard:  # noqa: N801 - it is used like a function
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> bool:
         try:
-            return error is not None and self._handle(error)
+            return error is not None and self._handle_error(error)
         finally:
             _watch.leave()
 
-    def _handle(self, error: BaseException) -> bool:
+    def _handle_error(self, error: BaseException) -> bool:
         """Report what leaves the body; whether it goes no further."""
         if _is_an_end(error):
             return False
@@ -98,7 +98,7 @@ class guard:  # noqa: N801 - it is used like a function
             who = _subject.reporter(self._component)
             report(error, who, self._video, self._video_sha256, twice=self._then == "raise")
             if self._quarantine and self._video is not None:
-                _move(self._video, error, who)
+                _move_subject(self._video, error, who)
         except Exception as problem:  # whatever happens here, the first exception is the one that counts
             sdklog.log("vv_core.guard", "warning", "the guard itself failed: %s", texts.printed(problem))
         if self._then == "exit":
@@ -138,8 +138,8 @@ def install(component: str | None = None) -> None:
     import threading
 
     who = journals.component_name(component)
-    _hook(sys, "excepthook", who, lambda _kind, error, _trace: error)
-    _hook(threading, "excepthook", who, lambda args: args.exc_value)
+    _hook_into(sys, "excepthook", who, lambda _kind, error, _trace: error)
+    _hook_into(threading, "excepthook", who, lambda args: args.exc_value)
     _watch.install(who)
 
 
@@ -163,7 +163,7 @@ class _Watch:
         with self._lock:
             self._bodies += 1
             if self._bodies == 1 and not self._installed:
-                _begin(component, video, video_sha256)
+                _begin_script(component, video, video_sha256)
 
     def leave(self) -> None:
         """A guard is left. Raises nothing."""
@@ -176,7 +176,7 @@ class _Watch:
         """All that this process does from now on is guarded."""
         with self._lock:
             self._installed = True
-            _begin(component)
+            _begin_script(component)
 
 
 _SCRIPT = "script"
@@ -184,7 +184,7 @@ _watch = _Watch()
 os.register_at_fork(after_in_child=_watch.forget)
 
 
-def _begin(component: object, video: object = None, video_sha256: object = None) -> None:
+def _begin_script(component: object, video: object = None, video_sha256: object = None) -> None:
     """Say that this script is at work, unless whoever is at work already tells if it is killed."""
     try:
         run = _runs.current()
@@ -220,7 +220,7 @@ def report(
     kind = texts.name(texts.kind(error))
     if not _told.is_marked(error):
         fields: dict[str, object] = {"exception": kind, "error": texts.line(error, _runs.MAX_ERROR) or kind}
-        if frames := _frames(error):
+        if frames := _frames_text(error):
             fields["traceback"] = frames
         journals.emit("exception", component, {**fields, **about}, journals.NEEDED)
     _told.mark(error, by_guard=True)
@@ -248,21 +248,21 @@ def _is_an_end(error: BaseException) -> bool:
     return texts.kind(error) == "CancelledError" and not isinstance(error, Exception)
 
 
-def _frames(error: BaseException) -> str:
+def _frames_text(error: BaseException) -> str:
     """The calls that led to `error`, the innermost last."""
     import traceback
 
     return texts.last_lines("".join(traceback.format_tb(error.__traceback__, -_FRAMES)).rstrip(), MAX_TRACEBACK)
 
 
-def _move(video: object, error: BaseException, component: str) -> None:
+def _move_subject(video: object, error: BaseException, component: str) -> None:
     from vv_core.quarantine import move_to_corrupted
 
-    details = {"error": error, "traceback": _frames(error)}
+    details = {"error": error, "traceback": _frames_text(error)}
     move_to_corrupted(video, texts.kind(error), details, component=component)  # type: ignore[arg-type]
 
 
-def _hook(module: object, name: str, component: str, subject: Callable[..., BaseException | None]) -> None:
+def _hook_into(module: object, name: str, component: str, subject: Callable[..., BaseException | None]) -> None:
     before = getattr(module, name)
     before = getattr(before, "_vv_before", before)
 

@@ -39,7 +39,7 @@ def ingest_allowed() -> bool:
     if not 0 <= now - _looked < _CACHED:
         _looked = now
         try:
-            _allowed = _look(os.path.join(environment.state_dir(), FLAG))
+            _allowed = _flag_allows(os.path.join(environment.state_dir(), FLAG))
         except Exception:  # a flag that cannot be read is none
             _allowed = True
     return _allowed
@@ -53,7 +53,7 @@ def is_flag(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _look(flag: str) -> bool:
+def _flag_allows(flag: str) -> bool:
     if not is_flag(flag):
         return True
     age = time.time() - os.lstat(flag).st_mtime
@@ -66,7 +66,7 @@ def _has_room(flag: str) -> bool:
 
     if _asking:
         return True
-    path, wanted, wrong = _told(flag)
+    path, wanted, wrong = _pause_details(flag)
     answers: list[bool] = []
 
     def ask() -> None:
@@ -89,7 +89,7 @@ def _has_room(flag: str) -> bool:
     return answers[0] if answers else True
 
 
-def _told(flag: str) -> tuple[str, int, int | None]:
+def _pause_details(flag: str) -> tuple[str, int, int | None]:
     """Which file system the pause is for, and from how many free bytes on it ends.
 
     Where the disk is missing, also the device (st_dev) that is there instead.

@@ -28,7 +28,7 @@ class Job(_runs.Span):
         if (code := _runs.exit_code(run.exit_code)) is not None:
             fields["exit_code"] = code
         if run.error is not None:
-            fields["error"] = run.error if run.exception is None else _named(run.exception, run.error)
+            fields["error"] = run.error if run.exception is None else _named_error(run.exception, run.error)
         if run.output is not None and (output := texts.last_lines(run.output, MAX_OUTPUT)):
             fields["output"] = output
         return fields
@@ -58,5 +58,5 @@ def skipped(name: str, reason: str = "", *, component: str | None = None) -> Non
     journals.emit("job.skipped", journals.component_name(component), fields)
 
 
-def _named(exception: str, error: str) -> str:
+def _named_error(exception: str, error: str) -> str:
     return error if error == exception else texts.line(f"{exception}: {error}", _runs.MAX_ERROR)

@@ -71,7 +71,7 @@ class AppLogHandler(logging.Handler):
         try:
             line = as_line(record, self._component)
             try:
-                self._append(line.encode(errors="replace"))
+                self._append_line(line.encode(errors="replace"))
             except OSError as error:
                 self._fall_back(line, error)
         except Exception:
@@ -79,13 +79,13 @@ class AppLogHandler(logging.Handler):
 
     def close(self) -> None:
         """Close the file."""
-        self._release()
+        self._release_file()
         super().close()
 
-    def _append(self, data: bytes) -> None:
-        if self._largest and self._follow() + len(data) > self._largest:
+    def _append_line(self, data: bytes) -> None:
+        if self._largest and self._follow_path() + len(data) > self._largest:
             self._move_away(len(data))
-        self._follow()
+        self._follow_path()
         self._end_torn_line()
         self._torn = os.write(self._fd, data) < len(data)
         if self._torn:
@@ -99,7 +99,7 @@ class AppLogHandler(logging.Handler):
             os.write(self._fd, b"\n")
             self._torn = False
 
-    def _follow(self) -> int:
+    def _follow_path(self) -> int:
         """Have the file open that has the path now: it may have been moved away. Its size."""
         try:
             status = os.stat(self._path)
@@ -107,8 +107,8 @@ class AppLogHandler(logging.Handler):
                 return status.st_size
         except FileNotFoundError:
             pass
-        self._release()
-        self._fd, self._gave_way, self._torn = _open(self._path), 0, False
+        self._release_file()
+        self._fd, self._gave_way, self._torn = _open_log(self._path), 0, False
         status = os.fstat(self._fd)
         self._identity = status.st_dev, status.st_ino
         return status.st_size
@@ -122,7 +122,7 @@ class AppLogHandler(logging.Handler):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 full, present = os.fstat(fd), os.stat(self._path)
                 if os.path.samestat(full, present) and 0 < full.st_size > self._largest - more:
-                    self._shift()
+                    self._shift_files()
             finally:
                 os.close(fd)
         except BlockingIOError:
@@ -137,7 +137,7 @@ class AppLogHandler(logging.Handler):
                 self._stuck = True
                 sys.stderr.write(f"{self._path} cannot be moved away ({error.strerror}); it grows on\n")
 
-    def _shift(self) -> None:
+    def _shift_files(self) -> None:
         # The present file last: until then its lock keeps others away from all of them.
         for number in range(KEPT, 0, -1):
             newer = f"{self._path}.{number - 1}" if number > 1 else self._path
@@ -146,7 +146,7 @@ class AppLogHandler(logging.Handler):
             except FileNotFoundError:
                 continue
 
-    def _release(self) -> None:
+    def _release_file(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -165,7 +165,7 @@ def as_line(record: logging.LogRecord, component: str) -> str:
     stamp = texts.stamp(record.created)
     level = f"***{record.levelname}***" if record.levelno >= logging.CRITICAL else record.levelname
     source = "" if record.name in ("root", component) else f" {texts.line(record.name, 128)}:"
-    text = texts.lines(_message(record), MAX_TEXT) + _trace(record)
+    text = texts.lines(_message_of(record), MAX_TEXT) + _trace_of(record)
     return (
         f"{stamp}.{int(record.msecs):03d}Z {level} {component}[{record.process}]{source} "
         + text.rstrip("\n").replace("\n", "\\n")
@@ -173,14 +173,14 @@ def as_line(record: logging.LogRecord, component: str) -> str:
     )
 
 
-def _message(record: logging.LogRecord) -> str:
+def _message_of(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:  # arguments that do not fit the format: the line is worth more than the mistake
         return f"{texts.printed(record.msg)} (its arguments do not fit: {texts.printed(error)})"
 
 
-def _trace(record: logging.LogRecord) -> str:
+def _trace_of(record: logging.LogRecord) -> str:
     parts = []
     if record.exc_info and record.exc_info[0] is not None:
         parts.append(logging.Formatter().formatException(record.exc_info))
@@ -191,7 +191,7 @@ def _trace(record: logging.LogRecord) -> str:
     return "".join("\n" + texts.last_lines(part, MAX_TEXT) for part in parts)
 
 
-def _open(path: str) -> int:
+def _open_log(path: str) -> int:
     # The folder is open to a group: no link that leads elsewhere, no pipe that nobody reads.
     # One that an operator named may be anybody's, /var/log for instance: it stays as it is.
     own = os.path.dirname(path) == os.path.join(environment.state_dir(), "logs")

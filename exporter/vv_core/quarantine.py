@@ -74,12 +74,12 @@ def move_to_corrupted(
     source = journals.component_name(source_component if component is None else component)
     try:
         original = os.path.abspath(texts.path_bytes(path))
-        about = _about(original, source, error_type, details, attempts, log_snippet_ref)
-        target = _move(original, _folder_for(original), about)
+        about = _about_document(original, source, error_type, details, attempts, log_snippet_ref)
+        target = _move_file(original, _folder_for(original), about)
     except texts.ENDS:
         raise
     except BaseException as error:
-        _tell(path, error_type, source, error)
+        _tell_failure(path, error_type, source, error)
         return None
     from pathlib import Path
 
@@ -107,7 +107,7 @@ def entries(folder: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
 def read(folder: str | os.PathLike[str], name: str) -> dict[str, Any]:
     """The content of an entry's side-car. Raises `QuarantineError`."""
     try:
-        return _content(os.path.join(texts.path_bytes(folder), texts.path_bytes(name) + SIDECAR.encode()))
+        return _sidecar_content(os.path.join(texts.path_bytes(folder), texts.path_bytes(name) + SIDECAR.encode()))
     except (OSError, ValueError) as error:
         raise QuarantineError(f"the side-car of {texts.path(name, _MAX_PATH)} cannot be read: {error}") from None
 
@@ -122,7 +122,7 @@ def release(folder: str | os.PathLike[str], name: str, to: str | os.PathLike[str
     about = read(folder, name)
     try:
         entry = os.path.join(os.path.abspath(texts.path_bytes(folder)), texts.path_bytes(name))
-        target = os.path.abspath(texts.path_bytes(to)) if to is not None else _origin(entry, about)
+        target = os.path.abspath(texts.path_bytes(to)) if to is not None else _origin_of(entry, about)
         _give_back(entry, target)
     except (OSError, ValueError) as error:
         raise QuarantineError(f"{texts.path(name, _MAX_PATH)} cannot be released: {error}") from None
@@ -142,10 +142,10 @@ def candidate(name: bytes, number: int, limit: int = _NAME_MAX) -> bytes:
     if len(extension) > _MAX_EXTENSION:
         stem, extension = name, b""
     ending = (b"-%d" % number if number else b"") + extension
-    return _shortened(stem, limit - len(SIDECAR) - len(ending)) + ending
+    return _shorten_stem(stem, limit - len(SIDECAR) - len(ending)) + ending
 
 
-def _shortened(stem: bytes, limit: int) -> bytes:
+def _shorten_stem(stem: bytes, limit: int) -> bytes:
     """At most `limit` bytes of it, without half a character of UTF-8 at its end."""
     if len(stem) <= limit:
         return stem
@@ -154,7 +154,7 @@ def _shortened(stem: bytes, limit: int) -> bytes:
     return stem[:limit]
 
 
-def _about(
+def _about_document(
     original: bytes,
     component: str,
     error_type: object,
@@ -176,11 +176,11 @@ def _about(
             f"{log}: {component}[{os.getpid()}] {stamp}" if reference is None else reference, _MAX_PATH
         ),
         "original_hash_sha256": "",
-        "attempts": _history(attempts),
+        "attempts": _latest_attempts(attempts),
     }
 
 
-def _history(attempts: Any) -> list[dict[str, str]]:
+def _latest_attempts(attempts: Any) -> list[dict[str, str]]:
     """The latest of them, as far as they can be read: the file must get out of the way in any case."""
     try:
         read = deque(islice(attempts, _MAX_READ), _MAX_ATTEMPTS)  # what others iterate over may have no end
@@ -200,7 +200,7 @@ def _folder_for(original: bytes) -> bytes:
     return os.path.join(above if found else os.path.dirname(original), os.fsencode(FOLDER))
 
 
-def _move(original: bytes, folder: bytes, about: dict[str, Any]) -> bytes:
+def _move_file(original: bytes, folder: bytes, about: dict[str, Any]) -> bytes:
     fd = files.open_regular(original)
     try:
         _own(fd, original)
@@ -211,9 +211,9 @@ def _move(original: bytes, folder: bytes, about: dict[str, Any]) -> bytes:
         for number in range(_NAMES):
             target = os.path.join(folder, candidate(os.path.basename(original), number, _longest_name(folder)))
             if _is_copied(fd, target, about):
-                _delete(original)
+                _delete_durably(original)
                 return target
-            if _place(fd, original, target, about):
+            if _place_under_name(fd, original, target, about):
                 return target
         raise FileExistsError(errno.EEXIST, "too many files have this name", os.fsdecode(target))
     finally:
@@ -231,7 +231,7 @@ def _own(fd: int, path: bytes) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(folder))
 
 
-def _place(fd: int, original: bytes, target: bytes, about: dict[str, Any]) -> bool:
+def _place_under_name(fd: int, original: bytes, target: bytes, about: dict[str, Any]) -> bool:
     """Move the file under this name, side-car first; False if the name is taken."""
     sidecar = target + os.fsencode(SIDECAR)
     if os.path.lexists(target):
@@ -240,11 +240,11 @@ def _place(fd: int, original: bytes, target: bytes, about: dict[str, Any]) -> bo
     left = _same_move(sidecar, about)
     about["id"] = left or about["id"]
     try:
-        files.write_new(sidecar, _encoded(about), replace=bool(left))
+        files.write_new(sidecar, _encode_sidecar(about), replace=bool(left))
     except FileExistsError:
         return False
     try:
-        _transfer(fd, original, target, about["original_hash_sha256"], lambda: _report(target, about))
+        _transfer_file(fd, original, target, about["original_hash_sha256"], lambda: _report_move(target, about))
     except OSError as error:
         taken = isinstance(error, FileExistsError)
         if taken or not os.path.lexists(target):
@@ -256,7 +256,7 @@ def _place(fd: int, original: bytes, target: bytes, about: dict[str, Any]) -> bo
     return True
 
 
-def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callable[[], object]) -> None:
+def _transfer_file(fd: int, source: bytes, target: bytes, digest: str, before: Callable[[], object]) -> None:
     """Rename the open file; to another file system copy it, and delete it last. `before` comes before its new name."""
     folder = os.path.dirname(target)
     one_device = os.fstat(fd).st_dev == os.stat(folder).st_dev
@@ -285,7 +285,7 @@ def _transfer(fd: int, source: bytes, target: bytes, digest: str, before: Callab
         files.rename_new(unfinished, target)
         lasting.sync_folder(folder)
         _require_unchanged(fd, was)
-        _delete(source)
+        _delete_durably(source)
     finally:
         with suppress(OSError):
             os.unlink(unfinished)
@@ -297,7 +297,7 @@ def _require_unchanged(fd: int, was: os.stat_result) -> None:
         raise OSError(errno.EBUSY, "it changed while it was copied")
 
 
-def _delete(path: bytes) -> None:
+def _delete_durably(path: bytes) -> None:
     os.unlink(path)
     lasting.sync_folder(os.path.dirname(path))
 
@@ -321,7 +321,7 @@ def _is_copied(fd: int, target: bytes, about: dict[str, Any]) -> bool:
 def _same_move(sidecar: bytes, about: dict[str, Any]) -> str:
     """The id in a side-car if that tells of the same file with the same content; else nothing."""
     try:
-        content = _content(sidecar)
+        content = _sidecar_content(sidecar)
     except (OSError, ValueError):
         return ""
     same = all(content.get(key) == about[key] for key in ("original_path", "original_hash_sha256"))
@@ -333,13 +333,13 @@ def _give_back(entry: bytes, target: bytes) -> None:
     try:
         _own(fd, entry)
         files.sweep(os.path.dirname(target))
-        _transfer(fd, entry, target, files.sha256(fd), lambda: None)
-        _delete(entry + os.fsencode(SIDECAR))
+        _transfer_file(fd, entry, target, files.sha256(fd), lambda: None)
+        _delete_durably(entry + os.fsencode(SIDECAR))
     finally:
         os.close(fd)
 
 
-def _origin(entry: bytes, about: dict[str, Any]) -> bytes:
+def _origin_of(entry: bytes, about: dict[str, Any]) -> bytes:
     original = about.get("original_path")
     if not isinstance(original, str) or not os.path.isabs(original):
         raise QuarantineError("its side-car does not say where it came from; say where it belongs")
@@ -362,14 +362,14 @@ def _longest_name(folder: bytes) -> int:
         return _NAME_MAX
 
 
-def _encoded(about: dict[str, Any]) -> bytes:
+def _encode_sidecar(about: dict[str, Any]) -> bytes:
     import json
 
     # Names that are not UTF-8 survive as the escapes of surrogates.
     return (json.dumps(about, indent=2) + "\n").encode()
 
 
-def _content(sidecar: bytes) -> dict[str, Any]:
+def _sidecar_content(sidecar: bytes) -> dict[str, Any]:
     """Raises `OSError`, or `ValueError` if it is none."""
     import json
 
@@ -382,7 +382,7 @@ def _content(sidecar: bytes) -> dict[str, Any]:
     return content
 
 
-def _report(target: bytes, about: dict[str, Any]) -> None:
+def _report_move(target: bytes, about: dict[str, Any]) -> None:
     fields = {
         "id": about["id"],
         "reason": about["error_type"],
@@ -395,7 +395,7 @@ def _report(target: bytes, about: dict[str, Any]) -> None:
     journals.emit("video.quarantined", about["source_component"], fields, journals.LASTING)
 
 
-def _tell(path: object, error_type: object, component: str, error: BaseException) -> None:
+def _tell_failure(path: object, error_type: object, component: str, error: BaseException) -> None:
     """A file that cannot be moved: an alert, unless it is gone, or just being moved by another process."""
     from vv_core.alerter import send_alert
 

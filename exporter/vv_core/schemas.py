@@ -112,17 +112,17 @@ def check_schema(
 
     Raises `SchemaError` if the schema cannot be used.
     """
-    compiled = _usable(schema)
+    compiled = _usable_schema(schema)
     try:
-        _checked(data, compiled)
+        _check_safely(data, compiled)
     except SchemaValidationError as error:
         who = _subject.reporter(component)
-        _tell(error, who, _subject.video_fields(video, video_sha256))
+        _tell_invalid(error, who, _subject.video_fields(video, video_sha256))
         raise
     journals.emit("schema.validated", _subject.reporter(component), compiled.valid)
 
 
-def _tell(error: SchemaValidationError, component: str, about: dict[str, object]) -> None:
+def _tell_invalid(error: SchemaValidationError, component: str, about: dict[str, object]) -> None:
     fields = {"schema": error.schema, "result": "invalid", "error": error.message}
     details = {"path": error.path, "excerpt": error.excerpt}
     known = {name: value for name, value in details.items() if value}
@@ -132,10 +132,10 @@ def _tell(error: SchemaValidationError, component: str, about: dict[str, object]
     sdklog.log("vv_core.schemas", "error", text, error, error.excerpt, about.get("video", "unknown"))
 
 
-def _usable(schema: Schema) -> _Compiled:
+def _usable_schema(schema: Schema) -> _Compiled:
     """Raises `SchemaError`, whatever was passed."""
     try:
-        return _compiled(schema)
+        return _compiled_schema(schema)
     except (SchemaError, *texts.ENDS):
         raise
     except BaseException as error:  # the objects of others may raise anything
@@ -143,58 +143,58 @@ def _usable(schema: Schema) -> _Compiled:
         raise SchemaError(f"the schema is neither a path nor a JSON object: {problem}") from None
 
 
-def _checked(data: object, compiled: _Compiled) -> None:
+def _check_safely(data: object, compiled: _Compiled) -> None:
     """Raises `SchemaValidationError`, whatever was passed."""
     try:
-        _check(data, compiled)
+        _check_data(data, compiled)
     except (SchemaValidationError, *texts.ENDS):
         raise
     except BaseException as error:
-        _fail(compiled.name, f"is no JSON: {texts.kind(error)}: {texts.line(error, 300)}")
+        _raise_invalid(compiled.name, f"is no JSON: {texts.kind(error)}: {texts.line(error, 300)}")
 
 
-def _check(data: object, compiled: _Compiled) -> None:
+def _check_data(data: object, compiled: _Compiled) -> None:
     """Raises `SchemaValidationError`."""
     if isinstance(data, str | bytes | bytearray):
-        data = _parsed(data, compiled.name)
+        data = _parse_json(data, compiled.name)
     if not _is_json(data):
         data = _as_json(data, compiled.name)
     if compiled.validator.is_valid(data):
         return
     for error in compiled.validator.iter_errors(data):
         path = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in error.instance_path)
-        _fail(compiled.name, error.message, path, _excerpt(error.instance))
-    _fail(compiled.name, "does not satisfy the schema")
+        _raise_invalid(compiled.name, error.message, path, _excerpt_of(error.instance))
+    _raise_invalid(compiled.name, "does not satisfy the schema")
 
 
-def _fail(name: str, message: str, path: str = "", excerpt: str = "") -> Never:
-    short = texts.line(_shortened(message), _MAX_MESSAGE)
+def _raise_invalid(name: str, message: str, path: str = "", excerpt: str = "") -> Never:
+    short = texts.line(_shorten_middle(message), _MAX_MESSAGE)
     raise SchemaValidationError(name, texts.line(path, _MAX_MESSAGE), short, texts.line(excerpt, MAX_EXCERPT)) from None
 
 
-def _shortened(message: str) -> str:
+def _shorten_middle(message: str) -> str:
     """A message begins with the value it is about, and ends with what is wrong: keep both ends."""
     room = _MAX_MESSAGE // 4  # in characters, of up to 4 bytes
     return message if len(message) <= 2 * room else f"{message[: room // 2]} … {message[-room:]}"
 
 
-def _parsed(text: str | bytes | bytearray, name: str) -> object:
+def _parse_json(text: str | bytes | bytearray, name: str) -> object:
     import json
 
     try:
         whole = text if isinstance(text, str) else text.decode()
-        return json.loads(whole, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(whole, object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        _fail(name, f"is no JSON: {error}", excerpt=error.doc[max(0, error.pos - 100) : error.pos + 100])
+        _raise_invalid(name, f"is no JSON: {error}", excerpt=error.doc[max(0, error.pos - 100) : error.pos + 100])
     except UnicodeDecodeError as error:
-        _fail(name, f"is no UTF-8: {error.reason} at byte {error.start}")
+        _raise_invalid(name, f"is no UTF-8: {error.reason} at byte {error.start}")
     except RecursionError:
-        _fail(name, "is nested too deeply")
+        _raise_invalid(name, "is nested too deeply")
     except ValueError as error:  # a key twice, NaN, a number of thousands of digits
-        _fail(name, f"is no JSON: {error}")
+        _raise_invalid(name, f"is no JSON: {error}")
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
@@ -238,7 +238,7 @@ def _as_json(data: object, name: str) -> object:
     import json
 
     try:
-        plain = json.loads(json.dumps(data, allow_nan=False), object_pairs_hook=_object)
+        plain = json.loads(json.dumps(data, allow_nan=False), object_pairs_hook=_unique_object)
         json.dumps(plain, ensure_ascii=False).encode()
     except RecursionError:
         problem = "is nested too deeply"
@@ -252,10 +252,10 @@ def _as_json(data: object, name: str) -> object:
         if _is_json(plain):
             return plain
         problem = f"is nested more than {MAX_DEPTH} deep"
-    _fail(name, problem, excerpt=_excerpt(data))
+    _raise_invalid(name, problem, excerpt=_excerpt_of(data))
 
 
-def _excerpt(value: object) -> str:
+def _excerpt_of(value: object) -> str:
     """How `value` begins, as JSON where it is such; no more of it is written than is shown."""
     import json
 
@@ -272,7 +272,7 @@ def _excerpt(value: object) -> str:
     return "".join(parts)
 
 
-def _compiled(schema: Schema) -> _Compiled:
+def _compiled_schema(schema: Schema) -> _Compiled:
     if isinstance(schema, str | os.PathLike):
         return _from_file(os.fspath(schema))
     return _from_content(schema)
@@ -292,14 +292,14 @@ def _from_file(path: str) -> _Compiled:
         name = _file_name(path)
         reason = getattr(error, "strerror", None) or error
         raise SchemaError(f"schema {name}: {texts.path(path, 300)} cannot be read: {reason}") from None
-    compiled = _compile(_parsed_schema(text, name), name)
-    _keep(_by_path, path, (state, compiled))
+    compiled = _compile_schema(_parsed_schema(text, name), name)
+    _keep_cached(_by_path, path, (state, compiled))
     return compiled
 
 
 def _parsed_schema(text: bytes, name: str) -> object:
     try:
-        return _parsed(text, name)
+        return _parse_json(text, name)
     except SchemaValidationError as error:
         raise SchemaError(f"schema {name}: {error.message}") from None
 
@@ -313,13 +313,13 @@ def _from_content(schema: Mapping[str, Any]) -> _Compiled:
         content = b""
     known = _by_content.get(content)
     if known is None:
-        known = _compile(_plain(schema), _title(schema))
+        known = _compile_schema(_plain_schema(schema), _schema_title(schema))
         if content:
-            _keep(_by_content, content, known)
+            _keep_cached(_by_content, content, known)
     return known
 
 
-def _plain(schema: Mapping[str, Any]) -> object:
+def _plain_schema(schema: Mapping[str, Any]) -> object:
     import json
 
     try:
@@ -331,7 +331,7 @@ def _plain(schema: Mapping[str, Any]) -> object:
         raise SchemaError(f"the schema is neither a path nor a JSON object: {texts.line(error, 300)}") from None
 
 
-def _compile(schema: Any, name: str) -> _Compiled:
+def _compile_schema(schema: Any, name: str) -> _Compiled:
     import jsonschema_rs
 
     if not _is_json(schema):
@@ -339,20 +339,20 @@ def _compile(schema: Any, name: str) -> _Compiled:
     try:
         validator = jsonschema_rs.validator_for(schema, offline=True, validate_formats=True)
     except jsonschema_rs.ValidationError as error:
-        raise SchemaError(f"schema {name}: {texts.line(_shortened(error.message), _MAX_MESSAGE)}") from None
+        raise SchemaError(f"schema {name}: {texts.line(_shorten_middle(error.message), _MAX_MESSAGE)}") from None
     except Exception as error:
         raise SchemaError(f"schema {name}: {texts.line(error, _MAX_MESSAGE)}") from None
     return _Compiled(name, validator)
 
 
-def _keep(cache: dict[Any, Any], key: object, value: object) -> None:
+def _keep_cached(cache: dict[Any, Any], key: object, value: object) -> None:
     with _lock:
         while len(cache) >= _CACHED:
             del cache[next(iter(cache))]
         cache[key] = value
 
 
-def _title(schema: Mapping[str, Any]) -> str:
+def _schema_title(schema: Mapping[str, Any]) -> str:
     names = [schema.get("$id"), schema.get("id"), schema.get("title")]
     return _file_name(next((name.rstrip("#/") for name in names if isinstance(name, str) and name), ""))
 

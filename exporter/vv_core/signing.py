@@ -80,7 +80,7 @@ class _Key:
     def __init__(self, key_id: str, secret: bytes) -> None:
         self.id = key_id
         self.secret = secret
-        self.headers = {form: _header(key_id, form) for form in ("bytes", "jcs")}
+        self.headers = {form: _signature_header(key_id, form) for form in ("bytes", "jcs")}
 
 
 def sign_payload(
@@ -110,12 +110,12 @@ def sign_payload(
     who = _subject.reporter(component)
     try:
         key = _signing_key(key_file)
-        signed = _signed(payload, key) if chain is None else _chained(payload, key, chain, who)
+        signed = _signed_payload(payload, key) if chain is None else _chained_payload(payload, key, chain, who)
     except texts.ENDS:
         raise
     except BaseException as error:
-        failure = _failure(error, SigningError)
-        _tell("sign", failure, who, _subject.video_fields(video, video_sha256))
+        failure = _signing_failure(error, SigningError)
+        _tell_failure("sign", failure, who, _subject.video_fields(video, video_sha256))
         raise failure from None
     about = _subject.video_fields(video, video_sha256)
     journals.emit("hmac", who, {"operation": "sign", "result": "ok", "key_id": key.id, **about})
@@ -218,12 +218,12 @@ def check_signature(
     """
     who = _subject.reporter(component)
     try:
-        key_id = _verified(payload, signature, key_file, keys_dir)
+        key_id = _verified_key_id(payload, signature, key_file, keys_dir)
     except texts.ENDS:
         raise
     except BaseException as error:
-        failure = _failure(error, SignatureError)
-        _tell("verify", failure, who, _subject.video_fields(video, video_sha256))
+        failure = _signing_failure(error, SignatureError)
+        _tell_failure("verify", failure, who, _subject.video_fields(video, video_sha256))
         raise failure from None
     journals.emit("hmac", who, {"operation": "verify", "result": "ok", "key_id": key_id})
     return key_id
@@ -240,20 +240,20 @@ def signer_of(
     not right is an answer and no failure of a pipeline. Raises `SignatureError`.
     """
     try:
-        return _verified(payload, signature, key_file, keys_dir)
+        return _verified_key_id(payload, signature, key_file, keys_dir)
     except texts.ENDS:
         raise
     except BaseException as error:
-        raise _failure(error, SignatureError) from None
+        raise _signing_failure(error, SignatureError) from None
 
 
-def _signed(payload: Mapping[str, Any] | bytes | bytearray | memoryview, key: _Key) -> dict[str, Any]:
-    form, message = _message(payload)
-    signature = _signature(key, form, _mac(key.secret, key.headers[form] + message))
+def _signed_payload(payload: Mapping[str, Any] | bytes | bytearray | memoryview, key: _Key) -> dict[str, Any]:
+    form, message = _message_of(payload)
+    signature = _build_signature(key, form, _compute_mac(key.secret, key.headers[form] + message))
     return signature if form == "bytes" else _with_signature(payload, signature)  # type: ignore[arg-type]
 
 
-def _chained(payload: Any, key: _Key, chain: str, component: str) -> dict[str, Any]:
+def _chained_payload(payload: Any, key: _Key, chain: str, component: str) -> dict[str, Any]:
     """`payload` with its link and signature. Raises `SigningError`."""
     from vv_core import _chains
 
@@ -264,7 +264,7 @@ def _chained(payload: Any, key: _Key, chain: str, component: str) -> dict[str, A
     def mac_with(link: dict[str, Any]) -> str:
         middle = b'"%s":%s' % (CHAIN.encode(), _canonical_link(link))
         message = b"{%s}" % b",".join(part for part in (halves[0], middle, halves[1]) if part)
-        return _mac(key.secret, key.headers["jcs"] + message).hex()
+        return _compute_mac(key.secret, key.headers["jcs"] + message).hex()
 
     mac = ""
 
@@ -276,7 +276,7 @@ def _chained(payload: Any, key: _Key, chain: str, component: str) -> dict[str, A
     try:
         link = _chains.extend(chain, remember, key.id)
     except OSError as error:
-        reason = _ascii(error.strerror or type(error).__name__)
+        reason = _ascii_text(error.strerror or type(error).__name__)
         link = {"name": chain, "outside": reason}
         mac = mac_with(link)
         journals.emit("chain.outside", component, {"chain": chain, "reason": reason}, journals.NEEDED)
@@ -300,21 +300,21 @@ def _around_link(payload: object) -> tuple[bytes, bytes]:
     if isinstance(payload, bytes | bytearray | memoryview):
         raise SigningError("payload", "only a JSON object has a place for its link of a chain, bytes have none")
     if not hasattr(payload, "items"):
-        _message(payload)  # says what is wrong with it
+        _message_of(payload)  # says what is wrong with it
     members: dict[str, Any] = dict(islice(payload.items(), MAX_VALUES))  # type: ignore[attr-defined]
     if CHAIN in members and not _is_link(members[CHAIN]):
         raise SigningError("payload", f"the object has a member {CHAIN} of its own, where its link of the chain goes")
     if not all(isinstance(name, str) for name in members):
-        _message(payload)
+        _message_of(payload)
     place = CHAIN.encode("utf-16-be")
     halves: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     for name, value in members.items():
         if name != CHAIN:
             halves[name.encode("utf-16-be", "surrogatepass") > place][name] = value
-    return _message(halves[0])[1][1:-1], _message(halves[1])[1][1:-1]
+    return _message_of(halves[0])[1][1:-1], _message_of(halves[1])[1][1:-1]
 
 
-def _ascii(text: str) -> str:
+def _ascii_text(text: str) -> str:
     return "".join(sign if " " <= sign <= "~" and sign not in '"\\' else "?" for sign in text)
 
 
@@ -325,40 +325,40 @@ def _is_link(value: object) -> bool:
 def verify_quietly(payload: object, key_file: object = None, keys_dir: object = None) -> str:
     """The id of the key that `payload` was signed with; nothing is counted or logged. Raises `SignatureError`."""
     try:
-        return _verified(payload, None, key_file, keys_dir)
+        return _verified_key_id(payload, None, key_file, keys_dir)
     except texts.ENDS:
         raise
     except BaseException as error:
-        raise _failure(error, SignatureError) from None
+        raise _signing_failure(error, SignatureError) from None
 
 
-def _verified(payload: object, signature: object, key_file: object, keys_dir: object) -> str:
+def _verified_key_id(payload: object, signature: object, key_file: object, keys_dir: object) -> str:
     if signature is None and hasattr(payload, "get"):
         signature = payload.get(SIGNATURE)
     if signature is None:
         raise SignatureError("unsigned", "there is no signature")
-    key_id, form, mac = _read(signature)
+    key_id, form, mac = _read_signature(signature)
     key = _verifying_key(key_id, key_file, keys_dir)
-    actual, message = _message(payload)
+    actual, message = _message_of(payload)
     if actual != form:
         raise SignatureError("mismatch", f"the signature is one of {form}, the payload is {actual}", key_id)
     import hmac
 
-    if not hmac.compare_digest(_mac(key.secret, key.headers[form] + message).hex().encode(), mac.encode()):
+    if not hmac.compare_digest(_compute_mac(key.secret, key.headers[form] + message).hex().encode(), mac.encode()):
         raise SignatureError(
             "mismatch", "the signature does not fit: the data was changed, or the key is another", key_id
         )
     return key_id
 
 
-def _failure(error: BaseException, kind: type[SigningError]) -> SigningError:
+def _signing_failure(error: BaseException, kind: type[SigningError]) -> SigningError:
     """`error` as one of ours; the text of others is not passed on, for it might show what it is about."""
     if isinstance(error, SigningError):
         return error if isinstance(error, kind) else kind(error.reason, error.message, error.key_id)
     return kind("internal", f"unexpected {texts.kind(error)}")
 
 
-def _tell(operation: str, failure: SigningError, component: str, about: dict[str, object]) -> None:
+def _tell_failure(operation: str, failure: SigningError, component: str, about: dict[str, object]) -> None:
     fields: dict[str, object] = {"operation": operation, "result": "failed", "reason": failure.reason}
     if failure.key_id:
         fields["key_id"] = failure.key_id
@@ -369,23 +369,23 @@ def _tell(operation: str, failure: SigningError, component: str, about: dict[str
     sdklog.log("vv_core.signing", "critical", text, operation, failure.reason, failure.message, key_id, video)
 
 
-def _mac(secret: bytes, message: bytes) -> bytes:
+def _compute_mac(secret: bytes, message: bytes) -> bytes:
     """HMAC-SHA256 (RFC 2104, FIPS 180-4)."""
     import hmac
 
     return hmac.digest(secret, message, "sha256")
 
 
-def _signature(key: _Key, form: str, mac: bytes) -> dict[str, Any]:
+def _build_signature(key: _Key, form: str, mac: bytes) -> dict[str, Any]:
     return {"alg": ALGORITHM, "form": form, "key_id": key.id, "mac": mac.hex(), "v": VERSION}
 
 
-def _header(key_id: str, form: str) -> bytes:
+def _signature_header(key_id: str, form: str) -> bytes:
     """The signature without its MAC, canonical: names in order, and nothing that has to be escaped."""
     return f'{{"alg":"{ALGORITHM}","form":"{form}","key_id":"{key_id}","v":{VERSION}}}\n'.encode()
 
 
-def _message(payload: object) -> tuple[str, bytes]:
+def _message_of(payload: object) -> tuple[str, bytes]:
     """The form and the bytes that are signed. Raises `SigningError`."""
     if isinstance(payload, bytes | bytearray | memoryview):
         return "bytes", bytes(payload)
@@ -428,7 +428,7 @@ class _Copy:
         return value
 
 
-def _read(signature: object) -> tuple[str, str, str]:
+def _read_signature(signature: object) -> tuple[str, str, str]:
     """Key id, form and MAC. Raises `SignatureError`."""
     if not isinstance(signature, dict):
         raise SignatureError("malformed", "the signature is no JSON object")
@@ -472,7 +472,7 @@ def _signing_key(key_file: object) -> _Key:
     path = key_file or environment.path("VV_HMAC_KEY_FILE")
     if not path:
         raise SigningError("key", "no key to sign with: let VV_HMAC_KEY_FILE name its file")
-    return _load(os.fsdecode(path))  # type: ignore[arg-type]
+    return _load_key(os.fsdecode(path))  # type: ignore[arg-type]
 
 
 def _verifying_key(key_id: str, key_file: object, keys_dir: object) -> _Key:
@@ -481,18 +481,18 @@ def _verifying_key(key_id: str, key_file: object, keys_dir: object) -> _Key:
     if not own and not folder:
         raise SigningError("key", "no key to verify with: set VV_HMAC_KEY_FILE or VV_HMAC_KEYS_DIR", key_id)
     if own and _key_id(os.fsdecode(own)) == key_id:  # type: ignore[arg-type]
-        return _load(os.fsdecode(own))  # type: ignore[arg-type]
+        return _load_key(os.fsdecode(own))  # type: ignore[arg-type]
     path = os.path.join(os.fsdecode(folder), key_id + _SUFFIX) if folder else ""  # type: ignore[arg-type]
     if not path or not os.path.lexists(path):
         raise SigningError("unknown_key", f"there is no key {key_id}", key_id)
-    return _load(path)
+    return _load_key(path)
 
 
 def _key_id(path: str) -> str:
     return os.path.basename(path).removesuffix(_SUFFIX)
 
 
-def _load(path: str) -> _Key:
+def _load_key(path: str) -> _Key:
     """The key of a file, read again when it has changed. Raises `SigningError`."""
     key_id = _key_id(path)
     if not is_id(key_id):
@@ -504,11 +504,11 @@ def _load(path: str) -> _Key:
         known = _keys.get(path)
         if known is not None and known[0] == state:
             return known[1]
-        secret = _secret(path, status)
+        secret = _read_secret(path, status)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise SigningError("key", f"{texts.path(path, 300)} cannot be read: {reason}", key_id) from None
-    key = _Key(key_id, _checked(path, key_id, secret, status))
+    key = _Key(key_id, _check_key(path, key_id, secret, status))
     with _lock:
         while len(_keys) >= _CACHED:
             del _keys[next(iter(_keys))]
@@ -516,7 +516,7 @@ def _load(path: str) -> _Key:
     return key
 
 
-def _secret(path: str, status: os.stat_result) -> bytes:
+def _read_secret(path: str, status: os.stat_result) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(0, "it is no file")
     with open(path, "rb") as file:
@@ -526,20 +526,20 @@ def _secret(path: str, status: os.stat_result) -> bytes:
     return content
 
 
-def _checked(path: str, key_id: str, secret: bytes, status: os.stat_result) -> bytes:
+def _check_key(path: str, key_id: str, secret: bytes, status: os.stat_result) -> bytes:
     name = texts.path(path, 300)
     if not MIN_KEY <= len(secret) <= _MAX_KEY_FILE:
         problem = f"holds {texts.many(min(len(secret), _MAX_KEY_FILE), 'byte')}; a key has {MIN_KEY} to {_MAX_KEY_FILE}"
         raise SigningError("key", f"{name} {problem}: openssl rand -hex 32", key_id)
     if len(secret) < GOOD_KEY:
-        _warn(path, f"{name} holds a short key: {texts.many(len(secret), 'byte')}; {GOOD_KEY} are better")
+        _warn_once(path, f"{name} holds a short key: {texts.many(len(secret), 'byte')}; {GOOD_KEY} are better")
     if status.st_mode & 0o066:
         mode = stat.filemode(status.st_mode)
-        _warn(path, f"{name} can be read by others ({mode}): chmod 600 it, and take a new key")
+        _warn_once(path, f"{name} can be read by others ({mode}): chmod 600 it, and take a new key")
     return secret
 
 
-def _warn(path: str, text: str) -> None:
+def _warn_once(path: str, text: str) -> None:
     """Once in a process."""
     if (path, text) not in _warned and len(_warned) < _CACHED:
         _warned.add((path, text))

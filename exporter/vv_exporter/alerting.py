@@ -82,7 +82,7 @@ class Delivery:
         providers, questions = outside.channels, outside.questions
         self.channels = tuple(name for name in providers if name != "webhook")
         """All that are configured and accounted for here; the webhook has an outbox of its own."""
-        usual, urgent = _usual(providers), _urgent(providers)
+        usual, urgent = _usual_channels(providers), _urgent_channels(providers)
         self.direct = tuple(urgent)
         """Those that messages are sent by directly."""
         self.watch = Watch(context.store, outside.metrics, settings.direct_after, context.monotonic)
@@ -176,10 +176,10 @@ class Delivery:
         context.store.when_changed(ACCOUNTS, missed.wake)
         context.store.when_changed(ACCOUNTS, continuity.wake)
         self._parts: list[Service] = [
-            Loop("alertmanager-watch", "looks at Alertmanager", self._look, looks),
+            Loop("alertmanager-watch", "looks at Alertmanager", self._look_at_alertmanager, looks),
             missed,
             taking_over,
-            Loop("reconcile", "accounts", self._reconcile, RECONCILED),
+            Loop("reconcile", "accounts", self._reconcile_accounts, RECONCILED),
             unsaved_loop,
             unseen,
             continuity,
@@ -210,13 +210,13 @@ class Delivery:
         for part in reversed(self._parts):
             part.stop()
 
-    def _look(self) -> None:
+    def _look_at_alertmanager(self) -> None:
         if self.watch.look(is_taking=self.relay.taking):
             self.relay.retry()
         else:
             self.relay.wake()  # it hands over when there is an outage
 
-    def _reconcile(self) -> None:
+    def _reconcile_accounts(self) -> None:
         """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost.
 
         It has the time until the next round to tell of those that have just ended.
@@ -250,10 +250,10 @@ class Delivery:
 def channels_told_directly(settings: Settings) -> list[Provider]:
     """The channels that what is critical is sent by directly."""
     providers = configured(settings)
-    return [providers[name] for name in _urgent(providers)]
+    return [providers[name] for name in _urgent_channels(providers)]
 
 
-def _usual(providers: Container[str]) -> list[str]:
+def _usual_channels(providers: Container[str]) -> list[str]:
     """The chats; without any, mail; without that, the pagers."""
     chats, mails, pagers = (
         [name for name in names_of(kind) if name in providers] for kind in ("chat", "mail", "pager")
@@ -261,7 +261,7 @@ def _usual(providers: Container[str]) -> list[str]:
     return chats or mails or pagers
 
 
-def _urgent(providers: Container[str]) -> list[str]:
+def _urgent_channels(providers: Container[str]) -> list[str]:
     """These and the pagers."""
-    usual = _usual(providers)
+    usual = _usual_channels(providers)
     return [*usual, *(name for name in names_of("pager") if name in providers and name not in usual)]

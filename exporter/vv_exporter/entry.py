@@ -23,16 +23,18 @@ def main() -> None:
 
         main()
     else:
-        sys.exit(_run(report))
+        sys.exit(_run_report(report))
 
 
 def plain(words: Sequence[str]) -> Callable[[], int] | None:
     """What a plain call of `alert`, `heartbeat` or `cron` does; None for every other call."""
-    parse = {"alert": _alert, "heartbeat": _heartbeat, "cron": _cron}.get(words[0] if words else "")
+    parse = {"alert": _alert_report, "heartbeat": _heartbeat_report, "cron": _cron_report}.get(
+        words[0] if words else ""
+    )
     return None if parse is None else parse(list(words[1:]))
 
 
-def _run(report: Callable[[], int]) -> int:
+def _run_report(report: Callable[[], int]) -> int:
     from vv_exporter.reporting.reports import NotRecordedError
 
     try:
@@ -41,15 +43,15 @@ def _run(report: Callable[[], int]) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        _leave(1)  # nobody reads standard output, and a flush at the end would complain of it
+        _leave_at_once(1)  # nobody reads standard output, and a flush at the end would complain of it
 
 
-def _leave(code: int) -> NoReturn:
+def _leave_at_once(code: int) -> NoReturn:
     sys.stderr.flush()
     os._exit(code)
 
 
-def _heartbeat(words: list[str]) -> Callable[[], int] | None:
+def _heartbeat_report(words: list[str]) -> Callable[[], int] | None:
     if len(words) != 1 or words[0].startswith("-"):
         return None
 
@@ -62,7 +64,7 @@ def _heartbeat(words: list[str]) -> Callable[[], int] | None:
     return report
 
 
-def _alert(words: list[str]) -> Callable[[], int] | None:
+def _alert_report(words: list[str]) -> Callable[[], int] | None:
     from vv_core.common import levels
 
     options = _Options(words, once=("--details", "--component", "--dedupe-key"), often=("--context", "--suggest"))
@@ -91,7 +93,7 @@ def _alert(words: list[str]) -> Callable[[], int] | None:
     return report
 
 
-def _cron(words: list[str]) -> Callable[[], int] | None:
+def _cron_report(words: list[str]) -> Callable[[], int] | None:
     from vv_exporter.reporting.reports import OVERLAPS
 
     options = _Options(words, once=("--job", "--overlap", "--timeout"), until_word=True)
@@ -142,14 +144,14 @@ class _Options:
                 return
             if word.startswith("-"):
                 name, equals, value = word.partition("=")
-                self._take(name, value if equals else left.pop() if left else None)
+                self._take_option(name, value if equals else left.pop() if left else None)
                 continue
             self.rest.append(word)
             if until_word:
                 self.rest += left[::-1]
                 return
 
-    def _take(self, name: str, value: str | None) -> None:
+    def _take_option(self, name: str, value: str | None) -> None:
         if value is None or (value.startswith("-") and (name, value) != ("--details", "-")):
             self.complete = False
         elif name in self.often:

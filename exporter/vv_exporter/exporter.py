@@ -75,7 +75,7 @@ def run(settings: Settings, listen_address: str | None = None, web_config_file: 
             on_hangup(lambda: _secure_anew(server, web_config_file))
             if early.is_set():  # it was asked for after the file was read, and before everything was at work
                 _secure_anew(server, web_config_file)
-        systemd.wait(stopping, lambda: _answers(server))
+        systemd.wait(stopping, lambda: _web_server_answers(server))
         log.info("stopping")
 
 
@@ -85,7 +85,7 @@ def running(
 ) -> Iterator[Server]:
     """The exporter, at work. Raises `SettingsError`."""
     with contextlib.ExitStack() as stack:
-        with _explained("--web.config.file"):
+        with _explain_by_key("--web.config.file"):
             web_config = load_web_config(web_config_file) if web_config_file else None
         own_folder(settings.state_dir, settings.exporter_dir)
         stack.enter_context(only_one(settings.exporter_dir, "exporter"))
@@ -93,20 +93,20 @@ def running(
         stack.enter_context(speaking_everywhere(settings.language))
         for problem in statefolders.open_to_replacement(settings.state_dir):
             log.warning("%s", problem)
-        with _explained("VV_STATE_DIR"):
+        with _explain_by_key("VV_STATE_DIR"):
             keeper = Timekeeper(boottime, boot_id())
             store = Store(settings.exporter_dir / "state.db", time.time, reserved_names(settings), keeper)
         stack.callback(store.close)
         services = build_services(Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic))
         guarded = [Guarded(build(services)) for build in discover()]
         past, scrapes = Past(), Scrapes(store, time.time, services.reader.wait_until_caught_up)
-        with _explained("VV_STATE_DIR"):
+        with _explain_by_key("VV_STATE_DIR"):
             app = create_app(services, guarded, web_config, past=past, scrapes=scrapes)
         note_start(store, boot_id(), boottime())
         stack.enter_context(counted(store))
         count_boot(store, boot_id())
         # The port first: with another exporter on it nothing must begin to work.
-        with _explained(""):
+        with _explain_by_key(""):
             server = Server(listen_address or f"127.0.0.1:{settings.exporter_port}", app, web_config)
             server.start()
         stack.callback(server.stop)
@@ -206,7 +206,7 @@ def reserved_names(settings: Settings) -> dict[str, frozenset[str]]:
     return {name: frozenset(map(label, found)) for name, found in names.items()}
 
 
-def _answers(server: Server) -> bool:
+def _web_server_answers(server: Server) -> bool:
     address = urlsplit(server.url)
     try:
         health.exporter(server.port, address.hostname or "127.0.0.1")
@@ -217,7 +217,7 @@ def _answers(server: Server) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(key: str) -> Iterator[None]:
+def _explain_by_key(key: str) -> Iterator[None]:
     """Turn what can be wrong at the start into one line that names the key."""
     try:
         yield
@@ -238,7 +238,7 @@ class Housekeeping:
     def round(self) -> None:
         """Delete what is too old or too much by now, or let the database shrink. Raises `StoreError`."""
         if not self._is_shrinking:
-            self._delete()
+            self._delete_old()
         self._is_shrinking = False  # also where the step fails: not again within the second
         self._is_shrinking = self._store.shrink()
 
@@ -246,7 +246,7 @@ class Housekeeping:
         """Seconds until there is something to do."""
         return SHRINKING_INTERVAL_SECONDS if self._is_shrinking else HOUSEKEEPING_INTERVAL_SECONDS
 
-    def _delete(self) -> None:
+    def _delete_old(self) -> None:
         self._horizon.advance(self._clock())
         if self._has_begun:  # by now a clock that was behind at the device's start has been set
             self._store.settle_history(self._clock())

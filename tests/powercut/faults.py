@@ -40,14 +40,14 @@ def _unless(is_kind: Callable[[int], bool], prefix: str, sync: Callable[[int], N
 def _commit_without_sync() -> None:
     from vv_exporter.state import database
 
-    connect = database._connect
+    connect = database._connect_database
 
     def connect_normal(path: Path, **options: bool) -> sqlite3.Connection:
         connection = connect(path, **options)
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
-    database._connect = connect_normal
+    database._connect_database = connect_normal
 
 
 def _count_in_two_transactions() -> None:
@@ -55,7 +55,7 @@ def _count_in_two_transactions() -> None:
     from vv_exporter.journal.progress import PROGRESS
     from vv_exporter.state.store import Store, Transaction
 
-    write = Store._write
+    write = Store._write_transaction
 
     def write_in_two(store: Store, changes: Transaction) -> None:
         documents = changes.documents
@@ -66,4 +66,4 @@ def _count_in_two_transactions() -> None:
         write(store, progress)
         changes.documents = documents
 
-    Store._write = write_in_two  # type: ignore[method-assign]
+    Store._write_transaction = write_in_two  # type: ignore[method-assign]

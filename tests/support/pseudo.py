@@ -35,7 +35,7 @@ def speaking_pseudo() -> Iterator[None]:
     def catalogue(name: str) -> gettext.NullTranslations:
         return _Pseudo()
 
-    with patch.object(language, "_catalogue", catalogue), language.speaking(PSEUDO):
+    with patch.object(language, "_load_catalogue", catalogue), language.speaking(PSEUDO):
         yield
 
 

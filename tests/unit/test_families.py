@@ -111,8 +111,8 @@ def test_what_is_no_number_is_refused(value: Any) -> None:
 
 def test_labels_that_were_shown_before_are_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
-    made = families._pair
-    monkeypatch.setattr(families, "_pair", lambda name, value: names.append(value) or made(name, value))
+    made = families._label_pair
+    monkeypatch.setattr(families, "_label_pair", lambda name, value: names.append(value) or made(name, value))
     rows = [((f"job-{number}",), 1.0, 1.0) for number in range(100)]
 
     for value in range(5):
@@ -125,8 +125,8 @@ def test_labels_that_were_shown_before_are_not_made_again(monkeypatch: pytest.Mo
 
 def test_what_did_not_change_in_a_histogram_is_not_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers: list[float] = []
-    text = families._number
-    monkeypatch.setattr(families, "_number", lambda value: numbers.append(value) or text(value))
+    text = families._go_number
+    monkeypatch.setattr(families, "_go_number", lambda value: numbers.append(value) or text(value))
     rows = [((str(number), "x"), (1, 0, 0, 0), 1.0, 1.0) for number in range(100)]
 
     first = encode([histograms(HISTOGRAM, rows)], ACCEPTED[0])

@@ -19,7 +19,7 @@ from vv_exporter.stack.reports import say
 from vv_exporter.state.openalerts import OpenAlert
 from vv_exporter.state.timeline import clean
 from vv_exporter.web.guard import Guarded, gather
-from vv_exporter.web.pages import _environment
+from vv_exporter.web.pages import _template_environment
 
 HOSTILE = "scan\x1b[2J\x9b31m\u202egpj.exe\u2066\u200b\u200e\ufeff"
 
@@ -58,7 +58,7 @@ def test_alerts_go_to_alertmanager_with_escapes() -> None:
 
 
 def test_pages_show_a_sign_in_its_place() -> None:
-    page = _environment().from_string('<p title="{{ name }}">{{ name }}</p>').render(name=HOSTILE)
+    page = _template_environment().from_string('<p title="{{ name }}">{{ name }}</p>').render(name=HOSTILE)
 
     assert unsafe(page) == unsafe(clean(HOSTILE)) == []
     assert "gpj.exe" in page

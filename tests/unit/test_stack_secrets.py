@@ -39,7 +39,7 @@ def test_what_a_server_said_last_is_told_without_them(
     monkeypatch.setattr(reports, "send_alert", lambda *args, **_: told.extend(map(str, args)))
     settings = load({"VV_STATE_DIR": str(tmp_path), **ENVIRONMENT})
     code = f"import sys; print('Post https://api.telegram.org/bot{TOKEN}/sendMessage: no route to host'); sys.exit(3)"
-    supervised = up._supervised(
+    supervised = up._supervise_child(
         Child("alertmanager", [sys.executable, "-c", code], tmp_path / "log"), tmp_path, settings
     )
 

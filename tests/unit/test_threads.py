@@ -112,8 +112,8 @@ def test_whether_video_may_be_stored_is_asked_again(tmp_path: Path, monkeypatch:
     old = time.time() - 2 * ingest.STALE
     os.utime(flag, (old, old))
 
-    assert ingest._look(str(flag)) is True  # nobody could be asked
-    assert ingest._look(str(flag)) is False  # there is no room
+    assert ingest._flag_allows(str(flag)) is True  # nobody could be asked
+    assert ingest._flag_allows(str(flag)) is False  # there is no room
 
 
 def test_a_job_runs_without_the_thread_of_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def usage(folder: str) -> int:
     """Bytes that the journal's files take on the disk: estimated from a sample when there are thousands."""
     names = [name for name in os.listdir(folder) if name.endswith(".jsonl")]
     sample = names[:: len(names) // _SAMPLE + 1]
-    sizes = [_size(os.path.join(folder, name)) for name in sample]
+    sizes = [_size_on_disk(os.path.join(folder, name)) for name in sample]
     return sum(sizes) * len(names) // len(sample) if sample else 0
 
 
@@ -37,11 +37,11 @@ def make_room(folder: str, wanted: int, patience: float = _PATIENCE) -> tuple[in
     """
     end = time.monotonic() + patience
     gained, gone = 0, dict[str, int]()
-    names = sorted((n for n in os.listdir(folder) if n.endswith(".jsonl")), key=_age)
+    names = sorted((n for n in os.listdir(folder) if n.endswith(".jsonl")), key=_age_of)
     for name, following in zip(names, [*names[1:], ""], strict=True):
         if gained >= wanted or time.monotonic() > end:
             break
-        latest = _age(name)[0] != _age(following)[0]
+        latest = _age_of(name)[0] != _age_of(following)[0]
         size, counts = _delete_if_dispensable(os.path.join(folder, name), latest)
         gained += size
         for component, count in counts.items():
@@ -67,7 +67,7 @@ def dispensable(content: Iterable[bytes], *, latest: bool = True) -> dict[str, i
             if kind == "writer":
                 default = component
                 continue
-            if kind != "dropped" and not _success(kind, event, open_runs):
+            if kind != "dropped" and not _is_success(kind, event, open_runs):
                 return None
             if kind.startswith("dvr.") and "dvr" in event:
                 (links.discard if kind == "dvr.ended" else links.add)(str(event["dvr"]))
@@ -79,7 +79,7 @@ def dispensable(content: Iterable[bytes], *, latest: bool = True) -> dict[str, i
     return None if open_runs or (links and latest) else counts
 
 
-def _success(kind: str, event: dict[str, object], open_runs: set[str]) -> bool:
+def _is_success(kind: str, event: dict[str, object], open_runs: set[str]) -> bool:
     run = str(event.get("run"))  # a script has but one, without a name
     if kind in ("stage.started", "job.started", "script.started"):
         open_runs.add(run)
@@ -108,7 +108,7 @@ def _delete_if_dispensable(path: str, latest: bool) -> tuple[int, dict[str, int]
         if not stat.S_ISREG(status.st_mode) or status.st_nlink == 0 or status.st_size > _LARGEST:
             return 0, {}
         content = os.read(fd, status.st_size).splitlines()
-        if not _complete(content, status):
+        if not _is_complete(content, status):
             return 0, {}
         counts = dispensable(content, latest=latest)
         if counts is None:
@@ -122,17 +122,17 @@ def _delete_if_dispensable(path: str, latest: bool) -> tuple[int, dict[str, int]
         os.close(fd)
 
 
-def _complete(content: list[bytes], status: os.stat_result) -> bool:
+def _is_complete(content: list[bytes], status: os.stat_result) -> bool:
     """Whether the writer is known to be gone; the lock alone says so of those who promise to hold it."""
     return (bool(content) and b'"lock":true' in content[0]) or abs(time.time() - status.st_mtime) > _PAUSE
 
 
-def _age(name: str) -> tuple[str, int]:
+def _age_of(name: str) -> tuple[str, int]:
     writer, _, seq = name.removesuffix(".jsonl").partition(".")
     return writer, int(seq) if seq.isdecimal() else 0
 
 
-def _size(path: str) -> int:
+def _size_on_disk(path: str) -> int:
     try:
         status = os.stat(path, follow_symlinks=False)
         return max(min(status.st_size, status.st_blocks * 512), _BLOCK)  # of a sparse file, what it takes on the disk

@@ -84,7 +84,7 @@ def device_id(environ: Mapping[str, str] = os.environ) -> str:
 
 def log_max(environ: Mapping[str, str] = os.environ) -> int:
     """``VV_LOG_MAX`` in bytes: the size at which ``app.log`` is moved away; 0 for never."""
-    size = _parsed("VV_LOG_MAX", "parse_size", environ)
+    size = _parsed_variable("VV_LOG_MAX", "parse_size", environ)
     if size is None:
         return LOG_MAX
     return max(int(size), LEAST_LOG) if size else 0
@@ -92,7 +92,7 @@ def log_max(environ: Mapping[str, str] = os.environ) -> int:
 
 def journal_max(environ: Mapping[str, str] = os.environ) -> int:
     """``VV_JOURNAL_MAX`` in bytes."""
-    size = _parsed("VV_JOURNAL_MAX", "parse_size", environ)
+    size = _parsed_variable("VV_JOURNAL_MAX", "parse_size", environ)
     return JOURNAL_MAX if size is None else int(size)
 
 
@@ -114,7 +114,7 @@ def stage_limit(stage: str, environ: Mapping[str, str] = os.environ) -> float | 
     ``MAX_PROCESSING_TIME_SUMMARIZE`` holds for ``summarize_scene``. The longest that is set counts.
     """
     for name in _limit_names(stage):
-        if limit := _parsed(name, "parse_duration", environ):
+        if limit := _parsed_variable(name, "parse_duration", environ):
             return limit
     return None
 
@@ -130,7 +130,7 @@ def script_name() -> str:
     return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c") else "python"
 
 
-def _parsed(name: str, parser: str, environ: Mapping[str, str]) -> float | None:
+def _parsed_variable(name: str, parser: str, environ: Mapping[str, str]) -> float | None:
     chosen = text(name, environ)
     if not chosen:
         return None

@@ -32,10 +32,10 @@ def members(record: Mapping[str, object]) -> str:
     """What stands between the braces of `encode`."""
     if type(record) is Fixed:
         return record.members
-    return ",".join([f"{_quoted(key)}:{_value(value)}" for key, value in record.items()])
+    return ",".join([f"{_quoted(key)}:{_encode_value(value)}" for key, value in record.items()])
 
 
-def _value(value: object) -> str:
+def _encode_value(value: object) -> str:
     kind = type(value)
     if kind is str:
         return _quoted(value)  # type: ignore[arg-type]

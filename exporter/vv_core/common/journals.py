@@ -106,31 +106,31 @@ class Journal:
         if self._component is None:
             self._component = component
         try:
-            event = self._event(kind, component, fields, worth)
+            event = self._build_event(kind, component, fields, worth)
             if len(self._queue) >= _QUEUE:
-                self._lose(event, "too many events wait for the disk")
+                self._lose_event(event, "too many events wait for the disk")
             else:
                 self._queue.append(event)
             self.flush()
         except Exception as error:
-            self._lose(_Event(component, b"", worth), f"an event of type {kind} failed: {error!r}")
+            self._lose_event(_Event(component, b"", worth), f"an event of type {kind} failed: {error!r}")
             return False
         else:
             return not event.lost
         finally:
             if self._complaint:
-                self._tell()
+                self._tell_complaint()
 
     def flush(self) -> bool:
         """Write what waits. True if all is written."""
         while self._queue and self._lock.acquire(timeout=_PATIENCE):
             try:
-                if self._draining or not self._drain():
+                if self._draining or not self._drain_queue():
                     break
             finally:
                 self._lock.release()
         if self._unsaved:
-            self._save()
+            self._save_promised()
         return not self._queue
 
     def finish(self) -> None:
@@ -138,10 +138,10 @@ class Journal:
         try:
             self._failed = self._reported = float("-inf")
             if self._dropped:
-                self._report()
+                self._report_dropped()
             self.flush()
             for event in self._queue:
-                self._say(f"this could not be written: {event.line.decode().rstrip()}")
+                self._log_text(f"this could not be written: {event.line.decode().rstrip()}")
         except Exception:
             return
 
@@ -159,7 +159,7 @@ class Journal:
         """Undo `hold`."""
         self._lock.release()
 
-    def _save(self) -> None:
+    def _save_promised(self) -> None:
         """Wait until what must outlive a power cut is on the disk. Without the lock: others may go on meanwhile.
 
         A file stays unsaved until that is done, so that whoever finds its event written by another thread waits, too.
@@ -168,7 +168,7 @@ class Journal:
             problem = self._disk.wait_for(lambda path=path: self._write_through(path))  # type: ignore[misc]
             if problem or self._unsaved.get(path) is latest:
                 self._unsaved.pop(path, None)
-            self._complain(problem, "what is recorded may not outlive a power cut")
+            self._note_complaint(problem, "what is recorded may not outlive a power cut")
 
     def _write_through(self, path: str) -> None:
         lasting.sync_file(path)
@@ -178,46 +178,46 @@ class Journal:
 
     # Everything below is called with the lock held, by one thread at a time.
 
-    def _drain(self) -> bool:
+    def _drain_queue(self) -> bool:
         self._draining = True
         try:
             while True:
                 while self._queue:
-                    if not self._write(self._queue[0]):
-                        self._shed()
+                    if not self._write_event(self._queue[0]):
+                        self._shed_routine()
                         return False
                     self._queue.popleft()
                 if not self._dropped or time.monotonic() < self._reported + _PAUSE:
                     return True
-                self._report()
+                self._report_dropped()
         finally:
             self._draining = False
 
-    def _write(self, event: _Event, *, again: bool = True) -> bool:
+    def _write_event(self, event: _Event, *, again: bool = True) -> bool:
         """Whether `event` is dealt with: written, or refused and counted. False if it should be tried again."""
         now = time.monotonic()
         try:
             opening = self._wants_file(event, now)
             if opening if self._fullness <= 1 else now > self._looked + _PAUSE:
-                self._look(now)
+                self._look_at_bound(now)
             if event.worth < self._fullness and not event.sent:
-                self._lose(event, "the journal is over its bound, VV_JOURNAL_MAX")
+                self._lose_event(event, "the journal is over its bound, VV_JOURNAL_MAX")
                 return True
             if opening:
-                self._open(event, now)
+                self._open_next(event, now)
             if self._fd < 0:
                 return False
             written = os.write(self._fd, event.line[event.sent :] if event.sent else event.line)
         except OSError as error:
             if error.errno == errno.EBADF and again:  # somebody closed all descriptors, as daemons do
                 self._fd = -1
-                return self._write(event, again=False)
-            self._complain(error.strerror or str(error))
+                return self._write_event(event, again=False)
+            self._note_complaint(error.strerror or str(error))
             return False
         self._size += written
         event.sent += written
         if event.sent < len(event.line):
-            self._complain(os.strerror(errno.ENOSPC))
+            self._note_complaint(os.strerror(errno.ENOSPC))
             return False
         if event.worth == LASTING:
             self._unsaved[self._path] = event
@@ -227,12 +227,12 @@ class Journal:
         """Whether there is no file, a deleted, closed or full one; not again within a second of a failure."""
         if now > self._checked + _SECOND:
             self._checked = now
-            if self._fd >= 0 and not _linked(self._fd):
+            if self._fd >= 0 and not _is_linked(self._fd):
                 self.close()
         full = self._size >= ROLL_AT and event.worth != CLOSING and not event.sent
         return (self._fd < 0 or full) and now > self._failed + _SECOND
 
-    def _open(self, event: _Event, now: float) -> None:
+    def _open_next(self, event: _Event, now: float) -> None:
         """Open the next file; a full one serves on if there can be none. Raises `OSError` without any."""
         if self._fd < 0:
             self._writer, self._seq = "", 0
@@ -246,18 +246,18 @@ class Journal:
 
     def _next_file(self) -> None:
         """Open and lock a new file, begin it, then let go of the old one."""
-        folder = self._home()
+        folder = self._journal_folder()
         for _ in range(_ATTEMPTS):
             writer = self._writer or uuid7_hex()
             path = os.path.join(folder, f"{writer}.{self._seq}.jsonl")
-            fd = _create(path)
+            fd = _create_file(path)
             if self._writer:
                 self._seq += 1
             if fd >= 0:
                 break
         else:
             raise OSError(errno.EAGAIN, "the reader took every new file")
-        header = self._header()
+        header = self._build_header()
         if os.write(fd, header) < len(header):
             os.close(fd)
             os.unlink(path)
@@ -268,20 +268,20 @@ class Journal:
             self._writer, self._seq = writer, 1
         self._reported = float("-inf")
 
-    def _look(self, now: float) -> None:
+    def _look_at_bound(self, now: float) -> None:
         """Compare the journal with its bound, and make room."""
         self._looked = now
-        folder = self._home()
+        folder = self._journal_folder()
         bound = max(1, environment.journal_max() if self._bound is None else self._bound)
         used = bounds.usage(folder)
         if used > bound:
             gained, gone = bounds.make_room(folder, used - bound * 9 // 10)
             used -= gained
             for component, count in gone.items():
-                self._count(component, count)
+                self._count_dropped(component, count)
         self._fullness = used / bound
 
-    def _shed(self) -> None:
+    def _shed_routine(self) -> None:
         """Keep what matters for the next attempt; what is half written must be ended in any case."""
         kept = []
         while self._queue:
@@ -289,29 +289,31 @@ class Journal:
             if event.sent or event.worth > ROUTINE:
                 kept.append(event)
             else:
-                self._lose(event)
+                self._lose_event(event)
         self._queue.extendleft(reversed(kept))
 
-    def _report(self) -> None:
+    def _report_dropped(self) -> None:
         self._reported = time.monotonic()
         with self._counting:
             dropped, self._dropped = self._dropped, {}
         for component, count in dropped.items():
-            self._queue.append(self._event("dropped", component, {"count": count}, NEEDED, count))
+            self._queue.append(self._build_event("dropped", component, {"count": count}, NEEDED, count))
 
-    def _lose(self, event: _Event, why: str = "") -> None:
+    def _lose_event(self, event: _Event, why: str = "") -> None:
         event.lost = True
         if not event.account:
             self.lost += 1
-        self._count(event.component, event.count)
-        self._complain(why)
+        self._count_dropped(event.component, event.count)
+        self._note_complaint(why)
 
-    def _count(self, component: str, lost: int) -> None:
+    def _count_dropped(self, component: str, lost: int) -> None:
         with self._counting:
             name = component if len(self._dropped) < _QUEUE else self._component or ""
             self._dropped[name] = min(self._dropped.get(name, 0) + lost, _MAX_LOST)
 
-    def _event(self, kind: str, component: str, fields: Mapping[str, object], worth: float, account: int = 0) -> _Event:
+    def _build_event(
+        self, kind: str, component: str, fields: Mapping[str, object], worth: float, account: int = 0
+    ) -> _Event:
         head: dict[str, object] = {"ts": self._clock()}
         if component != self._component:
             head["component"] = component
@@ -321,7 +323,7 @@ class Journal:
             raise ValueError(f"{len(line)} bytes are more than a line may have")
         return _Event(component, line, worth, account)
 
-    def _header(self) -> bytes:
+    def _build_header(self) -> bytes:
         record = {
             "v": 1,
             "type": "writer",
@@ -337,23 +339,23 @@ class Journal:
         }
         return encode(record).encode() + b"\n"
 
-    def _home(self) -> str:
+    def _journal_folder(self) -> str:
         if self._folder is None:
             self._folder = environment.journal_dir()
         shared.make_folder(self._folder, shared.STICKY_FOLDER)
         return self._folder
 
-    def _complain(self, problem: str, what: str = "events cannot be written") -> None:
+    def _note_complaint(self, problem: str, what: str = "events cannot be written") -> None:
         if problem and problem not in self._told and len(self._told) < _QUEUE:
             self._told.add(problem)
             self._complaint = f"{what}: {problem}"
 
-    def _tell(self) -> None:
+    def _tell_complaint(self) -> None:
         """Without the lock: a log handler may take its time, or report an event itself."""
         complaint, self._complaint = self._complaint, ""
-        self._say(complaint)
+        self._log_text(complaint)
 
-    def _say(self, text: str) -> None:
+    def _log_text(self, text: str) -> None:
         try:
             import logging
 
@@ -362,7 +364,7 @@ class Journal:
             return
 
 
-def _create(path: str) -> int:
+def _create_file(path: str) -> int:
     """A new, locked file's descriptor; -1 if the reader was faster. Raises `OSError` if there can be none."""
     try:
         fd = shared.open_file(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND, shared.READABLE_FILE)
@@ -370,8 +372,8 @@ def _create(path: str) -> int:
         return -1
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        if _linked(fd):
-            return _raised(fd)
+        if _is_linked(fd):
+            return _raise_descriptor(fd)
     except BlockingIOError:
         pass
     except OSError:  # no locks here: a file that promises one must not stay
@@ -382,7 +384,7 @@ def _create(path: str) -> int:
     return -1
 
 
-def _raised(fd: int) -> int:
+def _raise_descriptor(fd: int) -> int:
     try:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
     except OSError:  # above this process' limit
@@ -391,7 +393,7 @@ def _raised(fd: int) -> int:
     return high
 
 
-def _linked(fd: int) -> bool:
+def _is_linked(fd: int) -> bool:
     try:
         return os.fstat(fd).st_nlink > 0
     except OSError:

@@ -41,10 +41,10 @@ def make_folder(path: Path, mode: int = COMMON_FOLDER, *, mend: bool = True) -> 
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        _make(path, mode, STICKY_FOLDER)
+        _make_below(path, mode, STICKY_FOLDER)
         return
     if mend and mode & ~found.st_mode and found.st_mode & _WHOLE == _WHOLE and os.geteuid() in (0, found.st_uid):
-        _widen(path, mode)
+        _widen_mode(path, mode)
 
 
 def open_file(path: Path, flags: int, mode: int = COMMON_FILE) -> int:
@@ -63,17 +63,17 @@ def open_file(path: Path, flags: int, mode: int = COMMON_FILE) -> int:
     else:
         made = True
     try:
-        _settle(fd, os.path.dirname(path), mode, made)
+        _settle_mode(fd, os.path.dirname(path), mode, made)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def _make(path: Path, mode: int, above: int) -> None:
+def _make_below(path: Path, mode: int, above: int) -> None:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
-        _make(folder, above, WAY)
+        _make_below(folder, above, WAY)
     try:
         os.mkdir(path, mode & 0o777)
     except FileExistsError:
@@ -86,25 +86,25 @@ def _make(path: Path, mode: int, above: int) -> None:
         os.chmod(path, mode)
     else:
         try:
-            _settle(fd, folder, mode, True)
+            _settle_mode(fd, folder, mode, True)
         finally:
             os.close(fd)
     with suppress(OSError):  # whoever may write there may not be let read; it serves as it is
         lasting.sync_folder(folder)
 
 
-def _widen(path: Path, mode: int) -> None:
+def _widen_mode(path: Path, mode: int) -> None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:  # a link that an operator made: its target is his
         return
     try:
-        _settle(fd, path, mode, False)
+        _settle_mode(fd, path, mode, False)
     finally:
         os.close(fd)
 
 
-def _settle(fd: int, folder: Path, mode: int, made: bool) -> None:
+def _settle_mode(fd: int, folder: Path, mode: int, made: bool) -> None:
     """Give what is open its mode; what is new and root's to the owner of `folder`, if that is somebody else."""
     found, euid = os.fstat(fd), os.geteuid()
     if made:

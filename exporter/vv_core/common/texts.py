@@ -47,11 +47,11 @@ Anything else that others raise is of no use to anybody; libraries of native cod
 _name_of_class = vars(type)["__name__"].__get__
 
 
-def _escape(code: int) -> str:
+def _escape_code(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-_ESCAPES = {code: _escape(code) for code in UNSAFE}
+_ESCAPES = {code: _escape_code(code) for code in UNSAFE}
 _ONE_LINE = _ESCAPES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x2028, 0x2029), " ")
 _MANY_LINES = _ESCAPES | {0x09: "\t", 0x0A: "\n", 0x2028: "\n", 0x2029: "\n"}
 
@@ -61,17 +61,17 @@ def name(value: object) -> str:
     text = printed(value)
     if len(text) <= MAX_NAME:
         text = text if text.isprintable() else encodable(text).translate(_ONE_LINE)
-    return text if len(text) <= MAX_NAME else _hashed(text)
+    return text if len(text) <= MAX_NAME else _hashed_name(text)
 
 
 def label(text: str) -> str:
     """A name of any origin as the value of a label: of bounded length, in UTF-8, and no two of them become alike."""
     if len(text) <= MAX_NAME and (text.isprintable() or encodable(text) == text):
         return text
-    return _hashed(text)
+    return _hashed_name(text)
 
 
-def _hashed(text: str) -> str:
+def _hashed_name(text: str) -> str:
     """The beginning of a name, and a hash of all of it."""
     import hashlib
 
@@ -85,7 +85,7 @@ def line(value: object, limit: int) -> str:
     text = printed(value)
     if len(text) * 4 <= limit and text.isprintable():
         return text
-    return _cut(encodable(text[:limit]).translate(_ONE_LINE), limit, longer=len(text) > limit)
+    return _cut_text(encodable(text[:limit]).translate(_ONE_LINE), limit, longer=len(text) > limit)
 
 
 def lines(value: object, limit: int) -> str:
@@ -94,7 +94,7 @@ def lines(value: object, limit: int) -> str:
     if len(text) * 4 <= limit and text.isprintable():
         return text
     whole = encodable(text[:limit]).replace("\r\n", "\n").translate(_MANY_LINES)
-    return _cut(whole, limit, longer=len(text) > limit)
+    return _cut_text(whole, limit, longer=len(text) > limit)
 
 
 def escaped(text: str) -> str:
@@ -222,7 +222,7 @@ def encodable(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _cut(text: str, limit: int, *, longer: bool) -> str:
+def _cut_text(text: str, limit: int, *, longer: bool) -> str:
     data = text.encode()
     if len(data) <= limit and not longer:
         return text

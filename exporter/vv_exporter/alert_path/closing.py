@@ -56,7 +56,7 @@ def tell_beginning(
     tx.put(ACCOUNTS, account.id, msgspec.structs.replace(account, told=told, incidents=before.incidents))
     for channel in told:
         if channel in channels:
-            put(tx, _message(account, before.incidents.get(channel, ""), settings, is_over=False), [channel])
+            put(tx, _message_of_account(account, before.incidents.get(channel, ""), settings, is_over=False), [channel])
     line = log_line(begun)
     log.log(line.level, "%s", line.text)
 
@@ -67,7 +67,7 @@ def close_directly(tx: Transaction, account: Account, channels: Container[str], 
     for channel in account.owed:
         incident = account.incidents.get(channel, "")
         if channel in channels and (channel not in names_of("pager") or _is_last(tx, account, channel, incident)):
-            put(tx, _message(account, incident, settings), [channel])
+            put(tx, _message_of_account(account, incident, settings), [channel])
     mark_closed(tx, account)
 
 
@@ -86,7 +86,7 @@ def _is_last(tx: Transaction, account: Account, channel: str, incident: str) -> 
     )
 
 
-def _message(account: Account, incident: str, settings: Settings, *, is_over: bool = True) -> Message:
+def _message_of_account(account: Account, incident: str, settings: Settings, *, is_over: bool = True) -> Message:
     notes = account.annotations
     return Message(
         key=incident,

@@ -109,20 +109,20 @@ _RECORDED: Mapping[str, Callable[[Now], Iterable[Sample]]] = {
 }
 
 
-def _about(sample: Sample, *labels: str) -> Observed:
+def _observed_by_labels(sample: Sample, *labels: str) -> Observed:
     return Observed({name: sample.labels[name] for name in ("device", *labels)}, sample.value)
 
 
 def _storage_unavailable(now: Now) -> Iterator[Observed]:
-    yield from (_about(one, "role", "path") for one in now.all(PROBE_SUCCESS) if one.value == 0)
+    yield from (_observed_by_labels(one, "role", "path") for one in now.all(PROBE_SUCCESS) if one.value == 0)
 
 
 def _storage_missing(now: Now) -> Iterator[Observed]:
-    yield from (_about(one, "role", "path") for one in now.all(MISSING) if one.value == 1)
+    yield from (_observed_by_labels(one, "role", "path") for one in now.all(MISSING) if one.value == 1)
 
 
 def _filesystem_readonly(now: Now) -> Iterator[Observed]:
-    yield from (_about(one, "role", "path") for one in now.all(READONLY) if one.value == 1)
+    yield from (_observed_by_labels(one, "role", "path") for one in now.all(READONLY) if one.value == 1)
 
 
 def _disk_space_critical(now: Now) -> Iterator[Observed]:
@@ -133,15 +133,15 @@ def _disk_space_critical(now: Now) -> Iterator[Observed]:
             continue
         limits = {"role": one.labels["role"], "severity": "critical"}
         if ratio < (now.one(FREE_RATIO, **limits) or 0.0) or one.value < (now.one(FREE_BYTES, **limits) or 0.0):
-            yield _about(one, "role", "path")
+            yield _observed_by_labels(one, "role", "path")
 
 
 def _container_failed_persistently(now: Now) -> Iterator[Observed]:
-    yield from (_about(one, "name") for one in now.all(GAVE_UP) if one.value == 1)
+    yield from (_observed_by_labels(one, "name") for one in now.all(GAVE_UP) if one.value == 1)
 
 
 def _docker_unreachable(now: Now) -> Iterator[Observed]:
-    yield from (_about(one) for one in now.all(DOCKER_UP) if one.value == 0)
+    yield from (_observed_by_labels(one) for one in now.all(DOCKER_UP) if one.value == 0)
 
 
 def _dvr_unreachable_prolonged(now: Now) -> Iterator[Observed]:

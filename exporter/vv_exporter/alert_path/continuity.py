@@ -135,9 +135,9 @@ class Continuity:
             return False
         try:
             started = self._servers.alertmanager_started()
-            self._close([one for one in ended if one.owed], started)
+            self._close_ended_alerts([one for one in ended if one.owed], started)
             self._go_on(open_, started)
-            self._listen(ended, {one.fingerprint for one in open_.values()}, started)
+            self._find_unheard_alerts(ended, {one.fingerprint for one in open_.values()}, started)
         except (QuestionError, DeliveryError) as error:
             log.debug("what goes on is not known: %s", error)
             if self._lives is not None:
@@ -145,14 +145,14 @@ class Continuity:
         return bool(open_) or any(one.owed for one in ended)
 
     def _go_on(self, open_: Mapping[str, Account], alertmanager: float) -> None:
-        of_alertmanager = {id_: one for id_, one in open_.items() if alertmanager > _carried(one)}
+        of_alertmanager = {id_: one for id_, one in open_.items() if alertmanager > _carried_since(one)}
         self._end_events([one for one in of_alertmanager.values() if one.is_event])
         rules = {id_: one for id_, one in open_.items() if not one.is_event}
         self.doubtful = frozenset(of_alertmanager.keys() & rules.keys())
         if not rules:
             return
         lives = Lives(self._servers.prometheus_started(), alertmanager)
-        lost = {id_: one for id_, one in rules.items() if max(lives) > _carried(one)}
+        lost = {id_: one for id_, one in rules.items() if max(lives) > _carried_since(one)}
         self.doubtful = frozenset(lost)
         if lives != self._lives:
             self._lives, self._whole_since, self._changed = lives, None, self._beats.now()
@@ -160,7 +160,7 @@ class Continuity:
             return
         groups = self._servers.rules()
         try:
-            self._judge(lost, groups, lives)
+            self._compare_with_rules(lost, groups, lives)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise QuestionError(f"the rules are not understood ({type(error).__name__})") from error
 
@@ -168,10 +168,10 @@ class Continuity:
         """Of alerts of scripts the relay sends those that are open; the others have ended, whatever Prometheus does."""
         ended = [one for one in lost if not _is_open(self._store, one)]
         if ended:
-            self._alertmanager.send([self._alert(one, 0.0) for one in ended])
-        self._carry(lost)
+            self._alertmanager.send([self._as_posted_alert(one, 0.0) for one in ended])
+        self._mark_carried(lost)
 
-    def _judge(self, lost: Mapping[str, Account], groups: Groups, lives: Lives) -> None:
+    def _compare_with_rules(self, lost: Mapping[str, Account], groups: Groups, lives: Lives) -> None:
         is_settled = self._has_settled(groups)
         documents: list[dict[str, Any]] = []
         carried: list[Account] = []
@@ -180,22 +180,22 @@ class Continuity:
             if state == "unknown":
                 carried.append(account)
             elif state == "firing":
-                documents.append(self._alert(account, LASTS_SECONDS))
+                documents.append(self._as_posted_alert(account, LASTS_SECONDS))
                 carried.append(account)
             elif is_settled and state == "absent" and self._is_evaluated_anew(account, groups):
-                documents.append(self._alert(account, 0.0))
+                documents.append(self._as_posted_alert(account, 0.0))
                 carried.append(account)
-            elif lives.prometheus > _carried(account) and self._is_to_be_held(id_):
-                documents.append(self._alert(account, LASTS_SECONDS))
+            elif lives.prometheus > _carried_since(account) and self._is_to_be_held(id_):
+                documents.append(self._as_posted_alert(account, LASTS_SECONDS))
                 self._held[id_] = self._monotonic()
         if documents:
             self._alertmanager.send(documents)
-        self._carry(carried)
+        self._mark_carried(carried)
 
     def _is_to_be_held(self, id_: str) -> bool:
         return self._monotonic() - self._held.get(id_, float("-inf")) >= RESENT_EVERY_SECONDS
 
-    def _carry(self, accounts: Sequence[Account]) -> None:
+    def _mark_carried(self, accounts: Sequence[Account]) -> None:
         """The servers of now have these, or have been told of their end."""
         if not accounts:
             return
@@ -223,7 +223,7 @@ class Continuity:
             if rule["name"] == account.alertname
         )
 
-    def _close(self, owed: Sequence[Account], alertmanager: float) -> None:
+    def _close_ended_alerts(self, owed: Sequence[Account], alertmanager: float) -> None:
         """See to ends that Alertmanager was told of, and not every channel."""
         now, again = self._clock(), []
         for account in owed:
@@ -237,10 +237,10 @@ class Continuity:
             elif account.id not in self._sent_ends:
                 again.append(account)
         if again:
-            self._alertmanager.send([self._alert(account, account.ended - now) for account in again])
+            self._alertmanager.send([self._as_posted_alert(account, account.ended - now) for account in again])
             self._sent_ends |= {account.id: self._monotonic() for account in again}
 
-    def _listen(self, ended: Sequence[Account], open_: Container[str], alertmanager: float) -> None:
+    def _find_unheard_alerts(self, ended: Sequence[Account], open_: Container[str], alertmanager: float) -> None:
         """Tell of what fires anew and is taken for what people know."""
         last = {one.fingerprint: one for one in sorted(ended, key=lambda one: one.ended) if one.told}
         suspects = {
@@ -269,7 +269,7 @@ class Continuity:
         share = 1.0 if account.severity == "warning" else COLLECTED_SHARE
         return self._settings.delivery_settle * share
 
-    def _alert(self, account: Account, ends: float) -> dict[str, Any]:
+    def _as_posted_alert(self, account: Account, ends: float) -> dict[str, Any]:
         """As Alertmanager takes it; it ends in so many seconds."""
         return {
             "labels": account.labels,
@@ -285,7 +285,7 @@ def _is_active_since(alert: Mapping[str, Any], ended: float) -> bool:
     return alert["status"]["state"] == "active" and moment(alert["startsAt"]) > ended
 
 
-def _carried(account: Account) -> float:
+def _carried_since(account: Account) -> float:
     """When both servers of then had it."""
     return max(account.carried, account.fired)
 

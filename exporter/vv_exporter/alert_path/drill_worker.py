@@ -77,7 +77,7 @@ class DrillWorker:
             self._know_channels()
         running = [drill for drill in self._store.docs(DRILLS).values() if drill.is_running]
         for drill in running:
-            self._follow(drill)
+            self._record_channel_results(drill)
         if not running:  # or it would be refused
             self._begin_due()
         return bool(running)
@@ -118,7 +118,7 @@ class DrillWorker:
             return False
         return True
 
-    def _follow(self, drill: Drill) -> None:
+    def _record_channel_results(self, drill: Drill) -> None:
         """Note what failed; when the time is over, what is left."""
         known = self._store.docs(CHANNELS)
         is_over = self._clock() >= drill.ends
@@ -126,7 +126,7 @@ class DrillWorker:
         for name in drill.waiting:
             channel = known.get(name, Channel())
             if is_over:
-                failed[name] = out_of_time(drill, name, self._known(drill, name, channel))
+                failed[name] = out_of_time(drill, name, self._what_is_known(drill, name, channel))
             elif channel.failed > drill.counted and channel.since:
                 failed[name] = given_up(name, channel.error)
         if failed:
@@ -134,7 +134,7 @@ class DrillWorker:
                 for name, why in failed.items():
                     fail_drill(tx, drill.id, name, why)
 
-    def _known(self, drill: Drill, name: str, channel: Channel) -> Known:
+    def _what_is_known(self, drill: Drill, name: str, channel: Channel) -> Known:
         reported = self._store.document(notificationevents.LAST, "")
         alone = any(step.only == name for step in drill.steps)
         muted = drill.channels[name] == "warning" and name in names_of("chat") and not alone

@@ -98,7 +98,7 @@ class HeldAlerts:
                 if blind:
                     self._blind_since = self._clock()
                     log.warning("Prometheus is blind: what fires is held as it is: %s", many(len(self._held), "alert"))
-            self._send()
+            self._send_held_alerts()
         except DeliveryError as error:
             log.debug("what fires cannot be held: %s", error)
 
@@ -109,7 +109,7 @@ class HeldAlerts:
         if self._whole_since is None:
             self._whole_since = self._monotonic()
         try:
-            self._settle(self._rules())
+            self._settle_doubtful_alerts(self._rules())
         except (QuestionError, DeliveryError, AttributeError, LookupError, TypeError, ValueError) as error:
             if self._whole_for() > GIVE_UP_SECONDS:
                 log.error("what became of what was held (%s) is not known: %s", many(len(self._held), "alert"), error)
@@ -117,19 +117,19 @@ class HeldAlerts:
                     self._see_again()
                 self._held, self._mistaken, self._blind_since = {}, {}, 0.0
 
-    def _settle(self, groups: Groups) -> None:
+    def _settle_doubtful_alerts(self, groups: Groups) -> None:
         if self._before is None:
             self._before = evaluations(groups)
         active = {identity(one): one for one in self._alertmanager.alerts() if self._is_judged(one)}
         # What fires anew when Prometheus sees again is no mistake.
         doubtful = {key: one for key, one in active.items() if self._blind_since or key in self._mistaken}
         verdict = judge(self._held, doubtful, groups, self._before)
-        ended = [self._alert(one, ends=0.0) for key, one in self._held.items() if key in verdict.ended]
+        ended = [self._as_posted_alert(one, ends=0.0) for key, one in self._held.items() if key in verdict.ended]
         self._held = {
             key: one for key, one in self._held.items() if key not in verdict.ended and key not in verdict.firing
         }
         self._mistaken = verdict.mistaken | self._of_the_outage(doubtful)
-        self._send(ended)
+        self._send_held_alerts(ended)
         if self._blind_since and (verdict.certain or self._whole_for() > GIVE_UP_SECONDS):
             self._see_again()
             log.info("Prometheus sees again; held until they fire again or end: %s", many(len(self._held), "alert"))
@@ -149,17 +149,19 @@ class HeldAlerts:
     def _see_again(self) -> None:
         """End AlertsHeld."""
         if self._blind_since:
-            self._alertmanager.send([self._alert(self._alerts_held(), ends=0.0)])
+            self._alertmanager.send([self._as_posted_alert(self._alerts_held(), ends=0.0)])
             self._blind_since = 0.0
 
-    def _send(self, ended: Sequence[dict[str, Any]] = ()) -> None:
+    def _send_held_alerts(self, ended: Sequence[dict[str, Any]] = ()) -> None:
         """All that is held, behind what inhibits it."""
-        shields = [self._alert(self._alerts_held())] if self._blind_since else []
-        shields += [self._alert(_told_to_nobody(one), MISTAKEN_LASTS_SECONDS) for one in self._mistaken.values()]
-        if alerts := [*shields, *map(self._alert, self._held.values()), *ended]:
+        shields = [self._as_posted_alert(self._alerts_held())] if self._blind_since else []
+        shields += [
+            self._as_posted_alert(_told_to_nobody(one), MISTAKEN_LASTS_SECONDS) for one in self._mistaken.values()
+        ]
+        if alerts := [*shields, *map(self._as_posted_alert, self._held.values()), *ended]:
             self._alertmanager.send(alerts)
 
-    def _alert(self, alert: Alert, ends: float = LASTS_SECONDS) -> dict[str, Any]:
+    def _as_posted_alert(self, alert: Alert, ends: float = LASTS_SECONDS) -> dict[str, Any]:
         """As Alertmanager takes it; it ends in so many seconds."""
         return {
             "labels": alert["labels"],

@@ -96,10 +96,10 @@ def find_broken_hop(seen: Observation) -> Finding:
         return _behind_a_silent_prometheus(seen, seen.prometheus)
     prometheus = seen.prometheus
     checks: tuple[Callable[[Observation, PrometheusState], Finding | None], ...] = (
-        _scraping, _storing, _evaluating, _sending, _delivering,
+        _check_scraping, _check_storing, _check_evaluating, _check_sending, _check_delivering,
     )  # fmt: skip
     found = next(filter(None, (check(seen, prometheus) for check in checks)))
-    return found._replace(patience=_patience(seen, prometheus))
+    return found._replace(patience=_patience_seconds(seen, prometheus))
 
 
 def is_blind(seen: Observation, finding: Finding) -> bool:
@@ -114,7 +114,7 @@ def is_blind(seen: Observation, finding: Finding) -> bool:
     return finding.hop == Hop.STORE and (seen.prometheus.stored_age or 0.0) >= seen.after / 4
 
 
-def _patience(seen: Observation, prometheus: PrometheusState) -> float:
+def _patience_seconds(seen: Observation, prometheus: PrometheusState) -> float:
     """A beat may take a scrape, an evaluation, a resend and Alertmanager's interval; after a start, once more."""
     resend = max(prometheus.resend_delay, prometheus.evaluation_interval)
     round_trip = (
@@ -132,12 +132,12 @@ def _behind_a_silent_prometheus(seen: Observation, said: str) -> Finding:
         return Finding(Hop.SCRAPE, said, certain=seen.unscraped > limit)
     # It scrapes, and only the exporter cannot ask it.
     if not isinstance(seen.alertmanager, str) and _is_fresh(seen.alertmanager.held_age, seen.after):
-        return _undelivered(seen.alertmanager)
+        return _undelivered_finding(seen.alertmanager)
     why = seen.alertmanager if isinstance(seen.alertmanager, str) else "the Watchdog does not get to Alertmanager"
     return Finding(Hop.SEND, f"{why}; Prometheus scrapes, but cannot be asked: {said}", certain=False)
 
 
-def _scraping(seen: Observation, prometheus: PrometheusState) -> Finding | None:
+def _check_scraping(seen: Observation, prometheus: PrometheusState) -> Finding | None:
     failed = bool(prometheus.scrape_error) and seen.unscraped > prometheus.scrape_interval + 1
     late = seen.unscraped > 2 * prometheus.scrape_interval + SLACK_SECONDS
     if seen.scraped_age is not None and not failed and not late:
@@ -149,14 +149,14 @@ def _scraping(seen: Observation, prometheus: PrometheusState) -> Finding | None:
     return Finding(Hop.SCRAPE, reason, certain=not _is_young(seen, prometheus))
 
 
-def _storing(seen: Observation, prometheus: PrometheusState) -> Finding | None:
+def _check_storing(seen: Observation, prometheus: PrometheusState) -> Finding | None:
     if prometheus.stored_error or _is_fresh(prometheus.stored_age, 2 * prometheus.scrape_interval + SLACK_SECONDS):
         return None
     reason = prometheus.scrape_error or "Prometheus scrapes the exporter, and has no new samples"
     return Finding(Hop.STORE, reason, certain=not _is_young(seen, prometheus))
 
 
-def _evaluating(seen: Observation, prometheus: PrometheusState) -> Finding | None:
+def _check_evaluating(seen: Observation, prometheus: PrometheusState) -> Finding | None:
     limit = 2 * prometheus.scrape_interval + 2 * prometheus.evaluation_interval + SLACK_SECONDS
     if not prometheus.has_rule:
         return Finding(Hop.EVALUATE, "Prometheus has no rule Watchdog", certain=True)
@@ -171,7 +171,7 @@ def _evaluating(seen: Observation, prometheus: PrometheusState) -> Finding | Non
     )
 
 
-def _sending(seen: Observation, prometheus: PrometheusState) -> Finding | None:
+def _check_sending(seen: Observation, prometheus: PrometheusState) -> Finding | None:
     if isinstance(seen.alertmanager, str):
         return Finding(Hop.SEND, seen.alertmanager, certain=True)
     if prometheus.alertmanagers == 0:
@@ -192,13 +192,13 @@ def _sending(seen: Observation, prometheus: PrometheusState) -> Finding | None:
     )
 
 
-def _delivering(seen: Observation, _: PrometheusState) -> Finding:
+def _check_delivering(seen: Observation, _: PrometheusState) -> Finding:
     if isinstance(seen.alertmanager, str):
         return Finding(Hop.DELIVER, seen.alertmanager, certain=True)
-    return _undelivered(seen.alertmanager)
+    return _undelivered_finding(seen.alertmanager)
 
 
-def _undelivered(alertmanager: AlertmanagerState) -> Finding:
+def _undelivered_finding(alertmanager: AlertmanagerState) -> Finding:
     said = "fails to deliver" if alertmanager.delivering_fails else "holds the Watchdog and does not deliver it"
     return Finding(Hop.DELIVER, f"Alertmanager {said} to the exporter", certain=alertmanager.delivering_fails)
 

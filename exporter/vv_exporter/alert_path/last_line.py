@@ -75,7 +75,7 @@ class LastLine:
 
     def round(self) -> bool:
         """Judge, and tell. Gives whether there is anything to see to."""
-        self._save()
+        self._save_unsaved()
         told = {**self._store.docs(TOLD), **self._unsaved}
         if not self._is_open() and not told:
             self._holding.clear()
@@ -84,8 +84,8 @@ class LastLine:
         now = Now(families, self._settings.device_id, self._clock(), self._new_failures(families))
         found = {(alert, observed.subject): (alert, observed) for alert, observed in judge(now)}
         if self._is_open():
-            self._tell(found, now, told)
-        self._end(found, told, _judged(families))
+            self._announce_conditions(found, now, told)
+        self._announce_ended(found, told, _answering_collectors(families))
         return True
 
     def _is_open(self) -> bool:
@@ -94,19 +94,19 @@ class LastLine:
             return False
         return verdict.is_broken or (not verdict.closed and self._beats.now() > self._settings.alert_path_after)
 
-    def _note(self) -> str:
+    def _path_note(self) -> str:
         """Why it is not Alertmanager that tells of it; nothing is broken where there never was a path."""
         verdict = self._beats.verdict
         return _(BROKEN_NOTE if verdict is not None and verdict.is_broken else UNPROVEN_NOTE)
 
-    def _tell(self, found: dict[Key, tuple[str, Observed]], now: Now, told: dict[str, Told]) -> None:
+    def _announce_conditions(self, found: dict[Key, tuple[str, Observed]], now: Now, told: dict[str, Told]) -> None:
         awake = self._beats.now()
         self._holding = {key: self._holding.get(key, awake) for key in found}
         self._dropped &= found.keys()
         known = {one.key for one in told.values() if not one.ended}
         for key, since in self._holding.items():
             alert, observed = found[key]
-            if "\n".join(key) in known or awake - since < min(_seconds(alert, "for"), LONGEST_HOLD_SECONDS):
+            if "\n".join(key) in known or awake - since < min(_duration_of_rule(alert, "for"), LONGEST_HOLD_SECONDS):
                 continue
             try:
                 fired = fire(alert, observed, now)
@@ -114,7 +114,7 @@ class LastLine:
                 log.error("%s cannot be rendered from its rule: %s", alert, error)
                 continue
             if not self._is_known(fired):
-                self._put(key, fired, now.time)
+                self._announce_condition(key, fired, now.time)
 
     def _is_known(self, fired: Fired) -> bool:
         """Whether Alertmanager has told people of it before."""
@@ -124,12 +124,12 @@ class LastLine:
             for account in self._store.docs(ACCOUNTS).values()
         )
 
-    def _put(self, key: Key, fired: Fired, time: float) -> None:
-        one = Told(*key, message_of(fired, self._settings, time, self._note()), dict(fired.labels))
+    def _announce_condition(self, key: Key, fired: Fired, time: float) -> None:
+        one = Told(*key, message_of(fired, self._settings, time, self._path_note()), dict(fired.labels))
         try:
             with self._store.transaction() as tx:
                 if make_room(tx, one):
-                    self._send(tx, one.message, one)
+                    self._queue_message(tx, one.message, one)
                     tx.put(TOLD, one.key, one)
                 elif key not in self._dropped:
                     self._dropped.add(key)
@@ -139,7 +139,7 @@ class LastLine:
             self._unsaved[one.key] = one
             self._hold(one.message)
 
-    def _save(self) -> None:
+    def _save_unsaved(self) -> None:
         """Write down what could not be when it was told."""
         if self._unsaved:
             with contextlib.suppress(StoreError), self._store.transaction() as tx:
@@ -148,12 +148,12 @@ class LastLine:
             if self._unsaved.keys() <= self._store.docs(TOLD).keys():
                 self._unsaved.clear()
 
-    def _send(self, tx: Transaction, message: Message, one: Told) -> None:
+    def _queue_message(self, tx: Transaction, message: Message, one: Told) -> None:
         """Have people told, and the webhook."""
         put(tx, message, self._channels)
         put_event(tx, message, one.labels, self._settings)
 
-    def _end(self, found: dict[Key, tuple[str, Observed]], told: dict[str, Told], judged: set[str]) -> None:
+    def _announce_ended(self, found: dict[Key, tuple[str, Observed]], told: dict[str, Told], judged: set[str]) -> None:
         """Tell of those that hold no more."""
         awake = self._beats.now()
         for one in told.values():
@@ -162,14 +162,14 @@ class LastLine:
                 continue  # what is no condition of the last line is ended by whoever told of it
             if key in found or not _COLLECTORS[one.alertname] <= judged:
                 self._ending.pop(key, None)  # it lasts, or nobody knows
-            elif awake - self._ending.setdefault(key, awake) >= _seconds(one.alertname, "keep_firing_for"):
+            elif awake - self._ending.setdefault(key, awake) >= _duration_of_rule(one.alertname, "keep_firing_for"):
                 self._ending.pop(key)
                 with self._store.transaction() as tx:
                     self._tell_end(tx, one)
 
     def _tell_end(self, tx: Transaction, one: Told) -> None:
         ended = msgspec.structs.replace(one.message, resolved=True, note="")
-        self._send(tx, ended, one)
+        self._queue_message(tx, ended, one)
         tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
 
     def _new_failures(self, families: Iterable[Family]) -> dict[tuple[str, str], float]:
@@ -211,7 +211,7 @@ _COLLECTORS = {
 """The collectors that must have answered before what they no longer show counts as ended."""
 
 
-def _judged(families: Iterable[Family]) -> set[str]:
+def _answering_collectors(families: Iterable[Family]) -> set[str]:
     """The collectors that answered."""
     return {
         sample.labels["collector"]
@@ -221,7 +221,7 @@ def _judged(families: Iterable[Family]) -> set[str]:
     }
 
 
-def _seconds(alert: str, key: str) -> float:
+def _duration_of_rule(alert: str, key: str) -> float:
     """A duration of its rule."""
     return sum(float(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([smh])", rule_of(alert).get(key, "")))
 

@@ -74,12 +74,14 @@ class Leases:
             return bool(open_)
         try:
             held = {str(one.get("fingerprint")): one for one in self._alertmanager.alerts()}
-            self._judge({id_: one for id_, one in open_.items() if one.fingerprint in held}, held, self._rules())
+            self._renew_and_end(
+                {id_: one for id_, one in open_.items() if one.fingerprint in held}, held, self._rules()
+            )
         except (QuestionError, DeliveryError, AttributeError, LookupError, TypeError, ValueError) as error:
             log.debug("what fires is not leased now: %s", error)
         return True
 
-    def _judge(self, accounts: Mapping[str, Account], held: Mapping[str, Any], groups: Groups) -> None:
+    def _renew_and_end(self, accounts: Mapping[str, Account], held: Mapping[str, Any], groups: Groups) -> None:
         now, renewed, ended = self._clock(), [], []
         for id_, account in accounts.items():
             state = state_in_prometheus(account, groups)
@@ -90,19 +92,19 @@ class Leases:
             elif state in ("absent", "unknown") and account.leased > now and self._is_abandoned(id_):
                 ended.append(account)
         # Written first: what is leased and not known to be would never be ended.
-        self._note(renewed, now + LEASE_SECONDS)
-        alerts = [_until(held[one.fingerprint], now + LEASE_SECONDS) for one in renewed]
-        alerts += [_until(held[one.fingerprint], now) for one in ended]
+        self._record_lease(renewed, now + LEASE_SECONDS)
+        alerts = [_with_other_end(held[one.fingerprint], now + LEASE_SECONDS) for one in renewed]
+        alerts += [_with_other_end(held[one.fingerprint], now) for one in ended]
         if alerts:
             self._alertmanager.send(alerts)
-        self._note(ended, 0.0)
+        self._record_lease(ended, 0.0)
 
     def _is_abandoned(self, id_: str) -> bool:
         """Whether Prometheus has not had it for long enough, as far as the exporter ran."""
         awake = self._awake()
         return awake - self._absent_since.setdefault(id_, awake) >= ABANDONED_SECONDS
 
-    def _note(self, accounts: list[Account], leased: float) -> None:
+    def _record_lease(self, accounts: list[Account], leased: float) -> None:
         if not accounts:
             return
         with self._store.transaction() as tx:
@@ -112,7 +114,7 @@ class Leases:
                     tx.put(ACCOUNTS, account.id, msgspec.structs.replace(current, leased=leased))
 
 
-def _until(alert: Mapping[str, Any], ends: float) -> dict[str, Any]:
+def _with_other_end(alert: Mapping[str, Any], ends: float) -> dict[str, Any]:
     """As Alertmanager holds it, with another end."""
     return {
         "labels": alert["labels"],

@@ -93,7 +93,7 @@ class AlertPath:
         self._standstill = standstill
         self._evaluated = evaluated
         self._after = settings.alert_path_after
-        self._know(store.document(PATH, "") or PathState())
+        self._set_state(store.document(PATH, "") or PathState())
         # A start needs time of its own; restarts that follow each other must not hide a path that is broken.
         self._carried = min(self._state.unheard, self._after / 2)
         self._saved = self._carried
@@ -112,7 +112,7 @@ class AlertPath:
         return min(INTERVAL_SECONDS, self._after / 4)
 
     @property
-    def _steady(self) -> float:
+    def _steady_seconds(self) -> float:
         """Seconds for which something must last before it counts."""
         return min(self._after / 2, LONGEST_STEADY_SECONDS)
 
@@ -128,7 +128,7 @@ class AlertPath:
         self._notice_standstill()
         if self.unheard() >= self._after:
             self._returning = self._woke = None
-            self._search()
+            self._search_broken_hop()
         elif self._woke is not None:
             self._held.hold(blind=True, known=self._known)
         else:
@@ -167,37 +167,37 @@ class AlertPath:
             return
         if not self._state.is_broken:
             if not self._state.closed:
-                self._keep(PathState(closed=True))
+                self._save_state(PathState(closed=True))
         elif self._store.unwritable:
             self._returning = None
         elif newest.given > self._broken_at:
             if self._returning is None:
                 self._returning, self._returned = newest.given, newest.time
-            if newest.given - self._returning >= self._steady:
-                self._mended()
+            if newest.given - self._returning >= self._steady_seconds:
+                self._declare_mended()
 
     def _look_ahead(self) -> None:
         """Have held what would time out before the limit; that nothing is stored is told as soon as it is certain."""
         if self.unheard() < min(EARLIEST_LOOK_SECONDS, self._after / 2) and not self._store.unwritable:
             self._held.release()
             return
-        finding, blind = self._look()
+        finding, blind = self._find_hop()
         if finding is not None and finding.hop == Hop.STORE and finding.certain and blind:
-            self._break(finding)
+            self._declare_broken(finding)
 
-    def _search(self) -> None:
-        finding, _ = self._look()
+    def _search_broken_hop(self) -> None:
+        finding, _ = self._find_hop()
         if finding is None:
             return
         if self._state.is_broken:
             if self._has_moved(finding):
-                self._keep(self._found(finding), _moved)
+                self._save_state(self._state_with_finding(finding), _moved_entry)
             if not self._state.announced or self._is_untold_again(finding.patience):
-                self._announce()
+                self._announce_broken()
         elif finding.certain or self.unheard() >= self._after + finding.patience:
-            self._break(finding)
+            self._declare_broken(finding)
 
-    def _look(self) -> tuple[Finding | None, bool]:
+    def _find_hop(self) -> tuple[Finding | None, bool]:
         """Which hop is broken, if there is a path, and whether Prometheus is blind."""
         observation = self._ask()
         if not self._is_expected(observation):
@@ -222,40 +222,40 @@ class AlertPath:
         if hop != finding.hop:
             self._moving = (finding.hop, self._beats.now())
             return False
-        return self._beats.now() - since >= self._steady
+        return self._beats.now() - since >= self._steady_seconds
 
-    def _break(self, finding: Finding) -> None:
+    def _declare_broken(self, finding: Finding) -> None:
         self._broken_at = self._beats.now()
-        self._keep(self._found(finding), _broke)
-        self._announce()
+        self._save_state(self._state_with_finding(finding), _broken_entry)
+        self._announce_broken()
 
     def _is_expected(self, observation: Observation) -> bool:
         """Whether there is a path at all."""
         seen = self._beats.scraped_age() is not None or not isinstance(observation.prometheus, str)
         return seen or self._state.closed or self._state.is_broken or bool(self._settings.prometheus_url)
 
-    def _found(self, finding: Finding) -> PathState:
-        since = self._state.since or self._since()
+    def _state_with_finding(self, finding: Finding) -> PathState:
+        since = self._state.since or self._last_beat_time()
         return msgspec.structs.replace(self._state, since=since, hop=finding.hop.value, reason=finding.reason)
 
-    def _since(self) -> float:
+    def _last_beat_time(self) -> float:
         """When a beat last came, in Unix seconds."""
         newest = self._beats.newest
         return newest.time if newest else self._clock() - self.unheard()
 
-    def _announce(self) -> None:
+    def _announce_broken(self) -> None:
         """Tell people, unless the hop's rule has told them."""
         state = self._state
         rule = self._told_by_rule(Hop(state.hop))
         state = msgspec.structs.replace(state, announced=True, announced_by=rule)
         if rule:
-            self._keep(state)
+            self._save_state(state)
             return
         told = message.broken(state, self._settings)
         try:
             self._write_down(told, state)
         except StoreError:
-            self._know(state)
+            self._set_state(state)
             self._hold(told)
             raise
 
@@ -280,17 +280,17 @@ class AlertPath:
         rule = RULES.get(Hop(state.hop))
         twin = Told(rule, "", told, _labels_of(rule, self._settings)) if rule else None
         with self._store.transaction() as tx:
-            self._put(tx, told, twin)
+            self._queue_message(tx, told, twin)
             if twin is not None:  # the rule would tell of it, too
                 tx.put(TOLD, twin.key, twin)
             tx.put(PATH, "", state)
-        self._know(state)
+        self._set_state(state)
 
-    def _mended(self) -> None:
+    def _declare_mended(self) -> None:
         was, state = self._state, PathState(closed=True)
         with self._store.transaction() as tx:
             if was.announced and not was.announced_by:
-                self._put(tx, message.mended(was, self._settings, tx.now))
+                self._queue_message(tx, message.mended(was, self._settings, tx.now))
             title = sentence("The alert path works again")
             tell(tx, tx.now, Entry("alert_path.mended", title, component="alert-path"))
             if was.hop == Hop.SEND:
@@ -299,22 +299,22 @@ class AlertPath:
                 if one.alertname in RULES.values() and not one.ended:
                     tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
             tx.put(PATH, "", state)
-        self._know(state)
+        self._set_state(state)
         self._carried, self._saved, self._returning = 0.0, 0.0, None
         log.info("the alert path works again")
 
-    def _put(self, tx: Transaction, told: Message, twin: Told | None = None) -> None:
+    def _queue_message(self, tx: Transaction, told: Message, twin: Told | None = None) -> None:
         """Have people told, and the webhook; without channels there is nobody to be told."""
         put(tx, told, self._channels)
         labels = {"alertname": told.alertname, "severity": told.severity, "device": told.device}
         sent_as = twin.labels if twin else None
         put_event(tx, told, {**labels, "component": "alert-path"}, self._settings, sent_as)
 
-    def _know(self, state: PathState) -> None:
+    def _set_state(self, state: PathState) -> None:
         self._state = self._beats.verdict = state
 
-    def _keep(self, state: PathState, entry: Callable[[PathState], Entry] | None = None) -> None:
-        self._know(state)  # before it is written: on a disk that is full it is shown all the same
+    def _save_state(self, state: PathState, entry: Callable[[PathState], Entry] | None = None) -> None:
+        self._set_state(state)  # before it is written: on a disk that is full it is shown all the same
         if entry is not None:
             log.error("the alert path is broken: %s. %s", state.hop, message.explained(state))
         with self._store.transaction() as tx:
@@ -330,7 +330,7 @@ class AlertPath:
         if unheard and self._saved >= self._after:  # a start begins at the half anyway
             return
         self._saved = unheard
-        self._keep(msgspec.structs.replace(self._state, unheard=unheard))
+        self._save_state(msgspec.structs.replace(self._state, unheard=unheard))
 
 
 def _stood_still(pause: Pause) -> Entry:
@@ -344,7 +344,7 @@ def _stood_still(pause: Pause) -> Entry:
     )
 
 
-def _broke(state: PathState) -> Entry:
+def _broken_entry(state: PathState) -> Entry:
     return Entry(
         "alert_path.broken",
         sentence("The alert path is broken: {hop}", hop=sentence(state.hop)),
@@ -354,7 +354,7 @@ def _broke(state: PathState) -> Entry:
     )
 
 
-def _moved(state: PathState) -> Entry:
+def _moved_entry(state: PathState) -> Entry:
     return Entry(
         "alert_path.moved",
         sentence("The alert path is now broken elsewhere: {hop}", hop=sentence(state.hop)),

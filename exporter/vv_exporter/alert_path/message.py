@@ -40,7 +40,7 @@ def explained(state: PathState) -> str:
 
 def broken(state: PathState, settings: Settings) -> Message:
     """The path is broken."""
-    return _message(
+    return _build_message(
         state,
         settings,
         title=_("The alert path is broken: {hop}").format(hop=_(state.hop)),
@@ -50,13 +50,13 @@ def broken(state: PathState, settings: Settings) -> Message:
             "delivered: only alerts of scripts and the worst of what the exporter itself sees are sent, directly, as "
             "this is."
         ).format(since=isoformat(state.since), reason=explained(state)),
-        suggested_actions=_actions(state.hop, settings),
+        suggested_actions=_suggested_actions_for(state.hop, settings),
     )
 
 
 def mended(state: PathState, settings: Settings, now: float) -> Message:
     """The path is whole again; `state` is that of the time when it was broken."""
-    return _message(
+    return _build_message(
         state,
         settings,
         title=_("The alert path works again"),
@@ -69,48 +69,52 @@ def mended(state: PathState, settings: Settings, now: float) -> Message:
     )
 
 
-def _actions(hop: str, settings: Settings) -> str:
+def _suggested_actions_for(hop: str, settings: Settings) -> str:
     lines = {
         Hop.SCRAPE: [
-            _step(_("Ask Prometheus: {command}"), f"curl -sS -i {_PROMETHEUS}/-/ready"),
-            _step(_("See whether it runs: {command}"), _PROMETHEUS_STATE),
-            _step(_("Read why it does not scrape: {command}"), f"curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'"),
+            _action_line(_("Ask Prometheus: {command}"), f"curl -sS -i {_PROMETHEUS}/-/ready"),
+            _action_line(_("See whether it runs: {command}"), _PROMETHEUS_STATE),
+            _action_line(
+                _("Read why it does not scrape: {command}"), f"curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'"
+            ),
         ],
         Hop.STORE: [
-            _step(_("See whether the disk of Prometheus is full: {command}"), "df -h; df -i"),
-            _step(
+            _action_line(_("See whether the disk of Prometheus is full: {command}"), "df -h; df -i"),
+            _action_line(
                 _("Read what it says of the scrape: {command}"),
                 f"curl -sS '{_PROMETHEUS}/api/v1/targets?state=active'",
             ),
-            _step(_("See whether it runs: {command}"), _PROMETHEUS_STATE),
+            _action_line(_("See whether it runs: {command}"), _PROMETHEUS_STATE),
         ],
         Hop.EVALUATE: [
-            _step(_("See which rule fails, and why: {command}"), f"curl -sS '{_PROMETHEUS}/api/v1/rules'"),
-            _step(
+            _action_line(_("See which rule fails, and why: {command}"), f"curl -sS '{_PROMETHEUS}/api/v1/rules'"),
+            _action_line(
                 _("Render the rules again and check them: {command}"),
                 "vv config render --out DIR && promtool check config DIR/prometheus.yml",
             ),
-            _step(_("See whether Prometheus is short of memory or disk: {command}"), "df -h; free -h"),
+            _action_line(_("See whether Prometheus is short of memory or disk: {command}"), "df -h; free -h"),
         ],
         Hop.SEND: [
-            _step(_("Ask Alertmanager: {command}"), f"curl -sS -i {_ALERTMANAGER}/-/ready"),
-            _step(_("See whether it runs: {command}"), _ALERTMANAGER_STATE),
-            _step(
+            _action_line(_("Ask Alertmanager: {command}"), f"curl -sS -i {_ALERTMANAGER}/-/ready"),
+            _action_line(_("See whether it runs: {command}"), _ALERTMANAGER_STATE),
+            _action_line(
                 _("See which Alertmanager Prometheus sends to: {command}"),
                 f"curl -sS {_PROMETHEUS}/api/v1/alertmanagers",
             ),
         ],
         Hop.DELIVER: [
             _ask_as_alertmanager(settings),
-            _step(_("Read what Alertmanager says: {command}"), "docker compose logs --tail 50 alertmanager"),
-            _step(_("Read what fails: {command}"), f"curl -sS {_ALERTMANAGER}/metrics | grep notifications_failed"),
-            _step(
+            _action_line(_("Read what Alertmanager says: {command}"), "docker compose logs --tail 50 alertmanager"),
+            _action_line(
+                _("Read what fails: {command}"), f"curl -sS {_ALERTMANAGER}/metrics | grep notifications_failed"
+            ),
+            _action_line(
                 _("Render its configuration and token again, and reload it: {command}"), "vv config render --out DIR"
             ),
         ],
     }
     chosen = next((found for known, found in lines.items() if known == hop), lines[Hop.SCRAPE])
-    chosen = [*chosen, _step(_("See the device's state meanwhile: {command}"), "vv status")]
+    chosen = [*chosen, _action_line(_("See the device's state meanwhile: {command}"), "vv status")]
     return Commands(settings).here("\n".join(f"{number}. {text}" for number, text in enumerate(chosen, 1)))
 
 
@@ -118,15 +122,15 @@ def _ask_as_alertmanager(settings: Settings) -> str:
     """Whether it reaches the exporter. In a container it calls it by a name that only containers know."""
     if settings.deployment == "compose" and settings.exporter_url.startswith("http://"):
         asked = f"docker compose exec alertmanager wget -qO- {settings.exporter_url}/-/healthy"
-        return _step(_("See whether Alertmanager reaches the exporter: {command}"), asked)
-    return _step(_("See whether the exporter answers: {command}"), "vv get /-/healthy")
+        return _action_line(_("See whether Alertmanager reaches the exporter: {command}"), asked)
+    return _action_line(_("See whether the exporter answers: {command}"), "vv get /-/healthy")
 
 
-def _step(sentence: str, command: str) -> str:
+def _action_line(sentence: str, command: str) -> str:
     return sentence.format(command=f"`{command}`")
 
 
-def _message(
+def _build_message(
     state: PathState,
     settings: Settings,
     title: str,

@@ -49,22 +49,22 @@ class Server:
 
     def text(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
         """The answer's text. Raises `QuestionError`."""
-        return self._answer(path, parameters).text
+        return self._answer_of(path, parameters).text
 
     def json(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """The answer's document. Raises `QuestionError`."""
         try:
-            return self._answer(path, parameters).json()
+            return self._answer_of(path, parameters).json()
         except ValueError as error:
             raise QuestionError(f"{self._where} does not answer with JSON") from error
 
-    def _answer(self, path: str, parameters: Mapping[str, str] | None) -> ServerAnswer:
+    def _answer_of(self, path: str, parameters: Mapping[str, str] | None) -> ServerAnswer:
         try:
             answer = self._client.get(path, parameters)
         except ServerError as error:
             raise QuestionError(f"{self._where} does not answer") from error
         if answer.status != 200:
-            raise QuestionError(f"{self._where} answers {answer.status}: {_said(answer.text)}")
+            raise QuestionError(f"{self._where} answers {answer.status}: {_shortened_reply(answer.text)}")
         return answer
 
 
@@ -108,7 +108,7 @@ class Questions:
         targets = ask("/api/v1/targets", {"state": "active", "scrapePool": JOB})["data"]["activeTargets"]
         target: dict[str, Any] = next((one for one in targets if self._is_ours(one["labels"])), {})
         interval = seconds(target.get("scrapeInterval", ""), self._settings.scrape_interval)
-        stored, stored_error = self._stored()
+        stored, stored_error = self._stored_beat_age()
         groups = ask("/api/v1/rules", {"type": "alert", "rule_name[]": RULE})["data"]["groups"]
         found = [(group, rule) for group in groups for rule in group["rules"] if rule["name"] == RULE]
         group, rule = found[0] if found else ({}, {})
@@ -119,14 +119,14 @@ class Questions:
             evaluation_interval=float(group.get("interval", interval)),
             resend_delay=seconds(flags.get("rules.alert.resend-delay", ""), DEFAULT_RESEND_SECONDS),
             is_target=bool(target),
-            scrape_error=_said(target.get("lastError", "")),
+            scrape_error=_shortened_reply(target.get("lastError", "")),
             stored_age=stored,
             stored_error=stored_error,
             has_rule=bool(rule),
-            rule_error=_said(rule.get("lastError", "")) if rule.get("health") == "err" else "",
-            fired_age=self._newest(firing),
+            rule_error=_shortened_reply(rule.get("lastError", "")) if rule.get("health") == "err" else "",
+            fired_age=self._newest_beat_age(firing),
             alertmanagers=len(ask("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]),
-            sending_fails=self._grew("sending", _FAILED_SENDING, self._prometheus.text("/metrics")),
+            sending_fails=self._has_more_failures("sending", _FAILED_SENDING, self._prometheus.text("/metrics")),
         )
 
     def rules(self) -> list[dict[str, Any]]:
@@ -148,15 +148,15 @@ class Questions:
 
     def prometheus_started(self) -> float:
         """When it was started, in Unix seconds of its clock. Raises `QuestionError`."""
-        return self._started(
+        return self._start_time(
             "Prometheus", lambda: self._prometheus.json("/api/v1/status/runtimeinfo")["data"]["startTime"]
         )
 
     def alertmanager_started(self) -> float:
         """When it was started, likewise. Raises `QuestionError`."""
-        return self._started("Alertmanager", lambda: self._alertmanager.json("/api/v2/status")["uptime"])
+        return self._start_time("Alertmanager", lambda: self._alertmanager.json("/api/v2/status")["uptime"])
 
-    def _started(self, name: str, ask: Callable[[], str]) -> float:
+    def _start_time(self, name: str, ask: Callable[[], str]) -> float:
         started = _or_reason(name, lambda: moment(ask()))
         if isinstance(started, str):
             raise QuestionError(started)
@@ -168,11 +168,13 @@ class Questions:
         held = self._alertmanager.json("/api/v2/alerts", {"filter": f'alertname="{RULE}"'})
         return AlertmanagerState(
             uptime=max(self._clock() - moment(info["uptime"]), 0.0),
-            held_age=self._newest([alert for alert in held if self._is_ours(alert["labels"])]),
-            delivering_fails=self._grew("delivering", _FAILED_DELIVERING, self._alertmanager.text("/metrics")),
+            held_age=self._newest_beat_age([alert for alert in held if self._is_ours(alert["labels"])]),
+            delivering_fails=self._has_more_failures(
+                "delivering", _FAILED_DELIVERING, self._alertmanager.text("/metrics")
+            ),
         )
 
-    def _stored(self) -> tuple[float | None, str]:
+    def _stored_beat_age(self) -> tuple[float | None, str]:
         """The age of the newest beat that is stored, and why that cannot be told."""
         try:
             query = f'max({BEAT.name}{{device="{self._settings.device_id}"}})'
@@ -181,7 +183,7 @@ class Questions:
             return None, str(error)
         return (self._beats.age(float(result[0]["value"][1])) if result else None), ""
 
-    def _newest(self, alerts: Iterable[Mapping[str, Any]]) -> float | None:
+    def _newest_beat_age(self, alerts: Iterable[Mapping[str, Any]]) -> float | None:
         """The age of the newest beat that these alerts quote."""
         ages = [beat_of(alert["annotations"]) for alert in alerts]
         return min((self._beats.age(beat) for beat in ages if beat is not None), default=None)
@@ -189,7 +191,7 @@ class Questions:
     def _is_ours(self, labels: Mapping[str, str]) -> bool:
         return labels.get("device", self._settings.device_id) == self._settings.device_id
 
-    def _grew(self, name: str, pattern: re.Pattern[str], text: str) -> bool:
+    def _has_more_failures(self, name: str, pattern: re.Pattern[str], text: str) -> bool:
         """Whether a count of failures is larger than when it was asked last."""
         count = sum(map(float, pattern.findall(text)))
         before = self._failures.get(name, count)
@@ -212,7 +214,7 @@ def seconds(duration: str, default: float) -> float:
     return sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else default
 
 
-def _said(text: str) -> str:
+def _shortened_reply(text: str) -> str:
     """The words of a server, in one short line."""
     return shortened(" ".join(text.split()), MAX_REASON)
 

@@ -107,31 +107,31 @@ class ToldAlerts:
         told = self._store.docs(TOLD)
         if told and (told != self._known or self._monotonic() - self._sent >= SENT_EVERY_SECONDS):
             try:
-                self._destination.send([self._alert(one) for one in told.values()])
+                self._destination.send([self._as_posted_alert(one) for one in told.values()])
             except DeliveryError:
                 return True
             self._sent, self._known = self._monotonic(), told
-        self._forget(told)
+        self._forget_old_alerts(told)
         return bool(told)
 
-    def _forget(self, told: dict[str, Told]) -> None:
-        gone = [one.key for one in told.values() if one.ended and self._over(one)]
+    def _forget_old_alerts(self, told: dict[str, Told]) -> None:
+        gone = [one.key for one in told.values() if one.ended and self._is_over(one)]
         if gone:
             with self._store.transaction() as tx:
                 for key in gone:
                     tx.delete(TOLD, key)
 
-    def _over(self, one: Told) -> bool:
+    def _is_over(self, one: Told) -> bool:
         """Whether nothing of it can come any more; a clock that was set back ends it, too."""
         return not 0 <= self._clock() - one.ended < KEPT_SECONDS
 
-    def _alert(self, one: Told) -> dict[str, Any]:
+    def _as_posted_alert(self, one: Told) -> dict[str, Any]:
         now, message = self._clock(), one.message
         return {
             "labels": {**one.labels, "told": "direct"},
             "annotations": annotations_of(message),
             "startsAt": isoformat(message.time),
-            "endsAt": isoformat(now if one.ended and self._over(one) else now + LASTS_SECONDS),
+            "endsAt": isoformat(now if one.ended and self._is_over(one) else now + LASTS_SECONDS),
             "generatorURL": self._settings.public_url,
         }
 

@@ -62,7 +62,7 @@ class UnsavedMessages:
         log.critical("ALERT DROPPED %s: %s", least.severity.upper(), said)
         return least
 
-    def _count(self) -> None:
+    def _count_dropped(self) -> None:
         dropped, self._dropped = self._dropped, Counter()
         if not dropped:
             return
@@ -75,7 +75,7 @@ class UnsavedMessages:
 
     def round(self) -> bool:
         """Send what waits, and count what was dropped. Gives whether anything waited."""
-        self._count()
+        self._count_dropped()
         for channel in self._channels:
             waiting, backoff = self._waiting[channel.name], self._backoffs[channel.name]
             while waiting and backoff.ready():

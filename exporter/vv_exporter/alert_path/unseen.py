@@ -59,7 +59,7 @@ class UnseenAlerts:
         gaps = self._store.docs(GAPS)
         for key, gap in gaps.items():
             try:
-                found = list(find_unseen(self._ask(gap), gap, self._step(gap)))
+                found = list(find_unseen(self._query_firing_alerts(gap), gap, self._step_seconds(gap)))
             except (QuestionError, AttributeError, LookupError, TypeError, ValueError) as error:
                 if self._clock() - gap.until < GIVE_UP_SECONDS:
                     continue
@@ -67,20 +67,20 @@ class UnseenAlerts:
                 found = []
             with self._store.transaction() as tx:
                 for one in found:
-                    _account(tx, one)
+                    _open_account(tx, one)
                 tx.delete(GAPS, key)
         return bool(gaps)
 
-    def _step(self, gap: Gap) -> float:
+    def _step_seconds(self, gap: Gap) -> float:
         return max(self._settings.scrape_interval, (gap.until - gap.since) / MAX_STEPS)
 
-    def _ask(self, gap: Gap) -> Iterable[Mapping[str, Any]]:
+    def _query_firing_alerts(self, gap: Gap) -> Iterable[Mapping[str, Any]]:
         selector = f'alertstate="firing",severity=~"{"|".join(TOLD)}",told=""'
         parameters = {
             "query": f"ALERTS{{{selector}}}",
             "start": f"{gap.since:.3f}",
             "end": f"{gap.until:.3f}",
-            "step": f"{self._step(gap):.3f}",
+            "step": f"{self._step_seconds(gap):.3f}",
         }
         result: list[Mapping[str, Any]] = self._prometheus.json("/api/v1/query_range", parameters)["data"]["result"]
         device = self._settings.device_id
@@ -98,7 +98,7 @@ def find_unseen(series: Iterable[Mapping[str, Any]], gap: Gap, step: float) -> I
             yield Unseen(labels, times[0], times[-1])
 
 
-def _account(tx: Transaction, one: Unseen) -> None:
+def _open_account(tx: Transaction, one: Unseen) -> None:
     """As an account of an alert that nobody was told of; the summary closes it."""
     labels = one.labels
     identity = msgspec.json.encode(sorted(labels.items()))

@@ -70,22 +70,22 @@ class UnwrittenState:
         """Tell that nothing can be written, or can again. In health nothing is written."""
         error = self._store.unwritable
         if error or self._told is not None:
-            self._try()
+            self._try_to_write()
         if self._store.unwritable:
             self._well_since = None
-            self._note(self._store.unwritable)
+            self._note_failure(self._store.unwritable)
         else:
             self._since = None
-            self._end()
+            self._note_success()
 
-    def _try(self) -> None:
+    def _try_to_write(self) -> None:
         try:
             with self._store.transaction() as tx:
                 tx.put(TRIED, "", Tried(tx.now))
         except StoreError as error:
             log.debug("nothing can be written yet: %s", error)
 
-    def _note(self, error: str) -> None:
+    def _note_failure(self, error: str) -> None:
         now = self._monotonic()
         if self._since is None:
             self._since = now
@@ -94,7 +94,7 @@ class UnwrittenState:
             log.critical("%s: %s", self._told.title, error)
             self._hold(self._told)
 
-    def _end(self) -> None:
+    def _note_success(self) -> None:
         now = self._monotonic()
         if self._well_since is None:
             self._well_since = now

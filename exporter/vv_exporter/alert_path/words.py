@@ -52,13 +52,13 @@ class Words:
 
     def fill(self, template: str) -> str:
         """The text."""
-        parts = list(_parts(template))
-        text, end = self._block(parts, 0, None)
+        parts = list(_split_template(template))
+        text, end = self._fill_block(parts, 0, None)
         if end != len(parts):
             raise WordsError(f"an end or else too many: {template!r}")
         return text
 
-    def _block(self, parts: Sequence[tuple[str, str]], at: int, dot: Any) -> tuple[str, int]:
+    def _fill_block(self, parts: Sequence[tuple[str, str]], at: int, dot: Any) -> tuple[str, int]:
         """The text up to the end of the block, and where that is."""
         text = ""
         while at < len(parts):
@@ -69,49 +69,49 @@ class Words:
             elif word in ("end", "else"):
                 return text, at
             elif word == "with":
-                inner, at = self._with(parts, at, dot)
+                inner, at = self._fill_with_block(parts, at, dot)
                 text += inner
             else:
-                text += _shown(self._pipeline(content, dot))
+                text += _shown_value(self._evaluate_pipeline(content, dot))
             at += 1
         return text, at
 
-    def _with(self, parts: Sequence[tuple[str, str]], at: int, dot: Any) -> tuple[str, int]:
-        value = self._pipeline(parts[at][1].removeprefix("with "), dot)
-        filled, at = self._block(parts, at + 1, value) if value else ("", _skipped(parts, at + 1))
+    def _fill_with_block(self, parts: Sequence[tuple[str, str]], at: int, dot: Any) -> tuple[str, int]:
+        value = self._evaluate_pipeline(parts[at][1].removeprefix("with "), dot)
+        filled, at = self._fill_block(parts, at + 1, value) if value else ("", _end_of_block(parts, at + 1))
         if at < len(parts) and parts[at][1] == "else":
-            other, at = self._block(parts, at + 1, dot) if not value else ("", _skipped(parts, at + 1))
+            other, at = self._fill_block(parts, at + 1, dot) if not value else ("", _end_of_block(parts, at + 1))
             filled += other
         return filled, at
 
-    def _pipeline(self, text: str, dot: Any) -> Any:
+    def _evaluate_pipeline(self, text: str, dot: Any) -> Any:
         if re.sub(_TOKEN, "", text).strip():
             raise WordsError(f"not understood: {text!r}")
         words = _TOKEN.findall(text)
-        value, end = self._piped(words, 0, dot)
+        value, end = self._evaluate_commands(words, 0, dot)
         if end != len(words):
             raise WordsError(f"not understood: {text!r}")
         return value
 
-    def _piped(self, words: Sequence[str], at: int, dot: Any) -> tuple[Any, int]:
+    def _evaluate_commands(self, words: Sequence[str], at: int, dot: Any) -> tuple[Any, int]:
         """Commands up to the end or a parenthesis; each gets the value of the one before as its last argument."""
         value: Any = None
         first = True
         while True:
             terms: list[Any] = []
             while at < len(words) and words[at] not in ("|", ")"):
-                term, at = self._term(words, at, dot)
+                term, at = self._evaluate_term(words, at, dot)
                 terms.append(term)
-            value = self._command(terms if first else [*terms, value])
+            value = self._call_command(terms if first else [*terms, value])
             first = False
             if at >= len(words) or words[at] == ")":
                 return value, at
             at += 1
 
-    def _term(self, words: Sequence[str], at: int, dot: Any) -> tuple[Any, int]:
+    def _evaluate_term(self, words: Sequence[str], at: int, dot: Any) -> tuple[Any, int]:
         word = words[at]
         if word == "(":
-            value, at = self._piped(words, at + 1, dot)
+            value, at = self._evaluate_commands(words, at + 1, dot)
             if words[at + 1 : at + 2] == [".Format"]:
                 return utc(value).strftime(_LAYOUTS[json.loads(words[at + 2])]), at + 3
             return value, at + 1
@@ -121,17 +121,17 @@ class Words:
             return self._labels.get(word.removeprefix("$labels."), ""), at + 1
         if word in ("$value", "."):
             return self._value if word == "$value" else dot, at + 1
-        if word in self._functions:
-            return self._functions[word], at + 1
+        if word in self._template_functions:
+            return self._template_functions[word], at + 1
         raise WordsError(f"unknown: {word!r}")
 
-    def _command(self, terms: Sequence[Any]) -> Any:
+    def _call_command(self, terms: Sequence[Any]) -> Any:
         if not terms:
             raise WordsError("an empty command")
         return terms[0](*terms[1:]) if callable(terms[0]) else terms[0]
 
     @property
-    def _functions(self) -> Mapping[str, Callable[..., Any]]:
+    def _template_functions(self) -> Mapping[str, Callable[..., Any]]:
         return {**_FUNCTIONS, "query": self.query}
 
     def query(self, text: str) -> list[Sample]:
@@ -145,16 +145,18 @@ class Words:
                 one for one in self.query(match[1]) if (one.value == limit if match[2] == "==" else one.value > limit)
             ]
         if match := _AGGREGATION.fullmatch(text):
-            return _aggregated(match[1], self.query(match[2]))
+            return _aggregate_samples(match[1], self.query(match[2]))
         if match := _SELECTOR.fullmatch(text):
             matchers = _MATCHER.findall(match[2])
             return [
-                one for one in self._select(match[1]) if all(_matches(one.labels, *matcher) for matcher in matchers)
+                one
+                for one in self._select(match[1])
+                if all(_label_matches(one.labels, *matcher) for matcher in matchers)
             ]
         raise WordsError(f"not understood: {text!r}")
 
 
-def _parts(template: str) -> Iterator[tuple[str, str]]:
+def _split_template(template: str) -> Iterator[tuple[str, str]]:
     """Texts and actions; `{{- ` and ` -}}` take the white space beside them away."""
     at, trims = 0, False
     for match in _ACTION.finditer(template):
@@ -169,7 +171,7 @@ def _parts(template: str) -> Iterator[tuple[str, str]]:
     yield "text", rest.lstrip() if trims else rest
 
 
-def _skipped(parts: Sequence[tuple[str, str]], at: int) -> int:
+def _end_of_block(parts: Sequence[tuple[str, str]], at: int) -> int:
     """Where the block that begins here ends."""
     depth = 0
     while at < len(parts):
@@ -185,13 +187,13 @@ def _skipped(parts: Sequence[tuple[str, str]], at: int) -> int:
     raise WordsError("a block without an end")
 
 
-def _matches(labels: Mapping[str, str], name: str, sign: str, quoted: str) -> bool:
+def _label_matches(labels: Mapping[str, str], name: str, sign: str, quoted: str) -> bool:
     text, given = json.loads(quoted) if quoted[0] == '"' else quoted[1:-1], labels.get(name, "")
     equal = re.fullmatch(text, given) is not None if "~" in sign else given == text
     return equal != sign.startswith("!")
 
 
-def _aggregated(function: str, samples: Sequence[Sample]) -> list[Sample]:
+def _aggregate_samples(function: str, samples: Sequence[Sample]) -> list[Sample]:
     if not samples:
         return []
     if function == "topk":
@@ -201,7 +203,7 @@ def _aggregated(function: str, samples: Sequence[Sample]) -> list[Sample]:
     return [Sample({}, value)]
 
 
-def _printf(form: str, *values: Any) -> str:
+def _format_printf(form: str, *values: Any) -> str:
     quoted = iter(values)
     filled = [
         json.dumps(next(quoted), ensure_ascii=False) if kind == "q" else f"%{kind}" % next(quoted)
@@ -246,12 +248,12 @@ def humanize_duration(value: float) -> str:
     return f"{sign}{minutes}m {seconds}s" if minutes else f"{value:.4g}s"
 
 
-def _shown(value: Any) -> str:
+def _shown_value(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "printf": _printf,
+    "printf": _format_printf,
     "print": lambda *parts: "".join(parts),
     "first": lambda vector: vector[0],
     "value": lambda sample: sample.value,

@@ -33,13 +33,13 @@ class Alertmanager:
             answer = self._client.post(PATH, list(alerts))
         except ServerError as error:
             raise DeliveryError(f"{self._url}: {error}") from error
-        self._accepted(answer)
+        self._check_accepted(answer)
 
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts that fire now. Raises `DeliveryError` when there is no good answer."""
         try:
             answer = self._client.get(PATH)
-            self._accepted(answer)
+            self._check_accepted(answer)
             found = answer.json()
         except (ServerError, ValueError) as error:
             raise DeliveryError(f"{self._url}: {error}") from error
@@ -47,7 +47,7 @@ class Alertmanager:
             raise DeliveryError(f"{self._url} answered with no list of alerts")
         return [alert for alert in found if isinstance(alert, dict)]
 
-    def _accepted(self, answer: ServerAnswer) -> None:
+    def _check_accepted(self, answer: ServerAnswer) -> None:
         if answer.status != 200:
             error = RejectedError if answer.status in REJECTIONS else DeliveryError
             raise error(f"{self._url} answered {answer.status}: {answer.text[:200]!r}")

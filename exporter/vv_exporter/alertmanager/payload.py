@@ -57,7 +57,7 @@ def repeats(alert: OpenAlert, device: str, runbook_url: str, generator_url: str,
     """What tells that an alert was repeated: an alert of its own for a moment, with the label `repeats`."""
     told = payload(alert, device, runbook_url, generator_url)
     told["labels"] |= {"repeats": str(alert.count - 1)}
-    told["annotations"] |= {"summary": f"{alert.title} ({_repeated(alert)})"}
+    told["annotations"] |= {"summary": f"{alert.title} ({_repeats_text(alert)})"}
     return told | {"startsAt": isoformat(now), "endsAt": isoformat(now + REPEATS_SHOWN)}
 
 
@@ -70,7 +70,7 @@ def description(alert: OpenAlert) -> str:
     return "\n".join(lines)
 
 
-def _repeated(alert: OpenAlert) -> str:
+def _repeats_text(alert: OpenAlert) -> str:
     repeats = alert.count - 1
     return ngettext("repeated once", "repeated {count} times", repeats).format(count=repeats)
 

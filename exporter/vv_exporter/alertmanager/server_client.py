@@ -52,29 +52,29 @@ class ServerClient:
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> ServerAnswer:
         """Ask. Raises `ServerError`."""
-        return self._request("GET", path, params=parameters)
+        return self._send_request("GET", path, params=parameters)
 
     def post(self, path: str, document: Any) -> ServerAnswer:
         """Send JSON. Raises `ServerError`."""
-        return self._request("POST", path, json=document)
+        return self._send_request("POST", path, json=document)
 
     def request(
         self, method: str, path: str, document: Any = None, parameters: Mapping[str, Sequence[str]] | None = None
     ) -> ServerAnswer:
         """Ask in another way, with JSON if there is a document. Raises `ServerError`."""
-        return self._request(method, path, json=document, params=parameters)
+        return self._send_request(method, path, json=document, params=parameters)
 
-    def _request(self, method: str, path: str, **content: Any) -> ServerAnswer:
+    def _send_request(self, method: str, path: str, **content: Any) -> ServerAnswer:
         try:
             with self._session.request(
                 method, self._url + path, timeout=self._timeout, allow_redirects=False, stream=True, **content
             ) as answer:
-                return ServerAnswer(answer.status_code, _read(answer.raw))
+                return ServerAnswer(answer.status_code, _read_bounded(answer.raw))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ServerError(type(error).__name__) from error
 
 
-def _read(raw: urllib3.HTTPResponse) -> bytes:
+def _read_bounded(raw: urllib3.HTTPResponse) -> bytes:
     body, ends = bytearray(), time.monotonic() + MAX_ANSWER_SECONDS
     while chunk := raw.read1(_CHUNK_BYTES, decode_content=True):
         body += chunk

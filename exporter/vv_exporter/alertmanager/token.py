@@ -35,7 +35,7 @@ def ensure_token(settings: Settings) -> Path:
     for _ in range(2):
         make_way(path)
         if not path.exists():
-            _create(path, secrets.token_urlsafe(32))
+            _create_token_file(path, secrets.token_urlsafe(32))
         if _token_in(path):
             return path
         set_aside(path, "holds no token")
@@ -53,7 +53,7 @@ def _token_in(path: Path) -> str:
     return text if _TOKEN.fullmatch(text) else ""
 
 
-def _create(path: Path, token: str) -> None:
+def _create_token_file(path: Path, token: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     handle = shared.open_file(str(temporary), os.O_WRONLY | os.O_EXCL, PRIVATE_FILE)
     try:

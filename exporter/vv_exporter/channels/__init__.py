@@ -154,7 +154,7 @@ def configured(settings: Settings) -> dict[str, Provider]:
 def addresses(settings: Settings) -> dict[str, str]:
     """Where each channel that is configured leads, and as whom: a text that is another when that is, and is secret."""
     return {
-        channel.name: "\n".join(f"{name}={_plain(getattr(settings, name))}" for name in channel.addressed_by)
+        channel.name: "\n".join(f"{name}={_plain_setting(getattr(settings, name))}" for name in channel.addressed_by)
         for channel in switched_on(settings)
     }
 
@@ -174,5 +174,5 @@ def problems(settings: Settings) -> Iterator[str]:
         yield from channel.problems(settings)
 
 
-def _plain(setting: Secret | str) -> str:
+def _plain_setting(setting: Secret | str) -> str:
     return setting.value if isinstance(setting, Secret) else setting

@@ -46,13 +46,13 @@ def post(
     except Exception as error:  # urllib3's own, while reading the answer
         raise ProviderError(f"no good answer ({type(error).__name__})") from None
     text = hidden(words_of(body), secrets)
-    said = _document(body)
+    said = _answer_document(body)
     if status in good and not (isinstance(said, dict) and said.get("ok") is False):
         return Answer(status, text, said)
     raise ProviderError(
         f"answered {status}: {text}" if text else f"answered {status}",
         status,
-        _pause(retry_after, now, body),
+        _pause_seconds(retry_after, now, body),
         moved_to=_new_chat(body),
     )
 
@@ -85,7 +85,7 @@ def reason_of(error: Exception, timeout: tuple[float, float]) -> str:
 
 def words_of(body: str) -> str:
     """What the provider says in words: the field that they use for it, or all."""
-    document = _document(body)
+    document = _answer_document(body)
     if not isinstance(document, dict):
         return body
     words = [str(document[key]) for key in ("description", "message", "result") if isinstance(document.get(key), str)]
@@ -116,10 +116,10 @@ def read_beginning(answer: requests.Response) -> str:
     return answer.raw.read(MAX_ANSWER, decode_content=True).decode(errors="replace")
 
 
-def _pause(retry_after: str, now: float, body: str) -> float:
+def _pause_seconds(retry_after: str, now: float, body: str) -> float:
     """What the provider asks to wait: the header, by its own clock, or Telegram's parameter, in seconds."""
     try:
-        asked = retry_after or str(_document(body)["parameters"]["retry_after"])
+        asked = retry_after or str(_answer_document(body)["parameters"]["retry_after"])
     except (KeyError, TypeError):
         return 0.0
     return min(seconds_asked(asked, now), LONGEST_PAUSE)
@@ -128,13 +128,13 @@ def _pause(retry_after: str, now: float, body: str) -> float:
 def _new_chat(body: str) -> str:
     """The id of the supergroup that a group has become: https://core.telegram.org/bots/api#responseparameters."""
     try:
-        id_ = _document(body)["parameters"]["migrate_to_chat_id"]
+        id_ = _answer_document(body)["parameters"]["migrate_to_chat_id"]
     except (KeyError, TypeError):
         return ""
     return str(id_) if type(id_) is int else ""
 
 
-def _document(body: str) -> Any:
+def _answer_document(body: str) -> Any:
     """The answer as JSON, None if it is none, or too deep."""
     try:
         return json.loads(body)

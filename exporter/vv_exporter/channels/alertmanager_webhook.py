@@ -49,7 +49,7 @@ def document(message: Message) -> dict[str, Any]:
     }
 
 
-def _build(settings: Settings) -> Hook:
+def _build_channel(settings: Settings) -> Hook:
     return Hook(CHANNEL, settings.alertmanager_webhook_url.value, document)
 
 
@@ -58,7 +58,7 @@ CHANNEL = Channel(
     title="webhook (Alertmanager's JSON)",
     kind="webhook",
     needs=("alertmanager_webhook_url",),
-    build=_build,
+    build=_build_channel,
     addressed_by=("alertmanager_webhook_url",),
     secrets={"alertmanager-webhook-url": lambda settings: settings.alertmanager_webhook_url},
     receiver="webhook",

@@ -33,14 +33,14 @@ class Email:
         from vv_exporter.messages import smtp
 
         try:
-            refused = smtp.send(self._mail(message), self._settings)
+            refused = smtp.send(self._build_mail(message), self._settings)
         except smtp.MailError as error:
             raise ProviderError(str(error), error.status, refused=error.refused) from None
         return Answer(250, f"taken, but not for {', '.join(refused)}" if refused else "taken")
 
     test = send
 
-    def _mail(self, message: Message) -> EmailMessage:
+    def _build_mail(self, message: Message) -> EmailMessage:
         from email.message import EmailMessage
         from email.utils import formatdate, make_msgid
 
@@ -56,7 +56,7 @@ class Email:
         return mail
 
 
-def _adapt(entry: Entry, settings: Settings) -> Entry:
+def _adapt_entry(entry: Entry, settings: Settings) -> Entry:
     adapted = entry | {
         "to": settings.alert_email_to,
         "from": settings.smtp_from,
@@ -68,7 +68,7 @@ def _adapt(entry: Entry, settings: Settings) -> Entry:
     return {key: value for key, value in adapted.items() if key not in _LOGIN}
 
 
-def _problems(settings: Settings) -> Iterator[str]:
+def _find_problems(settings: Settings) -> Iterator[str]:
     if settings.smtp_smarthost and not _SMARTHOST.fullmatch(settings.smtp_smarthost):
         yield f"SMTP_SMARTHOST: {settings.smtp_smarthost!r} is not host:port; e.g. mail.example.org:587"
     if settings.smtp_username and not settings.smtp_password:
@@ -85,6 +85,6 @@ CHANNEL = Channel(
     build=Email,
     addressed_by=(*_NEEDED, "smtp_username", "smtp_password", "smtp_require_tls"),
     secrets={"smtp-password": lambda settings: settings.smtp_password},
-    adapt=_adapt,
-    problems=_problems,
+    adapt=_adapt_entry,
+    problems=_find_problems,
 )

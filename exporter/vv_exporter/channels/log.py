@@ -8,7 +8,7 @@ from vv_exporter.settings import Secret, Settings
 from vv_exporter.settings.exporter_access import trusting_exporter
 
 
-def _adapt(entry: Entry, settings: Settings) -> Entry:
+def _adapt_entry(entry: Entry, settings: Settings) -> Entry:
     url = f"{settings.exporter_url}/api/v1/alertmanager"
     return entry | {"url": url, "http_config": entry["http_config"] | trusting_exporter(settings)}
 
@@ -20,5 +20,5 @@ CHANNEL = Channel(
     needs=(),
     build=None,
     secrets={"exporter-token": lambda settings: Secret(read_token(settings))},
-    adapt=_adapt,
+    adapt=_adapt_entry,
 )

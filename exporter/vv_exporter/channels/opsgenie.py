@@ -25,7 +25,7 @@ class Opsgenie:
     def send(self, message: Message) -> Answer:
         """Create an alert, or close it."""
         if message.resolved:
-            return self._close(message)
+            return self._close_alert(message)
         document = {
             "message": line(f"{message.status}: {message.title}", 130),
             "alias": message.key[:512],
@@ -34,23 +34,23 @@ class Opsgenie:
             "entity": line(message.component, 100),
             "priority": PRIORITIES.get(message.severity, "P2"),
         }
-        return self._post("/v2/alerts", document)
+        return self._post_alert("/v2/alerts", document)
 
     def test(self, message: Message) -> Answer:
         """Create an alert of the lowest priority and close it at once."""
         answer = self.send(message)
-        self._close(message)
+        self._close_alert(message)
         return answer
 
-    def _close(self, message: Message) -> Answer:
-        return self._post(f"/v2/alerts/{quote(message.key[:512], safe='')}/close?identifierType=alias", {})
+    def _close_alert(self, message: Message) -> Answer:
+        return self._post_alert(f"/v2/alerts/{quote(message.key[:512], safe='')}/close?identifierType=alias", {})
 
-    def _post(self, path: str, document: dict[str, str]) -> Answer:
+    def _post_alert(self, path: str, document: dict[str, str]) -> Answer:
         headers = {"Authorization": f"GenieKey {self.key}"}
         return post(self.url + path, document, secrets=(self.key,), headers=headers)
 
 
-def _adapt(entry: Entry, settings: Settings) -> Entry:
+def _adapt_entry(entry: Entry, settings: Settings) -> Entry:
     return entry | {"api_url": f"{settings.opsgenie_api_url}/"}
 
 
@@ -62,5 +62,5 @@ CHANNEL = Channel(
     build=lambda settings: Opsgenie(settings.opsgenie_api_url, settings.opsgenie_api_key.value),
     addressed_by=("opsgenie_api_url", "opsgenie_api_key"),
     secrets={"opsgenie-api-key": lambda settings: settings.opsgenie_api_key},
-    adapt=_adapt,
+    adapt=_adapt_entry,
 )

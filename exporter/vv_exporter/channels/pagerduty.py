@@ -29,14 +29,14 @@ class PagerDuty:
     def test(self, message: Message) -> Answer:
         """Trigger an incident of the lowest severity and resolve it at once."""
         answer = self.send(message)
-        post(self.url, _event(message, self.key, "resolve"), secrets=(self.key,))
+        post(self.url, _build_event(message, self.key, "resolve"), secrets=(self.key,))
         return answer
 
 
 def document(message: Message, key: str) -> dict[str, Any]:
     """What is posted."""
     if message.resolved:
-        return _event(message, key, "resolve")
+        return _build_event(message, key, "resolve")
     details = {
         "details": shortened(message.details, 8000),
         "note": line(message.note, 300),
@@ -49,7 +49,7 @@ def document(message: Message, key: str) -> dict[str, Any]:
         "video_sha256": line(message.video_sha256, 64),
     }
     title = line(message.title, MAX_TITLE)
-    return _event(message, key, "trigger") | {
+    return _build_event(message, key, "trigger") | {
         "client": "vv-exporter",
         "client_url": message.status_url,
         "links": [{"text": name, "href": url} for name, url in message.links()],
@@ -64,11 +64,11 @@ def document(message: Message, key: str) -> dict[str, Any]:
     }
 
 
-def _event(message: Message, key: str, action: str) -> dict[str, Any]:
+def _build_event(message: Message, key: str, action: str) -> dict[str, Any]:
     return {"routing_key": key, "event_action": action, "dedup_key": message.key[:255]}
 
 
-def _adapt(entry: Entry, settings: Settings) -> Entry:
+def _adapt_entry(entry: Entry, settings: Settings) -> Entry:
     return entry | {"url": settings.pagerduty_url}
 
 
@@ -80,5 +80,5 @@ CHANNEL = Channel(
     build=lambda settings: PagerDuty(settings.pagerduty_url, settings.pagerduty_routing_key.value),
     addressed_by=("pagerduty_url", "pagerduty_routing_key"),
     secrets={"pagerduty-routing-key": lambda settings: settings.pagerduty_routing_key},
-    adapt=_adapt,
+    adapt=_adapt_entry,
 )

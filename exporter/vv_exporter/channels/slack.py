@@ -35,7 +35,7 @@ def document(message: Message) -> dict[str, Any]:
         "fallback": _("{title} on {device}").format(title=title, device=device),
         "color": "good" if message.resolved else COLORS.get(message.severity, "danger"),
         "title": title,
-        "text": "\n".join(_lines(message, device)),
+        "text": "\n".join(_message_lines(message, device)),
         "footer": f"vv-exporter · {line(message.alertname, 100)}",
         "mrkdwn_in": ["text"],
     }
@@ -44,7 +44,7 @@ def document(message: Message) -> dict[str, Any]:
     return {"attachments": [attachment]}
 
 
-def _lines(message: Message, device: str) -> list[str]:
+def _message_lines(message: Message, device: str) -> list[str]:
     component = escaped(line(message.component, 100))
     lines = [f"*{_(SEVERITY)}* {message.severity.upper()} · *{_(DEVICE)}* {device} · *{_(COMPONENT)}* {component}"]
     lines += [escaped(shortened(message.details, MAX_DETAILS))] if message.details else []
@@ -62,7 +62,7 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("```", "'''")
 
 
-def _build(settings: Settings) -> Hook:
+def _build_channel(settings: Settings) -> Hook:
     return Hook(CHANNEL, settings.slack_webhook_url.value, document)
 
 
@@ -71,7 +71,7 @@ CHANNEL = Channel(
     title="Slack",
     kind="chat",
     needs=("slack_webhook_url",),
-    build=_build,
+    build=_build_channel,
     addressed_by=("slack_webhook_url",),
     secrets={"slack-webhook-url": lambda settings: settings.slack_webhook_url},
 )

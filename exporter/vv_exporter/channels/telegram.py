@@ -66,11 +66,11 @@ class Telegram:
     def post(self, document: Mapping[str, Any]) -> Answer:
         """Have sendMessage take a document without its chat. Raises `ProviderError`."""
         try:
-            return self._post(document, self._chat)._replace(to_do=self._to_do)
+            return self._post_message(document, self._chat)._replace(to_do=self._to_do)
         except ProviderError as error:
             if not error.moved_to:
                 raise
-            answer, moved_to = self._post(document, error.moved_to), error.moved_to
+            answer, moved_to = self._post_message(document, error.moved_to), error.moved_to
         self._chat = moved_to
         said = f"the chat is a supergroup now: set TELEGRAM_CHAT_ID to {moved_to} (Alertmanager does not follow it)"
         self._to_do = said
@@ -89,7 +89,7 @@ class Telegram:
             return error if error.refused or error.status in (401, 403, 404) else None
         return None
 
-    def _post(self, document: Mapping[str, Any], chat: str) -> Answer:
+    def _post_message(self, document: Mapping[str, Any], chat: str) -> Answer:
         return post(f"{self._url}/sendMessage", {**document, "chat_id": chat}, secrets=(self._token, chat))
 
 
@@ -106,35 +106,35 @@ def html(message: Message) -> str:
     """The message's text. The budgets together stay below the limit, which counts UTF-16 units after parsing."""
     sign = "✅" if message.resolved else SIGNS.get(message.severity, "🟠")
     lines = [
-        f"{sign} <b>{message.status}: {_line(message.title, 250)}</b>",
+        f"{sign} <b>{message.status}: {_fitted_line(message.title, 250)}</b>",
         f"<b>{_(SEVERITY)}</b> {message.severity.upper()}",
-        f"<b>{_(DEVICE)}</b> {_line(message.device, 80)}",
-        f"<b>{_(COMPONENT)}</b> {_line(message.component, 120)}",
+        f"<b>{_(DEVICE)}</b> {_fitted_line(message.device, 80)}",
+        f"<b>{_(COMPONENT)}</b> {_fitted_line(message.component, 120)}",
     ]
-    lines += [_text(message.details, 1200)] if message.details else []
-    lines += [_line(message.note, 300)] if message.note else []
-    lines += [f"<b>{_(VIDEO)}</b> {_line(message.video, 120)}"] if message.video else []
-    lines += [f"<b>SHA-256</b> {_line(message.video_sha256, 64)}"] if message.video_sha256 else []
-    lines += [f"<b>{_(SINCE)}</b> {message.since}", f"<b>{_(ALERT_ID)}</b> {_line(message.alert_id, 64)}"]
+    lines += [_fitted_text(message.details, 1200)] if message.details else []
+    lines += [_fitted_line(message.note, 300)] if message.note else []
+    lines += [f"<b>{_(VIDEO)}</b> {_fitted_line(message.video, 120)}"] if message.video else []
+    lines += [f"<b>SHA-256</b> {_fitted_line(message.video_sha256, 64)}"] if message.video_sha256 else []
+    lines += [f"<b>{_(SINCE)}</b> {message.since}", f"<b>{_(ALERT_ID)}</b> {_fitted_line(message.alert_id, 64)}"]
     if message.suggested_actions and not message.resolved:
-        lines += ["", f"<b>{_(WHAT_TO_DO)}</b>", _text(message.suggested_actions, 750)]
+        lines += ["", f"<b>{_(WHAT_TO_DO)}</b>", _fitted_text(message.suggested_actions, 750)]
     links = " · ".join(f'<a href="{html_escape(url)}">{name}</a>' for name, url in message.links())
     return "\n".join([*lines, "", links] if links else lines)
 
 
-def _line(text: str, most: int) -> str:
-    return _text(" ".join(text.split()), most)
+def _fitted_line(text: str, most: int) -> str:
+    return _fitted_text(" ".join(text.split()), most)
 
 
-def _text(text: str, most: int) -> str:
-    return fitted(shortened(text, most), most, _escape, _units)
+def _fitted_text(text: str, most: int) -> str:
+    return fitted(shortened(text, most), most, _escape_html, _count_utf16_units)
 
 
-def _escape(text: str) -> str:
+def _escape_html(text: str) -> str:
     return html_escape(text, quote=False)
 
 
-def _units(text: str) -> int:
+def _count_utf16_units(text: str) -> int:
     return len(text.encode("utf-16-le", errors="replace")) // 2
 
 
@@ -143,7 +143,7 @@ def build(settings: Settings) -> Telegram:
     return Telegram(settings.telegram_api_url, settings.telegram_bot_token.value, settings.telegram_chat_id.value)
 
 
-def _adapt(entry: Entry, settings: Settings) -> Entry:
+def _adapt_entry(entry: Entry, settings: Settings) -> Entry:
     if settings.telegram_through_exporter == "true":
         trusting = trusting_exporter(settings)
         through = {"api_url": f"{settings.exporter_url}{THROUGH_EXPORTER}"}
@@ -151,7 +151,7 @@ def _adapt(entry: Entry, settings: Settings) -> Entry:
     return entry | {"api_url": settings.telegram_api_url}
 
 
-def _problems(settings: Settings) -> Iterator[str]:
+def _find_problems(settings: Settings) -> Iterator[str]:
     # Alertmanager reads the file as a whole number when it notifies, and not before.
     if settings.telegram_chat_id and not re.fullmatch(r"-?\d{1,18}", settings.telegram_chat_id.value):
         yield "TELEGRAM_CHAT_ID: is not a number; take the chat's id (groups have negative ones), not its name"
@@ -168,6 +168,6 @@ CHANNEL = Channel(
         "telegram-bot-token": lambda settings: settings.telegram_bot_token,
         "telegram-chat-id": lambda settings: settings.telegram_chat_id,
     },
-    adapt=_adapt,
-    problems=_problems,
+    adapt=_adapt_entry,
+    problems=_find_problems,
 )

@@ -113,10 +113,10 @@ def main() -> None:
     with speaking_everywhere(of_locale()):
         if current() != ENGLISH:
             let_click_speak()
-        _main()
+        _run_vv()
 
 
-def _main() -> None:
+def _run_vv() -> None:
     try:
         translated(vv)(prog_name="vv")
     except Exception as error:

@@ -39,9 +39,9 @@ def ask(url: str | None, path: str, parameters: Mapping[str, str], type_: type[T
         raise AskError(printable(answer.text).strip())
     try:
         answer.raise_for_status()
-        return msgspec.json.decode(_blanked(answer.text), type=type_), answer.text.translate(_JSON_ESCAPES)
+        return msgspec.json.decode(_blank_unsafe(answer.text), type=type_), answer.text.translate(_JSON_ESCAPES)
     except (requests.RequestException, msgspec.DecodeError) as error:
-        raise _no_answer(_shown(url or load(secrets=False).exporter_url) + path, error) from error
+        raise _no_answer(_address_without_login(url or load(secrets=False).exporter_url) + path, error) from error
 
 
 def get(url: str | None, path: str, parameters: Mapping[str, str] | None = None) -> requests.Response:
@@ -49,23 +49,23 @@ def get(url: str | None, path: str, parameters: Mapping[str, str] | None = None)
 
     Raises `AskError`, also for who it does not know.
     """
-    address, who = (url, {}) if url else _own()
+    address, who = (url, {}) if url else _own_exporter()
     try:
         headers = {"Accept-Language": current()}
         answer = requests.get(address + path, params=parameters, headers=headers, timeout=TIMEOUT, **who)
     except requests.RequestException as error:
-        raise _no_answer(_shown(address) + path, error) from error
+        raise _no_answer(_address_without_login(address) + path, error) from error
     if answer.status_code == 401:
         problem = requests.HTTPError(response=answer)
         raise AskError(
             _("the exporter at {address} has users; set VV_EXPORTER_USERNAME and VV_EXPORTER_PASSWORD_FILE").format(
-                address=_shown(address)
+                address=_address_without_login(address)
             )
         ) from problem
     return answer
 
 
-def _own() -> tuple[str, dict[str, Any]]:
+def _own_exporter() -> tuple[str, dict[str, Any]]:
     """The exporter's address, and how it is asked there."""
     settings = load()
     who: dict[str, Any] = {"allow_redirects": False}
@@ -84,17 +84,17 @@ def _no_answer(address: str, error: Exception) -> AskError:
     )
 
 
-def _blanked(text: str) -> str:
+def _blank_unsafe(text: str) -> str:
     """JSON in which the unsafe characters that its strings stand for are blanks; lines stay lines."""
-    return _ESCAPE.sub(_blank, printable(text))
+    return _ESCAPE.sub(_blank_escape, printable(text))
 
 
-def _blank(escape: re.Match[str]) -> str:
+def _blank_escape(escape: re.Match[str]) -> str:
     code = int(escape[1], 16) if escape[1] else _SHORT.get(escape[0])
     return " " if code in UNSAFE and code != _NEWLINE else escape[0]
 
 
-def _shown(address: str) -> str:
+def _address_without_login(address: str) -> str:
     """The address without user and password."""
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -31,7 +31,7 @@ def command(
     code is then 2. That no exporter reads it at present is a warning: it is delivered when one does.
     """
     try:
-        report_alert(level, title, details, component, _pairs(context), suggest, dedupe_key)
+        report_alert(level, title, details, component, _parse_pairs(context), suggest, dedupe_key)
     except NotRecordedError as error:
         raise click.ClickException(str(error)) from error
     if levels.known(level) is None:
@@ -39,7 +39,7 @@ def command(
         raise click.UsageError(odd.format(levels=", ".join(LEVELS), level=repr(level)))
 
 
-def _pairs(context: tuple[str, ...]) -> dict[str, str]:
+def _parse_pairs(context: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for item in context:
         key, equals, value = item.partition("=")

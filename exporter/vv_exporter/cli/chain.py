@@ -61,33 +61,33 @@ def verify(
     if not paths:
         say(_("UNKNOWN: no log is named; say PATH, or set VV_CHAIN_LOGS"))
         context.exit(1)
-    known = [_head(text) for text in heads]
+    known = [_parse_head(text) for text in heads]
     kept = [] if no_state else kept_heads(str(settings.state_dir / "chains"))
     check = ChainCheck(heads=kept, known=known, from_start=from_start)
     files = log_files(paths)
     unread = [] if files else [_("no such file: {paths}").format(paths=" ".join(paths))]
     with click.progressbar(
-        length=sum(map(_size, files)) or 1, label=_("verifying"), file=sys.stderr, hidden=as_json
+        length=sum(map(_size_of, files)) or 1, label=_("verifying"), file=sys.stderr, hidden=as_json
     ) as bar:
         for path in files:
             try:
-                for line, where in _lines(path):
+                for line, where in _numbered_lines(path):
                     check.add(line, where)
                     bar.update(len(line))
             except OSError as error:
                 unread.append(f"{path}: {error.strerror or error}")
     report = check.finish(partial=bool(unread))
     if as_json:
-        click.echo(json.dumps(_document(report, unread), indent=2))
+        click.echo(json.dumps(_report_document(report, unread), indent=2))
     else:
-        _print(report, unread)
+        _print_report(report, unread)
     if report.broken or unread or not report.chained:
         context.exit(1)
     if report.unknown:
         context.exit(2)
 
 
-def _head(text: str) -> Head:
+def _parse_head(text: str) -> Head:
     chain, _colon, rest = text.partition(":")
     number, _colon, mac = rest.partition(":")
     if not chain or not (number.isascii() and number.isdigit()) or len(mac) != 64:
@@ -95,20 +95,20 @@ def _head(text: str) -> Head:
     return Head(chain, int(number), mac.lower())
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, str]]:
+def _numbered_lines(path: Path) -> Iterator[tuple[bytes, str]]:
     name = texts.path(path, 300)
     for line, number in lines_of(path):
         yield line, f"{name}:{number}"
 
 
-def _size(path: Path) -> int:
+def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
         return 0
 
 
-def _print(report: Report, unread: list[str]) -> None:
+def _print_report(report: Report, unread: list[str]) -> None:
     for name, head in sorted(report.heads.items()):
         told = _("{chain}: number {number}, key {key}, MAC {mac}")
         say(told.format(chain=name, number=head.number, key=head.key_id, mac=head.mac))
@@ -124,10 +124,10 @@ def _print(report: Report, unread: list[str]) -> None:
             say(_("broken: {kind}: {finding}").format(kind=finding.kind, finding=finding))
     for problem in unread:
         say(f"vv: {problem}", err=True)
-    say(_(_verdict(report, unread)))
+    say(_(_verdict_of(report, unread)))
 
 
-def _verdict(report: Report, unread: list[str]) -> str:
+def _verdict_of(report: Report, unread: list[str]) -> str:
     if report.broken:
         return translatable("NOT WHOLE")
     if unread:
@@ -139,9 +139,9 @@ def _verdict(report: Report, unread: list[str]) -> str:
     return translatable("whole")
 
 
-def _document(report: Report, unread: list[str]) -> dict[str, Any]:
+def _report_document(report: Report, unread: list[str]) -> dict[str, Any]:
     return {
-        "verdict": _verdict(report, unread),
+        "verdict": _verdict_of(report, unread),
         "broken": report.broken,
         "unknown": report.unknown or bool(unread) or not report.chained,
         "lines": report.lines,

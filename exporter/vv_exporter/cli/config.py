@@ -44,7 +44,7 @@ def render(out: Path, prometheus_out: Path | None) -> None:
         write(settings, out, prometheus_out)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    say(f"{out}: {_channels(settings)}")
+    say(f"{out}: {_channels_line(settings)}")
     if not settings.deadman_url:
         say(_("vv: warning: {warning}").format(warning=_(deadman.UNSET)), err=True)
 
@@ -72,14 +72,14 @@ def check(context: click.Context, env_file: Path | None) -> None:
         for problem in problems:
             say(f"vv: {problem}", err=True)
         context.exit(2)
-    for warning in _warnings(settings, environ):
+    for warning in _warning_lines(settings, environ):
         say(_("vv: warning: {warning}").format(warning=warning), err=True)
-    say(f"ok: {_channels(settings)}")
-    for line in (*_language(settings), *_disk_limits(settings)):
+    say(f"ok: {_channels_line(settings)}")
+    for line in (*_language_lines(settings), *_disk_limits(settings)):
         say(line)
 
 
-def _language(settings: Settings) -> Iterator[str]:
+def _language_lines(settings: Settings) -> Iterator[str]:
     """How much of the language is there."""
     from vv_exporter.language import ENGLISH, untranslated
 
@@ -107,12 +107,12 @@ def _disk_limits(settings: Settings) -> Iterator[str]:
             ("DISK_CRITICAL_FREE", settings.disk_critical_free),
         )
         below = _("{name} below {size}")
-        said = ", ".join(below.format(name=name, size=_limit(free, usage.size)) for name, free in limits)
+        said = ", ".join(below.format(name=name, size=_limit_text(free, usage.size)) for name, free in limits)
         size = decimal(f"{usage.size / 1e9:.1f}")
         yield _("disk {path} ({size} GB): {limits}").format(path=path, size=size, limits=said)
 
 
-def _limit(free: FreeSpace, size: float) -> str:
+def _limit_text(free: FreeSpace, size: float) -> str:
     text = decimal(f"{free.least(size) / 1e9:.1f} GB")
     if free.bytes is None or free.most is None or free.bytes <= free.most * size:
         return text
@@ -120,7 +120,7 @@ def _limit(free: FreeSpace, size: float) -> str:
     return _("{limit} ({given} count as at most {most} of it)").format(limit=text, given=given, most=f"{free.most:.0%}")
 
 
-def _channels(settings: Settings) -> str:
+def _channels_line(settings: Settings) -> str:
     from vv_exporter.channels import all_channels
 
     on = [channel.title for channel in all_channels() if channel.is_configured(settings)]
@@ -142,7 +142,7 @@ def _environment_in(file: Path) -> tuple[dict[str, str], list[str]]:
         raise click.BadParameter(why, param_hint="--env-file") from error
 
 
-def _warnings(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[str]:
+def _warning_lines(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[str]:
     from vv_exporter.channels import deadman, switched_on
     from vv_exporter.settings import secret_files
 

@@ -36,7 +36,7 @@ def show() -> None:
     view = Room(load().self_monitor_dir).view()
     if view is None:
         raise click.ClickException(_("no self-monitor has ever looked; is `vv self-monitor` running?"))
-    rows = [(_("NAME"), _("STATE"), _("RESTARTS"), ""), *_rows(view)]
+    rows = [(_("NAME"), _("STATE"), _("RESTARTS"), ""), *_table_rows(view)]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         say("  ".join(map(str.ljust, row, widths)).rstrip())
@@ -56,14 +56,14 @@ def resume(name: str) -> None:
     """Take container NAME up again, with no restarts on its account."""
     settings = load()
     view = Room(settings.self_monitor_dir).view()
-    if view is None or _checked(name) not in {one.name for one in view.containers}:
+    if view is None or _checked_name(name) not in {one.name for one in view.containers}:
         why = _("the self-monitor does not manage {name}: see `vv containers list`").format(name=repr(name))
         raise click.ClickException(why)
     done, later = (
         _("{name} is taken up again"),
         _("{name} is taken up again as soon as the self-monitor runs: it does not answer now"),
     )
-    _ask(settings, Request("resume", name), done.format(name=name), later.format(name=name))
+    _ask_self_monitor(settings, Request("resume", name), done.format(name=name), later.format(name=name))
 
 
 @command.command("forget")
@@ -76,7 +76,7 @@ def forget(name: str) -> None:
         ("containers.expected", settings.containers.expected),
         ("self_monitor.containers", settings.self_monitor.containers),
     ):
-        if _checked(name) in names:
+        if _checked_name(name) in names:
             why = _("{name} is listed in {key} in vv.yml: take it out there, and restart").format(name=name, key=key)
             raise click.ClickException(why)
     with recording(settings) as journal:
@@ -86,28 +86,28 @@ def forget(name: str) -> None:
     done = _("{name} is not expected any more").format(name=name)
     later = _("{name} is not expected any more as soon as the self-monitor runs: it does not answer now")
     if settings.self_monitor_dir.exists():
-        _ask(settings, Request("forget", name), done, later.format(name=name))
+        _ask_self_monitor(settings, Request("forget", name), done, later.format(name=name))
     else:
         click.echo(done)
 
 
-def _checked(name: str) -> str:
+def _checked_name(name: str) -> str:
     if not re.match(CONTAINER_NAME, name):
         raise click.UsageError(_("{name} is not the name of a container").format(name=repr(name)))
     return name
 
 
-def _ask(settings: Settings, request: Request, done: str, later: str) -> None:
+def _ask_self_monitor(settings: Settings, request: Request, done: str, later: str) -> None:
     try:
         path = Room(settings.self_monitor_dir).ask(request)
     except OSError as error:
         folder = settings.self_monitor_dir
         why = _("{folder} cannot be written: {error}; root and the self-monitor's user may")
         raise click.ClickException(why.format(folder=folder, error=error.strerror)) from error
-    click.echo(done if _vanishes(path) else later)
+    click.echo(done if _wait_until_gone(path) else later)
 
 
-def _vanishes(path: Path) -> bool:
+def _wait_until_gone(path: Path) -> bool:
     end = time.monotonic() + WAIT
     while path.exists():
         if time.monotonic() > end:
@@ -116,14 +116,14 @@ def _vanishes(path: Path) -> bool:
     return True
 
 
-def _rows(view: View) -> list[tuple[str, ...]]:
+def _table_rows(view: View) -> list[tuple[str, ...]]:
     return [
-        (one.name, f"{one.state} {one.health}".strip(), f"{one.in_window}/{one.max}", one.verdict + _due(one))
+        (one.name, f"{one.state} {one.health}".strip(), f"{one.in_window}/{one.max}", one.verdict + _due_text(one))
         for one in view.containers
     ]
 
 
-def _due(one: Seen) -> str:
+def _due_text(one: Seen) -> str:
     if not one.due:
         return ""
     words = _("; to be given up in {seconds} s") if one.in_window >= one.max else _("; to be restarted in {seconds} s")

@@ -10,7 +10,7 @@ from vv_exporter.reporting import cron
 from vv_exporter.reporting.reports import OVERLAPS, run_job
 
 
-def _duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+def _duration_option(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
     try:
         seconds = None if value is None else parse_duration(value)
     except ValueError as error:
@@ -32,7 +32,7 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
 )
 @click.option(
     "--timeout",
-    callback=_duration,
+    callback=_duration_option,
     metavar="DURATION",
     help=f"End CMD and its children after this time (90, 15m, 2h): SIGTERM, and SIGKILL {cron.PATIENCE:g} s later. "
     f"The exit code is then {cron.TIMED_OUT}.",

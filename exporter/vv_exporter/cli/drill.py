@@ -63,9 +63,9 @@ def command(context: click.Context, severity: str | None, channel: str | None, u
     warn_without_reader()
     begun = _("drill {id}: {channels} (at most {seconds} s)")
     say(begun.format(id=id_, channels=", ".join(expected), seconds=f"{patience(settings):.0f}"), err=True)
-    found = _follow(settings, id_, url, max(map(len, expected)))
+    found = _follow_drill(settings, id_, url, max(map(len, expected)))
     if found is None or found.refused:
-        say(f"vv: {found.refused if found else _unseen(settings)}", err=True)
+        say(f"vv: {found.refused if found else _not_counted_text(settings)}", err=True)
         context.exit(1)
     failed = [one.channel for one in found.channels if one.state != "accepted"]
     if failed:
@@ -77,34 +77,34 @@ def command(context: click.Context, severity: str | None, channel: str | None, u
         context.exit(1)
 
 
-def _follow(settings: Settings, id_: str, url: str | None, width: int) -> DrillReport | None:
+def _follow_drill(settings: Settings, id_: str, url: str | None, width: int) -> DrillReport | None:
     """Print what becomes of it until it has ended; None if the exporter never counted it."""
     started = shown = time.monotonic()
     printed: set[str] = set()
     said: set[str] = set()
     found: DrillReport | None = None
     while time.monotonic() - started < patience(settings) + BEYOND_SECONDS:
-        found = _ask(url, id_) or found
-        for step in _steps(found):
+        found = _ask_exporter(url, id_) or found
+        for step in _step_texts(found):
             if step not in said:
                 said.add(step)
-                shown = _progress(step, started)
+                shown = _print_progress(step, started)
         for one in found.channels if found is not None else ():
             if one.state != "waiting" and one.channel not in printed:
                 printed.add(one.channel)
-                _print(one, width)
+                _print_channel(one, width)
         if found is not None and found.ended:
             return found
         if time.monotonic() - shown >= SHOWN_EVERY_SECONDS:
             waiting = (
                 [one.channel for one in found.channels if one.state == "waiting"] if found else [_("the exporter")]
             )
-            shown = _progress(_("waiting for {names}").format(names=", ".join(waiting)), started)
+            shown = _print_progress(_("waiting for {names}").format(names=", ".join(waiting)), started)
         time.sleep(POLL_SECONDS)
     return found
 
 
-def _ask(url: str | None, id_: str) -> DrillReport | None:
+def _ask_exporter(url: str | None, id_: str) -> DrillReport | None:
     try:
         answer, _ = ask(url, "/api/v1/drills", {"id": id_}, Drills)
     except AskError as error:
@@ -115,20 +115,20 @@ def _ask(url: str | None, id_: str) -> DrillReport | None:
     return next(iter(answer.drills), None)
 
 
-def _steps(found: DrillReport | None) -> Iterator[str]:
+def _step_texts(found: DrillReport | None) -> Iterator[str]:
     if found is not None and not found.refused:
         yield _("counted by the exporter; the rule Drill fires at Prometheus' next evaluation")
         if found.reached:
             yield _("Alertmanager has it")
 
 
-def _progress(text: str, started: float) -> float:
+def _print_progress(text: str, started: float) -> float:
     now = time.monotonic()
     say(f"  {now - started:4.0f} s  {text}", err=True)
     return now
 
 
-def _print(one: ChannelReport, width: int) -> None:
+def _print_channel(one: ChannelReport, width: int) -> None:
     name = printable(one.channel).ljust(width)
     if one.state == "accepted":
         mark = click.style(_("accepted"), fg="green")
@@ -139,7 +139,7 @@ def _print(one: ChannelReport, width: int) -> None:
     click.echo(f"{'':<{width}}  {'':<{len(_('accepted'))}}  {_('do: {cure}').format(cure=printable(one.cure))}")
 
 
-def _unseen(settings: Settings) -> str:
+def _not_counted_text(settings: Settings) -> str:
     return _(
         "the exporter has not counted the drill: it reads {folder}, does it run there? "
         "See `vv health exporter`, VV_STATE_DIR and VV_EXPORTER_PORT"

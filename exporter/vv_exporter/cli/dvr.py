@@ -22,7 +22,7 @@ def command() -> None:
 @click.argument("name")
 def forget(name: str) -> None:
     """Stop missing the agent of DVR NAME that was killed: nobody is to get its stream any more."""
-    _record("dvr.ended", name)
+    _record_event("dvr.ended", name)
     click.echo(_("no agent of DVR {dvr} is missed, until one reports again").format(dvr=name))
 
 
@@ -41,11 +41,11 @@ def login(name: str) -> None:
     if name not in load().dvrs and not was_agent:
         known = ", ".join(load().dvrs) or _("none")
         raise click.ClickException(_("no DVR {dvr} is configured; there are: {known}").format(dvr=name, known=known))
-    _record("dvr.login", name)
+    _record_event("dvr.login", name)
     click.echo(_("user and password are sent to DVR {dvr} again; vv status shows what it answers").format(dvr=name))
 
 
-def _record(kind: str, dvr: str) -> None:
+def _record_event(kind: str, dvr: str) -> None:
     with recording(load()) as journal:
         journal.emit(kind, COMPONENT, {"dvr": dvr}, LASTING)
         if not journal.flush() or journal.lost:

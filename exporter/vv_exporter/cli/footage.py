@@ -175,11 +175,11 @@ def lines(document: Footage) -> list[str]:
     """The document as people read it."""
     shown = [_("{start} to {end}").format(start=isoformat(document.since), end=isoformat(document.until))]
     for camera in document.cameras:
-        shown += _camera(camera)
+        shown += _camera_lines(camera)
     return shown if document.cameras else [_("no footage is known")]
 
 
-def _camera(camera: CameraFootage) -> list[str]:
+def _camera_lines(camera: CameraFootage) -> list[str]:
     steps = ", ".join(f"{length(seconds)} {step}" for step, seconds in camera.seconds.items())
     if camera.missing_seconds:
         missing = _("{time} missing").format(time=length(camera.missing_seconds))

@@ -32,7 +32,7 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
     said = ""
     try:
         if part == "exporter":
-            said = health.exporter(port or _port())
+            said = health.exporter(port or _exporter_port())
         elif part == "self-monitor":
             health.self_monitor(Path(state_dir()) / "self-monitor")
         elif socket is None:
@@ -46,6 +46,6 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
     click.echo("healthy")
 
 
-def _port() -> int:
+def _exporter_port() -> int:
     text = os.environ.get("VV_EXPORTER_PORT", "")
     return int(text) if text.isascii() and text.isdigit() else DEFAULT_PORT

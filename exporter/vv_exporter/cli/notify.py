@@ -54,11 +54,11 @@ def test(context: click.Context, channel: str | None) -> None:
     chosen = [providers[channel]] if channel is not None else list(providers.values())
     width = max(len(provider.name) for provider in chosen)
     with speaking(settings.language):  # what is sent; who tries it is answered in the shell's
-        messages = [_message(settings) for _ in chosen]
+        messages = [_test_message(settings) for _ in chosen]
     failed = [
         provider.name
         for provider, message in zip(chosen, messages, strict=True)
-        if not _try(provider, message, width, settings.language)
+        if not _try_channel(provider, message, width, settings.language)
     ]
     if failed:
         said = ngettext(
@@ -68,7 +68,7 @@ def test(context: click.Context, channel: str | None) -> None:
         context.exit(1)
 
 
-def _try(provider: Provider, message: Message, width: int, language: str) -> bool:
+def _try_channel(provider: Provider, message: Message, width: int, language: str) -> bool:
     """Send in a language, and print a line."""
     from vv_exporter.channels import ProviderError
     from vv_exporter.language import speaking
@@ -87,7 +87,7 @@ def _try(provider: Provider, message: Message, width: int, language: str) -> boo
     return good
 
 
-def _message(settings: Settings) -> Message:
+def _test_message(settings: Settings) -> Message:
     """A message of its own for each channel and call."""
     from vv_core.common.ids import uuid7
     from vv_exporter.messages.message import Message

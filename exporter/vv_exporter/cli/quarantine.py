@@ -31,7 +31,7 @@ _WIDTH = 4096
 @click.pass_context
 def command(context: click.Context, root: Path | None) -> None:
     """Damaged files in corrupted/ of the video storage."""
-    context.obj = (root or _configured()) / FOLDER
+    context.obj = (root or _configured_root()) / FOLDER
 
 
 @command.command("list")
@@ -41,8 +41,8 @@ def list_(folder: Path) -> None:
     if not folder.is_dir():
         return
     for name, about in entries(folder):
-        when, why, who = (_said(about, key) for key in ("timestamp_corruption", "error_type", "source_component"))
-        click.echo(f"{when:24}  {why:20}  {who:20}  {_size(folder / name):>9}  {texts.path(name, _WIDTH)}")
+        when, why, who = (_said_of(about, key) for key in ("timestamp_corruption", "error_type", "source_component"))
+        click.echo(f"{when:24}  {why:20}  {who:20}  {_size_text(folder / name):>9}  {texts.path(name, _WIDTH)}")
 
 
 @command.command()
@@ -50,7 +50,7 @@ def list_(folder: Path) -> None:
 @click.pass_obj
 def show(folder: Path, file: str) -> None:
     """Show FILE's side-car: where it came from, what failed, its attempts."""
-    click.echo(json.dumps(_try(lambda: read(folder, _name(file))), indent=2))
+    click.echo(json.dumps(_with_readable_errors(lambda: read(folder, _entry_name(file))), indent=2))
 
 
 @command.command()
@@ -59,11 +59,11 @@ def show(folder: Path, file: str) -> None:
 @click.pass_obj
 def release(folder: Path, file: str, to: Path | None) -> None:
     """Move FILE back to where it came from, never over another file, and give it new attempts."""
-    where = _try(lambda: give_back(folder, _name(file), to))
+    where = _with_readable_errors(lambda: give_back(folder, _entry_name(file), to))
     click.echo(texts.path(where, _WIDTH))
 
 
-def _configured() -> Path:
+def _configured_root() -> Path:
     from vv_exporter.settings import load
 
     root = load().video_storage_root
@@ -72,23 +72,23 @@ def _configured() -> Path:
     return root
 
 
-def _name(file: str) -> str:
+def _entry_name(file: str) -> str:
     """An entry's name; it may be given with its folder."""
     return Path(file).name
 
 
-def _try(work: Callable[[], T]) -> T:
+def _with_readable_errors(work: Callable[[], T]) -> T:
     try:
         return work()
     except QuarantineError as error:
         raise click.ClickException(printable(str(error))) from error
 
 
-def _said(about: dict[str, Any], key: str) -> str:
+def _said_of(about: dict[str, Any], key: str) -> str:
     return texts.line(about.get(key, "?"), 100)
 
 
-def _size(path: Path) -> str:
+def _size_text(path: Path) -> str:
     try:
         return f"{path.stat(follow_symlinks=False).st_size / 1e6:.1f} MB"
     except OSError:

@@ -54,8 +54,8 @@ def add(matchers: tuple[str, ...], duration: str, reason: str, author: str | Non
     from vv_exporter.common.clock import isoformat
     from vv_exporter.common.matchers import parse_matcher
 
-    settings, now = _settings(), time.time()
-    silences = _silences(settings)
+    settings, now = _load_settings(), time.time()
+    silences = _silences_client(settings)
     try:
         wanted, seconds = [parse_matcher(one) for one in matchers], parse_duration(duration)
         if not 0 < seconds <= MAX_SECONDS:
@@ -64,7 +64,7 @@ def add(matchers: tuple[str, ...], duration: str, reason: str, author: str | Non
             raise ValueError(_("--reason: say why"))
         with _explained():
             fits = preview(silences, wanted, settings.device_id)
-            id_ = silences.add(wanted, now, now + seconds, author or _user(), reason.strip())
+            id_ = silences.add(wanted, now, now + seconds, author or _user_name(), reason.strip())
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     say(_("{id}  until {time}").format(id=id_, time=isoformat(now + seconds)))
@@ -82,12 +82,12 @@ def list_(ended: bool, as_json: bool) -> None:
     import msgspec
 
     with _explained():
-        found = [one for one in _silences(_settings()).list() if ended or one.holds]
+        found = [one for one in _silences_client(_load_settings()).list() if ended or one.holds]
     if as_json:
         click.echo(json.dumps([msgspec.to_builtins(one) | {"matchers": list(map(str, one.matchers))} for one in found]))
         return
     for one in found:
-        say(_line(one))
+        say(_silence_line(one))
     if not found:
         say(_("nothing is silenced"))
 
@@ -96,21 +96,21 @@ def list_(ended: bool, as_json: bool) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 def end(ids: tuple[str, ...]) -> None:
     """End silences now; `vv silence list` shows their ids."""
-    silences = _silences(_settings())
+    silences = _silences_client(_load_settings())
     for id_ in ids:
         with _explained():
             silences.end(id_)
         say(_("{id}  ended").format(id=id_))
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user has no name
         return "vv silence"
 
 
-def _line(one: Silence) -> str:
+def _silence_line(one: Silence) -> str:
     from vv_exporter.common.clock import isoformat
 
     held, ended = (
@@ -122,13 +122,13 @@ def _line(one: Silence) -> str:
     )
 
 
-def _settings() -> Settings:
+def _load_settings() -> Settings:
     from vv_exporter.settings import load
 
     return load(secrets=False)
 
 
-def _silences(settings: Settings) -> Silences:
+def _silences_client(settings: Settings) -> Silences:
     from vv_exporter.alertmanager.silences.client import Silences
 
     return Silences(settings.alertmanager)

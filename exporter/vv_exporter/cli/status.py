@@ -41,7 +41,7 @@ def command(as_json: bool, watch: bool, interval: float, url: str | None) -> Non
     code = 0
     try:
         while True:
-            text, code = _state(url, as_json, watch)
+            text, code = _state_and_code(url, as_json, watch)
             if watch:
                 click.clear()
             click.echo(text, err=code == 1 and text.startswith("vv: ") and not watch)
@@ -53,7 +53,7 @@ def command(as_json: bool, watch: bool, interval: float, url: str | None) -> Non
     sys.exit(code)
 
 
-def _state(url: str | None, as_json: bool, watch: bool) -> tuple[str, int]:
+def _state_and_code(url: str | None, as_json: bool, watch: bool) -> tuple[str, int]:
     """What to print, and the exit code."""
     try:
         with speaking(ENGLISH) if as_json else nullcontext():  # a program gets the same whoever runs it
@@ -73,18 +73,18 @@ def on_screen(document: Status, screen: os.terminal_size, watch: bool) -> list[s
         return shown
     if watch:
         return [*shown[: screen.lines - 2], _left_out(len(shown) - screen.lines + 2)]
-    return [*shown, "", _verdict(document) + ("" if document.ok else _first(document.troubles[0]))]
+    return [*shown, "", _verdict_line(document) + ("" if document.ok else _first_trouble(document.troubles[0]))]
 
 
 def lines(document: Status, width: int | None = None) -> list[str]:
     """The document as people read it, in lines of that many characters where there is such a limit."""
-    shown = [_verdict(document)]
+    shown = [_verdict_line(document)]
     if not document.ok:
-        shown += [f"  {_coloured(trouble)}" for trouble in document.troubles]
+        shown += [f"  {_colour_severity(trouble)}" for trouble in document.troubles]
     for alert in document.alerts or ():
-        shown += ["", *_alert(alert, document.time, width)]
+        shown += ["", *_alert_lines(alert, document.time, width)]
     for table in sections(document):
-        shown += ["", click.style(table.title, bold=True), *_rows(table, width)]
+        shown += ["", click.style(table.title, bold=True), *_table_lines(table, width)]
     return shown
 
 
@@ -94,27 +94,27 @@ def _left_out(count: int) -> str:
     )
 
 
-def _first(trouble: str) -> str:
-    return "; " + _("first: {trouble}").format(trouble=_coloured(trouble))
+def _first_trouble(trouble: str) -> str:
+    return "; " + _("first: {trouble}").format(trouble=_colour_severity(trouble))
 
 
-def _verdict(document: Status) -> str:
+def _verdict_line(document: Status) -> str:
     verdict = click.style(_("all is well"), fg="green") if document.ok else click.style(_("needs attention"), fg="red")
     return f"{document.device}: {verdict}"
 
 
-def _alert(alert: FiringAlert, now: float, width: int | None) -> list[str]:
+def _alert_lines(alert: FiringAlert, now: float, width: int | None) -> list[str]:
     quiet = f" ({_(SILENCED)})" if alert.silenced else f" ({_(INHIBITED)})" if alert.inhibited else ""
     since = _("since {time} ({moment})").format(time=ago(alert.started, now), moment=clock(alert.started, now))
     texts = (alert.description, alert.suggested_actions)
     lines_ = [line for text in texts for line in text.strip().splitlines()]
-    wrapped = [part for line in lines_ for part in _wrapped(line, width)]
+    wrapped = [part for line in lines_ for part in _wrap_line(line, width)]
     # An address is not broken: a terminal could not open it.
     runbook = [f"  {alert.runbook_url}"] if alert.runbook_url else []
-    return [_coloured(f"{alert.severity}: {alert.summary}") + f"{quiet}, {since}", *wrapped, *runbook]
+    return [_colour_severity(f"{alert.severity}: {alert.summary}") + f"{quiet}, {since}", *wrapped, *runbook]
 
 
-def _wrapped(line: str, width: int | None) -> list[str]:
+def _wrap_line(line: str, width: int | None) -> list[str]:
     hanging = "     " if line[:1].isdigit() else "  "
     return textwrap.wrap(
         line,
@@ -126,15 +126,15 @@ def _wrapped(line: str, width: int | None) -> list[str]:
     )
 
 
-def _rows(table: Table, width: int | None) -> list[str]:
+def _table_lines(table: Table, width: int | None) -> list[str]:
     """Columns under their titles."""
     rows = [[Cell(title, "muted") for title in table.columns], *table.rows]
-    texts = [[_text(cell) for cell in row] for row in rows]
+    texts = [[_cell_text(cell) for cell in row] for row in rows]
     widths = fitting([max(map(len, column)) for column in zip(*texts, strict=True)], width)
-    return [line for row, parts in zip(rows, texts, strict=True) for line in _row(row, parts, widths)]
+    return [line for row, parts in zip(rows, texts, strict=True) for line in _row_lines(row, parts, widths)]
 
 
-def _row(row: Sequence[Cell], texts: Sequence[str], widths: Sequence[int]) -> list[str]:
+def _row_lines(row: Sequence[Cell], texts: Sequence[str], widths: Sequence[int]) -> list[str]:
     """A row, in as many lines as its cells need in their columns."""
     columns = [
         textwrap.wrap(text, width, max_lines=MAX_LINES, placeholder="…") or [""]
@@ -142,7 +142,8 @@ def _row(row: Sequence[Cell], texts: Sequence[str], widths: Sequence[int]) -> li
     ]
     lines_ = zip_longest(*columns, fillvalue="")
     return [
-        ("  " + "  ".join(_cell(*part) for part in zip(row, line, widths, strict=True))).rstrip() for line in lines_
+        ("  " + "  ".join(_styled_cell(*part) for part in zip(row, line, widths, strict=True))).rstrip()
+        for line in lines_
     ]
 
 
@@ -154,18 +155,18 @@ def fitting(widths: list[int], room: int | None) -> list[int]:
     return widths
 
 
-def _text(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     parts = (cell.text, f"({cell.note})" if cell.note else "", plotted(cell.plot))
     return " ".join(" ".join(filter(None, parts)).split())
 
 
-def _cell(cell: Cell, text: str, width: int) -> str:
+def _styled_cell(cell: Cell, text: str, width: int) -> str:
     padded = text.ljust(width)
     if cell.level == "muted":
         return click.style(padded, dim=True)
     return click.style(padded, fg=LEVELS[cell.level]) if cell.level in LEVELS else padded
 
 
-def _coloured(text: str) -> str:
+def _colour_severity(text: str) -> str:
     severity, separator, _ = text.partition(": ")
     return click.style(text, fg=COLOURS[severity]) if separator and severity in COLOURS else text

@@ -73,11 +73,11 @@ def lines(document: Document) -> list[str]:
     """The moments as people read them, the newest last."""
     shown = [_("… older ones are left out (--limit)")] if document.older else []
     for moment in reversed(document.moments):
-        shown += _moment(moment)
+        shown += _moment_lines(moment)
     return shown or [_("no entries")]
 
 
-def _moment(moment: Moment) -> list[str]:
+def _moment_lines(moment: Moment) -> list[str]:
     severity = click.style(f"{moment.severity:8}", fg=COLOURS.get(moment.severity))
     component = f"  [{moment.component}]" if moment.component else ""
     video = _("video {name}").format(name=moment.video)

@@ -101,26 +101,28 @@ class ContainersCollector:
         """The last known state."""
         known = list(self._store.docs(CONTAINERS).values())
         healthy = [record for record in known if record.running and record.health]
-        yield gauges(DOCKER_UP, self._engine(self._watch.up))
+        yield gauges(DOCKER_UP, self._engine_value(self._watch.up))
         podman = self._watch.is_podman
         yield gauges(PODMAN, [] if podman is None else [((), float(podman))])
-        yield gauges(EVENT_STREAM, self._engine(self._watch.following))
-        yield gauges(REQUESTS_ANSWERED, self._requests())
+        yield gauges(EVENT_STREAM, self._engine_value(self._watch.following))
+        yield gauges(REQUESTS_ANSWERED, self._unanswered_requests())
         refused = sorted(self._watch.refused_by_proxy.items())
         yield counters(PROXY_REFUSED, (((socket,), float(count), None) for socket, count in refused))
-        yield gauges(INSPECTED, (_of(one, self._watch.is_inspected(one.id)) for one in known if one.state != GONE))
-        yield gauges(INFO, (self._info(record) for record in known))
-        yield gauges(EXPECTED, [*self._expected(known), *self._never_seen(known, 1.0)])
-        yield gauges(RUNNING, [*(_of(record, record.running) for record in known), *self._never_seen(known, 0.0)])
+        yield gauges(
+            INSPECTED, (_value_of(one, self._watch.is_inspected(one.id)) for one in known if one.state != GONE)
+        )
+        yield gauges(INFO, (self._info_value(record) for record in known))
+        yield gauges(EXPECTED, [*self._expected_values(known), *self._never_seen(known, 1.0)])
+        yield gauges(RUNNING, [*(_value_of(record, record.running) for record in known), *self._never_seen(known, 0.0)])
         yield gauges(STATE, (((record.name, record.state), 1.0) for record in known))
         yield gauges(HEALTH, (((record.name, record.health), 1.0) for record in healthy))
-        yield gauges(HEALTH_STREAK, (_of(record, record.streak) for record in healthy))
-        yield gauges(LAST_EXIT_CODE, (_of(one, one.exit_code) for one in known if one.exit_code is not None))
-        yield gauges(START_TIME, (_of(record, record.started / SECOND) for record in known if record.started))
+        yield gauges(HEALTH_STREAK, (_value_of(record, record.streak) for record in healthy))
+        yield gauges(LAST_EXIT_CODE, (_value_of(one, one.exit_code) for one in known if one.exit_code is not None))
+        yield gauges(START_TIME, (_value_of(record, record.started / SECOND) for record in known if record.started))
         yield from (stored(self._store, metric) for metric in (RESTARTS, EXITS, OOM_KILLS))
-        yield from self._used()
+        yield from self._usage_families()
 
-    def _used(self) -> Iterator[Family]:
+    def _usage_families(self) -> Iterator[Family]:
         """What the containers that run use."""
         running = self._watch.running
         read, unreadable = self._sampler.sample(running)
@@ -133,23 +135,23 @@ class ContainersCollector:
             else:
                 yield gauges(metric, values)
 
-    def _engine(self, value: bool) -> Iterator[Value]:
+    def _engine_value(self, value: bool) -> Iterator[Value]:
         if self._watch.present:
             yield (), float(value)
 
-    def _requests(self) -> Iterator[Value]:
+    def _unanswered_requests(self) -> Iterator[Value]:
         """What is not answered, of an Engine that answers."""
         answered = dict(self._watch.requests_answered)
         if answered and self._asker.asked:
             answered["stats"] = not self._asker.unanswered
         return (((request,), float(value)) for request, value in answered.items())
 
-    def _info(self, record: ContainerRecord) -> Value:
+    def _info_value(self, record: ContainerRecord) -> Value:
         essential = "true" if record.name in self._settings.essential else "false"
         return (record.name, record.service, record.project, record.image, essential), 1.0
 
-    def _expected(self, known: list[ContainerRecord]) -> Iterator[Value]:
-        return (_of(record, expected(record, self._settings)) for record in known)
+    def _expected_values(self, known: list[ContainerRecord]) -> Iterator[Value]:
+        return (_value_of(record, expected(record, self._settings)) for record in known)
 
     def _never_seen(self, known: list[ContainerRecord], value: float) -> Iterator[Value]:
         """Containers that are listed and that the Engine never had, once it was asked."""
@@ -158,7 +160,7 @@ class ContainersCollector:
             yield from (((name,), value) for name in sorted(names))
 
 
-def _of(record: ContainerRecord, value: float) -> Value:
+def _value_of(record: ContainerRecord, value: float) -> Value:
     return (record.name,), float(value)
 
 

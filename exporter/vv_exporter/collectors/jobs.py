@@ -78,16 +78,16 @@ class JobsCollector:
         names = {labels[0] for labels, _ in self._store.series(JOB_RUNS)} | self._jobs.keys()
         yield gauges(JOB_RUNNING, (((name,), running[name]) for name in sorted(names)))
         yield gauges(JOB_OLDEST_START, (((name,), started) for name, started in sorted(oldest.items())))
-        yield gauges(JOB_OVERDUE_START, longest_named(late, self._named))
+        yield gauges(JOB_OVERDUE_START, longest_named(late, self._run_labels))
         scheduled = {name: job for name, job in self._jobs.items() if job.schedule}
-        yield gauges(JOB_NEXT_DUE, (((name,), self._due(name, job)) for name, job in scheduled.items()))
+        yield gauges(JOB_NEXT_DUE, (((name,), self._due_time(name, job)) for name, job in scheduled.items()))
         yield gauges(JOB_GRACE, (((name,), job.grace) for name, job in scheduled.items()))
 
-    def _named(self, run: Run) -> Labels:
+    def _run_labels(self, run: Run) -> Labels:
         """What tells people which run it is."""
         return (run.name, run.component, *found_as(run.process, self._machine))
 
-    def _due(self, name: str, job: JobSettings) -> float:
+    def _due_time(self, name: str, job: JobSettings) -> float:
         known = self._store.document(SCHEDULED, name)
         reference = max(
             known.since if known else 0.0,

@@ -34,14 +34,14 @@ class LoopsCollector:
         """All families of loops. A clock that was set meanwhile is followed: what is shown is how long ago it was."""
         now, loops = self._clock(), self._loops()
         seen = [((loop.name,), loop.last_round, loop.failures) for loop in loops]
-        yield gauges(LOOP_LAST_RUN, [(labels, _time(last, now)) for labels, last, _ in seen])
+        yield gauges(LOOP_LAST_RUN, [(labels, _round_time(last, now)) for labels, last, _ in seen])
         behind = time.monotonic() - now
         yield gauges(LOOP_DUE, [((loop.name,), round(loop.due - behind, 1)) for loop in loops if not loop.may_hang])
         yield gauges(LOOP_SUCCESS, [(labels, last.succeeded) for labels, last, _ in seen if last is not None])
         yield counters(LOOP_FAILURES, [(labels, float(failures), None) for labels, _, failures in seen])
 
 
-def _time(last: LastRound | None, now: float) -> float:
+def _round_time(last: LastRound | None, now: float) -> float:
     """In tenths of a second: what does not change is the same in each scrape."""
     return 0.0 if last is None else round(now - last.seconds_ago(), 1)
 

@@ -51,7 +51,7 @@ class PipelineCollector:
         for metric in (STAGE_DURATION, STAGE_OVERRUNS, STAGE_LAST_SUCCESS, EXCEPTIONS):
             yield stored(self._store, metric)
         yield from self._in_progress()
-        yield from self._failures()
+        yield from self._failure_families()
 
     def _in_progress(self) -> Iterable[Family]:
         runs = list(self._store.docs(STAGE_RUNS).values())
@@ -69,11 +69,11 @@ class PipelineCollector:
         overdue = Counter(run.name for _, run in late)
         yield gauges(STAGE_RUNNING, (((stage,), running[stage]) for stage in sorted(stages)))
         yield gauges(STAGE_OVERDUE, (((stage,), overdue[stage]) for stage in sorted(stages)))
-        yield gauges(STAGE_OVERDUE_START, longest_named(late, self._named))
+        yield gauges(STAGE_OVERDUE_START, longest_named(late, self._run_labels))
         yield gauges(STAGE_LIMIT_USED, (((stage,), ratio) for stage, ratio in sorted(used.items())))
         yield gauges(STAGE_OLDEST_START, (((stage,), started) for stage, started in sorted(oldest.items())))
 
-    def _failures(self) -> Iterable[Family]:
+    def _failure_families(self) -> Iterable[Family]:
         failures = list(self._store.docs(FAILURES).values())
         yield gauges(LAST_FAILURE, (((one.component, one.kind), one.time) for one in failures))
         yield gauges(
@@ -84,7 +84,7 @@ class PipelineCollector:
             ),
         )
 
-    def _named(self, run: Run) -> Labels:
+    def _run_labels(self, run: Run) -> Labels:
         """What tells people which run it is."""
         limit = self._runs.limit(run)
         video, sha256 = shorten(run.video, MAX_NAME), shorten(run.video_sha256, 64)

@@ -38,10 +38,10 @@ class _Head:
         self.values = tuple(map(escaped, values))
         self.labels = dict(zip(names, self.values, strict=True))
         pairs = sorted(self.labels.items())
-        self.text = _braced(_pair(*pair) for pair in pairs)
-        bounded = [_pair(*pair) for pair in pairs]
+        self.text = _braced_labels(_label_pair(*pair) for pair in pairs)
+        bounded = [_label_pair(*pair) for pair in pairs]
         bounded.insert(sum(name < "le" for name, _ in pairs), 'le="%s"')
-        self.with_bound = _braced(part if part == 'le="%s"' else part.replace("%", "%%") for part in bounded)
+        self.with_bound = _braced_labels(part if part == 'le="%s"' else part.replace("%", "%%") for part in bounded)
         self._kept: tuple[Any, str] = (None, "")
 
     def kept(self, value: V, make: Callable[[_Head, V], str]) -> str:
@@ -61,7 +61,7 @@ class Shape(ABC, Generic[V]):
     def __init__(self, name: str, help: str, labels: Labels, expose: Callable[[Labels], Labels]) -> None:
         """`expose` gives the values of labels as they are shown."""
         self.name = name
-        self.header = f"# HELP {name} {_quoted(help)}\n# TYPE {name} {self.type}\n"
+        self.header = f"# HELP {name} {_quoted_value(help)}\n# TYPE {name} {self.type}\n"
         self._labels = labels
         self._expose = expose
         self._heads: dict[Labels, _Head] = {}
@@ -98,7 +98,7 @@ class GaugeShape(Shape[float]):
 
     def text(self, rows: Sequence[tuple[_Head, float]]) -> str:
         name = self.name
-        return "".join([f"{name}{head.text} {_number(value)}\n" for head, value in rows])
+        return "".join([f"{name}{head.text} {_go_number(value)}\n" for head, value in rows])
 
     def samples(self, rows: Sequence[tuple[_Head, float]]) -> list[Sample]:
         return [Sample(self.name, head.labels, value) for head, value in rows]
@@ -117,9 +117,9 @@ class CounterShape(Shape[Counted]):
         name = self.name
         return "".join(
             [
-                f"{name}_total{head.text} {_number(value)}\n"
+                f"{name}_total{head.text} {_go_number(value)}\n"
                 if created is None
-                else f"{name}_total{head.text} {_number(value)}\n{name}_created{head.text} {_number(created)}\n"
+                else f"{name}_total{head.text} {_go_number(value)}\n{name}_created{head.text} {_go_number(created)}\n"
                 for head, (value, created) in rows
             ]
         )
@@ -149,17 +149,17 @@ class HistogramShape(Shape[Observed]):
         return frozenset({self.name, *(f"{self.name}_{part}" for part in ("bucket", "sum", "count", "created"))})
 
     def text(self, rows: Sequence[tuple[_Head, Observed]]) -> str:
-        return "".join([head.kept(value, self._series) for head, value in rows])
+        return "".join([head.kept(value, self._series_lines) for head, value in rows])
 
-    def _series(self, head: _Head, value: Observed) -> str:
+    def _series_lines(self, head: _Head, value: Observed) -> str:
         counts, total, created = value
         bucket, running, lines = f"{self.name}_bucket{head.with_bound} %s\n", 0, []
         for bound, count in zip(self._bounds, counts, strict=True):
             running += count
-            lines.append(bucket % (bound, _number(float(running))))
-        lines.append(f"{self.name}_count{head.text} {_number(float(running))}\n")
-        lines.append(f"{self.name}_sum{head.text} {_number(total)}\n")
-        lines.append(f"{self.name}_created{head.text} {_number(created)}\n")
+            lines.append(bucket % (bound, _go_number(float(running))))
+        lines.append(f"{self.name}_count{head.text} {_go_number(float(running))}\n")
+        lines.append(f"{self.name}_sum{head.text} {_go_number(total)}\n")
+        lines.append(f"{self.name}_created{head.text} {_go_number(created)}\n")
         return "".join(lines)
 
     def samples(self, rows: Sequence[tuple[_Head, Observed]]) -> list[Sample]:
@@ -208,18 +208,18 @@ class ShapedFamily(Family, Generic[V]):
 
 
 @lru_cache(maxsize=8192)
-def _number(value: float) -> str:
+def _go_number(value: float) -> str:
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 
-def _braced(pairs: Iterable[str]) -> str:
+def _braced_labels(pairs: Iterable[str]) -> str:
     inside = ",".join(pairs)
     return f"{{{inside}}}" if inside else ""
 
 
-def _pair(name: str, value: str) -> str:
-    return f'{name}="{_quoted(value)}"'
+def _label_pair(name: str, value: str) -> str:
+    return f'{name}="{_quoted_value(value)}"'
 
 
-def _quoted(text: str) -> str:
+def _quoted_value(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

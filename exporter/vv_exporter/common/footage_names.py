@@ -53,9 +53,9 @@ class FootageNames:
         try:
             if "s" in said:
                 return (float(said["s"]),)
-            shown = _shown(said)
+            shown = _shown_time(said)
             if "z" in said:
-                return (shown.replace(tzinfo=_offset(said["z"])).timestamp(),)
+                return (shown.replace(tzinfo=_offset_of(said["z"])).timestamp(),)
             return tuple(sorted({shown.replace(tzinfo=self._zone, fold=fold).timestamp() for fold in _FOLDS}))
         except (ValueError, OverflowError):  # the 30th of February
             return ()
@@ -69,14 +69,14 @@ def _regex(pattern: str, dvr: str) -> str:
     if pattern.count("*") > MAX_STARS:
         raise ValueError(f"{pattern!r} has more than {MAX_STARS} `*`; spell some of it out")
     seen: set[str] = set()
-    regex = "".join(_part(part, dvr, seen) for part in _PARTS.split(pattern))
+    regex = "".join(_part_regex(part, dvr, seen) for part in _PARTS.split(pattern))
     dated = "s" in seen or ({"H", "M"} <= seen and (seen & {"Y", "y"}) and ({"m", "d"} <= seen or "j" in seen))
     if not dated:
         raise ValueError(f"{pattern!r} does not say when a file begins; write e.g. {{start:%Y%m%dT%H%M%S}}")
     return regex
 
 
-def _part(part: str, dvr: str, seen: set[str]) -> str:
+def _part_regex(part: str, dvr: str, seen: set[str]) -> str:
     if part == "*":
         return "[^/]*"
     if part == "{dvr}":
@@ -85,10 +85,12 @@ def _part(part: str, dvr: str, seen: set[str]) -> str:
         if "{" in part or "}" in part:
             raise ValueError(f"{part!r} has braces that mean nothing; known are {{dvr}} and {{start:…}}")
         return re.escape(part)
-    return "".join(_code(code, seen) for code in re.split(r"(%.?)", part.removeprefix("{start:").removesuffix("}")))
+    return "".join(
+        _code_regex(code, seen) for code in re.split(r"(%.?)", part.removeprefix("{start:").removesuffix("}"))
+    )
 
 
-def _code(code: str, seen: set[str]) -> str:
+def _code_regex(code: str, seen: set[str]) -> str:
     if code == "%%" or not code.startswith("%"):
         return re.escape(code.replace("%%", "%"))
     name = code[1:]
@@ -100,7 +102,7 @@ def _code(code: str, seen: set[str]) -> str:
     return f"(?P<{name}>{_CODES[name]})"
 
 
-def _shown(said: dict[str, str]) -> datetime:
+def _shown_time(said: dict[str, str]) -> datetime:
     """The time of the day and the date, without a zone."""
     year = int(said["Y"]) if "Y" in said else 2000 + int(said["y"])
     micro = int(said.get("f", "0").ljust(6, "0"))
@@ -113,7 +115,7 @@ def _shown(said: dict[str, str]) -> datetime:
     return at.replace(tzinfo=None)
 
 
-def _offset(text: str) -> tzinfo | None:
+def _offset_of(text: str) -> tzinfo | None:
     return datetime.strptime(text.replace(":", ""), "%z").tzinfo
 
 

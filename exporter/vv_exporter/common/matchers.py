@@ -83,7 +83,7 @@ def parse_filter(text: str) -> list[Matcher]:
                     example='{alertname="DiskSpaceLow",device="edge-1"}'
                 )
             )
-        matchers.append(Matcher(found[1], found[2], _ESCAPE.sub(_unescaped, found[3])))
+        matchers.append(Matcher(found[1], found[2], _ESCAPE.sub(_unescape_code, found[3])))
         position = found.end()
     return matchers
 
@@ -105,7 +105,7 @@ def link_filter(labels: Mapping[str, str]) -> str:
     return ""
 
 
-def _unescaped(found: re.Match[str]) -> str:
+def _unescape_code(found: re.Match[str]) -> str:
     code = found[1] or found[2] or found[3]
     if code is None:
         return _NAMED.get(found[4], found[4])

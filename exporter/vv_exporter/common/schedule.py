@@ -66,7 +66,7 @@ def next_due(schedule: str, timezone: str, after: float) -> float:
     best = float("inf")
     # cronsim walks over a clock that is never set: it errs where one is set at midnight or by half an hour.
     for shown in CronSim(schedule, wall.replace(tzinfo=UTC)):
-        times = _times(shown.replace(tzinfo=zone), once)
+        times = _times_shown(shown.replace(tzinfo=zone), once)
         best = min([best, *(time for time in times if time > after)])
         if times and times[0] >= best:
             return best
@@ -78,7 +78,7 @@ def _is_set_about(time: float, zone: ZoneInfo) -> bool:
     return before.astimezone(zone).utcoffset() != behind.astimezone(zone).utcoffset()
 
 
-def _times(shown: datetime, once: bool) -> list[float]:
+def _times_shown(shown: datetime, once: bool) -> list[float]:
     """When the clock shows this: twice where it is set back, never where it is set forward; with `once` always once."""
     # PEP 495: of a time that is left out, the fold 0 comes after the fold 1.
     first, second = (shown.replace(fold=fold).timestamp() for fold in (0, 1))

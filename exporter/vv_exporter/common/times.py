@@ -87,14 +87,14 @@ class Move(NamedTuple):
 
     def document(self, document: Any) -> Any:
         """A stored Struct with its times moved; the very same if none does."""
-        node = _node(type(document))
-        return document if node is None else _moved(document, node, self)
+        node = _struct_node(type(document))
+        return document if node is None else _move_times(document, node, self)
 
 
 _nodes: dict[type, inspect.StructType | None] = {}
 
 
-def _node(type_: type) -> inspect.StructType | None:
+def _struct_node(type_: type) -> inspect.StructType | None:
     """What a Struct consists of; None if it has no times."""
     if type_ not in _nodes:
         node = inspect.type_info(type_)
@@ -104,7 +104,7 @@ def _node(type_: type) -> inspect.StructType | None:
 
 def _has_times(node: inspect.Type) -> bool:
     if isinstance(node, inspect.Metadata):
-        return _kind(node) is not None or _has_times(node.type)
+        return _time_kind(node) is not None or _has_times(node.type)
     if isinstance(node, inspect.StructType):
         return any(_has_times(field.type) for field in node.fields)
     if isinstance(node, inspect.UnionType):
@@ -114,27 +114,27 @@ def _has_times(node: inspect.Type) -> bool:
     return isinstance(node, inspect.DictType) and _has_times(node.value_type)
 
 
-def _kind(node: inspect.Type) -> str | None:
+def _time_kind(node: inspect.Type) -> str | None:
     return (node.extra or {}).get("time") if isinstance(node, inspect.Metadata) else None
 
 
-def _moved(value: Any, node: inspect.Type, move: Move) -> Any:
-    kind = _kind(node)
+def _move_times(value: Any, node: inspect.Type, move: Move) -> Any:
+    kind = _time_kind(node)
     if kind is not None:
         return move.past(value) if kind == _PAST else move.deadline(value)
     if isinstance(node, inspect.Metadata):
-        return _moved(value, node.type, move)
+        return _move_times(value, node.type, move)
     if isinstance(node, inspect.UnionType):
         fitting = next((one for one in node.types if isinstance(one, inspect.StructType) and _is_a(value, one)), None)
-        return value if fitting is None else _moved(value, fitting, move)
+        return value if fitting is None else _move_times(value, fitting, move)
     if isinstance(node, inspect.StructType):
         return _moved_struct(value, node, move)
     if isinstance(node, inspect.VarTupleType):
-        if _kind(node.item_type) == _PAST:  # of many alike, one that cannot be true is better not counted than now
+        if _time_kind(node.item_type) == _PAST:  # of many alike, one that cannot be true is better not counted than now
             return tuple(time for time in map(move.along, value) if move.possible(time))
-        return tuple(_moved(one, node.item_type, move) for one in value)
+        return tuple(_move_times(one, node.item_type, move) for one in value)
     if isinstance(node, inspect.DictType):
-        return {key: _moved(one, node.value_type, move) for key, one in value.items()}
+        return {key: _move_times(one, node.value_type, move) for key, one in value.items()}
     return value
 
 
@@ -145,13 +145,13 @@ def _is_a(value: Any, node: inspect.StructType) -> bool:
 def _moved_struct(value: Any, node: inspect.StructType, move: Move) -> Any:
     """Its times, and its deadlines with them: by how much the former were in the future, the latter come sooner."""
     times = [field for field in node.fields if _has_times(field.type)]
-    before = [getattr(value, field.name) for field in times if _kind(field.type) == _PAST]
+    before = [getattr(value, field.name) for field in times if _time_kind(field.type) == _PAST]
     past = [move.along(time) for time in before]
     move = move._replace(ahead=max([0.0, *(time - move.now for time in past)]), along_too=past != before)
     changed: dict[str, Any] = {}
     for field in times:
         now_is = getattr(value, field.name)
-        after = _moved(now_is, field.type, move)
+        after = _move_times(now_is, field.type, move)
         if after != now_is:
             changed[field.name] = after
     return msgspec.structs.replace(value, **changed) if changed else value

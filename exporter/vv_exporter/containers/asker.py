@@ -79,15 +79,15 @@ class Asker:
             with contextlib.suppress(RuntimeError):  # fewer ask, or none; the next sample tries again
                 while len(self._threads) < min(ASKERS, len(self._wanted)):
                     # No loop: a pool, whose size is that of the demand.
-                    thread = threading.Thread(target=self._run, name="container-stats", daemon=True)
+                    thread = threading.Thread(target=self._ask_until_stopped, name="container-stats", daemon=True)
                     threads.start(thread, patience=0)
                     self._threads.append(thread)
             return {key: usage for key, (usage, _) in self._answers.items()}
 
-    def _run(self) -> None:
+    def _ask_until_stopped(self) -> None:
         engine: Engine | None = None
         while not self._stopping.is_set():
-            container = self._next()
+            container = self._next_container()
             if container is None:
                 self._stopping.wait(_REST)
                 continue
@@ -100,7 +100,7 @@ class Asker:
             except EngineError as error:
                 if engine is not None and isinstance(error, NoAnswerError):
                     self._now_unanswered(container, error)
-                self._complain(str(error))
+                self._warn_once(str(error))
                 if engine is not None:
                     engine.close()
                 engine = None
@@ -109,7 +109,7 @@ class Asker:
             except Exception:  # the thread must outlive its own defects
                 log.exception("what container %.100s uses could not be asked for", container.name)
                 continue
-            self._complain("")
+            self._warn_once("")
             with self._lock:
                 self._unanswered.answered(container.id)
                 if usage is not None:
@@ -122,14 +122,14 @@ class Asker:
             if container.id in self._wanted:
                 self._unanswered.failed(container.id, str(error))
 
-    def _complain(self, problem: str) -> None:
+    def _warn_once(self, problem: str) -> None:
         """Say when it begins to fail, not each time."""
         with self._lock:
             before, self._failing = self._failing, bool(problem)
         if problem and not before:
             log.warning("the Docker Engine does not tell what containers use, retrying: %s", problem)
 
-    def _next(self) -> Running | None:
+    def _next_container(self) -> Running | None:
         """Whose turn it is: who was asked for longest ago, if that is long enough."""
         with self._lock:
             never = float("-inf")

@@ -73,17 +73,17 @@ class Engine:
 
     def ping(self) -> None:
         """Whether it answers."""
-        self._get("/_ping")
+        self._get_body("/_ping")
 
     def time(self) -> int:
         """Its clock, in nanoseconds since 1970."""
         with translated():
-            return nanoseconds(decode_untrusted(_INFO, self._get("/info")).system_time)
+            return nanoseconds(decode_untrusted(_INFO, self._get_body("/info")).system_time)
 
     def containers(self) -> Listing:
         """All containers, also those that do not run."""
         with translated():
-            return decode_list(self._get("/containers/json", all="1"))
+            return decode_list(self._get_body("/containers/json", all="1"))
 
     def inspect(self, container: str, timeout: float = TIMEOUT) -> Inspection | None:
         """One container, None if there is none of that id. What is wrong with it alone is a `NotUnderstoodError`."""
@@ -99,19 +99,19 @@ class Engine:
 
     def kept_events(self, until: int) -> int:
         """How many events it still has from before a time."""
-        return len(self._get("/events", since="0", until=_seconds(until)).splitlines())
+        return len(self._get_body("/events", since="0", until=_api_time(until)).splitlines())
 
     def bridge_created(self) -> str:
         """When it made its default bridge, which it does at each start; "" where it has none or does not tell."""
         try:
-            body = self._find("/networks/bridge")
+            body = self._get_or_none("/networks/bridge")
             return decode_untrusted(_NETWORK, body).created if body else ""
         except (EngineError, msgspec.MsgspecError):
             return ""
 
     def refused_by_proxy(self) -> dict[str, int]:
         """Connections that the proxy in between has refused, by socket; none where it is no proxy of ours."""
-        body = self._find(REFUSED_PATH)
+        body = self._get_or_none(REFUSED_PATH)
         with translated():
             return decode_untrusted(_REFUSED, body) if body else {}
 
@@ -125,13 +125,13 @@ class Engine:
 
     def _find_container(self, path: str, timeout: float) -> bytes | None:
         try:
-            return self._find(path, timeout)
+            return self._get_or_none(path, timeout)
         except EngineError as error:
             if isinstance(error.__cause__, requests.HTTPError) and not isinstance(error, NoAnswerError):
                 raise NotUnderstoodError(str(error)) from error
             raise
 
-    def _find(self, path: str, timeout: float = TIMEOUT) -> bytes | None:
+    def _get_or_none(self, path: str, timeout: float = TIMEOUT) -> bytes | None:
         with translated():
             response = self._client.get(self._base + path, timeout=timeout)
             if response.status_code == requests.codes.not_found:
@@ -139,7 +139,7 @@ class Engine:
             response.raise_for_status()
             return bytes(response.content)
 
-    def _get(self, path: str, **parameters: str) -> bytes:
+    def _get_body(self, path: str, **parameters: str) -> bytes:
         with translated():
             response = self._client.get(self._base + path, params=parameters, timeout=TIMEOUT)
             response.raise_for_status()
@@ -162,7 +162,7 @@ class Follower:
         self.ended = threading.Event()
         self.error = ""
         # No loop: one stream, read to its end by a thread of its own; the watch makes the next one.
-        self._thread = threading.Thread(target=self._run, name="docker-events", daemon=True)
+        self._thread = threading.Thread(target=self._follow_events, name="docker-events", daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # there can be no further thread
@@ -186,12 +186,12 @@ class Follower:
             with contextlib.suppress(Exception):  # it may end at the same time, in a different way each time
                 stream.close()
 
-    def _run(self) -> None:
+    def _follow_events(self) -> None:
         try:
             with translated(), contextlib.closing(self._client()) as client:
-                self._stream = client.events(since=_seconds(self._since) or None, filters=_FILTERS)
+                self._stream = client.events(since=_api_time(self._since) or None, filters=_FILTERS)
                 self.connected.set()
-                self._read()
+                self._read_stream()
         except (EngineError, queue.Full) as error:
             self.error = str(error) or type(error).__name__
         except Exception:
@@ -202,16 +202,16 @@ class Follower:
     def _client(self) -> docker.APIClient:
         return connected(self._host)
 
-    def _read(self) -> None:
+    def _read_stream(self) -> None:
         rest = b""
         for chunk in self._stream:
             if self._closed.is_set():
                 return
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._put(line)
+                self._queue_event(line)
 
-    def _put(self, line: bytes) -> None:
+    def _queue_event(self, line: bytes) -> None:
         try:
             event = decode_event(line) if line.strip() else None
         except msgspec.MsgspecError as error:
@@ -244,7 +244,7 @@ def _one_container() -> Iterator[None]:
         raise NotUnderstoodError(str(error)[:300]) from error
 
 
-def _seconds(time: int) -> str:
+def _api_time(time: int) -> str:
     """The API's form of a time: seconds with nine decimals."""
     return f"{time // SECOND}.{time % SECOND:09d}" if time else ""
 

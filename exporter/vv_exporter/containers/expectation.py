@@ -46,16 +46,20 @@ def gone_for_good(records: Iterable[ContainerRecord], settings: ContainersSettin
     """Names whose record and series are to go, since nobody expects them back, or another has taken their place."""
     every = list(records)
     taken = {record.place for record in every if record.place and record.state != GONE}
-    old = (record for record in _gone(every) if now - record.gone_at >= FORGET_AFTER or record.place in taken)
+    old = (
+        record for record in _gone_containers(every) if now - record.gone_at >= FORGET_AFTER or record.place in taken
+    )
     return [record.name for record in old if not expected(record, settings)]
 
 
 def over_limit(records: Iterable[ContainerRecord], settings: ContainersSettings) -> list[str]:
     """Names that are expected back and forgotten all the same, for nothing may grow for ever."""
-    missed = [record.name for record in _gone(records) if record.wanted and record.name not in listed(settings)]
+    missed = [
+        record.name for record in _gone_containers(records) if record.wanted and record.name not in listed(settings)
+    ]
     return missed[: max(0, len(missed) - MAX_MISSED)]
 
 
-def _gone(records: Iterable[ContainerRecord]) -> list[ContainerRecord]:
+def _gone_containers(records: Iterable[ContainerRecord]) -> list[ContainerRecord]:
     """The first to go come first."""
     return sorted((record for record in records if record.state == GONE), key=lambda record: record.gone_at)

@@ -174,22 +174,22 @@ def decode_event(line: bytes) -> Event | None:
 
 def decode_list(body: bytes) -> Listing:
     """The answer of `/containers/json?all=1`. Raises `msgspec.MsgspecError` if it is no list."""
-    entries = _entries(body)
+    entries = _decode_entries(body)
     containers = []
     for entry in entries:
         with contextlib.suppress(msgspec.MsgspecError):
-            containers.append(_listed(decode_untrusted(_LISTED, entry)))
+            containers.append(_listed_container(decode_untrusted(_LISTED, entry)))
     return Listing(tuple(containers), len(containers) == len(entries))
 
 
-def _entries(body: bytes) -> Sequence[msgspec.Raw | bytes]:
+def _decode_entries(body: bytes) -> Sequence[msgspec.Raw | bytes]:
     try:
         return decode_untrusted(_LIST, body)
     except msgspec.DecodeError:  # one is too deep, or no JSON: the others may be as they should
         return elements(body)
 
 
-def _listed(raw: _RawListed) -> Listed:
+def _listed_container(raw: _RawListed) -> Listed:
     labels = raw.labels or {}
     ended = _ENDED.match(raw.status)
     return Listed(
@@ -201,7 +201,7 @@ def _listed(raw: _RawListed) -> Listed:
         image=raw.image[:_MAX_TEXT],
         project=labels.get(PROJECT_LABEL, "")[:_MAX_TEXT],
         service=labels.get(SERVICE_LABEL, "")[:_MAX_TEXT],
-        opted=_opted(labels),
+        opted=_self_monitor_choice(labels),
         exit_code=int(ended[1]) if ended else None,
         place=place_of(labels),
     )
@@ -234,10 +234,10 @@ def decode_inspection(body: bytes) -> Inspection:
         started=nanoseconds(state.started_at),
         finished=nanoseconds(state.finished_at),
         probed=_latest_probe(health.log if health else None),
-        opted=_opted(labels),
+        opted=_self_monitor_choice(labels),
         pid=state.pid,
         network_mode=raw.host_config.network_mode,
-        cpu_limit=_cores(raw.host_config),
+        cpu_limit=_core_limit(raw.host_config),
         memory_limit=raw.host_config.memory or None,
         place=place_of(labels),
     )
@@ -266,7 +266,7 @@ def place_of(labels: Mapping[str, str]) -> str:
     return f"compose {'/'.join(names)}"[:_MAX_TEXT] if all(names) and not is_one_off(labels) else ""
 
 
-def _opted(labels: Mapping[str, str]) -> str:
+def _self_monitor_choice(labels: Mapping[str, str]) -> str:
     return labels.get(SELF_MONITOR_LABEL, "").lower()[:_MAX_TEXT]
 
 
@@ -302,7 +302,7 @@ def _latest_probe(log: tuple[_RawProbe, ...] | None) -> int | None:
     return max((nanoseconds(probe.start) for probe in log), default=0) if log is not None else None
 
 
-def _cores(given: _RawHostConfig) -> float | None:
+def _core_limit(given: _RawHostConfig) -> float | None:
     if given.nano_cpus > 0:
         return given.nano_cpus / 1e9
     return given.cpu_quota / (given.cpu_period or _CPU_PERIOD) if given.cpu_quota > 0 else None

@@ -53,7 +53,7 @@ class Sampler:
     def sample(self, containers: Iterable[Running]) -> tuple[Mapping[str, Usage], frozenset[str]]:
         """What each of these uses, by id, as far as it is known now; and those whose files cannot be read."""
         wanted = {one.id: one for one in containers}
-        current = self._current(wanted)
+        current = self._current_round(wanted)
         if current is not None:
             current.done.wait(WAIT)
         with self._lock:
@@ -62,12 +62,12 @@ class Sampler:
             self._unreadable &= wanted.keys()
             return {key: usage for key, (usage, _) in self._known.items()}, frozenset(self._unreadable)
 
-    def _current(self, wanted: Mapping[str, Running]) -> _Round | None:
+    def _current_round(self, wanted: Mapping[str, Running]) -> _Round | None:
         """The round in progress, or a new one if it is time."""
         with self._lock:
             now = self._monotonic()
             if self._round is not None and self._round.reading and now - self._round.since > STUCK:
-                self._leave(self._round, self._round.reading)
+                self._leave_stuck_round(self._round, self._round.reading)
             if self._round is None and now >= self._next_round and len(self._stuck) < MAX_STUCK:
                 todo = [one for key, one in wanted.items() if key not in self._stuck]
                 begun = _Round(todo, self._read_one, self._ended)
@@ -75,7 +75,7 @@ class Sampler:
                 self._round = begun
             return self._round
 
-    def _leave(self, stuck: _Round, on: Running) -> None:
+    def _leave_stuck_round(self, stuck: _Round, on: Running) -> None:
         log.warning("reading what container %s uses hangs; its series are left out until that ends", on.name)
         self._stuck.add(on.id)
         self._known.pop(on.id, None)
@@ -91,7 +91,7 @@ class Sampler:
 
     def _read_one(self, container: Running) -> float:
         """Read one, and keep it; returns the time."""
-        place = self._files.locate(container) or self._searched(container)
+        place = self._files.locate(container) or self._search_place(container)
         usage = self._files.read(place) if place else None
         with self._lock:
             if usage is None:
@@ -101,7 +101,7 @@ class Sampler:
                 self._known[container.id] = usage, self._monotonic() + FRESH
             return self._monotonic()
 
-    def _searched(self, container: Running) -> Place | None:
+    def _search_place(self, container: Running) -> Place | None:
         if container.id not in self._found and self._monotonic() >= self._next_search:
             self._next_search = self._monotonic() + SEARCH_INTERVAL
             self._found = self._files.search()
@@ -128,9 +128,9 @@ class _Round:
         """Begin; `now` is the time on the sampler's clock. Raises `RuntimeError` where there can be no thread."""
         self.since = now
         # No loop: one round, which is left behind where it hangs.
-        threads.start(threading.Thread(target=self._run, name="container-resources", daemon=True), patience=0)
+        threads.start(threading.Thread(target=self._read_all, name="container-resources", daemon=True), patience=0)
 
-    def _run(self) -> None:
+    def _read_all(self) -> None:
         try:
             for one in self._todo:
                 self.reading = one

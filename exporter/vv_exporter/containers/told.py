@@ -42,16 +42,16 @@ def told(before: Mapping[str, ContainerRecord | None], change: Change) -> Iterat
     for count in change.counts:
         record = change.records.get(count.labels[0])
         if count.metric is EXITS:
-            yield _exit(count, record)
+            yield _exit_entry(count, record)
         elif count.metric is RESTARTS:
-            yield _restart(count, record)
+            yield _restart_entry(count, record)
     for name, record in change.records.items():
         known = before.get(name)
         if record is not None and known is not None:
-            yield from _transitions(known, record)
+            yield from _transition_entries(known, record)
 
 
-def _exit(count: Count, record: ContainerRecord | None) -> Told:
+def _exit_entry(count: Count, record: ContainerRecord | None) -> Told:
     name, reason = count.labels
     asked = record is not None and record.killed > 0 and reason != "oom"
     title = (_ASKED if asked else _REASONS[reason]).of(name=name)
@@ -62,14 +62,14 @@ def _exit(count: Count, record: ContainerRecord | None) -> Told:
     )
 
 
-def _restart(count: Count, record: ContainerRecord | None) -> Told:
+def _restart_entry(count: Count, record: ContainerRecord | None) -> Told:
     name, cause = count.labels
     title = _CAUSES[cause].of(name=name, count=count.amount)
     severity = "warning" if cause in ("policy", "self_monitor") else "info"
     return (record.started / SECOND if record else 0.0), Entry("container.restarted", title, severity, name)
 
 
-def _transitions(known: ContainerRecord, record: ContainerRecord) -> Iterator[Told]:
+def _transition_entries(known: ContainerRecord, record: ContainerRecord) -> Iterator[Told]:
     name = record.name
     if record.health != known.health and "unhealthy" in (record.health, known.health) and record.running:
         if record.health == "unhealthy":

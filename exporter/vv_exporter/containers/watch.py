@@ -118,7 +118,11 @@ class ContainerWatch:
         self._stopping = threading.Event()
         self._pause = 0.0
         self._loop = Loop(
-            "docker", "following the Docker Engine", self._follow, lambda: self._pause, stop_seconds=2 * _WAIT
+            "docker",
+            "following the Docker Engine",
+            self._follow_with_backoff,
+            lambda: self._pause,
+            stop_seconds=2 * _WAIT,
         )
         self._engine: Engine | None = None
         self._follower: Follower | None = None
@@ -183,7 +187,7 @@ class ContainerWatch:
     def running(self) -> list[Running]:
         """The containers that run, with what was last seen of each."""
         seen, records = self._seen, self._store.docs(CONTAINERS).values()
-        return [_running(record, seen.get(record.id)) for record in records if record.running]
+        return [_running_container(record, seen.get(record.id)) for record in records if record.running]
 
     @property
     def is_podman(self) -> bool | None:
@@ -206,9 +210,9 @@ class ContainerWatch:
                 part.close()
         self._loop.stop()
         if not self._loop.alive:
-            self._drop()
+            self._drop_connection()
 
-    def _follow(self) -> None:
+    def _follow_with_backoff(self) -> None:
         self._pause = 0.0
         if not self.follow_once():
             self._pause = self._retry
@@ -219,44 +223,44 @@ class ContainerWatch:
         try:
             try:
                 if self._worth_a_try():
-                    self._step()
+                    self._follow_engine_once()
                     return True
                 self.settled = True
             except EngineError as error:
-                self._failed(error)
+                self._note_failure(error)
         except StoreError as error:
             log.error("containers cannot be counted now, will be counted later: %s", error)
         except Exception:
             if not self._stopping.is_set():
                 log.exception("following the Docker Engine failed; starting over")
-        self._drop()
+        self._drop_connection()
         return False
 
     def _worth_a_try(self) -> bool:
         return self.present or Path(self._host.removeprefix("unix://")).exists()
 
-    def _step(self) -> None:
+    def _follow_engine_once(self) -> None:
         engine = self._engine
         if engine is None:
             engine = self._engine = Engine(self._host)
             self._ping_at = 0.0
         if self._monotonic() >= self._ping_at:
             engine.ping()
-            self._answer()
+            self._note_answer()
             self._ping_at = self._monotonic() + PING_INTERVAL
         self._ask_proxy(engine)
-        follower = self._followed(engine)
+        follower = self._open_event_stream(engine)
         if follower is not None and follower.ended.is_set():
             raise EngineError(f"the event stream ended ({follower.error or 'closed'})")
         if follower is not None and not self._met:
-            self._meet(engine)
+            self._meet_engine(engine)
         if follower is None and self._follower is not None and not self._synced:
             return  # it is being opened
-        self._count(engine, self._take(_WAIT))
+        self._count_events(engine, self._take_events(_WAIT))
         if self._synced:
-            self._decide()
-        self._listen()
-        self._reconcile(engine)
+            self._settle_held_starts()
+        self._check_stream_is_live()
+        self._reconcile_when_due(engine)
 
     def _ask_proxy(self, engine: Engine) -> None:
         """What a proxy in between has to say of itself, when it is time."""
@@ -267,13 +271,13 @@ class ContainerWatch:
             except EngineError:
                 self.refused_by_proxy = {}
 
-    def _answer(self) -> None:
+    def _note_answer(self) -> None:
         self._answered = self._monotonic()
         if not self._reachable:
             log.info("the Docker Engine at %s answers again", self._host)
         self._reachable = True
 
-    def _failed(self, error: EngineError) -> None:
+    def _note_failure(self, error: EngineError) -> None:
         # One that is silent, or half deaf, may have containers.
         self.settled = self.settled or not (self.up or isinstance(error, NoAnswerError))
         if self._reachable and not self._stopping.is_set():
@@ -290,12 +294,12 @@ class ContainerWatch:
         """
         end = self._monotonic() + _WAY_DOWN
         while not (follower.ended.is_set() or self._stopping.is_set() or self._monotonic() > end):
-            self._count(engine, follower.take(_WAIT))
-            if _answers(engine):
+            self._count_events(engine, follower.take(_WAIT))
+            if _engine_answers(engine):
                 break
-        self._count(engine, follower.take(0))
+        self._count_events(engine, follower.take(0))
 
-    def _drop(self) -> None:
+    def _drop_connection(self) -> None:
         """Forget the connection, and all events that were not stored."""
         followed = self._synced
         if followed and self._monotonic() - self._followed_at > _STABLE:
@@ -311,7 +315,7 @@ class ContainerWatch:
             with contextlib.suppress(StoreError), self._store.transaction() as tx:
                 self._put_engine(tx, lost=int(self._clock() * 1e9))
 
-    def _followed(self, engine: Engine) -> Follower | None:
+    def _open_event_stream(self, engine: Engine) -> Follower | None:
         """The event stream once it is open, None while it cannot be opened."""
         if self._follower is None and self._requests.is_due(_EVENTS):
             self._follower = engine.follow(self._met_engine(engine).cursor)
@@ -332,12 +336,12 @@ class ContainerWatch:
     def _met_engine(self, engine: Engine) -> EngineRecord:
         record = self._store.document(ENGINE, _KEY)
         if record is None:
-            record = EngineRecord(cursor=self._time(engine))
+            record = EngineRecord(cursor=self._engine_time(engine))
             with self._store.transaction() as tx:
                 tx.put(ENGINE, _KEY, record)
         return record
 
-    def _time(self, engine: Engine) -> int:
+    def _engine_time(self, engine: Engine) -> int:
         """The Engine's clock, or ours while it does not tell. Raises `EngineError` if it does not answer at all."""
         try:
             return engine.time()
@@ -345,22 +349,22 @@ class ContainerWatch:
             engine.ping()
             return int(self._clock() * SECOND)
 
-    def _meet(self, engine: Engine) -> None:
+    def _meet_engine(self, engine: Engine) -> None:
         """After a connection: is it another Engine, and what did it replay?"""
         record = self._store.document(ENGINE, _KEY)
-        met, bridge = self._time(engine), engine.bridge_created()
+        met, bridge = self._engine_time(engine), engine.bridge_created()
         another = record is not None and not self._synced and self._is_another(engine, record, bridge)
         with self._store.transaction() as tx:
             if another and record is not None:
                 log.info("the Docker Engine was restarted")
-                _apply(tx, engine_restarted(tx.docs(CONTAINERS).values(), record.lost or None))
+                _apply_change(tx, engine_restarted(tx.docs(CONTAINERS).values(), record.lost or None))
             self._put_engine(tx, met=met, bridge=bridge, lost=0)
         self._met = True
         while not self._stopping.is_set():
-            events = self._take(_QUIET)
+            events = self._take_events(_QUIET)
             if not events:
                 break
-            self._count(engine, events)
+            self._count_events(engine, events)
 
     def _is_another(self, engine: Engine, record: EngineRecord, bridge: str) -> bool:
         """Whether the Engine was restarted since it was last connected to, or sent an event; no, if it does not tell.
@@ -374,12 +378,12 @@ class ContainerWatch:
             if bridge and record.bridge:
                 return bridge != record.bridge
             # Up to a time that is yet to come: what happens while it is asked pushes out as much of what it kept.
-            return engine.kept_events(self._time(engine) + SECOND // 5) < REPLAY_LIMIT
+            return engine.kept_events(self._engine_time(engine) + SECOND // 5) < REPLAY_LIMIT
         except EngineError:
             engine.ping()
             return False
 
-    def _take(self, timeout: float) -> list[Event]:
+    def _take_events(self, timeout: float) -> list[Event]:
         """The next events; waits for the first one, if there may be any."""
         follower = self._follower
         if follower is None or not follower.connected.is_set():
@@ -392,7 +396,7 @@ class ContainerWatch:
             self._untold.pop(event.id, None)
         return events
 
-    def _listen(self) -> None:
+    def _check_stream_is_live(self) -> None:
         """Begin the event stream anew when it does not tell what happens. Raises `EngineError`."""
         late = [one for one, since in self._untold.items() if self._monotonic() - since > _EVENT_DELAY]
         if late and not self._deaf and self._follower is not None:
@@ -408,13 +412,13 @@ class ContainerWatch:
         if self._requests.answered(request):
             log.info("the Docker Engine answers for %s again", request)
 
-    def _count(self, engine: Engine, events: list[Event]) -> None:
+    def _count_events(self, engine: Engine, events: list[Event]) -> None:
         """Fold events, and remember how far they were counted."""
-        cursor = self._cursor()
-        relevant = [event for event in events if event.time != cursor and not self._ignored(event)]
+        cursor = self._stored_cursor()
+        relevant = [event for event in events if event.time != cursor and not self._is_ignored_event(event)]
         if not relevant:
             return
-        inspections = self._inspections(engine, relevant)
+        inspections = self._inspections_for(engine, relevant)
         with self._store.transaction() as tx:
             records = tx.docs(CONTAINERS)
             for event in relevant:
@@ -422,18 +426,18 @@ class ContainerWatch:
                     unanswered = event.id in self._unanswered
                     seen = inspections.get(event.id)
                     change = fold_event(records, event, seen, self._clock(), unanswered=unanswered)
-                    _apply(tx, change, records)
-            _apply(tx, supersede(records.values()), records)
+                    _apply_change(tx, change, records)
+            _apply_change(tx, supersede(records.values()), records)
             self._put_engine(tx, cursor=relevant[-1].time)
 
-    def _inspections(self, engine: Engine, events: Iterable[Event]) -> dict[str, Inspection]:
+    def _inspections_for(self, engine: Engine, events: Iterable[Event]) -> dict[str, Inspection]:
         """Where the Engine does not answer any more, its events have to be enough."""
         with contextlib.suppress(EngineError):
-            found, _ = self._inspect(engine, dict.fromkeys(one.id for one in events if _needs_inspection(one)))
+            found, _ = self._inspect_due(engine, dict.fromkeys(one.id for one in events if _needs_inspection(one)))
             return found
         return {}
 
-    def _inspect(self, engine: Engine, containers: Iterable[str]) -> tuple[dict[str, Inspection], set[str]]:
+    def _inspect_due(self, engine: Engine, containers: Iterable[str]) -> tuple[dict[str, Inspection], set[str]]:
         """Inspections of those that are due, and who has to wait for the next time, since others took too long.
 
         Raises `EngineError` if it is the Engine that does not answer.
@@ -452,20 +456,20 @@ class ContainerWatch:
             try:
                 inspection = engine.inspect(container, _SHORT_TIMEOUT if in_vain else TIMEOUT)
             except NotUnderstoodError as error:
-                self._complain(container, str(error))
+                self._log_unanswered_once(container, str(error))
             except EngineError as error:
                 engine.ping()  # raises if it is not this container's
-                self._complain(container, str(error))
+                self._log_unanswered_once(container, str(error))
                 in_vain += 1
             else:
                 self._unanswered.answered(container)
                 self._inspected[container] = self._monotonic()
                 if inspection is not None:
                     found[container] = self._seen[container] = inspection
-            self._answer()
+            self._note_answer()
         return found, waiting
 
-    def _reconcile(self, engine: Engine) -> None:
+    def _reconcile_when_due(self, engine: Engine) -> None:
         """Compare with the Engine's list when it is time."""
         if self._monotonic() < self._reconcile_at:
             return
@@ -478,43 +482,43 @@ class ContainerWatch:
             self._reconcile_at = self._requests.due_at(_LIST)
             return
         self._now_answered(_LIST)
-        self._answer()
-        self._compare(engine, listing, before)
+        self._note_answer()
+        self._compare_with_listing(engine, listing, before)
 
-    def _compare(self, engine: Engine, listing: Listing, before: Mapping[str, ContainerRecord]) -> None:
+    def _compare_with_listing(self, engine: Engine, listing: Listing, before: Mapping[str, ContainerRecord]) -> None:
         """Inspect what differs or was not looked at for long, or (after a connection) everything."""
         complete = not self._synced
         listed = [one for one in listing.containers if not ignored(one.name, one.one_off, self._settings)]
         inspected_before = set(self._inspected)
-        inspections, waiting = self._inspect(
-            engine, [one.id for one in listed if complete or self._differs(one, before)]
+        inspections, waiting = self._inspect_due(
+            engine, [one.id for one in listed if complete or self._differs_from_record(one, before)]
         )
         # What happened before the inspections has an event, which tells more.
-        events = self._take(0)
-        self._count(engine, events)
+        events = self._take_events(0)
+        self._count_events(engine, events)
         told_by_event = {event.id for event in events}
         here = {one.id for one in listed}
         blind = [one for one in listed if one.id in waiting or one.id in self._unanswered]
         with self._store.transaction() as tx:
             records = tx.docs(CONTAINERS)
-            cursor = self._cursor()
+            cursor = self._stored_cursor()
             for inspection in inspections.values():
                 if inspection.id in inspected_before:
                     self._expect_event(records, inspection)
                 with _costs_itself_only(inspection.name):
-                    _apply(tx, fold_inspection(records, inspection, cursor, self._clock()), records)
+                    _apply_change(tx, fold_inspection(records, inspection, cursor, self._clock()), records)
             for one in blind:
                 if one.id not in told_by_event:
                     self._show_as_listed(tx, records, one, complete=complete)
             for record in before.values() if listing.complete else ():
                 known = records.get(record.name)
                 if known and known.id == record.id and known.state != GONE and known.id not in here:
-                    _apply(tx, fold_missing(known, self._clock()), records)
+                    _apply_change(tx, fold_missing(known, self._clock()), records)
             if complete:
                 unknown = {one.id for one in blind}
-                _apply(tx, engine_settled(one for one in records.values() if one.id not in unknown), records)
-            _apply(tx, supersede(records.values()), records)
-            self._forget(tx, records)
+                _apply_change(tx, engine_settled(one for one in records.values() if one.id not in unknown), records)
+            _apply_change(tx, supersede(records.values()), records)
+            self._forget_removed(tx, records)
         self._unanswered.keep(here)
         self._inspected = {one: at for one, at in self._inspected.items() if one in here}
         self._seen = {one: seen for one, seen in self._seen.items() if one in here}
@@ -530,7 +534,7 @@ class ContainerWatch:
         record = by_id(records.values(), one.id)
         if record is None or complete or not self.following:
             with _costs_itself_only(one.name):
-                _apply(tx, fold_listed(records, one, self._clock()), records)
+                _apply_change(tx, fold_listed(records, one, self._clock()), records)
         elif record.running != one.running:
             self._untold.setdefault(one.id, self._monotonic())
 
@@ -542,7 +546,7 @@ class ContainerWatch:
         if inspection.started > record.started or record.running != inspection.running:
             self._untold.setdefault(inspection.id, self._monotonic())
 
-    def _complain(self, container: str, problem: str) -> None:
+    def _log_unanswered_once(self, container: str, problem: str) -> None:
         """Once for each container that is not answered, or cannot be understood."""
         if self._unanswered.failed(container, problem):
             log.error(
@@ -551,7 +555,7 @@ class ContainerWatch:
                 problem,
             )
 
-    def _differs(self, one: Listed, records: Mapping[str, ContainerRecord]) -> bool:
+    def _differs_from_record(self, one: Listed, records: Mapping[str, ContainerRecord]) -> bool:
         record = records.get(one.name)
         if record is None or record.id != one.id or record.state != one.state:
             return True
@@ -560,30 +564,30 @@ class ContainerWatch:
         after = INSPECT_HEALTH_AFTER if record.running and record.health else INSPECT_AFTER
         return self._monotonic() - self._inspected.get(one.id, 0.0) >= after
 
-    def _decide(self) -> None:
+    def _settle_held_starts(self) -> None:
         """Give the starts through the API their causes, when it is time."""
         records = self._store.docs(CONTAINERS).values()
         if not any(record.held for record in records) and not self._store.docs(CLAIMS):
             return
         with self._store.transaction() as tx:
             change, used = settle(tx.docs(CONTAINERS).values(), tx.docs(CLAIMS), self._clock())
-            _apply(tx, change)
+            _apply_change(tx, change)
             for key in used:
                 tx.delete(CLAIMS, key)
 
-    def _forget(self, tx: Transaction, records: dict[str, ContainerRecord]) -> None:
+    def _forget_removed(self, tx: Transaction, records: dict[str, ContainerRecord]) -> None:
         names = {name for name in records if ignored(name, one_off=False, settings=self._settings)}
         names.update(gone_for_good(records.values(), self._settings, self._clock()))
         beyond = over_limit(records.values(), self._settings)
         if beyond:
             tx.inc(SERIES_LIMITED, (EXPECTED.name,), len(beyond))
         names.update(beyond)
-        _apply(tx, Change(dict.fromkeys(names)), records)
+        _apply_change(tx, Change(dict.fromkeys(names)), records)
 
-    def _ignored(self, event: Event) -> bool:
+    def _is_ignored_event(self, event: Event) -> bool:
         return ignored(event.name, is_one_off(event.attributes), self._settings)
 
-    def _cursor(self) -> int:
+    def _stored_cursor(self) -> int:
         record = self._store.document(ENGINE, _KEY)
         return 0 if record is None else record.cursor
 
@@ -593,7 +597,7 @@ class ContainerWatch:
             tx.put(ENGINE, _KEY, msgspec.structs.replace(record, **changes))
 
 
-def _answers(engine: Engine) -> bool:
+def _engine_answers(engine: Engine) -> bool:
     try:
         engine.ping()
     except EngineError:
@@ -612,7 +616,7 @@ def _costs_itself_only(name: str) -> Iterator[None]:
         log.exception("container %.100s could not be counted", name)
 
 
-def _running(record: ContainerRecord, seen: Inspection | None) -> Running:
+def _running_container(record: ContainerRecord, seen: Inspection | None) -> Running:
     if seen is None:  # it may have the device's network
         return Running(record.id, record.name, network=False)
     return Running(record.id, record.name, seen.pid, seen.own_network, seen.cpu_limit, seen.memory_limit)
@@ -631,7 +635,7 @@ def _end_series(tx: Transaction, name: str, known: ContainerRecord | None) -> No
         tx.remove(metric, labels)
 
 
-def _apply(tx: Transaction, change: Change, records: dict[str, ContainerRecord] | None = None) -> None:
+def _apply_change(tx: Transaction, change: Change, records: dict[str, ContainerRecord] | None = None) -> None:
     """Store a change, and tell of it; `records` follows it."""
     before = {name: tx.get(CONTAINERS, name) for name in change.records}
     for name, record in change.records.items():

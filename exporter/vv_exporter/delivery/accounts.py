@@ -157,14 +157,14 @@ def make_room(tx: Transaction) -> None:
     known = tx.docs(ACCOUNTS)
     if len(known) <= MAX_ACCOUNTS:
         return
-    least = min(known.values(), key=lambda account: _importance(account, tx.now))
+    least = min(known.values(), key=lambda account: _importance_of(account, tx.now))
     tx.delete(ACCOUNTS, least.id)
     if _needs_telling(least, tx.now):
         title = sentence("Alert dropped, too many undelivered alerts are kept already: {title}", title=least.title)
         record_drop(tx, Entry("alert.dropped", title, least.severity, least.component))
 
 
-def _importance(account: Account, now: float) -> tuple[bool, int, bool, float]:
+def _importance_of(account: Account, now: float) -> tuple[bool, int, bool, float]:
     """What people know of goes first, then the lowest severity: what Alertmanager still tries to tell, the oldest."""
     return _needs_telling(account, now), SEVERITIES.index(account.severity), bool(account.ended), account.fired
 

@@ -134,7 +134,7 @@ class Watch:
             self._saved = 0.0
         self._looked = self._monotonic()
         with self._store.transaction() as tx:
-            self._count(tx, sample)
+            self._count_sample(tx, sample)
         return is_back
 
     def _add_up(self) -> None:
@@ -145,32 +145,32 @@ class Watch:
             since = self._seen.since or tx.now
             self._seen = msgspec.structs.replace(self._seen, down=self._seen.down + passed, since=since)
             if self._seen.down - self._saved >= SAVED or not self._saved:
-                self._save(tx)
+                self._save_seen(tx)
 
-    def _save(self, tx: Transaction) -> None:
+    def _save_seen(self, tx: Transaction) -> None:
         tx.put(SEEN, "", self._seen)
         self._saved = self._seen.down
 
-    def _count(self, tx: Transaction, sample: Sample) -> None:
+    def _count_sample(self, tx: Transaction, sample: Sample) -> None:
         before = self._seen
         if sample.started == before.started and sample.counts == before.counts and tx.get(SEEN, "") == before:
             return
         if before.started:  # what it counted before anybody looked is of another time
             # The start is reckoned by the clock, and moves when that is set; counts begin at 0 in a new process only.
-            same = sample.started == before.started or _continues(sample.counts, before.counts)
-            _tell(tx, sample.counts, before.counts if same else {})
+            same = sample.started == before.started or _continues_counts(sample.counts, before.counts)
+            _tell_failures(tx, sample.counts, before.counts if same else {})
         self._seen = msgspec.structs.replace(before, started=sample.started, counts=sample.counts)
-        self._save(tx)
+        self._save_seen(tx)
 
 
-def _continues(counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> bool:
+def _continues_counts(counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> bool:
     return all(
         channel in counts and (counts[channel].attempts, counts[channel].given_up) >= (then.attempts, then.given_up)
         for channel, then in before.items()
     )
 
 
-def _tell(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> None:
+def _tell_failures(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> None:
     for channel, now in counts.items():
         then = before.get(channel, Counts())
         in_vain, given_up = now.in_vain - then.in_vain, now.given_up - then.given_up
@@ -203,10 +203,10 @@ def parse(text: str) -> Sample:
             if "reason" in sample.labels:
                 why = reasons.setdefault(channel, {})
                 why[sample.labels["reason"]] = why.get(sample.labels["reason"], 0.0) + sample.value
-    return Sample(started, dict(_counts(found, reasons)))
+    return Sample(started, dict(_counts_of_samples(found, reasons)))
 
 
-def _counts(
+def _counts_of_samples(
     found: Mapping[str, Mapping[str, float]], reasons: Mapping[str, Mapping[str, float]]
 ) -> Iterable[tuple[str, Counts]]:
     for channel, values in found.items():

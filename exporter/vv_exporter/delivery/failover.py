@@ -61,7 +61,7 @@ class HandOver:
         seen = self._watch.seen
         if not (self._channels("critical") or self._settings.webhook_url):
             return
-        self._alerts(seen.since if self._watch.outage() else None)
+        self._hand_over_alerts(seen.since if self._watch.outage() else None)
 
     @property
     def alertmanager_started(self) -> float:
@@ -84,25 +84,25 @@ class HandOver:
         if self._settings.direct_after < SHORTEST_HOLD_SECONDS or alert.notified or not self.takes(alert):
             return False
         is_recent = not alert.delivered or self._clock() - alert.delivered < UNSURE
-        return self._hears() and bool(is_recent or self._watch.seen.down)
+        return self._reports_notifications() and bool(is_recent or self._watch.seen.down)
 
-    def _hears(self) -> bool:
+    def _reports_notifications(self) -> bool:
         """Whether Alertmanager reports what it has told."""
         return self._store.document(LAST, "") is not None
 
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
         """Close at the pagers and the webhook what was opened there directly."""
         try:
-            self._close(tx, alert)
+            self._close_alert(tx, alert)
         except Exception:  # whatever it says: it must not hold up the others
             log.exception("the end of an alert cannot be written, alert_id=%s", alert.id)
 
-    def _close(self, tx: Transaction, alert: OpenAlert) -> None:
+    def _close_alert(self, tx: Transaction, alert: OpenAlert) -> None:
         pagers = [name for name in self._channels("critical") if name not in self._channels("error")]
         if alert.direct and alert.severity == "critical" and pagers:
-            put(tx, msgspec.structs.replace(self._message(alert, ""), resolved=True), pagers)
+            put(tx, msgspec.structs.replace(self._direct_message(alert, ""), resolved=True), pagers)
         if alert.direct and not alert.delivered:  # else Alertmanager tells its end
-            self._put_event(tx, self._event(alert, "resolved"))
+            self._put_event(tx, self._notified_event(alert, "resolved"))
 
     def _put_event(self, tx: Transaction, event: NotifiedAlert) -> None:
         """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels."""
@@ -110,7 +110,7 @@ class HandOver:
         if settings.webhook_url:
             webhook.tell(tx, event, webhook.Links(settings.public_url, settings.silence_form))
 
-    def _event(self, alert: OpenAlert, status: str) -> NotifiedAlert:
+    def _notified_event(self, alert: OpenAlert, status: str) -> NotifiedAlert:
         """The alert as Alertmanager will notify of it."""
         settings = self._settings
         document = payload(alert, settings.device_id, settings.runbook("VVEvent"), settings.public_url)
@@ -123,9 +123,9 @@ class HandOver:
             fingerprint=webhook.fingerprint(document["labels"]),
         )
 
-    def _alerts(self, since: float | None) -> None:
+    def _hand_over_alerts(self, since: float | None) -> None:
         """Hand over what Alertmanager does not take: since a time of an outage, or None when it answers."""
-        due = [alert for alert in self._store.docs(ALERTS).values() if self._untold(alert, since)]
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._is_untold(alert, since)]
         if not due:
             return
         with self._store.transaction() as tx:
@@ -138,7 +138,7 @@ class HandOver:
                     direct = self._take_back(tx, direct)
                 tx.put(ALERTS, alert.key, direct)
                 try:
-                    self._open(tx, direct, _why(current, since))
+                    self._open_alert(tx, direct, _reason_text(current, since))
                 except Exception as error:  # whatever it says: it must not hold up the others
                     drop_alert(tx, direct, sentence("it cannot be written ({error})", error=type(error).__name__))
 
@@ -150,13 +150,13 @@ class HandOver:
             tx.delete(ACCOUNTS, account.id)
         return msgspec.structs.replace(alert, delivered=0.0, leased=False)
 
-    def _open(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
-        message, event = self._message(alert, why), self._event(alert, "firing")
+    def _open_alert(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
+        message, event = self._direct_message(alert, why), self._notified_event(alert, "firing")
         put(tx, message, self._channels(alert.severity))
         if not alert.delivered:  # else it may have had it from Alertmanager
             self._put_event(tx, event)
 
-    def _untold(self, alert: OpenAlert, since: float | None) -> bool:
+    def _is_untold(self, alert: OpenAlert, since: float | None) -> bool:
         if alert.direct or not self.takes(alert):
             return False
         if since is None:
@@ -165,9 +165,9 @@ class HandOver:
             return True
         # Taken shortly before the outage: told, unless it is known not to be.
         is_recent = alert.leased or alert.delivered > since - UNSURE
-        return is_recent and not alert.notified and self._hears()
+        return is_recent and not alert.notified and self._reports_notifications()
 
-    def _message(self, alert: OpenAlert, note: str) -> Message:
+    def _direct_message(self, alert: OpenAlert, note: str) -> Message:
         settings = self._settings
         return Message(
             key=f"{settings.device_id}-{alert.identity}",
@@ -188,7 +188,7 @@ class HandOver:
         )
 
 
-def _why(alert: OpenAlert, since: float | None) -> str:
+def _reason_text(alert: OpenAlert, since: float | None) -> str:
     """Why it comes directly."""
     if alert.rejected or since is None:
         return _("Alertmanager refuses it as it is: sent directly.")

@@ -49,14 +49,14 @@ def send_somehow(provider: Provider, message: Message) -> Answer:
 
 def in_short(message: Message) -> Message:
     """Nothing is left of what others wrote."""
-    id_ = _plain(message.alert_id, "")
+    id_ = _plain_or(message.alert_id, "")
     read = f"vv timeline --alert {id_}" if id_ else "vv timeline"
     return msgspec.structs.replace(
         message,
         title=_("An alert that this channel does not take as it is ({alert})").format(
-            alert=_plain(message.alertname, "alert")
+            alert=_plain_or(message.alertname, "alert")
         ),
-        component=_plain(message.component, "unknown"),
+        component=_plain_or(message.component, "unknown"),
         alert_id=id_ or "unknown",
         details="",
         suggested_actions=_("1. Read it on the device: {command}").format(command=f"`{read}`"),
@@ -69,5 +69,5 @@ def in_short(message: Message) -> Message:
     )
 
 
-def _plain(text: str, other: str) -> str:
+def _plain_or(text: str, other: str) -> str:
     return text if _PLAIN.fullmatch(text) else other

@@ -140,7 +140,7 @@ def record(tx: Transaction, event: Event) -> None:
     data = event.data
     for muted, why in ((data.silence_muted_alert, SILENCED), (data.inhibition_muted_alert, INHIBITED)):
         if muted is not None:
-            accounts.muted(tx, _fingerprint(muted.muted_alert))
+            accounts.muted(tx, _hexadecimal_fingerprint(muted.muted_alert))
             if is_drill(labels := muted.muted_alert.labels.mapping()):
                 mute_drill(tx, labels, why)
     if data.notification is None:
@@ -160,13 +160,13 @@ def record(tx: Transaction, event: Event) -> None:
         elif "repeats" in alert.labels:
             _count_notified(tx, alert.labels)
         else:
-            _notified(tx, alert.labels, when)
+            _mark_notified(tx, alert.labels, when)
 
 
-def _notified(tx: Transaction, labels: Mapping[str, str], when: float) -> None:
+def _mark_notified(tx: Transaction, labels: Mapping[str, str], when: float) -> None:
     """People have heard of an alert of a script."""
     key, occurrence = labels.get("alert_key", ""), labels.get("occurrence", "")
-    for kind, place in ((ALERTS, key), (ENDED, _identity(labels))):
+    for kind, place in ((ALERTS, key), (ENDED, _occurrence_identity(labels))):
         alert = tx.get(kind, place)
         if alert is not None and alert.occurrence_label == occurrence and not alert.notified:
             tx.put(kind, place, msgspec.structs.replace(alert, notified=when))
@@ -174,33 +174,33 @@ def _notified(tx: Transaction, labels: Mapping[str, str], when: float) -> None:
 
 def _count_notified(tx: Transaction, labels: Mapping[str, str]) -> None:
     """People have heard how often an alert that has ended was repeated: nothing is left to be sent of it."""
-    alert = tx.get(ENDED, _identity(labels))
+    alert = tx.get(ENDED, _occurrence_identity(labels))
     if alert is not None and str(alert.count - 1) == labels["repeats"]:
         tx.delete(ENDED, alert.identity)
 
 
-def _identity(labels: Mapping[str, str]) -> str:
+def _occurrence_identity(labels: Mapping[str, str]) -> str:
     """As `OpenAlert.identity`."""
     return "-".join(filter(None, (labels.get("alert_key", ""), labels.get("occurrence", ""))))
 
 
 def firing(notification: Notification) -> Iterator[accounts.Alert]:
     """The alerts of it that fire. One that cannot be read is passed over."""
-    return _named(notification.alerts, notification.firing_alerts)
+    return _named_alerts(notification.alerts, notification.firing_alerts)
 
 
 def resolved(notification: Notification) -> Iterator[accounts.Alert]:
     """The alerts of it that have ended, likewise."""
-    return _named(notification.alerts, notification.resolved_alerts)
+    return _named_alerts(notification.alerts, notification.resolved_alerts)
 
 
-def _named(alerts: Iterable[msgspec.Raw], named: Iterable[msgspec.Raw]) -> Iterator[accounts.Alert]:
-    hashes = {one.hash for one in map(_grouped, named) if one is not None}
-    for one in map(_grouped, alerts) if hashes else ():
+def _named_alerts(alerts: Iterable[msgspec.Raw], named: Iterable[msgspec.Raw]) -> Iterator[accounts.Alert]:
+    hashes = {one.hash for one in map(_decode_grouped, named) if one is not None}
+    for one in map(_decode_grouped, alerts) if hashes else ():
         if one is not None and one.details is not None and one.hash in hashes:
             details = one.details
             yield accounts.Alert(
-                _fingerprint(details),
+                _hexadecimal_fingerprint(details),
                 details.labels.mapping(),
                 details.annotations.mapping(),
                 accounts.moment(details.starts_at),
@@ -208,13 +208,13 @@ def _named(alerts: Iterable[msgspec.Raw], named: Iterable[msgspec.Raw]) -> Itera
             )
 
 
-def _fingerprint(alert: Details) -> str:
+def _hexadecimal_fingerprint(alert: Details) -> str:
     """As everything else of Alertmanager writes it."""
     decimal = alert.fingerprint.isascii() and alert.fingerprint.isdigit() and len(alert.fingerprint) <= 20
     return f"{int(alert.fingerprint):016x}" if decimal else ""
 
 
-def _grouped(raw: msgspec.Raw) -> Grouped | None:
+def _decode_grouped(raw: msgspec.Raw) -> Grouped | None:
     try:
         return _alert_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -128,12 +128,12 @@ def _salvage_alert(raw: msgspec.Raw, why: str) -> NotifiedAlert:
         given = decode_untrusted(_lenient_decoder, raw)
     except msgspec.MsgspecError:
         given = {}
-    labels, annotations = _texts(given.get("labels")), _texts(given.get("annotations"))
+    labels, annotations = _plain_texts(given.get("labels")), _plain_texts(given.get("annotations"))
     labels.setdefault("alertname", "UnreadableAlert")
     said = shortened(bytes(raw).decode(errors="replace"), MAX_QUOTED)
     annotations.setdefault("summary", f"{labels['alertname']} (Alertmanager sent it in another form: {why})")
     annotations.setdefault("description", said)
-    texts = _texts(given)
+    texts = _plain_texts(given)
     return NotifiedAlert(
         status=texts.get("status", "firing"),
         labels=labels,
@@ -144,7 +144,7 @@ def _salvage_alert(raw: msgspec.Raw, why: str) -> NotifiedAlert:
     )
 
 
-def _texts(given: Any) -> dict[str, str]:
+def _plain_texts(given: Any) -> dict[str, str]:
     """The entries of a mapping whose values are plain, as texts."""
     if not isinstance(given, dict):
         return {}
@@ -202,8 +202,8 @@ def record_end(tx: Transaction, alert: NotifiedAlert) -> None:
 
 
 def _record_one(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
-    _tell(tx, status, alert)
-    _account(tx, status, alert)
+    _tell_timeline(tx, status, alert)
+    _update_account(tx, status, alert)
     tx.append(
         HISTORY,
         tx.now,
@@ -220,10 +220,12 @@ def _record_one(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
 
 def continued(tx: Transaction, notification: Notification) -> Notification:
     """The same; what goes on has its first start, and so its id. A Prometheus that was restarted gives another."""
-    return msgspec.structs.replace(notification, alerts=tuple(_continued(tx, alert) for alert in notification.alerts))
+    return msgspec.structs.replace(
+        notification, alerts=tuple(_continue_account(tx, alert) for alert in notification.alerts)
+    )
 
 
-def _continued(tx: Transaction, alert: NotifiedAlert) -> NotifiedAlert:
+def _continue_account(tx: Transaction, alert: NotifiedAlert) -> NotifiedAlert:
     known = accounts.open_account(tx, alert.fingerprint)
     if known is None or (moment(known.starts_at) or math.inf) >= (moment(alert.starts_at) or 0.0):
         return alert
@@ -242,7 +244,7 @@ def end_of(account: accounts.Account) -> NotifiedAlert:
     )
 
 
-def _account(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
+def _update_account(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     started = accounts.moment(alert.starts_at)
     shown = accounts.Alert(alert.fingerprint, alert.labels, alert.annotations, started, alert.starts_at)
     if status == "firing":
@@ -251,7 +253,7 @@ def _account(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
         accounts.ended(tx, shown, accounts.moment(alert.ends_at))
 
 
-def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
+def _tell_timeline(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     """Alertmanager repeats what still fires; the timeline has each alert's beginning and end."""
     key = alert.fingerprint or alert.labels.get("alertname", "?")
     known = tx.get(NOTIFIED, key)
@@ -260,7 +262,7 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     if status == "resolved":
         tx.delete(NOTIFIED, key)
     else:
-        _remember(tx, key, Notified(status, alert.starts_at, tx.now))
+        _remember_notified(tx, key, Notified(status, alert.starts_at, tx.now))
     labels, notes = alert.labels, alert.annotations
     what = notes.get("summary") or labels.get("alertname", "alert")
     entry = Entry(
@@ -270,7 +272,7 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
         else sentence("Resolved: {title}", title=what),
         severity=alert.severity if status == "firing" else "info",
         component=labels.get("component", ""),
-        details=_details(alert) if status == "firing" else _lasted(alert),
+        details=_details_of(alert) if status == "firing" else _duration_text(alert),
         video=notes.get("video", ""),
         video_sha256=notes.get("video_sha256", ""),
         alert_id=alert_id(alert),
@@ -279,7 +281,7 @@ def _tell(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     tell(tx, tx.now, entry)
 
 
-def _remember(tx: Transaction, key: str, state: Notified) -> None:
+def _remember_notified(tx: Transaction, key: str, state: Notified) -> None:
     """Note what is on the timeline. The longest known gives way: if it is notified again, it is there twice."""
     if tx.count(NOTIFIED) >= MAX_NOTIFIED:
         known = tx.docs(NOTIFIED)
@@ -288,12 +290,12 @@ def _remember(tx: Transaction, key: str, state: Notified) -> None:
     tx.put(NOTIFIED, key, state)
 
 
-def _details(alert: NotifiedAlert) -> str:
+def _details_of(alert: NotifiedAlert) -> str:
     description, error = alert.annotations.get("description", ""), alert.annotations.get("error", "")
     return "\n".join(filter(None, (description, error if error not in description else "")))
 
 
-def _lasted(alert: NotifiedAlert) -> Sentence | str:
+def _duration_text(alert: NotifiedAlert) -> Sentence | str:
     """What an alert that has ended was about is told at its beginning."""
     began, ended = moment(alert.starts_at), moment(alert.ends_at)
     return sentence("It lasted {time}.", time=span(ended - began)) if began is not None and ended is not None else ""

@@ -56,24 +56,24 @@ class Missed:
     def round(self) -> bool:
         """Judge what has ended, and tell what was missed. Gives whether there are accounts that are open."""
         if self._to_note is not None:
-            self._note(*self._to_note)
+            self._note_summary(*self._to_note)
         if self._store.docs(ACCOUNTS):
             with self._store.transaction() as tx:
                 accounts.judge(tx, self._backoffs, self._settings.delivery_settle)
         every = self._store.docs(ACCOUNTS)
         missed = accounts.missed(every)
-        if not missed or (accounts.unsettled(every.values()) and not self._waited(missed)):
+        if not missed or (accounts.unsettled(every.values()) and not self._has_waited(missed)):
             return bool(every)
         for provider in self._providers:
-            if self._backoffs[provider.name].ready() and self._tell(provider, missed):
+            if self._backoffs[provider.name].ready() and self._send_summary(provider, missed):
                 break
         return True
 
-    def _waited(self, missed: Mapping[str, Account]) -> bool:
+    def _has_waited(self, missed: Mapping[str, Account]) -> bool:
         """Whether the oldest has waited long enough for those that are not judged yet."""
         return self._clock() - min(one.ended for one in missed.values()) > 3 * self._settings.delivery_settle
 
-    def _tell(self, provider: Provider, missed: Mapping[str, Account]) -> bool:
+    def _send_summary(self, provider: Provider, missed: Mapping[str, Account]) -> bool:
         message = summary(list(missed.values()), self._settings, self._clock())
         try:
             send_somehow(provider, message)
@@ -86,20 +86,20 @@ class Missed:
         log.info("told by %s: %s", provider.name, message.title)
         # On a disk that is full it is noted later, and not told again meanwhile.
         self._to_note = provider, message, missed
-        self._note(provider, message, missed)
+        self._note_summary(provider, message, missed)
         return True
 
-    def _note(self, provider: Provider, message: Message, missed: Mapping[str, Account]) -> None:
+    def _note_summary(self, provider: Provider, message: Message, missed: Mapping[str, Account]) -> None:
         with self._store.transaction() as tx:
             channel_health.took(tx, provider.name)
             put(tx, message, [other.name for other in self._providers if other is not provider])
-            _close(tx, missed, provider.name)
+            _close_accounts(tx, missed, provider.name)
             title = MISSED.of(count=len(missed))
             tell(tx, tx.now, Entry("alert.missed", title, message.severity, details=message.details))
         self._to_note = None
 
 
-def _close(tx: Transaction, missed: Mapping[str, Account], channel: str) -> None:
+def _close_accounts(tx: Transaction, missed: Mapping[str, Account], channel: str) -> None:
     for id_ in missed:
         tx.delete(ACCOUNTS, id_)
         log.info("account %s closed: told in a summary by %s", id_, channel)

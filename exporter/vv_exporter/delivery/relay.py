@@ -137,7 +137,7 @@ class Relay:
         outcome = self._counted_send(leased)
         with self._store.transaction() as tx:
             for place in outcome.taken:
-                _change(tx, leased[place], leased=False)
+                _change_alert(tx, leased[place], leased=False)
 
     @property
     def taking(self) -> bool:
@@ -178,9 +178,9 @@ class Relay:
                     end_alert(tx, alert)
             for identity, alert in tx.docs(ENDED).items():
                 if not alert.closed:
-                    self._close(tx, identity, alert)
+                    self._close_alert(tx, identity, alert)
 
-    def _close(self, tx: Transaction, identity: str, alert: OpenAlert) -> None:
+    def _close_alert(self, tx: Transaction, identity: str, alert: OpenAlert) -> None:
         if self._aside is not None:
             self._aside.ended(tx, alert)
         closed = msgspec.structs.replace(alert, closed=tx.now)
@@ -224,9 +224,9 @@ class Relay:
                 finished.append(alert)
         if not documents and not finished:
             return True
-        outcome = self._send(documents, lambda present: present())
+        outcome = self._send_documents(documents, lambda present: present())
         with self._store.transaction() as tx:
-            _count(tx, outcome)
+            _count_outcome(tx, outcome)
             if outcome.error is None:
                 for alert in finished:
                     tx.delete(ENDED, alert.identity)
@@ -257,17 +257,17 @@ class Relay:
         if not due or self._repeats is None:
             return True
         now, present = self._clock(), self._repeats
-        outcome = self._send(due, lambda alert: present(alert, now))
+        outcome = self._send_documents(due, lambda alert: present(alert, now))
         with self._store.transaction() as tx:
-            _count(tx, outcome)
+            _count_outcome(tx, outcome)
             for alert in due if outcome.error is None else ():
-                _change(tx, alert, told=alert.count, told_at=now)
+                _change_alert(tx, alert, told=alert.count, told_at=now)
         return outcome.error is None
 
     def _send_alerts(self) -> None:
         """Send what is new or has changed, the most severe first."""
         now = self._clock()
-        due = [alert for alert in self._store.docs(ALERTS).values() if self._due(alert)]
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._is_due(alert)]
         due.sort(key=lambda alert: SEVERITIES.index(alert.severity), reverse=True)
         if not due:
             return
@@ -276,7 +276,7 @@ class Relay:
             alert if alert.delivered else msgspec.structs.replace(alert, ends=max(alert.ends, now + self._window))
             for alert in due
         ]
-        leases = {place: self._leased(alert, now) for place, alert in enumerate(shown)}
+        leases = {place: self._leased_alert(alert, now) for place, alert in enumerate(shown)}
         self._end_leases([due[place] for place, lease in leases.items() if due[place].leased and lease is None])
         outcome, taken, held = self._send_leased(shown, leases)
         with self._store.transaction() as tx:
@@ -310,13 +310,13 @@ class Relay:
         if alerts:
             with self._store.transaction() as tx:
                 for alert in alerts:
-                    _change(tx, alert, leased=False)
+                    _change_alert(tx, alert, leased=False)
 
     def _renewed_in(self) -> float:
         """Seconds."""
         return min(self._aside.lease() / RENEWALS, RESEND) if self._aside is not None else RESEND
 
-    def _leased(self, alert: OpenAlert, now: float) -> OpenAlert | None:
+    def _leased_alert(self, alert: OpenAlert, now: float) -> OpenAlert | None:
         """The alert as it is sent until people have heard of it; None where nobody else would tell of it."""
         if self._aside is None or alert.direct or not self._aside.takes(alert):
             return None
@@ -327,17 +327,17 @@ class Relay:
         return msgspec.structs.replace(alert, ends=min(leased, alert.ends))
 
     def _counted_send(self, alerts: Sequence[OpenAlert]) -> Outcome:
-        outcome = self._send(alerts, self._present)
+        outcome = self._send_documents(alerts, self._present)
         with self._store.transaction() as tx:
-            _count(tx, outcome)
+            _count_outcome(tx, outcome)
         return outcome
 
-    def _due(self, alert: OpenAlert) -> bool:
+    def _is_due(self, alert: OpenAlert) -> bool:
         known = self._sent.get(alert.key)
         again = known is None or known[0] is not alert or self._monotonic() >= known[1]
         return again and not alert.rejected
 
-    def _send(self, items: Sequence[Any], present: Callable[[Any], dict[str, Any]]) -> Outcome:
+    def _send_documents(self, items: Sequence[Any], present: Callable[[Any], dict[str, Any]]) -> Outcome:
         """Send documents, and see whether the destination takes anything."""
         outcome = send_divided(items, present, self._destination.send)
         if outcome.error is None:
@@ -352,7 +352,7 @@ class Relay:
 
     def _mark_rejected(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
         """It is not sent again, and told by the direct way if nobody has heard of it."""
-        current = _change(tx, alert, rejected=tx.now, ends=alert.ends)
+        current = _change_alert(tx, alert, rejected=tx.now, ends=alert.ends)
         if current is None or current.reached_people:
             return
         log.error("Alertmanager refuses an alert (%s): %s, alert_id=%s", why, alert.title, alert.id)
@@ -382,7 +382,7 @@ def _mark_delivered(tx: Transaction, sent: OpenAlert, now: float, *, leased: boo
         tx.put(ALERTS, sent.key, changed)
 
 
-def _change(tx: Transaction, alert: OpenAlert, **changes: float) -> OpenAlert | None:
+def _change_alert(tx: Transaction, alert: OpenAlert, **changes: float) -> OpenAlert | None:
     """Change what is kept of an alert, if it is still open."""
     current = tx.get(ALERTS, alert.key)
     if current is None or current.identity != alert.identity:
@@ -392,7 +392,7 @@ def _change(tx: Transaction, alert: OpenAlert, **changes: float) -> OpenAlert | 
     return changed
 
 
-def _count(tx: Transaction, outcome: Outcome) -> None:
+def _count_outcome(tx: Transaction, outcome: Outcome) -> None:
     amounts = ((OK, outcome.requests), (FAILED, outcome.error is not None), (REJECTED, len(outcome.rejected)))
     for result, amount in amounts:
         if amount:

@@ -127,7 +127,7 @@ class TakeOver:
         for channel, account in due:
             alert = active.get(account.fingerprint)
             if alert is not None and self._backoffs[channel].ready():
-                self._send(channel, account, alert)
+                self._send_directly(channel, account, alert)
 
     def _find_refused(self) -> list[str]:
         states = self._store.docs(CHANNELS)
@@ -156,9 +156,9 @@ class TakeOver:
             return account.severity == "critical"
         return account.severity in ("critical", "error") or self._settings.quiet_hours is None
 
-    def _send(self, channel: str, account: Account, alert: dict[str, Any]) -> None:
+    def _send_directly(self, channel: str, account: Account, alert: dict[str, Any]) -> None:
         provider = self._providers[channel]
-        message = _message(
+        message = _message_in_rules_words(
             account,
             alert,
             self._settings,
@@ -175,9 +175,9 @@ class TakeOver:
         self._sent.add((account.id, channel))
         log.info("sent directly by %s, which refuses Alertmanager (%d): %s", channel, answer.status, account.title)
         with self._store.transaction() as tx:
-            self._note(tx, channel, account, message, answer)
+            self._note_taken(tx, channel, account, message, answer)
 
-    def _note(self, tx: Transaction, channel: str, account: Account, message: Message, answer: Answer) -> None:
+    def _note_taken(self, tx: Transaction, channel: str, account: Account, message: Message, answer: Answer) -> None:
         current = tx.get(ACCOUNTS, account.id) or account
         tx.put(ACCOUNTS, account.id, msgspec.structs.replace(current, told={**current.told, channel: tx.now}))
         channel_health.answered(
@@ -197,12 +197,12 @@ class TakeOver:
             provider = self._providers.get(one.channel)
             if account is not None and not account.ended and provider is not None:
                 continue
-            if provider is not None and not self._close(provider, one):
+            if provider is not None and not self._close_taken_over(provider, one):
                 continue
             with self._store.transaction() as tx:
                 tx.delete(TAKEN_OVER, id_)
 
-    def _close(self, provider: Provider, one: TakenOver) -> bool:
+    def _close_taken_over(self, provider: Provider, one: TakenOver) -> bool:
         """Whether it took the end, or never will."""
         if not self._backoffs[one.channel].ready():
             return False
@@ -219,7 +219,7 @@ def _is_active(alert: Mapping[str, Any]) -> bool:
     return isinstance(status, dict) and status.get("state") == "active"
 
 
-def _message(account: Account, alert: Mapping[str, Any], settings: Settings, note: str) -> Message:
+def _message_in_rules_words(account: Account, alert: Mapping[str, Any], settings: Settings, note: str) -> Message:
     """The alert in the words of its rule."""
     labels = {str(name): str(value) for name, value in dict(alert.get("labels") or {}).items()}
     said = {str(name): str(value) for name, value in dict(alert.get("annotations") or {}).items()}

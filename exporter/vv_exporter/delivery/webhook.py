@@ -52,25 +52,25 @@ TOLD: Kind[Told] = Kind("webhook_told", Told)
 
 def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
     """Put what is new of an alert into the outbox. An alert that begins anew is another event."""
-    name = _identity(alert)
+    name = _alert_identity(alert)
     status = "resolved" if alert.status == "resolved" else "firing"
     known = tx.get(TOLD, name)
-    if known is None or _seconds(known.starts_at) != _seconds(alert.starts_at):
+    if known is None or _unix_seconds(known.starts_at) != _unix_seconds(alert.starts_at):
         told = Told(status, alert.starts_at, own_id(alert), tx.now)
     elif known.status == status:
         return  # Alertmanager repeats itself
     else:
         times = known.times + (status == "firing")  # taken for resolved while nobody evaluated the rules
         told = Told(status, alert.starts_at, known.alert_id, tx.now, times)
-    _remember(tx, name, told)
+    _remember_told(tx, name, told)
     again = f"-{told.times}" if told.times > 1 else ""
     subject = re.sub(r"[^A-Za-z0-9._:-]", "_", name if alert.fingerprint else told.alert_id)[:100]  # becomes a header
-    key = f"{subject}-{_seconds(alert.starts_at):.0f}-{status}{again}"
+    key = f"{subject}-{_unix_seconds(alert.starts_at):.0f}-{status}{again}"
     body = msgspec.json.encode(event(alert, told.alert_id, links)).decode()
     OUTBOX.put(tx, Parcel(key, body, tx.now, {"VV-Alert-Status": status}, alert.severity))
 
 
-def _identity(alert: NotifiedAlert) -> str:
+def _alert_identity(alert: NotifiedAlert) -> str:
     """What is one alert here; one of a script stays the same when it is handed to the direct way."""
     labels = alert.labels
     if labels.get("alertname") == EVENT and "told" in labels:
@@ -82,13 +82,13 @@ def also_known_as(tx: Transaction, name: str, other: str) -> None:
     """Alertmanager tells of the alert by another fingerprint."""
     told = tx.get(TOLD, name)
     if told is not None:
-        _remember(tx, other, told)
+        _remember_told(tx, other, told)
 
 
 def is_known(tx: Transaction, alert: NotifiedAlert) -> bool:
     """Whether it was told that this alert began, at this time."""
-    known = tx.get(TOLD, _identity(alert))
-    return known is not None and _seconds(known.starts_at) == _seconds(alert.starts_at)
+    known = tx.get(TOLD, _alert_identity(alert))
+    return known is not None and _unix_seconds(known.starts_at) == _unix_seconds(alert.starts_at)
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
@@ -112,18 +112,18 @@ def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:
         details.append(f"Error: {notes['error']}")
     if alert.status == "resolved":
         title = f"Resolved: {title}"
-        details.insert(0, f"Resolved {_utc(alert.ends_at)}, {after(alert.starts_at, alert.ends_at)}.")
+        details.insert(0, f"Resolved {_utc_text(alert.ends_at)}, {after(alert.starts_at, alert.ends_at)}.")
     return Event(
-        timestamp=_timestamp(alert),
+        timestamp=_begin_timestamp(alert),
         severity=alert.severity.upper(),
-        source_component=_line(labels.get("component", ""), 300) or "unknown",
-        hostname=_line(labels.get("device", ""), 300) or "unknown",
-        title=_line(title, 500) or "Alert",
+        source_component=_line_of(labels.get("component", ""), 300) or "unknown",
+        hostname=_line_of(labels.get("device", ""), 300) or "unknown",
+        title=_line_of(title, 500) or "Alert",
         message_details=shortened("\n".join(filter(None, details)), 8000) or "No details were given.",
         suggested_actions="\n".join(
-            [shortened(notes.get("suggested_actions", ""), 4000) or "See the runbook.", *_links(alert, links)]
+            [shortened(notes.get("suggested_actions", ""), 4000) or "See the runbook.", *_link_lines(alert, links)]
         ),
-        video_file_context=_video(notes),
+        video_file_context=_video_line(notes),
         alert_id=alert_id,
     )
 
@@ -140,7 +140,7 @@ def own_id(alert: NotifiedAlert) -> str:
 
 def after(starts_at: str, ends_at: str) -> str:
     """How long it took, as the templates say it: `after 1h 2m 3s`."""
-    seconds = int(max(_seconds(ends_at) - _seconds(starts_at), 0))
+    seconds = int(max(_unix_seconds(ends_at) - _unix_seconds(starts_at), 0))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
     first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
     return "after " + " ".join(f"{count}{unit}" for count, unit in parts[first:])
@@ -157,46 +157,46 @@ class Webhook:
         self._channel.deliver(parcel.body.encode(), parcel.headers | {"Idempotency-Key": parcel.key})
 
 
-def _remember(tx: Transaction, name: str, told: Told) -> None:
+def _remember_told(tx: Transaction, name: str, told: Told) -> None:
     if tx.get(TOLD, name) is None and tx.count(TOLD) >= MAX_TOLD:
         known = tx.docs(TOLD)
         tx.delete(TOLD, min(known, key=lambda one: (known[one].status == "firing", known[one].time)))
     tx.put(TOLD, name, told)
 
 
-def _line(text: str, limit: int) -> str:
+def _line_of(text: str, limit: int) -> str:
     return " ".join(shortened(text, limit).split())
 
 
-def _timestamp(alert: NotifiedAlert) -> str:
+def _begin_timestamp(alert: NotifiedAlert) -> str:
     """When it began."""
     given = alert.annotations.get("timestamp", "")
     if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", given):
         return f"{given[:19]}Z"
-    return _utc(alert.starts_at)
+    return _utc_text(alert.starts_at)
 
 
-def _video(notes: dict[str, str]) -> str:
-    parts = [_line(notes.get("video", ""), 1000)]
-    parts += [f"{label} {_line(notes[key], 128)}" for key, label in _OF_VIDEO.items() if notes.get(key)]
+def _video_line(notes: dict[str, str]) -> str:
+    parts = [_line_of(notes.get("video", ""), 1000)]
+    parts += [f"{label} {_line_of(notes[key], 128)}" for key, label in _OF_VIDEO.items() if notes.get(key)]
     return ", ".join(filter(None, parts)) or NO_VIDEO
 
 
-def _links(alert: NotifiedAlert, links: Links) -> list[str]:
+def _link_lines(alert: NotifiedAlert, links: Links) -> list[str]:
     runbook, component = alert.annotations.get("runbook_url", ""), alert.labels.get("component", "")[:300]
     component = f"&component={quote(component, safe='')}" if component else ""
     return [
         *([f"Runbook: {runbook}"] if re.fullmatch(r"https?://\S{1,500}", runbook) else []),
         f"Silence: {links.silence_form}{link_filter(alert.labels)}",
-        f"Timeline: {links.exporter}/timeline?at={_seconds(alert.starts_at):.0f}{component}#entry",
+        f"Timeline: {links.exporter}/timeline?at={_unix_seconds(alert.starts_at):.0f}{component}#entry",
         f"Status page: {links.exporter}/",
     ]
 
 
-def _utc(time: str) -> str:
-    return isoformat(_seconds(time))
+def _utc_text(time: str) -> str:
+    return isoformat(_unix_seconds(time))
 
 
-def _seconds(time: str) -> float:
+def _unix_seconds(time: str) -> float:
     """RFC 3339 as Unix seconds; what is none is the beginning of time."""
     return moment(time) or 0.0

@@ -82,7 +82,9 @@ def digest(history: History, device: str, since: float, until: float, chains: tu
         uptimes=tuple(uptimes(history.samples, since, until)),
         disks=tuple(disks(within, until)),
         deliveries=tuple(
-            _deliveries(samples.increases(one.sent for one in within if not {"alerts", "delivery"} & {*one.failing}))
+            _count_deliveries(
+                samples.increases(one.sent for one in within if not {"alerts", "delivery"} & {*one.failing})
+            )
         ),
         proven=tuple(
             ProvenChannel(name, one.proven or None, one.seconds) for name, one in sorted(history.proofs.items())
@@ -91,7 +93,7 @@ def digest(history: History, device: str, since: float, until: float, chains: tu
     )
 
 
-def _deliveries(grown: dict[str, float]) -> list[Delivery]:
+def _count_deliveries(grown: dict[str, float]) -> list[Delivery]:
     def count(name: str, *results: str) -> int:
         return round(sum(grown.get(f"{name}/{result}", 0.0) for result in results))
 

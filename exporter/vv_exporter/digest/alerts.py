@@ -84,8 +84,8 @@ def episodes(notifications: Iterable[Record]) -> list[Episode]:
             severity=severity if severity in SEVERITIES else "error",
             component=labels.get("component", "?"),
             job=labels.get("job", ""),
-            began=_time(body["starts_at"], record.time),
-            ended=_time(body["ends_at"], record.time) if body["status"] == "resolved" else 0.0,
+            began=_time_of(body["starts_at"], record.time),
+            ended=_time_of(body["ends_at"], record.time) if body["status"] == "resolved" else 0.0,
         )
     return sorted(_last_open(found), key=lambda one: one.began)
 
@@ -98,7 +98,7 @@ def alerts(found: Iterable[Episode], since: float, until: float) -> Alerts:
     still = [one for one in found if not one.ended]
     took = {one: one.ended - one.began for one in ended if one.name != "VVEvent"}
     longest = max(took, key=lambda one: took[one], default=None)
-    components = _components(new)
+    components = _count_components(new)
     return Alerts(
         began=len(new),
         severities=_by_severity(new),
@@ -131,7 +131,7 @@ def _last_open(found: dict[tuple[str, str], Episode]) -> Iterator[Episode]:
             yield episode._replace(ended=max(found[latest[key[0]]].began, episode.began))
 
 
-def _components(new: list[Episode]) -> list[Component]:
+def _count_components(new: list[Episode]) -> list[Component]:
     names = Counter(one.component for one in new)
     return [
         Component(name, count, _by_severity(one for one in new if one.component == name))
@@ -145,5 +145,5 @@ def _by_severity(found: Iterable[Episode]) -> dict[str, int]:
     return {severity: counts[severity] for severity in reversed(SEVERITIES) if counts[severity]}
 
 
-def _time(text: str, otherwise: float) -> float:
+def _time_of(text: str, otherwise: float) -> float:
     return admitted(moment(text) or 0.0, otherwise)  # what is told has been

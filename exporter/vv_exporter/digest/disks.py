@@ -37,11 +37,11 @@ def disks(samples: Sequence[Sample], until: float) -> list[Disk]:
     samples = [sample for sample in samples if sample.time <= until]
     if not samples:
         return []
-    found = [_disk(name, samples) for name in samples[-1].disks]
+    found = [_disk_between(name, samples) for name in samples[-1].disks]
     return sorted(found, key=lambda disk: (disk.full_in is None, disk.full_in or 0.0, disk.name))
 
 
-def _disk(name: str, samples: Sequence[Sample]) -> Disk:
+def _disk_between(name: str, samples: Sequence[Sample]) -> Disk:
     last = samples[-1]
     first = next(sample for sample in samples if name in sample.disks)
     space, took = last.disks[name], last.time - first.time

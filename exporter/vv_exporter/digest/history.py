@@ -32,11 +32,11 @@ def read(store: Store, since: float, until: float) -> History:
     """What is known of a time (Unix seconds)."""
     moments = timeline.read(store, timeline.Filter(since, until, severity="error"), MAX_MOMENTS).moments
     return History(
-        _notifications(store, since - OPEN, until), moments[::-1], samples.read(store, since), store.docs(PROOFS)
+        _read_notifications(store, since - OPEN, until), moments[::-1], samples.read(store, since), store.docs(PROOFS)
     )
 
 
-def _notifications(store: Store, since: float, until: float) -> list[Record]:
+def _read_notifications(store: Store, since: float, until: float) -> list[Record]:
     found: list[Record] = []
     before = (until, _LAST)
     while len(found) < MAX_NOTIFICATIONS:  # in short steps, so that no writer waits for long

@@ -55,12 +55,12 @@ def verdict(found: Digest) -> str:
 
 def text(found: Digest, status_url: str) -> str:
     """For terminals and mail programs without HTML."""
-    return _render("digest.txt", found, status_url)
+    return _render_template("digest.txt", found, status_url)
 
 
 def html(found: Digest, status_url: str) -> str:
     """For mail programs, on telephones too."""
-    return _render("digest.html", found, status_url)
+    return _render_template("digest.html", found, status_url)
 
 
 def message(found: Digest, sender: str, to: str, now: float, status_url: str) -> EmailMessage:
@@ -68,29 +68,29 @@ def message(found: Digest, sender: str, to: str, now: float, status_url: str) ->
     made = EmailMessage()
     made["From"], made["To"], made["Subject"] = sender, to, subject(found)
     made["Date"] = format_datetime(utc(now))
-    made["Message-ID"] = _id(found, sender)
+    made["Message-ID"] = _message_id(found, sender)
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     made.set_content(text(found, status_url), cte="quoted-printable")
     made.add_alternative(html(found, status_url), subtype="html", cte="quoted-printable")
     return made
 
 
-def _id(found: Digest, sender: str) -> str:
+def _message_id(found: Digest, sender: str) -> str:
     about = f"{found.device} {found.since:.0f} {found.until:.0f}"
     domain = parseaddr(sender)[1].rpartition("@")[2] or "vv-exporter.invalid"
     return f"<digest-{hashlib.sha256(about.encode()).hexdigest()[:24]}@{domain}>"
 
 
-def _render(name: str, found: Digest, status_url: str) -> str:
+def _render_template(name: str, found: Digest, status_url: str) -> str:
     return (
-        _environment()
+        _template_environment()
         .get_template(name)
         .render(d=found, verdict=verdict(found), status_url=status_url, language=current())
     )
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _template_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html"]),
@@ -103,12 +103,12 @@ def _environment() -> jinja2.Environment:
     environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined] # of the extension
     environment.filters |= {
         "utc": lambda time: f"{isoformat(time)[:16].replace('T', ' ')} UTC",
-        "span": _span,
+        "span": _duration_text,
         "size": size,
-        "subject": _subject,
+        "subject": _uptime_subject,
         "bold": lambda text: Markup("<b>{}</b>").format(text),
         "isolated": lambda text: Markup("<bdi>{}</bdi>").format(text),
-        "percent": _percent,
+        "percent": _percent_text,
         "line": line,
     }
     environment.globals["ROWS"] = ROWS
@@ -120,12 +120,12 @@ def line(name: str) -> str:
     return " ".join(shortened(name, MAX_NAME).split())
 
 
-def _subject(one: Uptime) -> str:
+def _uptime_subject(one: Uptime) -> str:
     """What was up."""
     return f"{_(one.kind)} {line(one.name)}" if one.name else _(one.kind)
 
 
-def _span(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     """A duration in its two largest units: `1h 4m`."""
     rest = round(max(seconds, 0.0))
     parts: list[str] = []
@@ -136,6 +136,6 @@ def _span(seconds: float) -> str:
     return " ".join(part for part in parts[:2] if part[0] != "0") or "0s"
 
 
-def _percent(ratio: float) -> str:
+def _percent_text(ratio: float) -> str:
     """Never 100 % of what was down once."""
     return "100 %" if ratio >= 1 else decimal(f"{min(ratio * 100, 99.9):.1f} %")

@@ -69,15 +69,15 @@ def sample(families: Iterable[Family], now: float) -> Sample:
         time=now,
         boot=series.one(BOOT_TIME) or 0.0,
         failing=tuple(labels["collector"] for labels, success in series.all(COLLECTOR_SUCCESS) if success != 1),
-        containers=_few((labels["name"], int(up)) for labels, up in series.all(RUNNING)),
-        dvrs=_few(_dvrs(series)),
-        disks=_few(
+        containers=_first_names((labels["name"], int(up)) for labels, up in series.all(RUNNING)),
+        dvrs=_first_names(_dvr_states(series)),
+        disks=_first_names(
             (f"{labels['path']} ({labels['role']})", Space(free, series.one(SIZE, **labels) or 0.0))
             for labels, free in series.all(FREE)
         ),
-        stages=_few(stages),
-        jobs=_few((f"{labels['job']}/{labels['result']}", n) for labels, n in series.all(JOB_RUNS)),
-        sent=_few(_sent(series)),
+        stages=_first_names(stages),
+        jobs=_first_names((f"{labels['job']}/{labels['result']}", n) for labels, n in series.all(JOB_RUNS)),
+        sent=_first_names(_sent_counts(series)),
     )
 
 
@@ -121,7 +121,7 @@ def increases(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return grown
 
 
-def _sent(series: Series) -> Iterator[tuple[str, float]]:
+def _sent_counts(series: Series) -> Iterator[tuple[str, float]]:
     """What people's channels took, and what the exporter delivers itself; a receiver is in one of the two."""
     for labels, count in series.all(NOTIFICATIONS):
         yield f"{labels['channel']}/{labels['result']}", count
@@ -130,12 +130,12 @@ def _sent(series: Series) -> Iterator[tuple[str, float]]:
             yield f"{labels['destination']}/{labels['result']}", count
 
 
-def _dvrs(series: Series) -> Iterator[tuple[str, int]]:
+def _dvr_states(series: Series) -> Iterator[tuple[str, int]]:
     """Whether each is up: what the probe says goes before what an agent says."""
     for name, found in series.by(DVR_UP, "dvr").items():
         sources = {labels["source"]: int(up) for labels, up in found}
         yield name, sources.get("probe", max(sources.values()))
 
 
-def _few(items: Iterable[tuple[str, T]]) -> dict[str, T]:
+def _first_names(items: Iterable[tuple[str, T]]) -> dict[str, T]:
     return {name[:200]: value for name, value in sorted(items, key=lambda item: item[0])[:MAX_NAMES]}

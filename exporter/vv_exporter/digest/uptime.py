@@ -38,22 +38,22 @@ class _Span(NamedTuple):
 
 def uptimes(samples: Sequence[Sample], since: float, until: float) -> list[Uptime]:
     """All of them; nothing where nothing was sampled."""
-    spans = list(_spans(samples, since, until))
+    spans = list(_spans_between(samples, since, until))
     watched = sum(span.seconds for span in spans)
     if not watched:
         return []
-    reboots = [span for span in spans if _rebooted(span)]
+    reboots = [span for span in spans if _has_rebooted(span)]
     off = sum(min(max(span.after.boot - span.before.time, 0.0), span.seconds) for span in reboots)
     gone = sum(span.seconds for span in spans if span.gap)
     return [
         Uptime(translatable("device"), "", watched, off, len(reboots)),
         Uptime(translatable("exporter"), "", watched, gone),
-        *_each(translatable("DVR"), spans, lambda sample: sample.dvrs),
-        *_each(translatable("container"), spans, lambda sample: sample.containers),
+        *_uptime_of_each(translatable("DVR"), spans, lambda sample: sample.dvrs),
+        *_uptime_of_each(translatable("container"), spans, lambda sample: sample.containers),
     ]
 
 
-def _each(kind: str, spans: list[_Span], states: Callable[[Sample], Mapping[str, int]]) -> Iterator[Uptime]:
+def _uptime_of_each(kind: str, spans: list[_Span], states: Callable[[Sample], Mapping[str, int]]) -> Iterator[Uptime]:
     """What was up at a sample is taken to be so until the next one; while the exporter was away nobody knows."""
     watched: dict[str, float] = {}
     down: dict[str, float] = {}
@@ -66,7 +66,7 @@ def _each(kind: str, spans: list[_Span], states: Callable[[Sample], Mapping[str,
     yield from sorted(found, key=lambda one: (one.ratio, one.name))
 
 
-def _spans(samples: Sequence[Sample], since: float, until: float) -> Iterator[_Span]:
+def _spans_between(samples: Sequence[Sample], since: float, until: float) -> Iterator[_Span]:
     samples = list(samples)
     if samples and samples[-1].time < until:
         samples.append(msgspec.structs.replace(samples[-1], time=until))
@@ -76,6 +76,6 @@ def _spans(samples: Sequence[Sample], since: float, until: float) -> Iterator[_S
             yield _Span(before, after, seconds, after.time - before.time > GAP)
 
 
-def _rebooted(span: _Span) -> bool:
+def _has_rebooted(span: _Span) -> bool:
     # The time of the boot is reckoned from the clock: when the clock is set it moves, too.
     return span.after.boot > span.before.time

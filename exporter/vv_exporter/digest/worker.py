@@ -81,9 +81,9 @@ class DigestWorker:
             return
         mark = self._store.document(MARK, "")
         if mark is None or mark.until > now + ERROR:
-            self._note(Mark(now, mark.sent if mark else 0.0))
+            self._note_mark(Mark(now, mark.sent if mark else 0.0))
             return
-        due = self._due(mark, now)
+        due = self._due_time(mark, now)
         if due is None or not self._backoff.ready():
             return
         try:
@@ -92,14 +92,14 @@ class DigestWorker:
             if not self._backoff.failures:
                 log.error("the digest could not be sent, will try again: %s", error)
             self._backoff.failed()
-            self._count("failed")
+            self._count_result("failed")
             return
         self._backoff.succeeded()
-        self._note(Mark(due, now))
-        self._count("ok")
+        self._note_mark(Mark(due, now))
+        self._count_result("ok")
         log.info("the digest was sent")
 
-    def _due(self, mark: Mark, now: float) -> float | None:
+    def _due_time(self, mark: Mark, now: float) -> float | None:
         """The last time of the schedule that has come since the mark."""
         due = None
         after = max(mark.until, now - 2 * DAY)
@@ -107,10 +107,10 @@ class DigestWorker:
             due = after = coming
         return due
 
-    def _note(self, mark: Mark) -> None:
+    def _note_mark(self, mark: Mark) -> None:
         with self._store.transaction() as tx:
             tx.put(MARK, "", mark)
 
-    def _count(self, result: str) -> None:
+    def _count_result(self, result: str) -> None:
         with self._store.transaction() as tx:
             tx.inc(RELAY_DELIVERIES, (DESTINATION, result))

@@ -35,7 +35,7 @@ class Answer:
 
     def body(self) -> bytes:
         """All of it. Raises `UpstreamError` if it is too long or breaks off."""
-        with _translated():
+        with _translated_errors():
             body = self._response.read(MAX_ANSWER + 1)
         if len(body) > MAX_ANSWER:
             raise UpstreamError(502, "the Engine's answer is too long")
@@ -44,7 +44,7 @@ class Answer:
     def lines(self) -> Iterator[bytes]:
         """Its lines, as they come, for ever. Raises `UpstreamError`."""
         self._connection.wait_for_ever()
-        with _translated():
+        with _translated_errors():
             while line := self._response.readline(MAX_LINE):
                 if not line.endswith(b"\n"):
                     raise UpstreamError(502, "the Engine's answer broke off, or has too long a line")
@@ -81,7 +81,7 @@ def asked(path: str, method: str, target: str, body: bytes, timeout: float) -> I
     """The answer of the Engine at the socket `path`. Raises `UpstreamError`; `timeout` holds for each wait."""
     connection = _Connection(path, timeout)
     try:
-        with _translated():
+        with _translated_errors():
             headers = {"Host": "docker", "Connection": "close"}
             headers |= {"Content-Type": "application/json"} if body else {}
             connection.request(method, target, body or None, headers)
@@ -92,7 +92,7 @@ def asked(path: str, method: str, target: str, body: bytes, timeout: float) -> I
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except TimeoutError:

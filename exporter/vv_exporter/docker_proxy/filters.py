@@ -35,38 +35,38 @@ LABELS = dict.fromkeys(
 )
 
 
-def _names(text: str) -> dict[str, bool]:
+def _names_of(text: str) -> dict[str, bool]:
     return dict.fromkeys(text.split(), True)
 
 
 INSPECTION: Kept = {
-    **_names("Id Name Created Image RestartCount Driver Platform"),
+    **_names_of("Id Name Created Image RestartCount Driver Platform"),
     "State": {
-        **_names("Status Running Paused Restarting Dead OOMKilled Pid ExitCode Error StartedAt FinishedAt"),
-        "Health": {**_names("Status FailingStreak"), "Log": _names("Start End ExitCode")},
+        **_names_of("Status Running Paused Restarting Dead OOMKilled Pid ExitCode Error StartedAt FinishedAt"),
+        "Health": {**_names_of("Status FailingStreak"), "Log": _names_of("Start End ExitCode")},
     },
-    "Config": {**_names("Image Tty"), "Labels": LABELS},
-    "HostConfig": _names(
+    "Config": {**_names_of("Image Tty"), "Labels": LABELS},
+    "HostConfig": _names_of(
         "RestartPolicy AutoRemove NetworkMode CgroupParent Memory MemorySwap MemoryReservation NanoCpus CpuShares "
         "CpuPeriod CpuQuota CpusetCpus PidsLimit"
     ),
 }
 LISTED: Kept = {
-    **_names("Id Names Image ImageID Created State Status"),
-    "Health": _names("Status FailingStreak"),
+    **_names_of("Id Names Image ImageID Created State Status"),
+    "Health": _names_of("Status FailingStreak"),
     "Labels": LABELS,
 }
-INFO: Kept = _names(
+INFO: Kept = _names_of(
     "ID SystemTime ServerVersion Driver CgroupDriver CgroupVersion NCPU MemTotal KernelVersion OperatingSystem "
     "Architecture LiveRestoreEnabled Containers ContainersRunning ContainersPaused ContainersStopped"
 )
-STATS: Kept = _names("read cpu_stats memory_stats blkio_stats pids_stats networks")
-NETWORK: Kept = _names("Id Name Created Driver Scope")
+STATS: Kept = _names_of("read cpu_stats memory_stats blkio_stats pids_stats networks")
+NETWORK: Kept = _names_of("Id Name Created Driver Scope")
 EVENT: Kept = {
-    **_names("Type scope time timeNano"),
+    **_names_of("Type scope time timeNano"),
     "Actor": {
         "ID": True,
-        "Attributes": {**_names("name image exitCode containerExitCode health_status signal oldName"), **LABELS},
+        "Attributes": {**_names_of("name image exitCode containerExitCode health_status signal oldName"), **LABELS},
     },
 }
 
@@ -89,7 +89,7 @@ def body(kept: Kept) -> Filter:
 
     def filtered(answer: bytes) -> bytes:
         with contextlib.suppress(ValueError):
-            return _only(answer, kept)
+            return _filter_answer(answer, kept)
         try:
             entries = elements(answer)
         except msgspec.DecodeError as error:
@@ -99,7 +99,7 @@ def body(kept: Kept) -> Filter:
     return filtered
 
 
-def _only(answer: bytes, kept: Kept) -> bytes:
+def _filter_answer(answer: bytes, kept: Kept) -> bytes:
     try:
         return json.dumps(only(json.loads(whole_characters(answer)), kept)).encode()
     except RecursionError:
@@ -109,7 +109,7 @@ def _only(answer: bytes, kept: Kept) -> bytes:
 def _only_entry(entry: bytes, kept: Kept) -> bytes:
     """One entry of a list. What is not understood stays as nothing: without it the list would seem to be complete."""
     try:
-        return _only(entry, kept)
+        return _filter_answer(entry, kept)
     except ValueError:
         return b"null"
 
@@ -121,12 +121,12 @@ def event(line: bytes) -> bytes:
     that is not understood nothing is shown but that there was one.
     """
     try:
-        return json.dumps(_event(json.loads(whole_characters(line)))).encode() + b"\n"
+        return json.dumps(_filter_event(json.loads(whole_characters(line)))).encode() + b"\n"
     except (ValueError, RecursionError):
         return _NOT_UNDERSTOOD
 
 
-def _event(raw: Any) -> dict[str, Any]:
+def _filter_event(raw: Any) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ValueError("not an object")  # noqa: TRY004 - what it says is wrong, not what was passed
     action = str(raw.get("Action", ""))

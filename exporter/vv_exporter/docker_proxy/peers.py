@@ -73,13 +73,13 @@ def parse_peers(text: str, setting: str = "") -> Peers:
     uids, gids = set(), set()
     for item in names(text):
         if item.startswith("@"):
-            gids.add(_number(item[1:], "group", lambda name: grp.getgrnam(name).gr_gid))
+            gids.add(_number_of_name(item[1:], "group", lambda name: grp.getgrnam(name).gr_gid))
         else:
-            uids.add(_number(item, "user", lambda name: pwd.getpwnam(name).pw_uid))
+            uids.add(_number_of_name(item, "user", lambda name: pwd.getpwnam(name).pw_uid))
     return Peers(frozenset(uids), frozenset(gids), setting)
 
 
-def _number(name: str, kind: str, find: Callable[[str], int]) -> int:
+def _number_of_name(name: str, kind: str, find: Callable[[str], int]) -> int:
     if name.isascii() and name.isdigit():
         return int(name)
     try:

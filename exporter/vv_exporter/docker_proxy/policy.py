@@ -77,7 +77,7 @@ def only_filters(**allowed: str) -> Callable[[str], bool]:
         if len(text) > MAX_FILTERS_CHARACTERS:
             return False
         try:
-            document = json.loads(text, object_pairs_hook=_unique)
+            document = json.loads(text, object_pairs_hook=_unique_keys)
         except (ValueError, RecursionError):
             return False
         return isinstance(document, dict) and all(
@@ -87,7 +87,7 @@ def only_filters(**allowed: str) -> Callable[[str], bool]:
     return check
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
         raise ValueError("duplicate key: who reads the first, and who the last?")

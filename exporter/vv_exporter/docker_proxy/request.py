@@ -44,11 +44,11 @@ def parse(head: bytes) -> Request:
     if not found:
         raise BadRequestError("the request line is not understood")
     path, mark, query = found[2].partition("?")
-    version, path = _path(path)
-    return Request(found[1], version, path, _query(query) if mark else {}, _length(found[1], headers))
+    version, path = _parse_path(path)
+    return Request(found[1], version, path, _parse_query(query) if mark else {}, _parse_length(found[1], headers))
 
 
-def _path(text: str) -> tuple[str, str]:
+def _parse_path(text: str) -> tuple[str, str]:
     """A version and plain words between single slashes: nothing to decode, no way up."""
     found = _PATH.fullmatch(text)
     if not found:
@@ -60,7 +60,7 @@ def _path(text: str) -> tuple[str, str]:
     return f"/v{int(found[1])}.{int(found[2])}", found[3]
 
 
-def _query(text: str) -> dict[str, str]:
+def _parse_query(text: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=10, errors="strict")
     except ValueError:
@@ -70,7 +70,7 @@ def _query(text: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def _length(method: str, lines: list[str]) -> int:
+def _parse_length(method: str, lines: list[str]) -> int:
     headers: dict[str, str] = {}
     for line in lines:
         found = _HEADER.fullmatch(line)

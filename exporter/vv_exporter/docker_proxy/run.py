@@ -49,7 +49,14 @@ def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[L
         )
     engine = host.removeprefix(_UNIX)
     found = [
-        Listener(path, engine, rules, lambda container: supervised(container, settings, ""), _peers(key, users), name)
+        Listener(
+            path,
+            engine,
+            rules,
+            lambda container: supervised(container, settings, ""),
+            _peers_of_setting(key, users),
+            name,
+        )
         for path, rules, key, users, name in (
             (read, READ, "VV_DOCKER_READ_USERS", settings.docker_read_users, "read"),
             (act, ACT, "VV_DOCKER_ACT_USERS", settings.docker_act_users, "act"),
@@ -61,7 +68,7 @@ def listeners(settings: Settings, read: Path | None, act: Path | None) -> list[L
     return found
 
 
-def _peers(key: str, users: str) -> Peers:
+def _peers_of_setting(key: str, users: str) -> Peers:
     try:
         return parse_peers(users, key)
     except ValueError as error:

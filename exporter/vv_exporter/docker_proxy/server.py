@@ -71,7 +71,7 @@ class Listener:
         self._trouble = False
         self._socket = socket.socket(socket.AF_UNIX)
         # No loop: it waits for connections, and its socket ends it.
-        self._thread = threading.Thread(target=self._run, name=f"accept-{path.name}", daemon=True)
+        self._thread = threading.Thread(target=self._accept_until_stopped, name=f"accept-{path.name}", daemon=True)
 
     @property
     def alive(self) -> bool:
@@ -96,7 +96,7 @@ class Listener:
         self._socket.close()
         self.path.unlink(missing_ok=True)
 
-    def _run(self) -> None:
+    def _accept_until_stopped(self) -> None:
         """Accept until `stop`, whatever is short: open files, memory, threads."""
         while not self._stopping.is_set():
             try:
@@ -105,38 +105,38 @@ class Listener:
                 continue
             except OSError as error:
                 self._close_turned_away()
-                self._note(error.strerror or str(error))
+                self._log_trouble_once(error.strerror or str(error))
                 self._stopping.wait(_ACCEPT_PAUSE_SECONDS)
                 continue
-            if self._admits(client):
-                self._begin(client)
+            if self._admits_peer(client):
+                self._begin_serving(client)
         self._close_turned_away()
 
-    def _begin(self, client: socket.socket) -> None:
+    def _begin_serving(self, client: socket.socket) -> None:
         """Serve it in a thread of its own, or turn it away; never waits for it."""
         if not self._places.acquire(blocking=False):
             self._turn_away(client, 503, "too many connections", "Retry-After: 1")
             return
         try:
             # No loop: one connection.
-            threading.Thread(target=self._serve, args=(client,), name="request", daemon=True).start()
+            threading.Thread(target=self._serve_client, args=(client,), name="request", daemon=True).start()
         except RuntimeError as error:
             self._places.release()
-            self._note(str(error))
+            self._log_trouble_once(str(error))
             self._turn_away(client, 503, _NO_THREAD, "Retry-After: 1")
         else:
-            self._note("")
+            self._log_trouble_once("")
 
     def _turn_away(self, client: socket.socket, status: int, message: str, header: str = "") -> None:
         """Say no, without waiting for anything.
 
         It is closed later: whoever is still sending would find the connection broken, and never read why.
         """
-        body = _refusal(message)
+        body = _refusal_body(message)
         with contextlib.suppress(OSError):
             client.settimeout(0)
             more = f"Content-Length: {len(body)}" + (f"\r\n{header}" if header else "")
-            client.send(_head(status, "application/json", more) + body)
+            client.send(_answer_head(status, "application/json", more) + body)
             client.shutdown(socket.SHUT_WR)
         self._turned_away.append(client)
         self._close_turned_away(MAX_CONNECTIONS)
@@ -145,7 +145,7 @@ class Listener:
         while len(self._turned_away) > kept:
             self._turned_away.popleft().close()
 
-    def _note(self, problem: str) -> None:
+    def _log_trouble_once(self, problem: str) -> None:
         """Say when connections cannot be served, and when they can again; not each time."""
         before, self._trouble = self._trouble, bool(problem)
         if self._stopping.is_set() or before == self._trouble:
@@ -155,7 +155,7 @@ class Listener:
         else:
             log.info("connections to %s are served again", self.path)
 
-    def _admits(self, client: socket.socket) -> bool:
+    def _admits_peer(self, client: socket.socket) -> bool:
         """Whether its user is served; else it is told so, without waiting for it to listen."""
         try:
             peer = peer_of(client)
@@ -170,10 +170,10 @@ class Listener:
             client.close()
         return False
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve_client(self, client: socket.socket) -> None:
         try:
             with client:
-                self._answer(client)
+                self._answer_request(client)
         except OSError as error:
             log.debug("a client went away: %s", error)
         except Exception:
@@ -181,36 +181,36 @@ class Listener:
         finally:
             self._places.release()
 
-    def _answer(self, client: socket.socket) -> None:
+    def _answer_request(self, client: socket.socket) -> None:
         try:
-            request, body = _read(client)
+            request, body = _read_request(client)
             if (request.method, request.path) == ("GET", REFUSED_PATH):
-                _send(client, 200, _refused_by(self.siblings), "application/json")
+                _send_answer(client, 200, _refused_by(self.siblings), "application/json")
                 return
-            rule = self._allowed(request, body)
+            rule = self._allowing_rule(request, body)
             target = request.version + request.path + (f"?{urlencode(request.query)}" if request.query else "")
             with asked(self._engine, request.method, target, body, rule.timeout) as answer:
                 client.settimeout(PATIENCE)
                 _pass_on(client, answer, rule)
         except BadRequestError as error:
-            _refuse(client, 400, str(error))
+            _send_refusal(client, 400, str(error))
         except RefusedError as error:
             log.warning("refused: %s", error)
-            _refuse(client, 403, f"the proxy does not allow this: {error}")
+            _send_refusal(client, 403, f"the proxy does not allow this: {error}")
         except UpstreamError as error:
-            _refuse(client, error.status, str(error))
+            _send_refusal(client, error.status, str(error))
 
-    def _allowed(self, request: Request, body: bytes) -> Rule:
+    def _allowing_rule(self, request: Request, body: bytes) -> Rule:
         """The rule that allows it. Raises `RefusedError`, `UpstreamError`."""
         for rule in self._rules:
             found = rule.allows(request)
             if found and rule.body(body):
                 if rule.given:
-                    self._check(request, found["container"])
+                    self._check_container(request, found["container"])
                 return rule
         raise RefusedError(f"{request.method} {request.path[:100]}")
 
-    def _check(self, request: Request, container: str) -> None:
+    def _check_container(self, request: Request, container: str) -> None:
         target = f"{request.version}/containers/{container}/json"
         with asked(self._engine, "GET", target, b"", QUICK) as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
@@ -227,24 +227,24 @@ def _refused_by(listeners: Sequence[Listener]) -> bytes:
     return json.dumps({listener.name: listener.peers.refused for listener in listeners}).encode()
 
 
-def _read(client: socket.socket) -> tuple[Request, bytes]:
+def _read_request(client: socket.socket) -> tuple[Request, bytes]:
     """One request and its body; what comes behind it is not read. Raises `BadRequestError`, `OSError`."""
     end = time.monotonic() + PATIENCE
     data = b""
     while b"\r\n\r\n" not in data:
         if len(data) > MAX_HEAD:
             raise BadRequestError("the head is too long")
-        data += _receive(client, end)
+        data += _receive_part(client, end)
     head, _, body = data.partition(b"\r\n\r\n")
     if len(head) > MAX_HEAD:
         raise BadRequestError("the head is too long")
     request = parse(head)
     while len(body) < request.length:
-        body += _receive(client, end)
+        body += _receive_part(client, end)
     return request, body[: request.length]
 
 
-def _receive(client: socket.socket, end: float) -> bytes:
+def _receive_part(client: socket.socket, end: float) -> bytes:
     client.settimeout(max(end - time.monotonic(), 0.001))
     part = client.recv(4096)
     if not part:
@@ -255,7 +255,7 @@ def _receive(client: socket.socket, end: float) -> bytes:
 def _pass_on(client: socket.socket, answer: Answer, rule: Rule) -> None:
     succeeded = answer.status < HTTPStatus.MULTIPLE_CHOICES
     if succeeded and rule.streams:
-        _stream(client, answer, rule.filter)
+        _stream_lines(client, answer, rule.filter)
         return
     body = answer.body()
     if succeeded:
@@ -263,13 +263,13 @@ def _pass_on(client: socket.socket, answer: Answer, rule: Rule) -> None:
             body = rule.filter(body)
         except ValueError:
             raise UpstreamError(502, "the Engine's answer is not understood") from None
-    _send(client, answer.status, body, answer.type, answer.api_version)
+    _send_answer(client, answer.status, body, answer.type, answer.api_version)
 
 
-def _stream(client: socket.socket, answer: Answer, filter_line: Callable[[bytes], bytes]) -> None:
+def _stream_lines(client: socket.socket, answer: Answer, filter_line: Callable[[bytes], bytes]) -> None:
     """Pass lines on until either side ends."""
     with _ended_with(client, answer):
-        client.sendall(_head(200, "application/json", "Transfer-Encoding: chunked"))
+        client.sendall(_answer_head(200, "application/json", "Transfer-Encoding: chunked"))
         try:
             for line in answer.lines():
                 part = filter_line(line)
@@ -304,21 +304,21 @@ def _ended_with(client: socket.socket, answer: Answer) -> Iterator[None]:
         thread.join()
 
 
-def _refuse(client: socket.socket, status: int, message: str) -> None:
+def _send_refusal(client: socket.socket, status: int, message: str) -> None:
     """Say no in the Engine's own form."""
     with contextlib.suppress(OSError):
         client.settimeout(PATIENCE)
-        _send(client, status, _refusal(message), "application/json")
+        _send_answer(client, status, _refusal_body(message), "application/json")
 
 
-def _refusal(message: str) -> bytes:
+def _refusal_body(message: str) -> bytes:
     return json.dumps({"message": message}).encode()
 
 
-def _send(client: socket.socket, status: int, body: bytes, kind: str, api_version: str = "") -> None:
+def _send_answer(client: socket.socket, status: int, body: bytes, kind: str, api_version: str = "") -> None:
     # 204 and 304 have no body, and no length of one.
     bodyless = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-    head = _head(
+    head = _answer_head(
         status,
         kind,
         "" if bodyless else f"Content-Length: {len(body)}",
@@ -334,7 +334,7 @@ def _send(client: socket.socket, status: int, body: bytes, kind: str, api_versio
                 break
 
 
-def _head(status: int, kind: str, *more: str) -> bytes:
+def _answer_head(status: int, kind: str, *more: str) -> bytes:
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Answer"
     kind = f"Content-Type: {kind}" if kind.isprintable() and kind else ""
     lines = (f"HTTP/1.1 {status} {phrase}", kind, *more, "Connection: close")

@@ -17,7 +17,7 @@ _SALT_BYTES, _DIGEST_BYTES = 8, 4
 def fingerprint(address: str) -> str:
     """A new fingerprint of it."""
     salt = os.urandom(_SALT_BYTES)
-    return salt.hex() + _digest(address, salt)
+    return salt.hex() + _address_digest(address, salt)
 
 
 def fits(known: str, address: str) -> bool:
@@ -26,8 +26,8 @@ def fits(known: str, address: str) -> bool:
         salt = bytes.fromhex(known)[:_SALT_BYTES]
     except ValueError:
         return False
-    return hmac.compare_digest(known.encode(), (salt.hex() + _digest(address, salt)).encode())
+    return hmac.compare_digest(known.encode(), (salt.hex() + _address_digest(address, salt)).encode())
 
 
-def _digest(address: str, salt: bytes) -> str:
+def _address_digest(address: str, salt: bytes) -> str:
     return hashlib.pbkdf2_hmac("sha256", address.encode(errors="surrogatepass"), salt, _ROUNDS, _DIGEST_BYTES).hex()

@@ -39,16 +39,16 @@ def plan(severity: str, channel: str, available: Iterable[str]) -> tuple[Step, .
     """The alerts of a drill. Without a severity, and a channel, every channel gets one: by the critical route, if that
     reaches it."""
     if channel:
-        return (Step(severity or _gravest(channel), (channel,), channel),) if channel in available else ()
+        return (Step(severity or _gravest_severity(channel), (channel,), channel),) if channel in available else ()
     names = list(available)
     first = severity or SEVERITIES[0]
     reached = tuple(name for name in names if name in names_of(*REACHED[first]))
     steps = [Step(first, reached)] if reached else []
     if not severity:
-        steps += [Step(_gravest(name), (name,), name) for name in names if name not in reached]
+        steps += [Step(_gravest_severity(name), (name,), name) for name in names if name not in reached]
     return tuple(steps)
 
 
-def _gravest(channel: str) -> str:
+def _gravest_severity(channel: str) -> str:
     """The gravest severity that a channel is told of."""
     return next((severity for severity in SEVERITIES if channel in names_of(*REACHED[severity])), SEVERITIES[-1])

@@ -46,12 +46,12 @@ def report(drill: Drill) -> DrillReport:
         counted=drill.counted,
         reached=drill.reached or None,
         ended=drill.ended or None,
-        channels=tuple(_channel(drill, name, severity) for name, severity in drill.channels.items()),
+        channels=tuple(_channel_report(drill, name, severity) for name, severity in drill.channels.items()),
         refused=drill.refused,
     )
 
 
-def _channel(drill: Drill, name: str, severity: str) -> ChannelReport:
+def _channel_report(drill: Drill, name: str, severity: str) -> ChannelReport:
     if name in drill.accepted:
         return ChannelReport(name, severity, "accepted", drill.seconds(name))
     if name in drill.failed:

@@ -25,7 +25,7 @@ def sending(settings: Settings) -> Sending:
     """What the agent says. Raises `AgentError`."""
     address = f"{settings.fleet_agent}/metrics"
     try:
-        return parse(_get(address))
+        return parse(_get_text(address))
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise AgentError(f"the agent does not answer at {address}: {reason}") from error
@@ -35,13 +35,13 @@ def last_taken(settings: Settings) -> float | None:
     """When the centre last took something, in Unix seconds; None where nobody knows, or not within a day."""
     query = urllib.parse.urlencode({"query": _LAST_TAKEN})
     try:
-        result = json.loads(_get(f"{settings.prometheus}/api/v1/query?{query}"))["data"]["result"]
+        result = json.loads(_get_text(f"{settings.prometheus}/api/v1/query?{query}"))["data"]["result"]
         return float(result[0]["value"][1])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def _get(address: str) -> str:
+def _get_text(address: str) -> str:
     with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310 - the settings take http only
         text: str = answer.read(_MOST_BYTES).decode(errors="replace")
         return text

@@ -52,10 +52,10 @@ def render(devices: Sequence[Device], settings: Settings, out: Path, store: str)
     out, source = out.absolute(), base.folder()
     files.claim(out, FOLDERS, lambda _: False)
     senders = [device.name for device in devices if not device.retired]
-    tokens = _tokens(out / "tokens", [*senders, READER])
+    tokens = _make_tokens(out / "tokens", [*senders, READER])
     with speaking(settings.language):
         told = rules(source)
-        templates = alertmanager.templates(source, settings) | _templates(source)
+        templates = alertmanager.templates(source, settings) | _read_templates(source)
     configuration = base.load(source / "fleet" / "alertmanager.yml")
     routed = alertmanager.with_configured_channels(configuration, settings, out)
     shown = {Path(name).name for name in alertmanager.secret_files(configuration)}
@@ -86,11 +86,11 @@ def _rule_file(path: Path) -> str:
     return base.dump(translated_rules(yaml.safe_load(text)))
 
 
-def _templates(source: Path) -> dict[str, str]:
+def _read_templates(source: Path) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in sorted((source / "fleet/templates").glob("*.tmpl"))}
 
 
-def _tokens(folder: Path, names: Iterable[str]) -> dict[str, str]:
+def _make_tokens(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """The token of each name: that of its file, or a new one. Who has none any more is refused from now on."""
     found = {}
     for name in names:
@@ -106,15 +106,15 @@ def access(tokens: Mapping[str, str], store: str) -> dict[str, Any]:
     in its own name, which the store writes over whatever it says; the reader may ask, and nothing else."""
     store = store.rstrip("/")
     devices = [
-        _user(name, token, ["/api/v1/write"], f"{store}/?extra_label=device={name}")
+        _door_user(name, token, ["/api/v1/write"], f"{store}/?extra_label=device={name}")
         for name, token in tokens.items()
         if name != READER
     ]
-    reader = _user(READER, tokens[READER], [f"(?:/prometheus)?/api/v1/{path}" for path in _READS], f"{store}/")
+    reader = _door_user(READER, tokens[READER], [f"(?:/prometheus)?/api/v1/{path}" for path in _READS], f"{store}/")
     return {"users": [*devices, reader]}
 
 
-def _user(name: str, token: str, paths: list[str], url: str) -> dict[str, Any]:
+def _door_user(name: str, token: str, paths: list[str], url: str) -> dict[str, Any]:
     return {"name": name, "bearer_token": token, "url_map": [{"src_paths": paths, "url_prefix": url}]}
 
 
@@ -122,16 +122,16 @@ def inventory_rules(devices: Sequence[Device]) -> dict[str, Any]:
     """Vmalert's rules that make series of it: `vv_fleet_inventory{device,site,machine}` and `vv_fleet_retired`."""
     expected = [device for device in devices if not device.retired]
     retired = [device for device in devices if device.retired]
-    rules = [*_records("vv_fleet_inventory", expected), *_records("vv_fleet_retired", retired)]
+    rules = [*_recording_rules("vv_fleet_inventory", expected), *_recording_rules("vv_fleet_retired", retired)]
     return {"groups": [{"name": "inventory", "interval": "1m", "rules": rules}]}
 
 
-def _records(name: str, devices: Sequence[Device]) -> Iterator[dict[str, str]]:
+def _recording_rules(name: str, devices: Sequence[Device]) -> Iterator[dict[str, str]]:
     for start in range(0, len(devices), _A_RULE_HAS):
-        yield {"record": name, "expr": " or\n".join(map(_series, devices[start : start + _A_RULE_HAS]))}
+        yield {"record": name, "expr": " or\n".join(map(_device_series, devices[start : start + _A_RULE_HAS]))}
 
 
-def _series(device: Device) -> str:
+def _device_series(device: Device) -> str:
     """A sample of the value 1 with the labels of a device, in PromQL."""
     expression = "vector(1)"
     for label, value in (("device", device.name), ("site", device.site), ("machine", device.machine)):

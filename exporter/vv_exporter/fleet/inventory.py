@@ -50,13 +50,13 @@ def parse(document: Any, where: str = "inventory") -> list[Device]:
     devices = document.get("devices") if isinstance(document, dict) else None
     if not isinstance(devices, dict) or set(document) != {"devices"}:
         raise SettingsError([f"{where}: must have `devices:` alone, and below it a line for each device"])
-    problems = [f"{where}: {problem}" for name, fields in devices.items() for problem in _problems(name, fields)]
+    problems = [f"{where}: {problem}" for name, fields in devices.items() for problem in _find_problems(name, fields)]
     if problems:
         raise SettingsError(problems)
     return [Device(name, **(fields or {})) for name, fields in devices.items()]
 
 
-def _problems(name: Any, fields: Any) -> Iterator[str]:
+def _find_problems(name: Any, fields: Any) -> Iterator[str]:
     if not isinstance(name, str) or not _DEVICE.fullmatch(name) or name in RESERVED:
         yield f"{name!r} is no name of a device: letters, digits, . _ - only, 63 at most, in quotes if it is a number"
         return

@@ -13,19 +13,19 @@ MAX_SECONDS = 24 * 3600.0
 """A request that ends later than this from now was made by a clock that was ahead, and is none."""
 
 
-def _file(settings: Settings) -> Path:
+def _send_all_file(settings: Settings) -> Path:
     return settings.state_dir / "fleet-send-all-until"
 
 
 def request(settings: Settings, seconds: float, now: float) -> None:
     """Have everything sent for so many seconds; 0 ends it. Raises `OSError`."""
-    files.write(_file(settings), f"{now + seconds:.0f}\n")
+    files.write(_send_all_file(settings), f"{now + seconds:.0f}\n")
 
 
 def until(settings: Settings, now: float) -> float | None:
     """When it ends, in Unix seconds; None while nothing but what is kept is sent."""
     try:
-        end = float(read_regular(os.fsencode(_file(settings)), 32) or b"0")
+        end = float(read_regular(os.fsencode(_send_all_file(settings)), 32) or b"0")
     except (OSError, ValueError):
         return None
     return end if now < end <= now + MAX_SECONDS else None

@@ -50,23 +50,28 @@ def servers(programs: Mapping[str, Path], configuration: Path, data: Path, ports
     store = f"http://{LOOPBACK}:{ports.store}"
     return [
         Server(
-            "VictoriaMetrics", _store(programs[victoria.STORE], data / "store", ports.store), ports.store, "/health"
+            "VictoriaMetrics",
+            _store_command(programs[victoria.STORE], data / "store", ports.store),
+            ports.store,
+            "/health",
         ),
         *(
             Server(
                 f"Alertmanager {n + 1}",
-                _alertmanager(programs, configuration, data, ports, n),
+                _alertmanager_command(programs, configuration, data, ports, n),
                 port,
                 "/-/ready",
             )
             for n, port in enumerate(ports.alertmanagers)
         ),
-        Server("vmalert", _rules(programs[victoria.RULES], configuration, store, ports), ports.rules, "/health"),
-        Server("vmauth", _door(programs[victoria.DOOR], configuration, ports.door), ports.door, "/health"),
+        Server(
+            "vmalert", _rules_command(programs[victoria.RULES], configuration, store, ports), ports.rules, "/health"
+        ),
+        Server("vmauth", _door_command(programs[victoria.DOOR], configuration, ports.door), ports.door, "/health"),
     ]
 
 
-def _store(program: Path, data: Path, port: int) -> list[str | Path]:
+def _store_command(program: Path, data: Path, port: int) -> list[str | Path]:
     """What is sent twice is kept once; what has come is seen at once."""
     return [
         program,
@@ -78,12 +83,12 @@ def _store(program: Path, data: Path, port: int) -> list[str | Path]:
     ]
 
 
-def _door(program: Path, configuration: Path, port: int) -> list[str | Path]:
+def _door_command(program: Path, configuration: Path, port: int) -> list[str | Path]:
     reload = "-configCheckInterval=30s"
     return [program, f"-auth.config={configuration / 'auth.yml'}", f"-httpListenAddr={LOOPBACK}:{port}", reload]
 
 
-def _rules(program: Path, configuration: Path, store: str, ports: Ports) -> list[str | Path]:
+def _rules_command(program: Path, configuration: Path, store: str, ports: Ports) -> list[str | Path]:
     return [
         program,
         f"-rule={configuration / 'rules'}/*.yml",
@@ -98,7 +103,7 @@ def _rules(program: Path, configuration: Path, store: str, ports: Ports) -> list
     ]
 
 
-def _alertmanager(
+def _alertmanager_command(
     programs: Mapping[str, Path], configuration: Path, data: Path, ports: Ports, number: int
 ) -> list[str | Path]:
     port = ports.alertmanagers[number]

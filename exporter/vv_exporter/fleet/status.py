@@ -27,7 +27,7 @@ class Sending:
 
 def parse(text: str) -> Sending:
     """Of the agent's `/metrics`. What is not there is 0."""
-    found = list(_samples(text))
+    found = list(_parse_samples(text))
 
     def total(name: str, way: str = "") -> float:
         return sum(value for one, labels, value in found if one == name and labels.get("url", "").startswith(way))
@@ -48,7 +48,7 @@ def parse(text: str) -> Sending:
     )
 
 
-def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
+def _parse_samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
     for line in text.splitlines():
         match = _SAMPLE.fullmatch(line)
         if match:

@@ -42,7 +42,7 @@ def run(devices: list[Device], settings: Settings, folder: Path, ports: Ports) -
     with asked_to_stop() as stop, stopping() as started:
         running = []
         for server in wanted:
-            supervised = _supervised(server, folder, settings)
+            supervised = _supervise_server(server, folder, settings)
             started.append(supervised.child)
             running.append(supervised)
             with step(f"Starting {server.name}") as shown:
@@ -53,13 +53,13 @@ def run(devices: list[Device], settings: Settings, folder: Path, ports: Ports) -
                     if stop.wait(_LOOK_SECONDS):
                         return
                 shown.result = "done" if serves else "not yet"
-        say(_summary(devices, configuration, ports))
+        say(_summary_text(devices, configuration, ports))
         while not stop.wait(_LOOK_SECONDS):
             for one in running:
                 one.check()
 
 
-def _supervised(server: Server, folder: Path, settings: Settings) -> Supervised:
+def _supervise_server(server: Server, folder: Path, settings: Settings) -> Supervised:
     log = folder / "logs" / f"{server.name.lower().replace(' ', '-')}.log"
 
     def report(end: End) -> None:
@@ -68,7 +68,7 @@ def _supervised(server: Server, folder: Path, settings: Settings) -> Supervised:
     return Supervised(Child(server.name, server.command, log), time.monotonic, report)
 
 
-def _summary(devices: list[Device], configuration: Path, ports: Ports) -> str:
+def _summary_text(devices: list[Device], configuration: Path, ports: Ports) -> str:
     door, tokens = f"http://{LOOPBACK}:{ports.door}", configuration / "tokens"
     lines = {
         "on a device": f"VV_FLEET_URL={door}",

@@ -23,11 +23,11 @@ def expected(schedule: str, timezone: str, start: int, end: int) -> Spans:
     if schedule == ALWAYS:
         return ((start, end),) if start < end else ()
     days = range(start // DAY, (end - 1) // DAY + 1)
-    return clipped(union(span for day in days for span in _on(schedule, timezone, day)), start, end)
+    return clipped(union(span for day in days for span in _expected_on_day(schedule, timezone, day)), start, end)
 
 
 @lru_cache(maxsize=4096)
-def _on(schedule: str, timezone: str, day: int) -> Spans:
+def _expected_on_day(schedule: str, timezone: str, day: int) -> Spans:
     """When it is expected on a day, UTC."""
     cron, zone = CronSim(schedule, utc(0.0)), ZoneInfo(timezone)
     found: list[Span] = []

@@ -79,15 +79,15 @@ def explain(start: int, end: int, known: Iterable[Known]) -> tuple[Part, ...]:
     """
     here = [_with_start(one) for one in known if max(one.start, start) < min(one.end, end)]
     edges = sorted({start, end, *(time for one in here for time in one[:2] if start < time < end)})
-    found = _completed(_merged(_part(a, b, here) for a, b in pairwise(edges)))
-    return _merged(part._replace(cause="dvr_frozen") if part.cause == CONNECTED else part for part in found)
+    found = _complete_parts(_merge_parts(_explained_part(a, b, here) for a, b in pairwise(edges)))
+    return _merge_parts(part._replace(cause="dvr_frozen") if part.cause == CONNECTED else part for part in found)
 
 
 def _with_start(one: Known) -> Known:
     return one._replace(end=one.end + STARTING) if one.cause in _OFF else one
 
 
-def _part(start: int, end: int, known: Sequence[Known]) -> Part:
+def _explained_part(start: int, end: int, known: Sequence[Known]) -> Part:
     holding = [one for one in known if one.start <= start and one.end >= end and one.cause in _RANK]
     if not holding:
         return Part(start, end, UNKNOWN)
@@ -95,7 +95,7 @@ def _part(start: int, end: int, known: Sequence[Known]) -> Part:
     return Part(start, end, cause.cause, cause.detail)
 
 
-def _completed(parts: Sequence[Part]) -> Iterator[Part]:
+def _complete_parts(parts: Sequence[Part]) -> Iterator[Part]:
     """With short parts that are not sure given to the fault behind or before them."""
     for place, part in enumerate(parts):
         before = parts[place - 1] if place else None
@@ -113,7 +113,7 @@ def _is_fault(part: Part) -> bool:
     return part.cause not in _EXACT and part.cause not in _WEAK
 
 
-def _merged(parts: Iterable[Part]) -> tuple[Part, ...]:
+def _merge_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
     found: list[Part] = []
     for part in parts:
         if found and found[-1][2:] == part[2:]:

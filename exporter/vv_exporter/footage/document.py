@@ -62,7 +62,7 @@ class Footage(msgspec.Struct, frozen=True):
 
 def footage(store: Store, plans: Mapping[str, FootageSettings], start: int, end: int, now: int) -> Footage:
     """The document, of two times in milliseconds."""
-    cameras = tuple(_camera(store, one) for one in accounts(store, plans, start, end, now))
+    cameras = tuple(_camera_document(store, one) for one in accounts(store, plans, start, end, now))
     return Footage(now / 1000, start / 1000, end / 1000, cameras)
 
 
@@ -97,7 +97,7 @@ def longest(parts: tuple[Part, ...], most: int) -> tuple[Part, ...]:
     return tuple(sorted(kept))
 
 
-def _camera(store: Store, one: Account) -> CameraFootage:
+def _camera_document(store: Store, one: Account) -> CameraFootage:
     view = View(store)
     camera = view.cameras().get(one.dvr)
     ends = {step: latest_of(view.day, camera, step) for step in (camera.latest if camera is not None else ())}
@@ -108,7 +108,7 @@ def _camera(store: Store, one: Account) -> CameraFootage:
         due=one.due / 1000,
         expected_seconds=total(one.expected) / 1000,
         seconds={step: total(spans) / 1000 for step, spans in one.steps.items()},
-        missing_seconds=_length(tuple(part[:2] for part in one.missing)),
+        missing_seconds=_seconds_of(tuple(part[:2] for part in one.missing)),
         missing_by_cause={cause: found / 1000 for cause, found in one.missing_by_cause.items()},
         closed_seconds=one.closed / 1000,
         latest={step: end / 1000 for step, end in ends.items() if end is not None},
@@ -117,5 +117,5 @@ def _camera(store: Store, one: Account) -> CameraFootage:
     )
 
 
-def _length(spans: Spans) -> float:
+def _seconds_of(spans: Spans) -> float:
     return total(spans) / 1000

@@ -47,10 +47,10 @@ def gaps(spans: Iterable[Span], start: int, end: int) -> Spans:
 
 def common(some: Iterable[Span], others: Iterable[Span]) -> Spans:
     """What lies in both of two sets."""
-    return tuple(_common(iter(some), iter(others)))
+    return tuple(_common_spans(iter(some), iter(others)))
 
 
-def _common(some: Iterator[Span], others: Iterator[Span]) -> Iterator[Span]:
+def _common_spans(some: Iterator[Span], others: Iterator[Span]) -> Iterator[Span]:
     one, other = next(some, None), next(others, None)
     while one is not None and other is not None:
         start, end = max(one[0], other[0]), min(one[1], other[1])

@@ -87,17 +87,17 @@ def note(tx: Transaction, dvr: str, step: str, start: int, end: int, join: int =
         tx.inc(FOOTAGE_REFUSED, (reason,))
         return 0
     end = min(end, milliseconds(tx.now))
-    longer = _prolonged(tx, dvr, step, start, end, join)
+    longer = _prolong_last(tx, dvr, step, start, end, join)
     if longer:
         return longer
-    start, end = _joined(_getter(tx), dvr, step, start, end, join)
+    start, end = _join_piece(_day_getter(tx), dvr, step, start, end, join)
     grown, dropped = 0, 0
     for day, span in _by_day(start, end):
-        more, less = _add(tx, key_of(dvr, step, day), span)
+        more, less = _add_span(tx, key_of(dvr, step, day), span)
         grown, dropped = grown + more, dropped + less
     if grown > 0:
         tx.inc(FOOTAGE_SECONDS, (dvr, step), grown / 1000)
-        _know(tx, dvr, step, start, end)
+        _know_camera(tx, dvr, step, start, end)
     if dropped:
         tx.inc(SERIES_LIMITED, (FOOTAGE_SECONDS.name,), dropped)
     return grown
@@ -119,7 +119,7 @@ def spans_of(get: Get, dvr: str, step: str, start: int, end: int) -> Spans:
     for day in range(start // DAY, (end - 1) // DAY + 1):
         kept = get(key_of(dvr, step, day))
         if kept is not None:
-            found += _spans(kept, day)
+            found += _spans_of_day(kept, day)
     return clipped(union(found), start, end)
 
 
@@ -149,7 +149,7 @@ def forget_old(tx: Transaction, now: float) -> int:
     return len(old) + len(beyond)
 
 
-def _getter(tx: Transaction) -> Get:
+def _day_getter(tx: Transaction) -> Get:
     return lambda key: tx.get(DAYS, key)
 
 
@@ -157,12 +157,12 @@ def _day_of(key: str) -> int:
     return int(key.partition("\n")[0])
 
 
-def _spans(kept: Day, day: int) -> Iterator[Span]:
+def _spans_of_day(kept: Day, day: int) -> Iterator[Span]:
     begin = day * DAY
     return ((begin + a, begin + b) for a, b in zip(kept.spans[::2], kept.spans[1::2], strict=True))
 
 
-def _joined(get: Get, dvr: str, step: str, start: int, end: int, join: int) -> Span:
+def _join_piece(get: Get, dvr: str, step: str, start: int, end: int, join: int) -> Span:
     """The piece with the holes beside it that are none, also across midnight."""
     before = spans_of(get, dvr, step, start - join - 1, start)
     if before and start - join <= before[-1][1]:
@@ -173,7 +173,7 @@ def _joined(get: Get, dvr: str, step: str, start: int, end: int, join: int) -> S
     return start, end
 
 
-def _prolonged(tx: Transaction, dvr: str, step: str, start: int, end: int, join: int) -> int:
+def _prolong_last(tx: Transaction, dvr: str, step: str, start: int, end: int, join: int) -> int:
     """Let the last interval of a day be longer, if the piece goes on where it ends: nearly always, and quickly done."""
     day, begin = start // DAY, start // DAY * DAY
     key = key_of(dvr, step, day)
@@ -196,10 +196,10 @@ def _by_day(start: int, end: int) -> Iterator[tuple[int, Span]]:
         start = midnight
 
 
-def _add(tx: Transaction, key: str, span: Span) -> tuple[int, int]:
+def _add_span(tx: Transaction, key: str, span: Span) -> tuple[int, int]:
     """Give how much longer the day's footage is, and how many of its holes were closed for want of room."""
     before = tx.get(DAYS, key) or Day(())
-    spans = tuple(_spans(before, 0))
+    spans = tuple(_spans_of_day(before, 0))
     merged = union((*spans, span))
     if merged == spans:
         return 0, 0
@@ -209,7 +209,7 @@ def _add(tx: Transaction, key: str, span: Span) -> tuple[int, int]:
     return total(merged) - total(spans), len(merged) - len(kept)
 
 
-def _know(tx: Transaction, dvr: str, step: str, start: int, end: int) -> None:
+def _know_camera(tx: Transaction, dvr: str, step: str, start: int, end: int) -> None:
     known = tx.get(CAMERAS, dvr) or Camera(dvr, start, {}, {})
     first, latest = start // DAY, (end - 1) // DAY
     more = msgspec.structs.replace(

@@ -97,7 +97,7 @@ def account(
     camera = view.cameras().get(dvr)
     basis, until = basis_of(camera, plan), due(camera, plan, now)
     begins = [time for time in (since, camera.since if camera is not None else None) if time is not None]
-    wanted = _expected(view, camera, plan, max(start, min(begins, default=end)), end, until, basis)
+    wanted = _expected_spans(view, camera, plan, max(start, min(begins, default=end)), end, until, basis)
     steps = {step: spans_of(view.day, dvr, step, start, end) for step in STEPS}
     return Account(
         dvr,
@@ -108,11 +108,11 @@ def account(
         wanted,
         {step: spans for step, spans in steps.items() if spans},
         closed_of(view.day, dvr, basis, start, end),
-        tuple(_missing(view, dvr, basis, wanted, start, now)),
+        tuple(_missing_parts(view, dvr, basis, wanted, start, now)),
     )
 
 
-def _expected(
+def _expected_spans(
     view: View, camera: Camera | None, plan: FootageSettings | None, start: int, end: int, until: int, basis: str
 ) -> Spans:
     end = min(end, until)
@@ -122,7 +122,7 @@ def _expected(
     return expected(ALWAYS, "UTC", start, min(end, latest + FORGOTTEN_AFTER))
 
 
-def _missing(view: View, dvr: str, basis: str, wanted: Spans, start: int, now: int) -> Iterator[Part]:
+def _missing_parts(view: View, dvr: str, basis: str, wanted: Spans, start: int, now: int) -> Iterator[Part]:
     """The parts of holes that lie in what is wanted; each hole is explained as a whole, as far as it is known."""
     if not wanted:
         return
@@ -136,12 +136,12 @@ def _missing(view: View, dvr: str, basis: str, wanted: Spans, start: int, now: i
         known += (Known(a, b, "recorder") for a, b in received)
         # Of an agent that reports no frames nobody knows whether there were any.
         known = known if received else [one for one in known if one.cause != CONNECTED]
-    for hole, here in _holding(holes, known):
+    for hole, here in _known_by_hole(holes, known):
         for part in explain(*hole, here):
             yield from (part._replace(start=a, end=b) for a, b in clipped(wanted, part.start, part.end))
 
 
-def _holding(holes: Iterable[Span], known: Iterable[Known]) -> Iterator[tuple[Span, list[Known]]]:
+def _known_by_hole(holes: Iterable[Span], known: Iterable[Known]) -> Iterator[tuple[Span, list[Known]]]:
     """Each hole with what was known of its time; one sweep over both."""
     coming, holding = sorted(known, reverse=True), list[Known]()
     for hole in holes:

@@ -68,7 +68,7 @@ def recorded(tx: Transaction, dvr: str, start: int, end: int, path: str = "", sh
     if grown and end - start > camera.longest:
         tx.put(CAMERAS, dvr, msgspec.structs.replace(camera, longest=end - start))
     if path or sha256:
-        _enter(tx, Segment(path, sha256, dvr, start, end))
+        _enter_segment(tx, Segment(path, sha256, dvr, start, end))
 
 
 def done(tx: Transaction, step: str, path: str, sha256: str) -> None:
@@ -76,14 +76,14 @@ def done(tx: Transaction, step: str, path: str, sha256: str) -> None:
     if not path and not sha256:
         return
     early = Early(path, sha256, step)
-    name, segment = _find(tx, early)
+    name, segment = _find_segment(tx, early)
     if segment is None:
-        for key in _keys(path, sha256):
+        for key in _file_keys(path, sha256):
             known = tx.get(NAMES, key) or Named()
             if early not in known.early:
                 tx.put(NAMES, key, Named(known.segments, (*known.early, early)[-MAX_OF_A_NAME:]))
         return
-    _advance(tx, name, segment, [early])
+    _advance_segment(tx, name, segment, [early])
 
 
 def are_there(tx: Transaction) -> bool:
@@ -91,9 +91,9 @@ def are_there(tx: Transaction) -> bool:
     return any("recorded" in camera.latest for camera in tx.docs(CAMERAS).values())
 
 
-def _enter(tx: Transaction, segment: Segment) -> None:
+def _enter_segment(tx: Transaction, segment: Segment) -> None:
     """Keep a recording; what was done with its file before belongs to it."""
-    name = _keys(segment.path, segment.sha256)[0]
+    name = _file_keys(segment.path, segment.sha256)[0]
     known = tx.get(NAMES, name) or Named()
     before = next((one for one in known.segments if (one.path, one.dvr) == (segment.path, segment.dvr)), None)
     if before is not None:
@@ -103,10 +103,10 @@ def _enter(tx: Transaction, segment: Segment) -> None:
             return
     others = tuple(one for one in known.segments if one is not before)[1 - MAX_OF_A_NAME :]
     tx.put(NAMES, name, Named((*others, segment), known.early))
-    _advance(tx, name, segment, [])
+    _advance_segment(tx, name, segment, [])
 
 
-def _advance(tx: Transaction, name: str, segment: Segment, told: Iterable[Early]) -> None:
+def _advance_segment(tx: Transaction, name: str, segment: Segment, told: Iterable[Early]) -> None:
     """Let steps be done with a recording that is kept, with those that were told of its path or its hash before."""
     found = [*told, *_take_early(tx, _by_path(segment.path), segment.path, segment.sha256)]
     sha256 = segment.sha256 or next((one.sha256 for one in found if one.sha256), "")
@@ -131,9 +131,9 @@ def _take_early(tx: Transaction, key: str, path: str, sha256: str) -> list[Early
     return found
 
 
-def _find(tx: Transaction, file: Early) -> tuple[str, Segment | None]:
+def _find_segment(tx: Transaction, file: Early) -> tuple[str, Segment | None]:
     """The name under which a recording is kept, and the recording that a file is."""
-    names = _keys(file.path, file.sha256)
+    names = _file_keys(file.path, file.sha256)
     by_hash = tx.get(HASHES, file.sha256) if file.sha256 else None
     for name in (*names, *([by_hash.name] if by_hash is not None else [])):
         known = tx.get(NAMES, name)
@@ -151,7 +151,7 @@ def _is_same(file: Early, path: str, sha256: str) -> bool:
     return same_path or (bool(sha256) and file.sha256 == sha256)
 
 
-def _keys(path: str, sha256: str) -> list[str]:
+def _file_keys(path: str, sha256: str) -> list[str]:
     """Where something of a file is kept."""
     return [*([_by_path(path)] if path else []), *([_by_hash(sha256)] if sha256 else [])]
 

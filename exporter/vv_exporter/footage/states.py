@@ -65,23 +65,23 @@ ENDED: Kind[EndedThatDay] = Kind("footage_ended", EndedThatDay)
 
 def begin(tx: Transaction, subject: str, state: str, time: float, detail: str = "") -> None:
     """A state begins, unless it lasts already; with another `detail` it ends, and begins anew."""
-    states = _lasting(tx, subject)
+    states = _lasting_states(tx, subject)
     detail = encodable(detail[:MAX_DETAIL])
     known = states.get(state)
     if known is None or known.detail != detail:
         if known is not None:
-            _keep(tx, subject, Ended(state, known.since, milliseconds(time), known.detail))
+            _keep_ended(tx, subject, Ended(state, known.since, milliseconds(time), known.detail))
         tx.put(LASTING, subject, Now({**states, state: Lasting(milliseconds(time), detail)}))
 
 
 def end(tx: Transaction, subject: str, time: float, *states: str) -> None:
     """These states end, as far as they last. One that began later is not ended by what comes late: it lasts."""
-    lasting, until, now = _lasting(tx, subject), milliseconds(time), milliseconds(tx.now)
+    lasting, until, now = _lasting_states(tx, subject), milliseconds(time), milliseconds(tx.now)
     left = dict(lasting)
     for state in states:
         known = lasting.get(state)
         if known is not None and not until < known.since <= now:
-            _keep(tx, subject, Ended(state, known.since, until, known.detail))
+            _keep_ended(tx, subject, Ended(state, known.since, until, known.detail))
             del left[state]
     if left != lasting:
         tx.put(LASTING, subject, Now(left))
@@ -89,12 +89,12 @@ def end(tx: Transaction, subject: str, time: float, *states: str) -> None:
 
 def lasted(tx: Transaction, subject: str, state: str, start: float, end: float, detail: str = "") -> None:
     """A state lasted from `start` until `end`: it was noticed afterwards."""
-    _keep(tx, subject, Ended(state, milliseconds(start), milliseconds(end), encodable(detail[:MAX_DETAIL])))
+    _keep_ended(tx, subject, Ended(state, milliseconds(start), milliseconds(end), encodable(detail[:MAX_DETAIL])))
 
 
 def dvr_failed(tx: Transaction, dvr: str, result: str, time: float) -> None:
     """An agent got no stream, or lost it: from when the latest frame came, if it had one."""
-    connected = _lasting(tx, dvr).get(CONNECTED)
+    connected = _lasting_states(tx, dvr).get(CONNECTED)
     if connected is not None:
         frame = latest_of(lambda key: tx.get(DAYS, key), tx.get(CAMERAS, dvr), "received")
         time = min(frame / 1000, time) if frame is not None and frame >= connected.since else time
@@ -119,7 +119,7 @@ def agent_crashed(tx: Transaction, dvr: str, time: float) -> None:
 
 def is_missed(tx: Transaction, dvr: str) -> bool:
     """Whether the DVR's agent was killed, and none is at work since."""
-    return "agent_crashed" in _lasting(tx, dvr)
+    return "agent_crashed" in _lasting_states(tx, dvr)
 
 
 def known_of(
@@ -131,7 +131,7 @@ def known_of(
         for state, one in found.states.items() if found is not None else ():
             yield Known(one.since, now + 1, _CAUSE_OF.get(state, state), one.detail)
         for day in range(start // DAY, now // DAY + 1):
-            kept = ended(_key(subject, day))
+            kept = ended(_ended_key(subject, day))
             for past in kept.ended if kept is not None else ():
                 yield Known(past.start, past.end, _CAUSE_OF.get(past.state, past.state), past.detail)
 
@@ -145,23 +145,23 @@ def forget_old(tx: Transaction, now: float) -> None:
             tx.delete(ENDED, key)
 
 
-def _lasting(tx: Transaction, subject: str) -> dict[str, Lasting]:
+def _lasting_states(tx: Transaction, subject: str) -> dict[str, Lasting]:
     known = tx.get(LASTING, subject)
     return known.states if known is not None else {}
 
 
 def _now_only(tx: Transaction, dvr: str, state: str, time: float, detail: str = "") -> None:
     """Of what an agent can say of its DVR this holds from now on, and nothing else."""
-    known = _lasting(tx, dvr)
+    known = _lasting_states(tx, dvr)
     if any(other != state and other in _OF_AGENTS for other in known):
         end(tx, dvr, time, *(_OF_AGENTS - {state}))
     begin(tx, dvr, state, time, detail)
 
 
-def _keep(tx: Transaction, subject: str, past: Ended) -> None:
+def _keep_ended(tx: Transaction, subject: str, past: Ended) -> None:
     if past.end <= past.start:  # the clock was set back meanwhile, or it was over at once
         return
-    key = _key(subject, past.end // DAY)
+    key = _ended_key(subject, past.end // DAY)
     known = tx.get(ENDED, key)
     ended = (*(known.ended if known is not None else ()), past)
     if len(ended) > MAX_A_DAY:
@@ -170,7 +170,7 @@ def _keep(tx: Transaction, subject: str, past: Ended) -> None:
     tx.put(ENDED, key, EndedThatDay(ended))
 
 
-def _key(subject: str, day: int) -> str:
+def _ended_key(subject: str, day: int) -> str:
     return f"{day}\n{subject}"
 
 

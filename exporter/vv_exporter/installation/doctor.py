@@ -71,13 +71,13 @@ class Machine:
 
     def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
         self.root = root
-        self.units = {name: unit for name in rights.UNITS if (unit := _unit(root, name)) is not None}
-        self.users = _accounts(root / "etc/passwd", 2)
-        self.groups = _accounts(root / "etc/group", 2)
-        self.members = _members(root)
+        self.units = {name: unit for name in rights.UNITS if (unit := _read_unit(root, name)) is not None}
+        self.users = _read_accounts(root / "etc/passwd", 2)
+        self.groups = _read_accounts(root / "etc/group", 2)
+        self.members = _read_members(root)
         self.environ = _service_environment(self, environ) if self.units else dict(environ)
         self.config = self.path(self.environ.get("VV_CONFIG") or f"{rights.CONFIG_DIR}/vv.yml")
-        if _exists(self.config):
+        if _path_exists(self.config):
             self.environ["VV_CONFIG"] = str(self.config)
         self.problems: tuple[str, ...] = ()
         self.settings: Settings | None = None
@@ -124,7 +124,7 @@ def examine(root: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
 def _entries_findings(machine: Machine, entries: tuple[Entry, ...]) -> Iterator[Finding]:
     for entry in entries:
         path = machine.path(entry.path) if entry.path.startswith("/") else machine.state / entry.path
-        if entry.path.startswith("/") or entry.path == "" or _exists(path.parent) is not False:
+        if entry.path.startswith("/") or entry.path == "" or _path_exists(path.parent) is not False:
             yield from _entry_findings(machine, entry, path)
 
 
@@ -133,21 +133,21 @@ def _entry_findings(machine: Machine, entry: Entry, path: Path) -> Iterator[Find
         found = path.stat()
     except FileNotFoundError:
         if entry.expected:
-            yield Finding(str(path), _MISSING[entry.kind](), _made(machine, entry, path))
+            yield Finding(str(path), _MISSING[entry.kind](), _making_command(machine, entry, path))
         return
     except OSError as error:
-        yield _unseen(path, error)
+        yield _unseen_finding(path, error)
         return
     if not _KINDS[entry.kind](found.st_mode):
-        yield Finding(str(path), _OTHER[entry.kind](), f"mv {_quoted(path)} {_quoted(path)}.set-aside")
+        yield Finding(str(path), _OTHER[entry.kind](), f"mv {_quoted_path(path)} {_quoted_path(path)}.set-aside")
         return
-    owner, group = _ids(machine, entry)
-    names = _names(machine, entry)
+    owner, group = _owner_ids(machine, entry)
+    names = _owner_names(machine, entry)
     if (owner is not None and found.st_uid != owner) or (group is not None and found.st_gid != group):
         belongs = _("it belongs to {owner}, not to {wanted}").format(
             owner=f"{found.st_uid}:{found.st_gid}", wanted=names
         )
-        yield Finding(str(path), belongs, f"chown {names} {_quoted(path)}")
+        yield Finding(str(path), belongs, f"chown {names} {_quoted_path(path)}")
     mode = stat.S_IMODE(found.st_mode)
     if mode != entry.mode:
         wider = mode & ~entry.mode & 0o777 or (entry.mode & ~mode & stat.S_ISVTX)
@@ -155,10 +155,10 @@ def _entry_findings(machine: Machine, entry: Entry, path: Path) -> Iterator[Find
             _("its mode is {mode}, not {wanted}: others may {risk}") if wider else _("its mode is {mode}, not {wanted}")
         )
         problem = words.format(mode=f"{mode:04o}", wanted=f"{entry.mode:04o}", risk=_(entry.risk))
-        yield Finding(str(path), problem, f"chmod {entry.mode:04o} {_quoted(path)}")
+        yield Finding(str(path), problem, f"chmod {entry.mode:04o} {_quoted_path(path)}")
 
 
-def _ids(machine: Machine, entry: Entry) -> tuple[int | None, int | None]:
+def _owner_ids(machine: Machine, entry: Entry) -> tuple[int | None, int | None]:
     """Owner and group as numbers; None where any is right, or nobody knows."""
     if machine.by_systemd:
         return machine.users.get(entry.owner), machine.groups.get(entry.group)
@@ -168,19 +168,19 @@ def _ids(machine: Machine, entry: Entry) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _names(machine: Machine, entry: Entry) -> str:
+def _owner_names(machine: Machine, entry: Entry) -> str:
     if machine.by_systemd:
         return f"{entry.owner}:{entry.group}"
-    owner, group = _ids(machine, entry)
+    owner, group = _owner_ids(machine, entry)
     return f"{'' if owner is None else owner}:{'' if group is None else group}"
 
 
-def _made(machine: Machine, entry: Entry, path: Path) -> str:
+def _making_command(machine: Machine, entry: Entry, path: Path) -> str:
     if machine.by_systemd:
         return "systemd-tmpfiles --create /etc/tmpfiles.d/vv.conf"
-    owner, group = _ids(machine, entry)
+    owner, group = _owner_ids(machine, entry)
     whose = ("" if owner is None else f"-o {owner} ") + ("" if group is None else f"-g {group} ")
-    return f"install -d {whose}-m {entry.mode:04o} {_quoted(path)}"
+    return f"install -d {whose}-m {entry.mode:04o} {_quoted_path(path)}"
 
 
 def _accounts_findings(machine: Machine) -> Iterator[Finding]:
@@ -224,23 +224,23 @@ def _unit_findings(machine: Machine) -> Iterator[Finding]:
         exact = {"User": wanted.user, "Group": wanted.group, **wanted.sandbox}
         for key, value in exact.items():
             if unit.values.get(key, "") not in (value, *_AS_GOOD.get(key, ())):
-                yield _differs(name, unit, key, unit.values.get(key, ""), value)
+                yield _differing_key(name, unit, key, unit.values.get(key, ""), value)
         groups = set(unit.values.get("SupplementaryGroups", "").split())
         if groups != set(wanted.groups):
-            yield _differs(name, unit, "SupplementaryGroups", " ".join(sorted(groups)), " ".join(wanted.groups))
+            yield _differing_key(name, unit, "SupplementaryGroups", " ".join(sorted(groups)), " ".join(wanted.groups))
         if int(unit.values.get("UMask", "0022") or "0022", 8) & wanted.umask != wanted.umask:
-            yield _differs(name, unit, "UMask", unit.values.get("UMask", ""), f"{wanted.umask:04o}")
+            yield _differing_key(name, unit, "UMask", unit.values.get("UMask", ""), f"{wanted.umask:04o}")
         hidden = {path.lstrip("-+") for path in unit.values.get("InaccessiblePaths", "").split()}
         for path in sorted(set(wanted.hidden) - hidden):
-            yield _differs(name, unit, "InaccessiblePaths", " ".join(sorted(hidden)), f"… -{path}")
+            yield _differing_key(name, unit, "InaccessiblePaths", " ".join(sorted(hidden)), f"… -{path}")
 
 
-def _differs(name: str, unit: Unit, key: str, found: str, wanted: str) -> Finding:
+def _differing_key(name: str, unit: Unit, key: str, found: str, wanted: str) -> Finding:
     file = unit.files.get(key) or unit.files[""]
     said = f"{key}={found}" if key in unit.files else _("{key} is not set").format(key=key)
     reload = f"systemctl daemon-reload && systemctl restart {name.removesuffix('.service')}"
     problem = _("{found}, should be {wanted}").format(found=said, wanted=f"{key}={wanted}")
-    return Finding(name, problem, f"editor {_quoted(file)} && {reload}")
+    return Finding(name, problem, f"editor {_quoted_path(file)} && {reload}")
 
 
 def _settings_file_findings(machine: Machine) -> Iterator[Finding]:
@@ -250,7 +250,7 @@ def _settings_file_findings(machine: Machine) -> Iterator[Finding]:
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError as error:
-            yield _unseen(path, error)
+            yield _unseen_finding(path, error)
             continue
         shown = sorted(secret & {key for key, value in (content or {}).items() if value})
         if content is None:
@@ -260,7 +260,7 @@ def _settings_file_findings(machine: Machine) -> Iterator[Finding]:
             problem = _("{names} stands in it, and its mode is {mode}").format(
                 names=", ".join(shown), mode=f"{mode:04o}"
             )
-            yield Finding(str(path), problem, f"chmod 0600 {_quoted(path)}")
+            yield Finding(str(path), problem, f"chmod 0600 {_quoted_path(path)}")
     config = machine.config
     with contextlib.suppress(OSError):
         found, unit = config.stat(), rights.UNITS[_EXPORTER_UNIT]
@@ -282,10 +282,10 @@ def _secret_findings(machine: Machine) -> Iterator[Finding]:
             found = path.stat()
         except FileNotFoundError:
             problem = _("{key} names it, and it is not there").format(key=key)
-            yield Finding(str(path), problem, f"install -m 0600 /dev/stdin {_quoted(path)}")
+            yield Finding(str(path), problem, f"install -m 0600 /dev/stdin {_quoted_path(path)}")
             continue
         except OSError as error:
-            yield _unseen(path, error)
+            yield _unseen_finding(path, error)
             continue
         if found.st_mode & 0o077:
             yield Finding(
@@ -293,19 +293,19 @@ def _secret_findings(machine: Machine) -> Iterator[Finding]:
                 _("its mode is {mode}, and it holds a secret ({key})").format(
                     mode=f"{stat.S_IMODE(found.st_mode):04o}", key=key
                 ),
-                f"chmod 0600 {_quoted(path)}",
+                f"chmod 0600 {_quoted_path(path)}",
             )
         if owner is not None and found.st_uid != owner:
             problem = _("it belongs to {owner}, not to {wanted}").format(owner=found.st_uid, wanted=rights.EXPORTER)
-            yield Finding(str(path), problem, f"chown vv:vv {_quoted(path)}")
+            yield Finding(str(path), problem, f"chown vv:vv {_quoted_path(path)}")
 
 
 def _storage_findings(machine: Machine, named: Path) -> Iterator[Finding]:
     """The exporter can write a few bytes to the videos' disk: by its unit, and by the folder's mode."""
     root = machine.path(str(named))
-    if not (seen := _exists(root)):
+    if not (seen := _path_exists(root)):
         if seen is None:
-            yield _unseen(root, PermissionError(13, os.strerror(13)))
+            yield _unseen_finding(root, PermissionError(13, os.strerror(13)))
         else:
             problem = _("{key} names it, and it is not there").format(key="VIDEO_STORAGE_ROOT")
             yield Finding(str(root), problem, f"findmnt --target {named}")
@@ -322,13 +322,13 @@ def _storage_findings(machine: Machine, named: Path) -> Iterator[Finding]:
             str(probe), _("there is no such folder"), f"{_make_probe(named)} && systemctl restart vv-exporter"
         )
     except OSError as error:
-        yield _unseen(probe, error)
+        yield _unseen_finding(probe, error)
     else:
         if owner is not None and found.st_uid != owner:
             yield Finding(
                 str(probe),
                 _("it belongs to {owner}, not to {wanted}").format(owner=found.st_uid, wanted=rights.EXPORTER),
-                f"chown {rights.EXPORTER}:{rights.SCRIPTS} {_quoted(probe)}",
+                f"chown {rights.EXPORTER}:{rights.SCRIPTS} {_quoted_path(probe)}",
             )
 
 
@@ -341,22 +341,22 @@ def _storage_unit_findings(unit: Unit, named: Path) -> Iterator[Finding]:
             value=unit.values["ProtectHome"], folder=named
         )
         yield Finding(_EXPORTER_UNIT, problem, _drop_in(named, ["ProtectHome=tmpfs", f"BindPaths={named}", *lines]))
-    elif not _covers(unit, "ReadWritePaths", probe):
+    elif not _unit_covers(unit, "ReadWritePaths", probe):
         problem = _("it may not write below VIDEO_STORAGE_ROOT, {folder}").format(folder=named)
         yield Finding(_EXPORTER_UNIT, problem, _drop_in(named, lines))
 
 
 def _is_hidden_home(unit: Unit, path: Path) -> bool:
     hides = unit.values.get("ProtectHome", "") in ("yes", "true", "on", "1", "tmpfs")
-    return hides and any(path.is_relative_to(home) for home in _HOMES) and not _covers(unit, "BindPaths", path)
+    return hides and any(path.is_relative_to(home) for home in _HOMES) and not _unit_covers(unit, "BindPaths", path)
 
 
-def _covers(unit: Unit, key: str, path: Path) -> bool:
+def _unit_covers(unit: Unit, key: str, path: Path) -> bool:
     return any(path.is_relative_to(item.lstrip("-+").split(":")[-1]) for item in unit.values.get(key, "").split())
 
 
 def _make_probe(named: Path) -> str:
-    return f"install -d -o {rights.EXPORTER} -g {rights.SCRIPTS} -m 0700 {_quoted(named / PROBE_FOLDER)}"
+    return f"install -d -o {rights.EXPORTER} -g {rights.SCRIPTS} -m 0700 {_quoted_path(named / PROBE_FOLDER)}"
 
 
 def _drop_in(named: Path, lines: list[str]) -> str:
@@ -369,12 +369,12 @@ def _drop_in(named: Path, lines: list[str]) -> str:
     )
 
 
-def _unseen(path: Path, error: OSError) -> Finding:
+def _unseen_finding(path: Path, error: OSError) -> Finding:
     problem = _("user {number} cannot see it ({error})").format(number=os.geteuid(), error=error.strerror)
     return Finding(str(path), problem, "sudo vv doctor", unknown=True)
 
 
-def _exists(path: Path) -> bool | None:
+def _path_exists(path: Path) -> bool | None:
     try:
         path.stat()
     except FileNotFoundError:
@@ -390,37 +390,37 @@ def _may_read(found: os.stat_result, user: int | None, group: int | None) -> boo
     return bool(found.st_mode & (stat.S_IRGRP if found.st_gid == group else stat.S_IROTH))
 
 
-def _quoted(path: Path) -> str:
+def _quoted_path(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-def _accounts(file: Path, field: int) -> dict[str, int]:
+def _read_accounts(file: Path, field: int) -> dict[str, int]:
     """Numbers by name, of a file like passwd(5) or group(5)."""
-    return {parts[0]: int(parts[field]) for parts in _rows(file) if len(parts) > field and parts[field].isdigit()}
+    return {parts[0]: int(parts[field]) for parts in _read_rows(file) if len(parts) > field and parts[field].isdigit()}
 
 
-def _members(root: Path) -> defaultdict[str, set[str]]:
+def _read_members(root: Path) -> defaultdict[str, set[str]]:
     """Users by the group that they belong to."""
     members: defaultdict[str, set[str]] = defaultdict(set)
     names = {}
-    for parts in _rows(root / "etc/group"):
+    for parts in _read_rows(root / "etc/group"):
         if len(parts) > 3:
             names[parts[2]] = parts[0]
             members[parts[0]].update(filter(None, parts[3].split(",")))
-    for parts in _rows(root / "etc/passwd"):
+    for parts in _read_rows(root / "etc/passwd"):
         if len(parts) > 3 and parts[3] in names:
             members[names[parts[3]]].add(parts[0])
     return members
 
 
-def _rows(file: Path) -> list[list[str]]:
+def _read_rows(file: Path) -> list[list[str]]:
     try:
         return [line.split(":") for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:
         return []
 
 
-def _unit(root: Path, name: str) -> Unit | None:
+def _read_unit(root: Path, name: str) -> Unit | None:
     """An installed unit with its drop-ins, None where there is none."""
     main = [path for folder in _UNIT_FOLDERS if (path := root / folder / name).is_file()]
     if not main:

@@ -51,29 +51,29 @@ class Entry:
     expected: bool = True
 
 
-def _folder(path: str, mode: int, owner: str, group: str, risk: str, expected: bool = True) -> Entry:
+def _folder_entry(path: str, mode: int, owner: str, group: str, risk: str, expected: bool = True) -> Entry:
     return Entry(path, "folder", mode, owner, group, risk, expected)
 
 
 STATE = (
-    _folder("", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("replace the journal and all that is kept")),
-    _folder("journal", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("delete what others reported")),
-    _folder("logs", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("read and write app.log")),
-    _folder("jobs", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("take the locks of jobs away")),
-    _folder("attempts", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("change how often a video was tried")),
-    _folder("chains", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("put a chain of signed lines back"), False),
-    _folder("logins", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("have a DVR lock its account"), False),
-    _folder(
+    _folder_entry("", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("replace the journal and all that is kept")),
+    _folder_entry("journal", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("delete what others reported")),
+    _folder_entry("logs", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("read and write app.log")),
+    _folder_entry("jobs", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("take the locks of jobs away")),
+    _folder_entry("attempts", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("change how often a video was tried")),
+    _folder_entry("chains", STICKY_FOLDER, EXPORTER, SCRIPTS, translatable("put a chain of signed lines back"), False),
+    _folder_entry("logins", COMMON_FOLDER, EXPORTER, SCRIPTS, translatable("have a DVR lock its account"), False),
+    _folder_entry(
         "exporter",
         PRIVATE_FOLDER,
         EXPORTER,
         SCRIPTS,
         translatable("read counts, history and the token of Alertmanager"),
     ),
-    _folder(
+    _folder_entry(
         "self-monitor", VISIBLE_FOLDER, SELF_MONITOR, SCRIPTS, translatable("change what was restarted when"), False
     ),
-    _folder(
+    _folder_entry(
         "self-monitor/requests", PRIVATE_FOLDER, SELF_MONITOR, SCRIPTS, translatable("have containers restarted"), False
     ),
 )
@@ -117,14 +117,16 @@ STATE_FILES = (
 )
 
 CONFIGURATION = (
-    _folder(CONFIG_DIR, 0o755, ROOT, ROOT, translatable("change what is watched, and who is told")),
-    _folder(f"{CONFIG_DIR}/secrets", 0o750, ROOT, EXPORTER, translatable("read the channels' secrets")),
+    _folder_entry(CONFIG_DIR, 0o755, ROOT, ROOT, translatable("change what is watched, and who is told")),
+    _folder_entry(f"{CONFIG_DIR}/secrets", 0o750, ROOT, EXPORTER, translatable("read the channels' secrets")),
 )
 
 SOCKETS = (
-    _folder(RUNTIME_DIR, 0o755, ROOT, ROOT, translatable("put sockets of their own there")),
-    _folder(f"{RUNTIME_DIR}/read", VISIBLE_FOLDER, PROXY, MAY_LOOK, translatable("look at containers")),
-    _folder(f"{RUNTIME_DIR}/act", VISIBLE_FOLDER, PROXY, MAY_ACT, translatable("stop containers, and read their logs")),
+    _folder_entry(RUNTIME_DIR, 0o755, ROOT, ROOT, translatable("put sockets of their own there")),
+    _folder_entry(f"{RUNTIME_DIR}/read", VISIBLE_FOLDER, PROXY, MAY_LOOK, translatable("look at containers")),
+    _folder_entry(
+        f"{RUNTIME_DIR}/act", VISIBLE_FOLDER, PROXY, MAY_ACT, translatable("stop containers, and read their logs")
+    ),
     Entry(
         f"{RUNTIME_DIR}/read/docker.sock", "socket", SOCKET, PROXY, MAY_LOOK, translatable("look at containers"), False
     ),

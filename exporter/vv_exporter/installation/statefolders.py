@@ -38,7 +38,7 @@ def make_own_folder(folder: Path, mode: int = PRIVATE_FOLDER) -> None:
     if os.geteuid() not in (0, found.st_uid):
         raise PermissionError(1, f"it belongs to user {found.st_uid}, not to this one ({os.geteuid()})", str(folder))
     if stat.S_IMODE(found.st_mode) != mode:
-        _narrow(folder, mode)
+        _narrow_mode(folder, mode)
 
 
 def open_own_file(path: Path) -> int:
@@ -55,7 +55,7 @@ def close_to_others(folder: Path, names: str) -> None:
     for path in folder.glob(names):
         found = path.lstat()
         if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
-            _narrow(path, PRIVATE_FILE)
+            _narrow_mode(path, PRIVATE_FILE)
 
 
 def open_to_replacement(state: Path) -> Iterator[str]:
@@ -72,6 +72,6 @@ def _lets_replace(found: int, wanted: int) -> bool:
     return bool(wanted & ~found & stat.S_ISVTX) and bool(found & (stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _narrow(path: Path, mode: int) -> None:
+def _narrow_mode(path: Path, mode: int) -> None:
     with contextlib.suppress(OSError):  # not its owner: `vv doctor` tells
         path.chmod(mode, follow_symlinks=True)

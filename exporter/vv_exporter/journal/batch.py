@@ -114,14 +114,14 @@ class Batch:
             data = os.pread(descriptor, wanted, begins)
             reaches = begins + len(data)
             more = not before.done and os.fstat(descriptor).st_size > reaches
-            ended = locked and not more and (self._locks(before, data) or self._settled(entry))
+            ended = locked and not more and (self._writer_locks(before, data) or self._has_settled(entry))
             if not data and not ended and begins == before.offset:
                 return None
             if ended:
                 self._stack.push(closing.pop_all())  # its lock is held until the commit
             return Piece(entry, data, begins - before.offset, reaches, more, ended)
 
-    def _locks(self, before: Progress, data: bytes) -> bool:
+    def _writer_locks(self, before: Progress, data: bytes) -> bool:
         """Whether the file's writer said that it locks; then a lock that can be had means that it is gone."""
         if before.offset or before.locks or before.done:
             return before.locks or before.done
@@ -130,7 +130,7 @@ class Batch:
             return isinstance(event, WriterStarted) and event.lock
         return False
 
-    def _settled(self, entry: files.Entry) -> bool:
+    def _has_settled(self, entry: files.Entry) -> bool:
         return abs(self._reader.now() - entry.modified) >= SETTLED  # a time to come is none at which it was changed
 
     def commit(self, *, may_wait: bool = False) -> list[str]:
@@ -140,25 +140,27 @@ class Batch:
         """
         self._may_wait = may_wait
         if self.pieces:
-            self._commit(self.pieces)
+            self._commit_pieces(self.pieces)
         return [piece.entry.name for piece in self.pieces if piece.ended]
 
-    def _commit(self, pieces: Sequence[Piece]) -> None:
+    def _commit_pieces(self, pieces: Sequence[Piece]) -> None:
         try:
             self._commit_together(pieces)
         except ContentError as error:
-            parts = [pieces[: len(pieces) // 2], pieces[len(pieces) // 2 :]] if len(pieces) > 1 else _halves(pieces[0])
+            parts = (
+                [pieces[: len(pieces) // 2], pieces[len(pieces) // 2 :]] if len(pieces) > 1 else _split_piece(pieces[0])
+            )
             if len(parts) < 2:
-                self._refuse(pieces[0], error)
+                self._refuse_piece(pieces[0], error)
                 return
             for part in parts:
-                self._commit(part)
+                self._commit_pieces(part)
 
     def _commit_together(self, pieces: Iterable[Piece]) -> None:
         with self._reader.store.transaction() as tx:
             counted: Counter[str] = Counter()
             rejected: Counter[str] = Counter()
-            written = {piece.entry.name: self._count(tx, piece, counted, rejected) for piece in pieces}
+            written = {piece.entry.name: self._count_lines(tx, piece, counted, rejected) for piece in pieces}
             for type_, count in counted.items():
                 tx.inc(EVENTS, (type_,), count)
             for reason, count in (+rejected).items():
@@ -168,7 +170,7 @@ class Batch:
             tx.may_wait = self._may_wait and not +rejected
         self.written |= {name: newest for name, newest in written.items() if newest}
 
-    def _refuse(self, piece: Piece, error: ContentError) -> None:
+    def _refuse_piece(self, piece: Piece, error: ContentError) -> None:
         """Pass over a line, or the end of a file, that cannot be stored."""
         log.error("%s: passed over: %s", piece.entry.name, error)
         with self._reader.store.transaction() as tx:
@@ -177,7 +179,7 @@ class Batch:
             tx.put(PROGRESS, piece.entry.name, msgspec.structs.replace(before, offset=after, done=piece.ended))
             tx.inc(EVENTS_REJECTED, ("commit",))
 
-    def _count(self, tx: Transaction, piece: Piece, counted: Counter[str], rejected: Counter[str]) -> float:
+    def _count_lines(self, tx: Transaction, piece: Piece, counted: Counter[str], rejected: Counter[str]) -> float:
         """Fold the lines; gives when the newest was written."""
         before = tx.get(PROGRESS, piece.entry.name) or Progress()
         begins, began_inside = before.offset + piece.hole, before.skipping or bool(piece.hole)
@@ -185,9 +187,9 @@ class Batch:
         # A line that is too long is counted once, where it is first seen to be.
         rejected["oversize"] += bool(piece.hole) and not before.skipping
         rejected["oversize"] += within.inside and not (began_inside and within.start == len(piece.data))
-        header, source = before, _source(piece.entry.writer, before)
+        header, source = before, _source_of(piece.entry.writer, before)
         newest = 0.0
-        for line in _lines(piece.data, within, begins, before.ahead):
+        for line in _uncounted_lines(piece.data, within, begins, before.ahead):
             if len(line) >= MAX_LINE:
                 rejected["oversize"] += 1
                 continue
@@ -197,8 +199,8 @@ class Batch:
                 rejected[error.reason] += 1
                 continue
             if isinstance(event, WriterStarted):
-                header = _header(before, event)
-                source = _source(piece.entry.writer, header)
+                header = _progress_with_header(before, event)
+                source = _source_of(piece.entry.writer, header)
             if reason := self._reader.fold(tx, event, source):
                 rejected[reason] += 1
                 continue
@@ -230,11 +232,11 @@ class Batch:
     def _end_writer(self, tx: Transaction, writer: str, seen: float) -> None:
         """Raises `_StillThereError`. The folder is listed only where it matters: few leave something open."""
         if self._reader.writer_gone(tx, writer, seen) and any(
-            not (tx.get(PROGRESS, name) or Progress()).done for name in self._listed().get(writer, ())
+            not (tx.get(PROGRESS, name) or Progress()).done for name in self._list_by_writer().get(writer, ())
         ):
             raise _StillThereError
 
-    def _listed(self) -> dict[str, list[str]]:
+    def _list_by_writer(self) -> dict[str, list[str]]:
         """The files by writer, listed with the locks held: a next file was locked before its predecessor was let go."""
         if self._names is None:
             self._names = {}
@@ -247,17 +249,17 @@ class _StillThereError(Exception):
     """A writer has a file that has not ended."""
 
 
-def _header(before: Progress, event: WriterStarted) -> Progress:
+def _progress_with_header(before: Progress, event: WriterStarted) -> Progress:
     return msgspec.structs.replace(
         before, component=event.component, boot=event.boot, locks=event.lock, process=event.process
     )
 
 
-def _source(writer: str, header: Progress) -> Source:
+def _source_of(writer: str, header: Progress) -> Source:
     return Source(writer, header.component, header.boot, header.locks, header.process)
 
 
-def _lines(data: bytes, within: Bounds, begins: int, ahead: Sequence[int]) -> Iterable[bytes]:
+def _uncounted_lines(data: bytes, within: Bounds, begins: int, ahead: Sequence[int]) -> Iterable[bytes]:
     """The whole lines of data that begins there in its file, but those that were counted ahead."""
     if within.end <= within.start:
         return []
@@ -269,7 +271,7 @@ def _lines(data: bytes, within: Bounds, begins: int, ahead: Sequence[int]) -> It
     return [line for line, place in zip(lines, places, strict=False) if place not in counted]
 
 
-def _halves(piece: Piece) -> list[list[Piece]]:
+def _split_piece(piece: Piece) -> list[list[Piece]]:
     """The piece in two, at the end of a line near its middle; what cannot be cut in one."""
     middle = len(piece.data) // 2
     cut = piece.data.find(b"\n", middle) + 1 or piece.data.rfind(b"\n", 0, middle) + 1

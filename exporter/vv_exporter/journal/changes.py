@@ -42,7 +42,7 @@ class Changes:
                 inotify = undo.enter_context(INotify(nonblocking=True))
                 inotify.add_watch(self._directory, _MASK)
             except (OSError, AttributeError) as error:  # AttributeError: a C library without it
-                self._without(error)
+                self._do_without_inotify(error)
                 return
             undo.pop_all()
         self._inotify = inotify
@@ -67,7 +67,7 @@ class Changes:
         if self._inotify is None or self._inotify.read(timeout=0):
             return
         self._inotify.close()
-        self._without("it did not tell of a change", again=float("inf"))
+        self._do_without_inotify("it did not tell of a change", again=float("inf"))
 
     def wake(self) -> None:
         """End the waiting, now and from now on."""
@@ -79,7 +79,7 @@ class Changes:
         if self._inotify is not None:
             self._inotify.close()
 
-    def _without(self, why: object, again: float = RETRY) -> None:
+    def _do_without_inotify(self, why: object, again: float = RETRY) -> None:
         log.debug("changes of %s are looked for, inotify cannot be used: %s", self._directory, why)
         self._inotify = None
         self._not_before = self._monotonic() + again

@@ -45,7 +45,7 @@ class ConfiguredJobs:
     def __init__(self, store: Store, jobs: Mapping[str, JobSettings]) -> None:
         self._store = store
         self._jobs = jobs
-        self._watchers = [_watcher(store, name, job) for name, job in jobs.items() if job.heartbeat_file]
+        self._watchers = [_heartbeat_file_watcher(store, name, job) for name, job in jobs.items() if job.heartbeat_file]
 
     def start(self) -> None:
         """Note jobs that are new in the configuration, forget those that left it, watch their heartbeat files."""
@@ -87,7 +87,7 @@ def note_touch(store: Store, job: str, path: str, mtime_ns: int) -> None:
             latest(tx, JOB_LAST_SUCCESS, (job,), when)
 
 
-def _watcher(store: Store, name: str, job: JobSettings) -> Loop:
+def _heartbeat_file_watcher(store: Store, name: str, job: JobSettings) -> Loop:
     def look() -> None:
         note_touch(store, name, job.heartbeat_file, files.touched(job.heartbeat_file))
 

@@ -387,15 +387,15 @@ def _decode_cut(line: bytes | memoryview) -> Event:
 
 
 def _cut_fields(content: dict[str, Any], fields: dict[str, inspect.Type]) -> dict[str, Any]:
-    cut = {key: _cut(value, fields[key]) for key, value in content.items() if key in fields}
+    cut = {key: _cut_to_bounds(value, fields[key]) for key, value in content.items() if key in fields}
     return cut | {"type": content["type"]}
 
 
-def _cut(value: Any, type_: inspect.Type) -> Any:
+def _cut_to_bounds(value: Any, type_: inspect.Type) -> Any:
     if isinstance(value, str) and isinstance(type_, inspect.StrType) and type_.max_length:
         return label(value) if type_.max_length == MAX_NAME else value[:MAX_TEXT]
     if isinstance(value, dict) and isinstance(type_, inspect.DictType):
         texts = isinstance(type_.value_type, inspect.StrType)  # of what is not, a part would mean something else
         items = islice(value.items(), type_.max_length if texts else None)
-        return {_cut(key, type_.key_type): _cut(item, type_.value_type) for key, item in items}
+        return {_cut_to_bounds(key, type_.key_type): _cut_to_bounds(item, type_.value_type) for key, item in items}
     return value

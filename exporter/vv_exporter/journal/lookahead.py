@@ -106,13 +106,13 @@ class Lookahead:
             data = os.pread(descriptor, max(min(MAX_LINE, entry.size - offset), 0), offset)
             within = bounds(data, inside)
             taken = places.get(entry.name) or set(known.ahead)
-            for at, line, most in _candidates(data, within):
+            for at, line, most in _candidate_lines(data, within):
                 place = offset + at
-                event = None if max(len(taken), len(found)) >= most or place in taken else _alert(line)
+                event = None if max(len(taken), len(found)) >= most or place in taken else _decode_alert(line)
                 if event is not None:
                     taken.add(place)
                     places[entry.name] = taken
-                    found.append(Found(entry.name, place, event, _source(descriptor, entry, known)))
+                    found.append(Found(entry.name, place, event, _source_of_file(descriptor, entry, known)))
         if any(word in data for word in _OF_SELF_MONITOR):
             self.preferred.add(entry.writer)
         self._searched[entry.name] = offset + within.done
@@ -120,7 +120,7 @@ class Lookahead:
         return offset + within.done - begin
 
 
-def _candidates(data: bytes, within: Bounds) -> Iterator[tuple[int, bytes, int]]:
+def _candidate_lines(data: bytes, within: Bounds) -> Iterator[tuple[int, bytes, int]]:
     """Lines that may be alerts, with where they begin and how many of a file may be taken; the gravest first."""
     if _ALERT not in data:
         return
@@ -132,7 +132,7 @@ def _candidates(data: bytes, within: Bounds) -> Iterator[tuple[int, bytes, int]]
             at = data.find(token, end, within.end)
 
 
-def _alert(line: bytes) -> AlertRaised | None:
+def _decode_alert(line: bytes) -> AlertRaised | None:
     try:
         event = decode(line)
     except RejectedError:  # told when it is its turn
@@ -140,7 +140,7 @@ def _alert(line: bytes) -> AlertRaised | None:
     return event if isinstance(event, AlertRaised) else None
 
 
-def _source(descriptor: int, entry: Entry, known: Progress) -> Source:
+def _source_of_file(descriptor: int, entry: Entry, known: Progress) -> Source:
     """Who writes the file: known, or what its first line says."""
     if not known.offset:
         try:

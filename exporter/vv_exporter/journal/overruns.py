@@ -33,17 +33,17 @@ class RunsInProgress:
 
     def started(self, run: Run) -> float:
         """When it started, by the clock as it is set now: rules measure how long ago that is."""
-        return self._context.clock() - self._age(run)
+        return self._context.clock() - self._age_of(run)
 
     def share_used(self, run: Run) -> float:
         """The share of its limit that it has used."""
-        return self._age(run) / (self.limit(run).seconds or 1.0)
+        return self._age_of(run) / (self.limit(run).seconds or 1.0)
 
     def is_overdue(self, run: Run) -> bool:
         """Whether it is past its limit."""
         return self.share_used(run) > 1
 
-    def _age(self, run: Run) -> float:
+    def _age_of(self, run: Run) -> float:
         context = self._context
         return run.age(context.clock(), context.monotonic(), context.boot)
 
@@ -55,7 +55,7 @@ class Overruns:
         self._store = context.store
         self._runs = RunsInProgress(context)
         self._sizes = Sizes(context.store, context.settings.stages)
-        self._loop = Loop("stage-limits", "limits of stages", self._look, CHECK_INTERVAL)
+        self._loop = Loop("stage-limits", "limits of stages", self._look_for_overruns, CHECK_INTERVAL)
         context.store.when_changed(STAGE_RUNS, self._loop.wake)
 
     def start(self) -> None:
@@ -68,7 +68,7 @@ class Overruns:
         self._loop.stop()
         self._sizes.stop()
 
-    def _look(self) -> bool:
+    def _look_for_overruns(self) -> bool:
         note_overruns(self._store, self._runs.is_overdue, self._runs.limit)
         return self._store.count(STAGE_RUNS) > 0
 
@@ -104,9 +104,9 @@ class Sizes:
             self._tried.add(key)
             size = files.size(run.video)
             if size:
-                self._keep(key, size)
+                self._keep_size(key, size)
 
-    def _keep(self, key: str, size: int) -> None:
+    def _keep_size(self, key: str, size: int) -> None:
         with self._store.transaction() as tx:
             run = tx.get(STAGE_RUNS, key)
             if run is not None:  # else it has ended meanwhile

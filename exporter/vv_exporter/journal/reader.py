@@ -131,7 +131,7 @@ class Reader:
         self._told = ""  # the problem that was logged
         self._complained: set[tuple[str, type[Exception]]] = set()
         self._stopping = threading.Event()
-        self._loop = Loop("journal", "the journal", self._follow, 0.0, stop_seconds=5.0)
+        self._loop = Loop("journal", "the journal", self._follow_once, 0.0, stop_seconds=5.0)
         self._changes: Changes | None = None
         self._announced = True  # what waits was announced, as far as is known
 
@@ -154,7 +154,7 @@ class Reader:
             self._changes = None
             with contextlib.suppress(StoreError):  # then it is read again
                 self._store.commit()
-                self._uncommitted.settle(self._delete)
+                self._uncommitted.settle(self._delete_counted_file)
             self._uncommitted.forget()
 
     def wait_until_caught_up(self, seconds: float) -> None:
@@ -165,7 +165,7 @@ class Reader:
         left = self._begun + CATCH_UP_SECONDS - self._monotonic()
         self._caught_up.wait(max(min(seconds, left), 0.0))
 
-    def _follow(self) -> None:
+    def _follow_once(self) -> None:
         """One round, and the wait for the next. Raises what nobody expected: the reader is the only way in."""
         changes, before = self._changes, self._scanned
         if changes is None or self._stopping.is_set():
@@ -178,22 +178,22 @@ class Reader:
                 changes.missed()
             if not more:
                 self._caught_up.set()
-                self._announced = self._pause(changes, self._announced)
+                self._announced = self._pause_until_change(changes, self._announced)
         except (OSError, StoreError) as error:
-            self._report(str(error))
+            self._report_problem(str(error))
             self._caught_up.set()
             self._stopping.wait(RETRY)
         except Exception as error:
-            self._report(repr(error))
+            self._report_problem(repr(error))
             raise
 
-    def _pause(self, changes: Changes, announced: bool) -> bool:
+    def _pause_until_change(self, changes: Changes, announced: bool) -> bool:
         """Until there may be something to read. Gives whether what is then there was announced."""
         if announced:
             self._stopping.wait(INTERVAL)
         return changes.wait(LIVENESS_INTERVAL if self._files else RESTING)
 
-    def _report(self, problem: str) -> None:
+    def _report_problem(self, problem: str) -> None:
         now = self._monotonic()
         if problem != self.status.problem:
             self._problem_began = now
@@ -208,10 +208,10 @@ class Reader:
         """Search and read for a while. Gives whether more is waiting."""
         if self._uncommitted.due:
             self._store.commit()
-        self._uncommitted.settle(self._delete)
+        self._uncommitted.settle(self._delete_counted_file)
         try:
             if not self._turns or self._monotonic() >= self._next_scan:
-                self._scan()
+                self._scan_folder()
             if self._lookahead:
                 self._count_ahead()
             if self._turns:
@@ -225,7 +225,7 @@ class Reader:
             self._end_plan()
         return bool(self._turns)
 
-    def _scan(self) -> None:
+    def _scan_folder(self) -> None:
         """Look at the folder, and plan what is read in which order."""
         self._end_plan()
         self._turns.clear()  # thousands of files take some memory: not twice
@@ -236,7 +236,7 @@ class Reader:
         progress = self._store.docs(PROGRESS)
         self._files = len(entries)
         self._gone = self._gone_for_good(progress.keys() - {entry.name for entry in found}, began)
-        unread = {entry.name: size for entry in entries if (size := _unread(entry, progress.get(entry.name)))}
+        unread = {entry.name: size for entry in entries if (size := _unread_bytes(entry, progress.get(entry.name)))}
         self.status.backlog = self._scanned = sum(unread.values())
         self._tell_lag([entry for entry in entries if entry.name in unread])
         self._checks = began >= self._next_liveness
@@ -268,7 +268,7 @@ class Reader:
     def _end_plan(self) -> None:
         """All files were looked at, or enough: what is wrong with any of them is told, or that nothing is."""
         if self._checks and self._succeeded:
-            self._report(self._problem)
+            self._report_problem(self._problem)
             self._problem = ""
             self._checks = False
 
@@ -313,7 +313,7 @@ class Reader:
             batch.take(self._turns)
             ended = batch.commit(may_wait=self._uncommitted.may_grow and not self._turns)
             self._uncommitted.add(batch.size, ended, locks)
-        self._uncommitted.settle(self._delete)
+        self._uncommitted.settle(self._delete_counted_file)
         self._succeeded = True
         if batch.pieces:
             self._gone.clear()
@@ -332,14 +332,14 @@ class Reader:
                 self.status.lag = max(self._clock() - max(batch.written.values()), 0.0)
         if batch.problem:
             self._problem = batch.problem
-            self._report(batch.problem)
+            self._report_problem(batch.problem)
 
-    def _delete(self, name: str) -> None:
+    def _delete_counted_file(self, name: str) -> None:
         try:
             self.path(name).unlink(missing_ok=True)
         except OSError as error:
             self._problem = f"{name} is counted but cannot be deleted: {error.strerror}"
-            self._report(self._problem)
+            self._report_problem(self._problem)
 
     def _drop_lost_runs(self, writers: set[str]) -> None:
         """Runs whose writer's files are gone though they were not counted to their end.
@@ -391,7 +391,7 @@ class Reader:
         except RejectedError as error:
             return error.reason
         except Exception as error:
-            self._complain(TYPES[type(event)], error)
+            self._log_defect_once(TYPES[type(event)], error)
             return "fold"
         return ""
 
@@ -402,7 +402,7 @@ class Reader:
         if believed is not event and is_odd(event, believed):
             report_odd_time(tx, event, believed, source)
 
-    def _complain(self, what: str, error: Exception) -> None:
+    def _log_defect_once(self, what: str, error: Exception) -> None:
         """Log a defect once: there may be millions of events that it strikes."""
         if (what, type(error)) not in self._complained:
             self._complained.add((what, type(error)))
@@ -416,7 +416,7 @@ class Reader:
             try:
                 changed |= tx.attempt(handler, writer, last_seen)
             except Exception as error:
-                self._complain(handler.__module__, error)
+                self._log_defect_once(handler.__module__, error)
                 tx.inc(EVENTS_REJECTED, ("fold",))
         return changed
 
@@ -436,5 +436,5 @@ def report_odd_time(tx: Transaction, event: Event, believed: Event, source: Sour
     tell(tx, tx.now, Entry("clock.odd", title, "warning", component, details))
 
 
-def _unread(entry: files.Entry, progress: Progress | None) -> int:
+def _unread_bytes(entry: files.Entry, progress: Progress | None) -> int:
     return max(entry.size - (progress.offset if progress else 0), 0)

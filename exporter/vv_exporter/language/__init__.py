@@ -67,11 +67,11 @@ def title_of(name: str) -> str:
     """What those who speak it call the language, if its files say so (`X-Title`), or its name."""
     if name == ENGLISH:
         return "English"
-    return next(filter(None, (_title(path) for path in files(name))), name)
+    return next(filter(None, (_catalogue_title(path) for path in files(name))), name)
 
 
 @cache
-def _title(path: Path) -> str:
+def _catalogue_title(path: Path) -> str:
     found = re.search(r'^"X-Title: (.*?)(?:\\n)?"$', path.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else ""
 
@@ -116,19 +116,19 @@ def translatable(message: str) -> str:
 
 def gettext(message: str) -> str:
     """The message in the current language, or as it is; none for none, which is not the catalogue's heading."""
-    return message if not message or current() == ENGLISH else _catalogue(current()).gettext(message)
+    return message if not message or current() == ENGLISH else _load_catalogue(current()).gettext(message)
 
 
 def ngettext(one: str, many: str, count: int) -> str:
     """The form of the message that the current language has for so many."""
     if current() == ENGLISH:
         return one if count == 1 else many
-    return _catalogue(current()).ngettext(one, many, count)
+    return _load_catalogue(current()).ngettext(one, many, count)
 
 
 def pgettext(context: str, message: str) -> str:
     """The message as it is meant in this context."""
-    return message if current() == ENGLISH else _catalogue(current()).pgettext(context, message)
+    return message if current() == ENGLISH else _load_catalogue(current()).pgettext(context, message)
 
 
 def decimal(text: str) -> str:
@@ -137,11 +137,11 @@ def decimal(text: str) -> str:
 
 
 @cache
-def _catalogue(name: str) -> standard.NullTranslations:
+def _load_catalogue(name: str) -> standard.NullTranslations:
     """What the language's files say: read at the first message, within a tenth of a second."""
     found: standard.NullTranslations | None = None
     for path in files(name):
-        translations = standard.GNUTranslations(io.BytesIO(_read(path).to_binary()))
+        translations = standard.GNUTranslations(io.BytesIO(_read_catalogue(path).to_binary()))
         if found is None:
             found = translations
         else:
@@ -154,7 +154,7 @@ def files(name: str) -> list[Path]:
     return sorted((FOLDER / name.replace("-", "_") / "LC_MESSAGES").glob("*.po"))
 
 
-def _read(path: Path) -> polib.POFile:
+def _read_catalogue(path: Path) -> polib.POFile:
     """A catalogue, without what nobody should be told: an alert must not fail for a place that is misspelt in it."""
     import polib  # whoever speaks English need not read it
 
@@ -178,6 +178,6 @@ def untranslated(name: str) -> int:
 
     if name == ENGLISH:
         return 0
-    known = {(entry.msgctxt, entry.msgid) for path in files(name) for entry in _read(path)}
+    known = {(entry.msgctxt, entry.msgid) for path in files(name) for entry in _read_catalogue(path)}
     every = [entry for path in sorted(FOLDER.glob("*.pot")) for entry in polib.pofile(str(path))]
     return sum((entry.msgctxt, entry.msgid) not in known for entry in every)

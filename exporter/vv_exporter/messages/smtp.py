@@ -41,7 +41,7 @@ class MailError(Exception):
 def send(message: EmailMessage, settings: Settings) -> list[str]:
     """Send it to all receivers; gives those that the server refused. Raises `MailError` if it took it for nobody."""
     receivers = [address for _, address in getaddresses([settings.alert_email_to]) if address]
-    with _translated(settings), _connected(settings) as server:
+    with _translated_errors(settings), _connected_server(settings) as server:
         if settings.smtp_username:
             server.login(settings.smtp_username, settings.smtp_password.value)
         refused = server.send_message(message, to_addrs=receivers)
@@ -49,9 +49,9 @@ def send(message: EmailMessage, settings: Settings) -> list[str]:
 
 
 @contextlib.contextmanager
-def _connected(settings: Settings) -> Iterator[smtplib.SMTP]:
+def _connected_server(settings: Settings) -> Iterator[smtplib.SMTP]:
     host, _, port = settings.smtp_smarthost.rpartition(":")
-    server = _connect(host.strip("[]"), int(port), settings)
+    server = _connect_server(host.strip("[]"), int(port), settings)
     try:
         yield server
         # The mail is taken. A server that now says no, or nothing, must not have it sent again.
@@ -61,7 +61,7 @@ def _connected(settings: Settings) -> Iterator[smtplib.SMTP]:
         server.close()
 
 
-def _connect(host: str, port: int, settings: Settings) -> smtplib.SMTP:
+def _connect_server(host: str, port: int, settings: Settings) -> smtplib.SMTP:
     context = ssl.create_default_context()
     if port == IMPLICIT_TLS_PORT:
         return smtplib.SMTP_SSL(host, port, local_hostname="localhost", timeout=TIMEOUT_SECONDS, context=context)
@@ -76,12 +76,12 @@ def _connect(host: str, port: int, settings: Settings) -> smtplib.SMTP:
 
 
 @contextlib.contextmanager
-def _translated(settings: Settings) -> Iterator[None]:
+def _translated_errors(settings: Settings) -> Iterator[None]:
     """Turn what can go wrong into a `MailError`; the causes are left out, they may hold the password."""
     try:
         yield
     except smtplib.SMTPNotSupportedError as error:
-        raise MailError(_unsupported(error, settings)) from None
+        raise MailError(_unsupported_text(error, settings)) from None
     except smtplib.SMTPAuthenticationError as error:
         raise MailError(f"refused user and password ({error.smtp_code})", error.smtp_code) from None
     except smtplib.SMTPRecipientsRefused as error:
@@ -104,7 +104,7 @@ def _translated(settings: Settings) -> Iterator[None]:
         raise MailError(f"SMTP_*: a value cannot be sent ({type(error).__name__})") from None
 
 
-def _unsupported(error: Exception, settings: Settings) -> str:
+def _unsupported_text(error: Exception, settings: Settings) -> str:
     if "STARTTLS" not in str(error):
         return _one_line(str(error), settings)
     reason = "no password is sent without TLS" if settings.smtp_username else "SMTP_REQUIRE_TLS"
@@ -115,11 +115,11 @@ def _one_line(text: bytes | str, settings: Settings) -> str:
     """What a server said, without the password, which it may repeat in any form that it was sent in."""
     shown = text.decode(errors="replace") if isinstance(text, bytes) else text
     user, password = settings.smtp_username, settings.smtp_password.value
-    for secret in (password, *(_encoded(form) for form in (password, f"\0{user}\0{password}") if password)):
+    for secret in (password, *(_encode_base64(form) for form in (password, f"\0{user}\0{password}") if password)):
         if secret:
             shown = shown.replace(secret, "(hidden)")
     return " ".join(texts.line(shown, MAX_ANSWER_BYTES).split())
 
 
-def _encoded(text: str) -> str:
+def _encode_base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()

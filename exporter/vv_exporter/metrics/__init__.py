@@ -89,7 +89,7 @@ def label_values(labels: Labels) -> Labels:
     return labels
 
 
-def _exposed(metric: Metric, labels: Labels) -> Labels:
+def _exposed_labels(metric: Metric, labels: Labels) -> Labels:
     if len(labels) == 1 or not _TEXT_LABELS.intersection(metric.labels):
         return label_values(labels)
     pairs = zip(metric.labels, labels, strict=True)
@@ -98,37 +98,45 @@ def _exposed(metric: Metric, labels: Labels) -> Labels:
 
 def gauges(metric: Metric, values: Iterable[tuple[Labels, float]]) -> Family:
     """The exposition of a gauge with these values by label values."""
-    return ShapedFamily(_gauge_shape(metric), metric.help, ((labels, _float(value)) for labels, value in values))
+    return ShapedFamily(
+        _gauge_shape(metric), metric.help, ((labels, _positive_zero(value)) for labels, value in values)
+    )
 
 
 def counters(metric: Metric, values: Iterable[tuple[Labels, float, float | None]]) -> Family:
     """The exposition of a counter with (label values, value, time of creation in Unix seconds or None)."""
     rows = (
-        (labels, (_float(value), None if created is None else _float(created))) for labels, value, created in values
+        (labels, (_positive_zero(value), None if created is None else _positive_zero(created)))
+        for labels, value, created in values
     )
     return ShapedFamily(_counter_shape(metric), metric.help, rows)
 
 
 def histograms(metric: Metric, values: Iterable[tuple[Labels, Iterable[int], float, float]]) -> Family:
     """The exposition of a histogram with (label values, counts per bucket with +Inf last, sum, time of creation)."""
-    rows = ((labels, (tuple(counts), _float(total), _float(created))) for labels, counts, total, created in values)
+    rows = (
+        (labels, (tuple(counts), _positive_zero(total), _positive_zero(created)))
+        for labels, counts, total, created in values
+    )
     return ShapedFamily(_histogram_shape(metric), metric.help, rows)
 
 
 @cache
 def _gauge_shape(metric: Metric) -> GaugeShape:
-    return GaugeShape(metric.name, metric.help, metric.labels, partial(_exposed, metric))
+    return GaugeShape(metric.name, metric.help, metric.labels, partial(_exposed_labels, metric))
 
 
 @cache
 def _counter_shape(metric: Metric) -> CounterShape:
-    return CounterShape(metric.name.removesuffix("_total"), metric.help, metric.labels, partial(_exposed, metric))
+    return CounterShape(
+        metric.name.removesuffix("_total"), metric.help, metric.labels, partial(_exposed_labels, metric)
+    )
 
 
 @cache
 def _histogram_shape(metric: Metric) -> HistogramShape:
-    return HistogramShape(metric.name, metric.help, metric.labels, partial(_exposed, metric), metric.buckets)
+    return HistogramShape(metric.name, metric.help, metric.labels, partial(_exposed_labels, metric), metric.buckets)
 
 
-def _float(value: float) -> float:
+def _positive_zero(value: float) -> float:
     return float(value) + 0.0  # without a minus before 0, so that equal numbers are one text

@@ -39,37 +39,37 @@ def log_files(patterns: Iterable[str]) -> list[Path]:
             break
     groups: dict[str, list[Path]] = {}
     for file in sorted(found)[:MAX_FILES]:
-        groups.setdefault(_rotation(file)[0], []).append(file)
-    in_order = [sorted(group, key=lambda path: _rotation(path)[1]) for group in groups.values()]
-    return [path for group in sorted(in_order, key=_place) for path in group]
+        groups.setdefault(_rotation_order(file)[0], []).append(file)
+    in_order = [sorted(group, key=lambda path: _rotation_order(path)[1]) for group in groups.values()]
+    return [path for group in sorted(in_order, key=_place_of_group) for path in group]
 
 
 def lines_of(path: Path) -> Iterator[tuple[bytes, int]]:
     """The lines of a file, each with its number. Raises `OSError` for one that cannot be read, or is no file."""
-    with io.BufferedReader(_opened(path)) as file:
+    with io.BufferedReader(_open_log(path)) as file:
         if path.name.removesuffix(COMPRESSED).endswith(ONE_OBJECT):
-            yield _read(file.read, path), 1
+            yield _read_line(file.read, path), 1
             return
         number = 1
-        while line := _read(file.readline, path):
+        while line := _read_line(file.readline, path):
             yield line, number
             number += line.endswith(b"\n")
 
 
-def _read(read: Callable[[int], bytes], path: Path) -> bytes:
+def _read_line(read: Callable[[int], bytes], path: Path) -> bytes:
     try:
         return read(MAX_LINE_BYTES)
     except (EOFError, zlib.error) as error:  # of a compressed file that is torn
         raise OSError(0, str(error), str(path)) from error
 
 
-def _opened(path: Path) -> io.RawIOBase:
+def _open_log(path: Path) -> io.RawIOBase:
     fd = files.open_regular(os.fsencode(path))
     file = io.FileIO(fd)
     return gzip.GzipFile(fileobj=file, mode="rb") if path.name.endswith(COMPRESSED) else file  # type: ignore[return-value]
 
 
-def _rotation(path: Path) -> tuple[str, tuple[int, int, str]]:
+def _rotation_order(path: Path) -> tuple[str, tuple[int, int, str]]:
     """What the file was called before it was rotated; and what sorts those that were called so, the oldest first."""
     name = path.name.removesuffix(COMPRESSED)
     mark = _ROTATED.search(name)
@@ -80,7 +80,7 @@ def _rotation(path: Path) -> tuple[str, tuple[int, int, str]]:
     return str(path.with_name(name[: mark.start()])), place
 
 
-def _place(group: list[Path]) -> tuple[str, int, str]:
+def _place_of_group(group: list[Path]) -> tuple[str, int, str]:
     """Where the first line of a log stands in its chain; without one, before all that have one."""
     for path in group:
         try:

@@ -126,7 +126,7 @@ class ChainVerifier:
         if self._work is None:
             if self._monotonic() < self._next:
                 return False
-            self._work = self._verify()
+            self._work = self._verify_logs()
         read = 0
         for size in self._work:
             read += size
@@ -139,13 +139,13 @@ class ChainVerifier:
         """The heads of all chains, as they are now. Raises `OSError` if their folder cannot be read."""
         return kept_heads(self._folder)[:MAX_CHAINS]
 
-    def _verify(self) -> Iterator[int]:
+    def _verify_logs(self) -> Iterator[int]:
         """Verify all; gives how many bytes were read since it gave the last time."""
         known = [Head(name, one.number, one.mac) for name, one in self._store.docs(KNOWN_HEADS).items()]
         check = ChainCheck(heads=self.heads(), known=known, keeps_up=True)
         unread = 0
         lines: dict[str, int] = {}
-        files = {file: _identity(file) for file in log_files(self._patterns)}
+        files = {file: _file_identity(file) for file in log_files(self._patterns)}
         for file in files:
             name = printed_path(file, 300)
             try:
@@ -156,20 +156,20 @@ class ChainVerifier:
                     yield len(line)
             except OSError:
                 unread += 1
-        if any(_identity(file) != found for file, found in files.items()):
+        if any(_file_identity(file) != found for file, found in files.items()):
             self._next = self._monotonic() + AFTER_ROTATION_SECONDS
             return  # they were rotated meanwhile: what was in one file may have been read twice, or not at all
         self._next = self._monotonic() + INTERVAL_SECONDS
-        self._take(check.finish(partial=unread > 0), lines, unread)
+        self._save_report(check.finish(partial=unread > 0), lines, unread)
 
-    def _take(self, report: Report, lines: Mapping[str, int], unread: int) -> None:
+    def _save_report(self, report: Report, lines: Mapping[str, int], unread: int) -> None:
         broken = dict.fromkeys(lines, 0)
         with self._store.transaction() as tx:
             for finding in report.findings:
                 if finding.breaks:
                     chain = finding.chain or NO_CHAIN
                     broken[chain] = broken.get(chain, 0) + 1
-                    _count(tx, finding, chain, self._clock())
+                    _count_break(tx, finding, chain, self._clock())
             for chain, count in broken.items():
                 tx.ensure(CHAIN_BREAKS, *((chain, reason) for reason in BREAKS))
                 tx.set(CHAIN_BROKEN, (chain,), count)
@@ -186,7 +186,7 @@ class ChainVerifier:
                 tx.put(LAST_COMPLETE, "", LastComplete(self.last.ended))
 
 
-def _identity(file: Path) -> tuple[int, int]:
+def _file_identity(file: Path) -> tuple[int, int]:
     try:
         found = file.stat()
     except OSError:
@@ -194,7 +194,7 @@ def _identity(file: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _count(tx: Transaction, finding: Finding, chain: str, now: float) -> None:
+def _count_break(tx: Transaction, finding: Finding, chain: str, now: float) -> None:
     """Count and tell a break, once: verified again it is the same."""
     place = "" if finding.number else finding.where
     key = f"{chain}\n{finding.kind}\n{finding.number}-{finding.last}\n{place}"

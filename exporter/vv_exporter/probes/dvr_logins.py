@@ -130,10 +130,10 @@ class CountedLogins(Logins):
                     raise NotAskedError("another probe logs in by the same account, and has no answer")
                 self._counted.append(account)
         if self._counted:
-            self._count(1)
+            self._count_logins(1)
         self._sent += 1
 
-    def _count(self, logins: int) -> None:
+    def _count_logins(self, logins: int) -> None:
         try:
             with self._store.transaction() as tx:
                 sent = max(account.sent(tx) for account in self._counted)
@@ -154,20 +154,20 @@ class CountedLogins(Logins):
                     if not account.proven:
                         account.let_in()
             elif sent and taken is None and self._counted:
-                self._count(-sent)
+                self._count_logins(-sent)
             elif sent and taken is False:
-                self._refused(sent)
+                self._count_refused(sent)
         finally:
             for account in self._counted:
                 account.turn.release()
             self._counted = []
 
-    def _refused(self, sent: int) -> None:
+    def _count_refused(self, sent: int) -> None:
         """Those that had been let in before were not counted when they were sent."""
         counted, fresh = self._counted, [one for one in self._accounts if one not in self._counted]
         self._counted = fresh
         if fresh:
-            self._count(sent)
+            self._count_logins(sent)
         self._counted = counted
         for account in self._accounts:
             account.proven = False
@@ -184,17 +184,19 @@ def logins_of(dvrs: Mapping[str, Dvr], store: Store) -> dict[str, CountedLogins]
     """The logins of each DVR of the configuration. What was counted for others is forgotten."""
     shared: dict[tuple[object, ...], list[str]] = {}
     for name, dvr in dvrs.items():
-        shared.setdefault(_account(dvr), []).append(name)
+        shared.setdefault(_login_account(dvr), []).append(name)
     accounts = {
         key: Account(store, names, (*key, *sorted(dvrs[name].target for name in names)))
         for key, names in shared.items()
     }
-    streams = {name: Account(store, [name], (*_account(dvr), "", dvr.target)) for name, dvr in dvrs.items()}
+    streams = {name: Account(store, [name], (*_login_account(dvr), "", dvr.target)) for name, dvr in dvrs.items()}
     _forget_others(store, [*accounts.values(), *streams.values()])
-    return {name: CountedLogins(name, store, (streams[name], accounts[_account(dvr)])) for name, dvr in dvrs.items()}
+    return {
+        name: CountedLogins(name, store, (streams[name], accounts[_login_account(dvr)])) for name, dvr in dvrs.items()
+    }
 
 
-def _account(dvr: Dvr) -> tuple[object, ...]:
+def _login_account(dvr: Dvr) -> tuple[object, ...]:
     return dvr.host.lower(), dvr.port, dvr.username, dvr.password.value
 
 

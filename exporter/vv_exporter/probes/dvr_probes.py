@@ -49,7 +49,11 @@ class DvrProbe:
         self._moved_to = ""
         self._pause = dvr.interval
         self._loop = Loop(
-            f"dvr-{name}", f"the answer of DVR {name}", self._round, lambda: self._pause, stop_seconds=NOT_WAITED_FOR
+            f"dvr-{name}",
+            f"the answer of DVR {name}",
+            self._probe_round,
+            lambda: self._pause,
+            stop_seconds=NOT_WAITED_FOR,
         )
 
     def start(self) -> None:
@@ -61,14 +65,14 @@ class DvrProbe:
         """No further probe; one in progress ends in its time."""
         self._loop.stop()
 
-    def _round(self) -> None:
+    def _probe_round(self) -> None:
         self._pause = self._dvr.interval
         try:
-            self._pause = self._take(self._probe())
+            self._pause = self._save_answer(self._ask_dvr())
         except NotAskedError as failure:
             log.warning("DVR %s could not be asked, will try again: %s", self.name, failure)
 
-    def _probe(self) -> Answer:
+    def _ask_dvr(self) -> Answer:
         """Ask once. Raises `NotAskedError`."""
         try:
             return self._ask(self._dvr, self._resolver)
@@ -78,7 +82,7 @@ class DvrProbe:
             log.exception("probing DVR %s failed", self.name)
             return Answer("error", type(failure).__name__)
 
-    def _take(self, answer: Answer) -> float:
+    def _save_answer(self, answer: Answer) -> float:
         """Count an answer; seconds until the next probe."""
         self.durations = answer.durations
         try:
@@ -99,7 +103,7 @@ class DvrProbe:
         except StoreError as failure:
             log.error("a probe of DVR %s could not be counted: %s", self.name, failure)
         if answer.result != self._last:
-            self._tell(answer)
+            self._log_change(answer)
         self._last = answer.result
         if answer.moved_to and answer.moved_to != self._moved_to:
             log.warning(
@@ -108,7 +112,7 @@ class DvrProbe:
         self._moved_to = answer.moved_to
         return self._jitter(0.9, 1.1) * self._dvr.interval
 
-    def _tell(self, answer: Answer) -> None:
+    def _log_change(self, answer: Answer) -> None:
         if answer.result == "ok":
             log.info("DVR %s (%s) gives a stream again", self.name, self._dvr.address)
         else:

@@ -79,7 +79,7 @@ def judge(answer: Answer | None, since: float, now: float, allowed: float) -> St
 def look(path: Path) -> Answer:
     """Ask for the usage, and write nothing: for a system disk, where a write every few seconds only wears it."""
     try:
-        return Answer(_usage(path), None)
+        return Answer(_usage_of(path), None)
     except OSError as error:
         return Answer(None, str(error))
 
@@ -139,8 +139,8 @@ def look_and_write(path: Path, why_missing: Callable[[int | None], str] = _is_ne
     try:
         if missing := why_missing(folder):
             return Answer(None, missing, missing=missing)
-        usage = _usage(folder)
-        _write(path, folder)
+        usage = _usage_of(folder)
+        _try_to_write(path, folder)
     except OSError as error:
         return Answer(usage, str(error))
     finally:
@@ -168,7 +168,12 @@ class PathProbe:
         self._last: tuple[Answer | None, float] | None = None
         self._failing = False
         self._loop = Loop(
-            f"probe-{path}", f"the probe of {path}", self._round, interval, at_once=True, stop_seconds=NOT_WAITED_FOR
+            f"probe-{path}",
+            f"the probe of {path}",
+            self._probe_round,
+            interval,
+            at_once=True,
+            stop_seconds=NOT_WAITED_FOR,
         )
 
     def start(self) -> None:
@@ -188,15 +193,15 @@ class PathProbe:
         allowed = self._timeout if answer is None else self._interval + self._timeout
         return judge(answer, since, self._monotonic(), allowed)
 
-    def _round(self) -> None:
-        answer = self._ask()
+    def _probe_round(self) -> None:
+        answer = self._ask_path()
         self._last = (answer, self._monotonic())
         failing = answer.error is not None
         if failing != self._failing:
             log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self.path, answer.error or "works again")
         self._failing = failing
 
-    def _ask(self) -> Answer:
+    def _ask_path(self) -> Answer:
         began = self._monotonic()
         try:
             answer = self._probe(self.path)
@@ -205,7 +210,7 @@ class PathProbe:
         return replace(answer, duration=self._monotonic() - began)
 
 
-def _usage(path: Path | int) -> Usage:
+def _usage_of(path: Path | int) -> Usage:
     found = os.statvfs(path)
     return Usage(
         size=found.f_blocks * found.f_frsize,
@@ -216,7 +221,7 @@ def _usage(path: Path | int) -> Usage:
     )
 
 
-def _write(path: Path, root: int) -> None:
+def _try_to_write(path: Path, root: int) -> None:
     content = os.urandom(16)
     with suppress(FileExistsError):
         os.mkdir(FOLDER, mode=0o700, dir_fd=root)

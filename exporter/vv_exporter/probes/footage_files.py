@@ -96,7 +96,7 @@ def look(root: Path, names: FootageNames, length: float, since: float) -> Look:
     found: list[Recording] = []
     oldest: float | None = None
     complete = True
-    for place, entry in enumerate(_entries(root, names)):
+    for place, entry in enumerate(_latest_entries(root, names)):
         if place >= MOST:
             complete = False
             break
@@ -105,12 +105,12 @@ def look(root: Path, names: FootageNames, length: float, since: float) -> Look:
             continue
         oldest = starts[0] if oldest is None else min(oldest, starts[0])
         if starts[-1] >= since:
-            recording = _ask(entry, starts, length)
+            recording = _recording_of_entry(entry, starts, length)
             found += [recording] if recording is not None else []
     return Look(tuple(found), oldest, complete)
 
 
-def _entries(root: Path, names: FootageNames) -> Iterator[os.DirEntry[str]]:
+def _latest_entries(root: Path, names: FootageNames) -> Iterator[os.DirEntry[str]]:
     """Regular files no deeper than the pattern goes, the latest names first: where there are too many, old ones go."""
     folders = [(str(root / names.folder), names.folder.count("/") + bool(names.folder))]
     first = True
@@ -133,7 +133,7 @@ def _entries(root: Path, names: FootageNames) -> Iterator[os.DirEntry[str]]:
         )
 
 
-def _ask(entry: os.DirEntry[str], starts: Sequence[float], length: float) -> Recording | None:
+def _recording_of_entry(entry: os.DirEntry[str], starts: Sequence[float], length: float) -> Recording | None:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:  # it went meanwhile
@@ -201,7 +201,7 @@ class FootageFiles:
         every = began - self._all_at >= ALL_AGAIN
         found: dict[str, Seen] = {}
         for dvr, (names, length) in self._cameras.items():
-            seen = self._look(dvr, names, length, 0.0 if every else now - RECENT, now)
+            seen = self._look_for_files(dvr, names, length, 0.0 if every else now - RECENT, now)
             if seen is not None:
                 found[dvr] = seen
         if every and len(found) == len(self._cameras):
@@ -209,15 +209,15 @@ class FootageFiles:
         self._pause = max(INTERVAL, (self._monotonic() - began) * SHARE)
         self._last = found, self._monotonic() + self._pause + TIMEOUT
 
-    def _look(self, dvr: str, names: FootageNames, length: float, since: float, now: float) -> Seen | None:
+    def _look_for_files(self, dvr: str, names: FootageNames, length: float, since: float, now: float) -> Seen | None:
         assert self._root is not None  # noqa: S101 - else there is no round
         try:
             seen = look(self._root, names, length, since)
         except OSError as error:
-            self._note(dvr, f"{printed_path(self._root, 500)}/{names.folder}: {error.strerror}")
+            self._log_problem_once(dvr, f"{printed_path(self._root, 500)}/{names.folder}: {error.strerror}")
             return None
-        self._note(dvr, "")
-        self._enter(dvr, seen.recordings, now)
+        self._log_problem_once(dvr, "")
+        self._enter_recordings(dvr, seen.recordings, now)
         if not seen.complete:
             with self._store.transaction() as tx:
                 tx.inc(SERIES_LIMITED, (FOOTAGE_OLDEST.name,))
@@ -246,7 +246,7 @@ class FootageFiles:
         self._containers[dvr] = found
         return sum(bool(problem) for _, problem in found.values())
 
-    def _enter(self, dvr: str, recordings: Sequence[Recording], now: float) -> None:
+    def _enter_recordings(self, dvr: str, recordings: Sequence[Recording], now: float) -> None:
         """Enter what the ledger does not have; a file whose time cannot be true once."""
         latest = [one for one in recordings if _is_recent(one, now)]
         entered, self._entered[dvr] = self._entered.get(dvr, {}), {one.path: one.end for one in latest}
@@ -269,7 +269,7 @@ class FootageFiles:
         there = spans_of(lambda key: self._store.document(DAYS, key), dvr, "recorded", one.start, one.end)
         return there != ((one.start, one.end),)
 
-    def _note(self, dvr: str, problem: str) -> None:
+    def _log_problem_once(self, dvr: str, problem: str) -> None:
         if problem and problem != self._problems.get(dvr):
             log.error("the footage of %s cannot be looked at: %s", dvr, problem)
         self._problems[dvr] = problem

@@ -84,27 +84,27 @@ class IngestPause:
         try:
             make_way(self._flag)
             if wanted and missing != self._missing:
-                self._write(usage, missing)
+                self._write_flag(usage, missing)
             elif wanted:
-                self._keep(usage)
+                self._keep_flag(usage)
             else:
                 self._flag.unlink(missing_ok=True)
-            self._note("")
+            self._log_problem_once("")
         except OSError as error:
-            self._note(str(error))
+            self._log_problem_once(str(error))
             wanted = is_flag(self._flag)
         self.paused, self._missing = wanted, missing
         if wanted != before:
-            said = status.missing if status is not None and status.missing else _said(usage)
+            said = status.missing if status is not None and status.missing else _free_space_text(usage)
             log.warning("storing video is %s: %s", "paused" if wanted else "allowed again", said)
 
-    def _keep(self, usage: Usage | None) -> None:
+    def _keep_flag(self, usage: Usage | None) -> None:
         try:
             os.utime(self._flag, follow_symlinks=False)
         except FileNotFoundError:
-            self._write(usage, self._missing)
+            self._write_flag(usage, self._missing)
 
-    def _write(self, usage: Usage | None, missing: bool) -> None:
+    def _write_flag(self, usage: Usage | None, missing: bool) -> None:
         resume = resume_at(usage, self._critical) if usage is not None else 0.0
         told: dict[str, object] = {"path": str(self._root), "resume_bytes": int(resume)}
         if missing:
@@ -115,7 +115,7 @@ class IngestPause:
         except OSError:  # the state folder may lie on the full disk, where an empty file has room
             os.close(shared.open_file(str(self._flag), os.O_WRONLY, _FOR_ALL))
 
-    def _note(self, problem: str) -> None:
+    def _log_problem_once(self, problem: str) -> None:
         if problem and problem != self._problem:
             log.error("storing video cannot be paused or allowed: %s", problem)
         self._problem = problem
@@ -138,5 +138,5 @@ def _device_of(path: Path) -> int:
         return -1
 
 
-def _said(usage: Usage | None) -> str:
+def _free_space_text(usage: Usage | None) -> str:
     return f"{usage.free / 1e9:.1f} GB of {usage.size / 1e9:.1f} GB are free" if usage else "the disk does not answer"

@@ -68,7 +68,11 @@ def read_mounts(mountinfo: str) -> list[Mount]:
         fields, kinds = mount.split(), file_system.split()
         if len(fields) > 4 and len(kinds) > 1:
             number, _, device, root, point = fields[:5]
-            found.append(Mount(number, device, _plain(root), _plain(point), kinds[0], _plain(kinds[1])))
+            found.append(
+                Mount(
+                    number, device, _unescape_field(root), _unescape_field(point), kinds[0], _unescape_field(kinds[1])
+                )
+            )
     return found
 
 
@@ -80,7 +84,7 @@ def file_system_of(descriptor: int, boot: str) -> FileSystem | None:
     if mount is None:
         return None
     device = os.fstat(descriptor).st_dev
-    identity = _identity(mount, device, os.fstatvfs(descriptor).f_fsid)
+    identity = _mount_identity(mount, device, os.fstatvfs(descriptor).f_fsid)
     return FileSystem(mounted_at(mount, known), mount.kind, mount.source, device, boot, identity)
 
 
@@ -102,16 +106,16 @@ def mounted_at(mount: Mount, known: Iterable[Mount]) -> str:
         return mount.point
     for other in sorted(known, key=lambda one: len(one.point), reverse=True):
         is_whole = other.device == mount.device and _is_above(other.point, mount.point)
-        if is_whole and _below(other.root, mount.point.removeprefix(other.point)) == mount.root:
+        if is_whole and _path_below(other.root, mount.point.removeprefix(other.point)) == mount.root:
             return other.point
     return "/" if mount.root == mount.point else mount.point
 
 
-def _below(folder: str, path: str) -> str:
+def _path_below(folder: str, path: str) -> str:
     return f"{folder.rstrip('/')}/{path.lstrip('/')}"
 
 
-def _identity(mount: Mount, device: int, fsid: int) -> str:
+def _mount_identity(mount: Mount, device: int, fsid: int) -> str:
     if mount.kind in _FSID_OF_UUID:
         return f"{mount.kind} {fsid:x}"
     return uuid_of(mount.source, device) if mount.source.startswith("/dev/") else mount.source
@@ -128,17 +132,17 @@ def uuid_of(source: str, device: int, folder: Path = BY_UUID) -> str:
         links = sorted(folder.iterdir())
     except OSError:
         return ""
-    return next((link.name for link in links if _number(link) == number), "")
+    return next((link.name for link in links if _device_number(link) == number), "")
 
 
-def _number(path: Path) -> int | None:
+def _device_number(path: Path) -> int | None:
     try:
         return path.stat().st_rdev
     except OSError:
         return None
 
 
-def _plain(field: str) -> str:
+def _unescape_field(field: str) -> str:
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field)
 
 
@@ -152,7 +156,7 @@ def mount_points(fstab: str) -> list[str]:
         options = ",".join(fields[3:4]).split(",")
         is_own_folder = fields[0] == fields[1]
         if not is_own_folder and ("noauto" not in options or "x-systemd.automount" in options):
-            points.append(_plain(fields[1]).rstrip("/") or "/")
+            points.append(_unescape_field(fields[1]).rstrip("/") or "/")
     return points
 
 

@@ -142,13 +142,13 @@ class _Lookup:
         self.result: list[Address] | OSError = []
         self._ask = ask
         # No loop: one question to the resolver, which may hang.
-        thread = threading.Thread(target=self._run, name="dvr-dns", daemon=True)
+        thread = threading.Thread(target=self._resolve_in_thread, name="dvr-dns", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
             raise NotAskedError(str(error)) from error
 
-    def _run(self) -> None:
+    def _resolve_in_thread(self) -> None:
         try:
             self.result = self._ask()
         except OSError as error:
@@ -190,7 +190,7 @@ def probe(dvr: Dvr, resolver: Resolver, logins: Logins | None = None) -> Answer:
     viewer = _Viewer(dvr, progress, logins or Logins())
     result, error, frames, held_back = "ok", "", 0, False
     try:
-        frames = _watch(viewer, resolver, progress)
+        frames = _watch_stream(viewer, resolver, progress)
     except _FailedError as failure:
         result, error = failure.result, str(failure)
     except HeldBackError as failure:
@@ -198,13 +198,13 @@ def probe(dvr: Dvr, resolver: Resolver, logins: Logins | None = None) -> Answer:
     except ProtocolError as failure:
         result, error = "error", str(failure)
     except OSError as failure:
-        result, error = _reason(failure, progress.phase, dvr.timeout)
+        result, error = _reason_of_error(failure, progress.phase, dvr.timeout)
     finally:
         viewer.settle(refused=result == "auth")
     return Answer(result, error, progress.durations, frames, "" if error else "".join(viewer.moved_to[-1:]), held_back)
 
 
-def _watch(viewer: _Viewer, resolver: Resolver, progress: _Progress) -> int:
+def _watch_stream(viewer: _Viewer, resolver: Resolver, progress: _Progress) -> int:
     """Go through all phases; how many frames came."""
     with progress.timed("dns"):
         addresses = resolver.addresses(progress.left())
@@ -216,7 +216,7 @@ def _watch(viewer: _Viewer, resolver: Resolver, progress: _Progress) -> int:
         viewer.leave()
 
 
-def _connect(addresses: list[Address], progress: _Progress) -> socket.socket:
+def _connect_first(addresses: list[Address], progress: _Progress) -> socket.socket:
     failure: OSError = ConnectionError("the name has no address")
     for place, (family, address) in enumerate(addresses):
         connection = socket.socket(family, socket.SOCK_STREAM)
@@ -231,7 +231,7 @@ def _connect(addresses: list[Address], progress: _Progress) -> socket.socket:
     raise failure
 
 
-def _reason(error: OSError, phase: str, timeout: float) -> tuple[str, str]:
+def _reason_of_error(error: OSError, phase: str, timeout: float) -> tuple[str, str]:
     if phase == "dns":
         text = "no answer" if isinstance(error, TimeoutError) else error.strerror or "no such name"
         return "dns", f"its name cannot be resolved: {text}"
@@ -272,7 +272,7 @@ class _Viewer:
     def connect(self, addresses: list[Address]) -> None:
         """Connect to the first address that answers. Raises `OSError`."""
         self._addresses = addresses
-        self._connection = _connect(addresses, self._progress)
+        self._connection = _connect_first(addresses, self._progress)
 
     def settle(self, *, refused: bool) -> None:
         """Say what came of user and password, if they were sent."""
@@ -288,10 +288,10 @@ class _Viewer:
         with self._progress.timed("describe"):
             if _SECRET.search(self._dvr.target):
                 self._log_in()
-            self._exchange("OPTIONS", self._address)  # whatever the answer, it speaks RTSP
+            self._exchange_messages("OPTIONS", self._address)  # whatever the answer, it speaks RTSP
             if not self._dvr.target:
                 return 0
-            description = self._describe()
+            description = self._describe_stream()
         with self._progress.timed("setup"):
             self._set_up(description.track)
         with self._progress.timed("first_packet"):
@@ -310,12 +310,12 @@ class _Viewer:
         with self._connection, contextlib.suppress(OSError, ProtocolError, _FailedError):
             if self._session:
                 self._progress.grant(FAREWELL)
-                self._exchange("TEARDOWN", self._address)
+                self._exchange_messages("TEARDOWN", self._address)
 
-    def _describe(self) -> Description:
+    def _describe_stream(self) -> Description:
         answer = self._ask("DESCRIBE", self._address, {"Accept": "application/sdp"})
         while answer.status in _MOVED:
-            self._follow(answer)
+            self._follow_redirect(answer)
             answer = self._ask("DESCRIBE", self._address, {"Accept": "application/sdp"})
         base = answer.first("content-base") or answer.first("content-location") or self._address
         description = described(answer.body, base)
@@ -323,15 +323,15 @@ class _Viewer:
             raise _FailedError("no_stream", "describes no stream")
         return description
 
-    def _follow(self, answer: Response) -> None:
+    def _follow_redirect(self, answer: Response) -> None:
         """Go where the DVR sends its viewers, if that is the DVR itself: the password is for nobody else."""
         said = f"answered DESCRIBE with {answer.status}"
-        location = _absolute(answer.first("location"), self._address)
+        location = _absolute_address(answer.first("location"), self._address)
         if location.lower().startswith("rtsps:"):
             raise _FailedError(
                 "error", f"{said}: its stream is at an rtsps:// address, and RTSP over TLS is not spoken"
             )
-        host, port, target = _place(location)
+        host, port, target = _parse_location(location)
         if not host:
             raise _FailedError("error", f"{said}, and does not say where the stream is")
         shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -344,7 +344,7 @@ class _Viewer:
         self._address = f"rtsp://{shown}{target}"
         if port != self._port or self._is_closed(answer):
             self._port = port
-            self._reconnect()
+            self._reconnect_viewer()
 
     def _is_closed(self, answer: Response) -> bool:
         """Whether the DVR has closed the connection after this answer, or is about to."""
@@ -358,10 +358,10 @@ class _Viewer:
         except ConnectionError:
             return True
 
-    def _reconnect(self) -> None:
+    def _reconnect_viewer(self) -> None:
         self._connection.close()
         self._parser = Parser()
-        self._connection = _connect(
+        self._connection = _connect_first(
             [(family, _with_port(at, self._port)) for family, at in self._addresses], self._progress
         )
 
@@ -379,7 +379,7 @@ class _Viewer:
     def _await_frames(self, wanted: int) -> None:
         try:
             while self._frames_seen() < wanted:
-                self._receive()
+                self._receive_answers()
         except TimeoutError:
             came = "one frame came and no further one" if self._frames_seen() else "no frame came"
             raise _FailedError("frozen", f"connected, but {came} within {self._dvr.timeout:g} s") from None
@@ -390,19 +390,21 @@ class _Viewer:
             authorization = self._authorization.header(method, address)
             if authorization and not self._accepted:
                 self._log_in()
-            answer = self._exchange(method, address, {**(headers or {}), **authorization})
+            answer = self._exchange_messages(method, address, {**(headers or {}), **authorization})
             if answer.status != 401:
                 break
-            self._authorize(challenges(answer.all("www-authenticate")), bool(authorization), last=renewal == _RENEWALS)
+            self._choose_authorization(
+                challenges(answer.all("www-authenticate")), bool(authorization), last=renewal == _RENEWALS
+            )
             if not self._session and self._is_closed(answer):
-                self._reconnect()
+                self._reconnect_viewer()
         self._accepted = bool(authorization)
         self._taken = True
         if method != "DESCRIBE" or answer.status not in _MOVED:
-            _check(answer.status, method)
+            _check_status(answer.status, method)
         return answer
 
-    def _authorize(self, offered: list[Challenge], answered: bool, *, last: bool) -> None:
+    def _choose_authorization(self, offered: list[Challenge], answered: bool, *, last: bool) -> None:
         """Choose how to answer. A nonce may be good for a while, or for one request only."""
         if not self._authorization.possible:
             raise _FailedError("auth", "asks for a password, and none is configured")
@@ -412,7 +414,7 @@ class _Viewer:
         if not self._authorization.take(offered):
             raise _FailedError("auth", "asks for another authentication than Basic or Digest (MD5, SHA-256)")
 
-    def _exchange(self, method: str, address: str, headers: Mapping[str, str] | None = None) -> Response:
+    def _exchange_messages(self, method: str, address: str, headers: Mapping[str, str] | None = None) -> Response:
         self._sequence += 1
         session = {"Session": self._session} if self._session else {}
         authorization = self._authorization.header(method, address) if method == "TEARDOWN" else {}
@@ -432,7 +434,7 @@ class _Viewer:
         until = float("inf")
         while True:
             try:
-                answers = self._receive(until - time.monotonic())
+                answers = self._receive_answers(until - time.monotonic())
             except (TimeoutError, _FailedError):  # nothing more comes
                 if stray is None:
                     raise
@@ -449,7 +451,7 @@ class _Viewer:
         number = answer.first("cseq")
         return number == "" or (number.isdecimal() and int(number[:20]) == self._sequence)
 
-    def _receive(self, seconds: float = float("inf")) -> list[Response]:
+    def _receive_answers(self, seconds: float = float("inf")) -> list[Response]:
         """Wait for bytes, at most for so long; the answers in them. Packets of the stream are noted."""
         if seconds <= 0:
             raise TimeoutError
@@ -467,10 +469,10 @@ class _Viewer:
                 answers.append(message)
                 self._answered = self._answered or (self._playing and message.status >= 200)
             else:
-                self._note(message)
+                self._note_packet(message)
         return answers
 
-    def _note(self, packet: Packet) -> None:
+    def _note_packet(self, packet: Packet) -> None:
         """Count a frame of this session.
 
         Packets on its channel may also be left from a session before: those are not it that came before it was to
@@ -487,7 +489,7 @@ class _Viewer:
                 timestamps.add(timestamp)
 
 
-def _absolute(location: str, base: str) -> str:
+def _absolute_address(location: str, base: str) -> str:
     """An address that may be a reference relative to what was asked for (RFC 7826, 18.28; RFC 3986, 5.2)."""
     try:
         return urljoin(base, location) if location else ""
@@ -495,7 +497,7 @@ def _absolute(location: str, base: str) -> str:
         return ""
 
 
-def _place(location: str) -> tuple[str, int, str]:
+def _parse_location(location: str) -> tuple[str, int, str]:
     """Host, port and target of an address that a DVR names; no host where it is none that can be asked."""
     try:
         parts = urlsplit(location)
@@ -511,7 +513,7 @@ def _with_port(address: Any, port: int) -> Any:
     return (address[0], port, *address[2:])
 
 
-def _check(status: int, method: str) -> None:
+def _check_status(status: int, method: str) -> None:
     if 200 <= status < 300:
         return
     result = "auth" if status in _AUTH else "no_stream" if status in _NO_STREAM else "error"

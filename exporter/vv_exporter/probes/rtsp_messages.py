@@ -80,11 +80,11 @@ class Parser:
     def feed(self, data: bytes) -> Iterator[Response | Packet]:
         """The messages that are complete now. Raises `ProtocolError`."""
         self._buffer += data
-        while (message := self._next()) is not None:
+        while (message := self._next_message()) is not None:
             if not isinstance(message, _Request):
                 yield message
 
-    def _next(self) -> Response | Packet | _Request | None:
+    def _next_message(self) -> Response | Packet | _Request | None:
         buffer = self._buffer
         if self._speaks:
             self._pass_over()
@@ -92,7 +92,7 @@ class Parser:
             del buffer[: _first_answer(buffer)]
         if not buffer:
             return None
-        message = self._packet() if buffer[0] == _DOLLAR else self._message()
+        message = self._parse_packet() if buffer[0] == _DOLLAR else self._parse_message()
         self._speaks = self._speaks or message is not None
         return message
 
@@ -107,7 +107,7 @@ class Parser:
         begun = _BEGUN.search(buffer)
         del buffer[: begun.start() if begun else len(buffer)]
 
-    def _packet(self) -> Packet | None:
+    def _parse_packet(self) -> Packet | None:
         buffer = self._buffer
         end = 4 + int.from_bytes(buffer[2:4], "big")
         if len(buffer) < max(end, 4):
@@ -116,7 +116,7 @@ class Parser:
         del buffer[:end]
         return packet
 
-    def _message(self) -> Response | _Request | None:
+    def _parse_message(self) -> Response | _Request | None:
         buffer = self._buffer
         match = re.search(rb"\r?\n\r?\n", buffer[: MAX_HEAD + 4])
         if match is None:
@@ -124,7 +124,7 @@ class Parser:
                 raise ProtocolError(f"sent an answer without an end in {MAX_HEAD} bytes")
             return None
         lines = buffer[: match.start()].decode("latin-1").split("\n")
-        headers = tuple(_headers(lines[1:]))
+        headers = tuple(_parse_headers(lines[1:]))
         end = match.end() + _content_length(headers)
         if len(buffer) < end:
             return None
@@ -151,7 +151,7 @@ class _Request:
     """Something the server asks; it need not be answered by one who stays for seconds."""
 
 
-def _headers(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _parse_headers(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         name, colon, value = line.partition(":")
         if colon:
@@ -212,10 +212,10 @@ def described(body: bytes, base: str) -> Description | None:
     if not tracks:
         return None
     track = next((control for medium, control in tracks if medium == "video"), tracks[0][1])
-    return Description(_joined(base, track), _joined(base, whole))
+    return Description(_join_address(base, track), _join_address(base, whole))
 
 
-def _joined(base: str, control: str) -> str:
+def _join_address(base: str, control: str) -> str:
     if control == "*":
         address = base
     elif control.lower().startswith("rtsp://"):
@@ -247,20 +247,23 @@ def challenges(values: Iterable[str]) -> list[Challenge]:
         starts = list(_SCHEME.finditer(value))
         ends = [*(match.start() for match in starts[1:]), len(value)]
         for match, end in zip(starts, ends, strict=bool(starts)):
-            parameters = {name.lower(): _unquoted(quoted, token) for name, quoted, token in _pairs(value, match, end)}
+            parameters = {
+                name.lower(): _unquote_text(quoted, token)
+                for name, quoted, token in _parameter_pairs(value, match, end)
+            }
             found.append(Challenge(match[1].lower(), parameters))
     return found
 
 
-def _pairs(value: str, match: re.Match[str], end: int) -> list[tuple[str, str, str]]:
+def _parameter_pairs(value: str, match: re.Match[str], end: int) -> list[tuple[str, str, str]]:
     return _PARAMETER.findall(value, match.end(), end)
 
 
-def _unquoted(quoted: str, token: str) -> str:
+def _unquote_text(quoted: str, token: str) -> str:
     return re.sub(r"\\(.)", r"\1", quoted) if quoted else token
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
@@ -288,7 +291,7 @@ class Authorization:
 
     def take(self, offered: Iterable[Challenge]) -> bool:
         """Choose the strongest challenge that can be met: SHA-256, then MD5, then Basic. False if none can."""
-        best = max(((_strength(one), -place, one) for place, one in enumerate(offered)), default=None)
+        best = max(((_challenge_strength(one), -place, one) for place, one in enumerate(offered)), default=None)
         if best is None or not best[0]:
             return False
         self._challenge, self._count = best[2], 0
@@ -301,9 +304,9 @@ class Authorization:
         if self._challenge.scheme == "basic":
             both = f"{self._username}:{self._password}".encode()
             return {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
-        return {"Authorization": self._digest(method, address, self._challenge.parameters)}
+        return {"Authorization": self._digest_header(method, address, self._challenge.parameters)}
 
-    def _digest(self, method: str, address: str, asked: Mapping[str, str]) -> str:
+    def _digest_header(self, method: str, address: str, asked: Mapping[str, str]) -> str:
         algorithm = asked.get("algorithm", "MD5")
         hashed = _HASHES[algorithm.upper().removesuffix("-SESS")]
         realm, nonce, own = asked.get("realm", ""), asked.get("nonce", ""), self._nonce()
@@ -311,37 +314,37 @@ class Authorization:
         secret = hashed(f"{self._username}:{realm}:{self._password}".encode())
         if algorithm.upper().endswith("-SESS"):
             secret = hashed(f"{secret}:{nonce}:{own}".encode())
-        quality = _quality(asked)
+        quality = _quality_of_protection(asked)
         # With auth-int also the body is hashed, and no request of ours has one.
         what = hashed(f"{method}:{address}{':' + hashed(b'') if quality == 'auth-int' else ''}".encode())
-        fields = {name: _quoted(value) for name, value in (("username", self._username), ("realm", realm))}
-        fields |= {"nonce": _quoted(nonce), "uri": _quoted(address)}
+        fields = {name: _quote_text(value) for name, value in (("username", self._username), ("realm", realm))}
+        fields |= {"nonce": _quote_text(nonce), "uri": _quote_text(address)}
         if quality:
             count = f"{self._count:08x}"
-            fields |= {"qop": quality, "nc": count, "cnonce": _quoted(own)}
+            fields |= {"qop": quality, "nc": count, "cnonce": _quote_text(own)}
             response = hashed(f"{secret}:{nonce}:{count}:{own}:{quality}:{what}".encode())
         else:
             response = hashed(f"{secret}:{nonce}:{what}".encode())
-        fields["response"] = _quoted(response)
+        fields["response"] = _quote_text(response)
         if "algorithm" in asked:
             fields["algorithm"] = algorithm
         if "opaque" in asked:
-            fields["opaque"] = _quoted(asked["opaque"])
+            fields["opaque"] = _quote_text(asked["opaque"])
         return "Digest " + ", ".join(f"{name}={value}" for name, value in fields.items())
 
 
-def _quality(asked: Mapping[str, str]) -> str:
+def _quality_of_protection(asked: Mapping[str, str]) -> str:
     """What is protected, of what is offered: RFC 7616, section 3.3; "" without an offer, as of RFC 2069."""
     offered = [option.strip().lower() for option in asked.get("qop", "").split(",")]
     return next((quality for quality in ("auth", "auth-int") if quality in offered), "")
 
 
-def _strength(challenge: Challenge) -> int:
+def _challenge_strength(challenge: Challenge) -> int:
     """3 SHA-256, 2 MD5, 1 Basic, 0 what cannot be met (other hashes)."""
     if challenge.scheme == "basic":
         return 1
     asked = challenge.parameters
     algorithm = asked.get("algorithm", "MD5").upper().removesuffix("-SESS")
-    if algorithm not in _HASHES or ("qop" in asked and not _quality(asked)):
+    if algorithm not in _HASHES or ("qop" in asked and not _quality_of_protection(asked)):
         return 0
     return 3 if algorithm == "SHA-256" else 2

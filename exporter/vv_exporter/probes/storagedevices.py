@@ -36,22 +36,22 @@ class Mounted:
         real = os.path.realpath(self._root)
         known = self._store.document(SEEN, str(self._root))
         if folder is None:
-            return why_not_mounted(real, mount_point_of(real, mounts()), known, self._wanted())
+            return why_not_mounted(real, mount_point_of(real, mounts()), known, self._wanted_mounts())
         found = file_system_of(folder, self._boot)
         if found is None:
             return ""
-        missing = why_missing(real, found, known, self._wanted())
+        missing = why_missing(real, found, known, self._wanted_mounts())
         if not missing and found != known:
-            self._remember(found)
+            self._remember_filesystem(found)
         return missing
 
-    def _wanted(self) -> list[str]:
+    def _wanted_mounts(self) -> list[str]:
         try:
             return mount_points(self._fstab.read_text(errors="replace"))
         except OSError:
             return []
 
-    def _remember(self, found: FileSystem) -> None:
+    def _remember_filesystem(self, found: FileSystem) -> None:
         try:
             with self._store.transaction() as tx:
                 tx.put(SEEN, str(self._root), found)

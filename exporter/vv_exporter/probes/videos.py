@@ -59,13 +59,13 @@ def census(root: Path) -> Census | None:
     if not waiting.is_dir() and not corrupted.is_dir():
         return None
     unread: list[str] = []
-    sizes = [status.st_size for _, status in _files(corrupted, _is_quarantined, unread)]
-    here = frozenset(_identity(path, status) for path, status in _files(waiting, _is_waiting, unread))
+    sizes = [status.st_size for _, status in _files_below(corrupted, _is_quarantined, unread)]
+    here = frozenset(_file_identity(path, status) for path, status in _files_below(waiting, _is_waiting, unread))
     complete = not any(one.endswith(_BEYOND) for one in unread)
     return Census(len(sizes), sum(sizes), here, next(iter(unread), ""), complete)
 
 
-def _identity(path: str, status: os.stat_result) -> str:
+def _file_identity(path: str, status: os.stat_result) -> str:
     """What tells this file from another that has its name later."""
     return hashlib.blake2b(b"%d/" % status.st_ino + os.fsencode(path), digest_size=8).hexdigest()
 
@@ -78,7 +78,9 @@ def _is_waiting(name: str) -> bool:
     return not name.startswith(".") and not name.lower().endswith(_UNFINISHED)
 
 
-def _files(folder: Path, wanted: Callable[[str], bool], unread: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+def _files_below(
+    folder: Path, wanted: Callable[[str], bool], unread: list[str]
+) -> Iterator[tuple[str, os.stat_result]]:
     """Regular files in the folder and those below it; what vanishes meanwhile is left out.
 
     A folder below it that may not be read, or whose path is too long, costs its own files only; `unread` names it.
@@ -178,7 +180,7 @@ class VideoCensus:
         self._loop = Loop(
             "videos",
             f"the videos in {root}",
-            self._round,
+            self._count_round,
             lambda: self._pause,
             at_once=True,
             stop_seconds=NOT_WAITED_FOR,
@@ -198,7 +200,7 @@ class VideoCensus:
         found, valid_until = self._last
         return found if self._monotonic() <= valid_until else None
 
-    def _round(self) -> None:
+    def _count_round(self) -> None:
         began, before = self._monotonic(), self._problem
         found = None
         try:

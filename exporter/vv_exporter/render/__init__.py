@@ -36,10 +36,10 @@ def render(settings: Settings, out: Path, prometheus_out: Path | None = None) ->
     files of others.
     """
     with speaking(settings.language):
-        _render(settings, out, prometheus_out)
+        _render_all(settings, out, prometheus_out)
 
 
-def _render(settings: Settings, out: Path, prometheus_out: Path | None) -> None:
+def _render_all(settings: Settings, out: Path, prometheus_out: Path | None) -> None:
     problems = list(channels.problems(settings))
     if problems:
         raise SettingsError(problems)
@@ -64,16 +64,16 @@ def _render(settings: Settings, out: Path, prometheus_out: Path | None) -> None:
         folders = for_alertmanager | for_prometheus
         folders["secrets"] = for_alertmanager["secrets"] | for_prometheus["secrets"]
         servers = {name: config(source, settings, out) for name, config in _SERVERS.items()}
-        _write(out, folders, servers)
+        _write_all(out, folders, servers)
         return
-    _write(out, for_alertmanager, {"alertmanager.yml": alertmanager.config(source, settings, out)})
-    _write(there, for_prometheus, {"prometheus.yml": prometheus.config(source, settings, there)})
+    _write_all(out, for_alertmanager, {"alertmanager.yml": alertmanager.config(source, settings, out)})
+    _write_all(there, for_prometheus, {"prometheus.yml": prometheus.config(source, settings, there)})
 
 
 _SERVERS = {"alertmanager.yml": alertmanager.config, "prometheus.yml": prometheus.config}
 
 
-def _write(out: Path, folders: Mapping[str, Mapping[str, str]], servers: Mapping[str, str]) -> None:
+def _write_all(out: Path, folders: Mapping[str, Mapping[str, str]], servers: Mapping[str, str]) -> None:
     for name, contents in folders.items():
         files.add(out / name, contents, private=name == "secrets")
     for name, text in servers.items():

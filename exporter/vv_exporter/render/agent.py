@@ -75,17 +75,17 @@ def scrapes(settings: Settings, secrets: Path) -> dict[str, Any]:
         ],
     }
     prometheus = {"targets": [urlsplit(settings.prometheus).netloc], "labels": device}
-    kept = _federation("kept", f"{settings.fleet_interval:.0f}s", KEPT, settings) | {"static_configs": [prometheus]}
+    kept = _federation_job("kept", f"{settings.fleet_interval:.0f}s", KEPT, settings) | {"static_configs": [prometheus]}
     targets: dict[str, Any] = {"url": f"{settings.exporter_url}{TARGETS_PATH}", **trusting_exporter(settings)}
     if settings.exporter_username:
         password_file = str(secrets / EXPORTER_PASSWORD)
         targets["basic_auth"] = {"username": settings.exporter_username, "password_file": password_file}
     every = f"{settings.scrape_interval:.0f}s"
-    everything = _federation("everything", every, EVERYTHING, settings) | {"http_sd_configs": [targets]}
+    everything = _federation_job("everything", every, EVERYTHING, settings) | {"http_sd_configs": [targets]}
     return {"global": {"scrape_interval": "1m"}, "scrape_configs": [own, kept, everything]}
 
 
-def _federation(job: str, interval: str, series: tuple[str, ...], settings: Settings) -> dict[str, Any]:
+def _federation_job(job: str, interval: str, series: tuple[str, ...], settings: Settings) -> dict[str, Any]:
     """Series of Prometheus as they are there, with their times (https://prometheus.io/docs/prometheus/3.5/federation/):
     what comes by both jobs is one sample. A recorded series has neither job nor instance, and gets none."""
     address = urlsplit(settings.prometheus)

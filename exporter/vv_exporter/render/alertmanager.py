@@ -32,15 +32,15 @@ def document(committed: dict[str, Any], settings: Settings, out: Path) -> dict[s
     """
     configured = with_configured_channels(committed, settings, out)
     return configured | {
-        "event_recorder": _recorder(committed["event_recorder"], settings, out),
-        "route": _paced(configured["route"], settings),
-        "time_intervals": [_times(interval, settings) for interval in committed["time_intervals"]],
+        "event_recorder": _event_recorder(committed["event_recorder"], settings, out),
+        "route": _pace_watchdog(configured["route"], settings),
+        "time_intervals": [_interval_times(interval, settings) for interval in committed["time_intervals"]],
     }
 
 
 def with_configured_channels(committed: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
     """An alertmanager.yml without the receivers and routes of channels that are not configured, and absolute paths."""
-    receivers = [_receiver(receiver, settings, out) for receiver in committed["receivers"]]
+    receivers = [_render_receiver(receiver, settings, out) for receiver in committed["receivers"]]
     emptied = {
         after["name"]
         for before, after in zip(committed["receivers"], receivers, strict=True)
@@ -48,12 +48,12 @@ def with_configured_channels(committed: dict[str, Any], settings: Settings, out:
     }
     return committed | {
         "templates": [str(out / pattern) for pattern in committed["templates"]],
-        "route": _without(committed["route"], emptied),
+        "route": _without_receivers(committed["route"], emptied),
         "receivers": [receiver for receiver in receivers if receiver["name"] not in emptied],
     }
 
 
-def _times(interval: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _interval_times(interval: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """An interval as it runs. Alertmanager's times do not go past midnight."""
     quiet = settings.quiet_hours
     if interval["name"] != QUIET_HOURS or quiet is None:
@@ -63,11 +63,13 @@ def _times(interval: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return interval | {"time_intervals": [{"times": spans, "location": settings.quiet_hours_timezone}]}
 
 
-def _recorder(committed: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
+def _event_recorder(committed: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
     """Its events go to the exporter, as the log does."""
     url = f"{settings.exporter_url}/api/v1/alertmanager/events"
     outputs = [
-        _absolute(output | {"url": url, "http_config": output["http_config"] | trusting_exporter(settings)}, out)
+        _absolute_secrets(
+            output | {"url": url, "http_config": output["http_config"] | trusting_exporter(settings)}, out
+        )
         for output in committed["webhook_outputs"]
     ]
     return committed | {"webhook_outputs": outputs}
@@ -84,22 +86,22 @@ def templates(source: Path, settings: Settings) -> dict[str, str]:
     return found | {LINKS: links, WORDS: translated(found[WORDS])}
 
 
-def _receiver(receiver: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
+def _render_receiver(receiver: dict[str, Any], settings: Settings, out: Path) -> dict[str, Any]:
     kept: dict[str, Any] = {"name": receiver["name"]}
     for kind, entries in receiver.items():
         if kind == "name":
             continue
-        entries = [adapted for entry in entries for adapted in _entry(entry, settings, out)]
+        entries = [adapted for entry in entries for adapted in _render_entry(entry, settings, out)]
         if entries:
             kept[kind] = entries
     return kept
 
 
-def _entry(entry: dict[str, Any], settings: Settings, out: Path) -> Iterator[dict[str, Any]]:
+def _render_entry(entry: dict[str, Any], settings: Settings, out: Path) -> Iterator[dict[str, Any]]:
     """The entry as it runs, or nothing if its channel is not configured."""
     channel = channels.owner(secret_files(entry))
     if channel.is_configured(settings):
-        adapted: dict[str, Any] = _absolute(channel.adapt(entry, settings), out)
+        adapted: dict[str, Any] = _absolute_secrets(channel.adapt(entry, settings), out)
         yield adapted
 
 
@@ -115,31 +117,31 @@ def secret_files(entry: Any) -> Iterator[str]:
         yield entry.removeprefix("secrets/")
 
 
-def _absolute(value: Any, out: Path) -> Any:
+def _absolute_secrets(value: Any, out: Path) -> Any:
     if isinstance(value, dict):
-        return {key: _absolute(item, out) for key, item in value.items()}
+        return {key: _absolute_secrets(item, out) for key, item in value.items()}
     if isinstance(value, str) and value.startswith("secrets/"):
         return str(out / value)
     return value
 
 
-def _paced(route: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _pace_watchdog(route: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """The route with the Watchdog brought back to the exporter as often as `VV_ALERT_PATH_AFTER` needs."""
     if route.get("receiver") == ALERT_PATH_RECEIVER:
         interval = delivery_interval(settings.alert_path_after)
         # Shorter than group_interval, or every other beat would be skipped.
-        route = route | {"group_interval": _duration(interval), "repeat_interval": _duration(interval / 2)}
+        route = route | {"group_interval": _duration_text(interval), "repeat_interval": _duration_text(interval / 2)}
     if "routes" in route:
-        route = route | {"routes": [_paced(child, settings) for child in route["routes"]]}
+        route = route | {"routes": [_pace_watchdog(child, settings) for child in route["routes"]]}
     return route
 
 
-def _duration(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds * 1000:.0f}ms"
 
 
-def _without(route: dict[str, Any], receivers: set[str]) -> dict[str, Any]:
+def _without_receivers(route: dict[str, Any], receivers: set[str]) -> dict[str, Any]:
     if "routes" not in route:
         return route
-    kept = [_without(child, receivers) for child in route["routes"] if child.get("receiver") not in receivers]
+    kept = [_without_receivers(child, receivers) for child in route["routes"] if child.get("receiver") not in receivers]
     return {key: value for key, value in route.items() if key != "routes"} | ({"routes": kept} if kept else {})

@@ -28,9 +28,9 @@ _STEP = re.compile(r"(\s*(?:\d{1,2}\. )?)(.*)")
 def messages(text: str) -> Iterator[str]:
     """The messages of an annotation."""
     for line in text.splitlines():
-        _, message = _split(line)
+        _, message = _split_step(line)
         if re.search(r"\w", ACTION.sub("", message)):
-            yield _shortened(message)[0]
+            yield _shorten_calls(message)[0]
 
 
 def translated(text: str) -> str:
@@ -53,19 +53,19 @@ def translated_rule(rule: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _translated_line(line: str) -> str:
-    number, message = _split(line)
+    number, message = _split_step(line)
     if not message.strip():
         return line
-    short, kept = _shortened(message)
-    return number + _whole(gettext(short), kept)
+    short, kept = _shorten_calls(message)
+    return number + _restore_calls(gettext(short), kept)
 
 
-def _split(line: str) -> tuple[str, str]:
+def _split_step(line: str) -> tuple[str, str]:
     found = _STEP.fullmatch(line)
     return (found[1], found[2]) if found else ("", line)
 
 
-def _shortened(message: str) -> tuple[str, list[str]]:
+def _shorten_calls(message: str) -> tuple[str, list[str]]:
     """The message, and what its `@1`, `@2` … stand for."""
     kept: list[str] = []
 
@@ -87,7 +87,7 @@ def _shortened(message: str) -> tuple[str, list[str]]:
     return ACTION.sub(call, message), kept
 
 
-def _whole(message: str, kept: list[str]) -> str:
+def _restore_calls(message: str, kept: list[str]) -> str:
     def put_back(text: str) -> str:
         number = re.fullmatch(r"@(\d{1,2})", text)
         return kept[int(number[1]) - 1] if number and 0 < int(number[1]) <= len(kept) else text

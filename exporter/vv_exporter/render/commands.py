@@ -70,14 +70,14 @@ class Commands:
 
     def command(self, code: str) -> str:
         """One command, or several lines of them."""
-        code = _PATH.sub(self._path, code)
-        code = _ADDRESS.sub(self._address, code)
+        code = _PATH.sub(self._path_in_deployment, code)
+        code = _ADDRESS.sub(self._address_in_deployment, code)
         code = self._deployment.servers(code)
-        code = _COMPOSE.sub(self._parts, code)
+        code = _COMPOSE.sub(self._parts_in_deployment, code)
         code = _RENDER.sub(lambda _: self._deployment.render(), code)
-        return _VV.sub(lambda found: found["before"] + self._vv(found), code)
+        return _VV.sub(lambda found: found["before"] + self._vv_in_deployment(found), code)
 
-    def _path(self, found: re.Match[str]) -> str:
+    def _path_in_deployment(self, found: re.Match[str]) -> str:
         state, logs = str(self._settings.state_dir), str(self._settings.logs)
         if found["in_logs"] is not None:
             return shlex.quote(logs + found["in_logs"])
@@ -85,7 +85,7 @@ class Commands:
             return shlex.quote(state + found["in_state"])
         return shlex.quote(logs if found["logs"] else state)
 
-    def _address(self, found: re.Match[str]) -> str:
+    def _address_in_deployment(self, found: re.Match[str]) -> str:
         settings = self._settings
         return {
             "9090": settings.prometheus_on_host,
@@ -93,11 +93,11 @@ class Commands:
             "19461": settings.exporter_on_host,
         }[found["port"]]
 
-    def _parts(self, found: re.Match[str]) -> str:
+    def _parts_in_deployment(self, found: re.Match[str]) -> str:
         parts = re.findall(_PART, found["parts"])
         return self._deployment.part(found["verb"], found["options"], parts) or found[0]
 
-    def _vv(self, found: re.Match[str]) -> str:
+    def _vv_in_deployment(self, found: re.Match[str]) -> str:
         asks_the_self_monitor = found["command"] == "containers" and found["action"] in (" resume", " forget")
         return self._deployment.vv(asks_the_self_monitor) + found["rest"]
 
@@ -142,18 +142,18 @@ class _Compose(_Deployment):
     """Containers of docker-compose.yml, named by their project: from any folder, but for what reads the file."""
 
     def vv(self, asks_the_self_monitor: bool) -> str:
-        return f"{self._compose()} exec {'self-monitor' if asks_the_self_monitor else 'exporter'} vv"
+        return f"{self._compose_command()} exec {'self-monitor' if asks_the_self_monitor else 'exporter'} vv"
 
     def part(self, verb: str, options: str, parts: list[str]) -> str:
         if verb == "up":
-            return f"{self._compose()} start {' '.join(parts)}"
-        return f"{self._compose()} {verb}{options} {' '.join(parts)}"
+            return f"{self._compose_command()} start {' '.join(parts)}"
+        return f"{self._compose_command()} {verb}{options} {' '.join(parts)}"
 
     def render(self) -> str:
-        return f"{self._compose()} start config"
+        return f"{self._compose_command()} start config"
 
     def servers(self, code: str) -> str:
-        compose = self._compose()
+        compose = self._compose_command()
         code = code.replace(
             "promtool check config DIR/", f"{compose} exec prometheus promtool check config /volumes/config-prometheus/"
         )
@@ -161,7 +161,7 @@ class _Compose(_Deployment):
             "amtool check-config DIR/", f"{compose} exec alertmanager amtool check-config /volumes/config/"
         )
 
-    def _compose(self) -> str:
+    def _compose_command(self) -> str:
         return f"docker compose --project-name {self.settings.compose_project}"
 
 
@@ -183,7 +183,7 @@ class _Systemd(_Deployment):
         units = [self.UNITS.get(part, f"'*{part}*'") for part in parts]
         if verb == "logs":
             named = " ".join(f"--unit {unit}" for unit in units)
-            return f"journalctl {named} --lines {_lines(options)} --no-pager"
+            return f"journalctl {named} --lines {_tail_lines(options)} --no-pager"
         words = {
             "ps": "systemctl status --no-pager",
             "up": "systemctl start",
@@ -210,35 +210,35 @@ class _Up(_Deployment):
     }
 
     def vv(self, asks_the_self_monitor: bool) -> str:  # noqa: ARG002 - one user runs all
-        return f"{self._program()} --env-file {shlex.quote(str(environment_file(self._folder)))}"
+        return f"{self._vv_program()} --env-file {shlex.quote(str(environment_file(self._stack_folder)))}"
 
     def part(self, verb: str, options: str, parts: list[str]) -> str:
         if verb == "logs":
-            logs = " ".join(f"{shlex.quote(str(self._folder))}/logs/{part}.log" for part in parts)
-            return f"tail -n {_lines(options)} {logs}"
+            logs = " ".join(f"{shlex.quote(str(self._stack_folder))}/logs/{part}.log" for part in parts)
+            return f"tail -n {_tail_lines(options)} {logs}"
         if verb == "up":
             return f"{self.vv(asks_the_self_monitor=False)} up"
         program = {"ps": "pgrep -af", "restart": "pkill -f", "kill": "pkill -HUP -f"}[verb]
-        return "; ".join(f"{program} {shlex.quote(self._process(part))}" for part in parts)
+        return "; ".join(f"{program} {shlex.quote(self._process_of(part))}" for part in parts)
 
     def render(self) -> str:
-        return f"{self.vv(asks_the_self_monitor=False)} config render --out {self._config()}"
+        return f"{self.vv(asks_the_self_monitor=False)} config render --out {self._config_folder()}"
 
     def servers(self, code: str) -> str:
-        return re.sub(r"\b(promtool|amtool)(?= check)", _fetched, _checked_in(code, self._config()))
+        return re.sub(r"\b(promtool|amtool)(?= check)", _fetched_program, _checked_in(code, self._config_folder()))
 
     @property
-    def _folder(self) -> Path:
+    def _stack_folder(self) -> Path:
         return self.settings.state_dir / "stack"
 
-    def _config(self) -> str:
-        return shlex.quote(str(self._folder / "config"))
+    def _config_folder(self) -> str:
+        return shlex.quote(str(self._stack_folder / "config"))
 
-    def _program(self) -> str:
+    def _vv_program(self) -> str:
         return shlex.quote(str(Path(sys.executable).with_name("vv")))
 
-    def _process(self, part: str) -> str:
-        return self.PROCESSES[part](self._folder) if part in self.PROCESSES else part
+    def _process_of(self, part: str) -> str:
+        return self.PROCESSES[part](self._stack_folder) if part in self.PROCESSES else part
 
 
 _DEPLOYMENTS: dict[str, type[_Deployment]] = {"": _Unknown, "compose": _Compose, "systemd": _Systemd, "up": _Up}
@@ -249,13 +249,13 @@ def environment_file(folder: Path) -> Path:
     return folder / "vv.env"
 
 
-def _fetched(program: re.Match[str]) -> str:
+def _fetched_program(program: re.Match[str]) -> str:
     """A program as `vv up` fetched it, where it did."""
     own = home() / "bin" / program[1]
     return shlex.quote(str(own)) if own.exists() else program[1]
 
 
-def _lines(options: str) -> str:
+def _tail_lines(options: str) -> str:
     found = re.search(r"--tail (\d+)", options)
     return found[1] if found else "100"
 

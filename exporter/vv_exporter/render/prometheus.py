@@ -37,19 +37,24 @@ def document(committed: dict[str, Any], settings: Settings, secrets: Path) -> di
     return committed | {
         "global": committed["global"]
         | {"scrape_interval": interval, "evaluation_interval": interval, "external_labels": labels},
-        "alerting": {"alertmanagers": [_at(alertmanager.scheme, alertmanager.path) | _target(alertmanager.netloc)]},
+        "alerting": {
+            "alertmanagers": [
+                _server_place(alertmanager.scheme, alertmanager.path) | _static_target(alertmanager.netloc)
+            ]
+        },
         "scrape_configs": [
-            _scrape(job, targets[job["job_name"]], settings.device_id) | _as_user(job["job_name"], settings, secrets)
+            _scrape_job(job, targets[job["job_name"]], settings.device_id)
+            | _as_user(job["job_name"], settings, secrets)
             if job["job_name"] in targets
             else job
             for job in committed["scrape_configs"]
         ]
-        + _agent(settings),
-        **_store(settings, secrets),
+        + _agent_jobs(settings),
+        **_remote_write(settings, secrets),
     }
 
 
-def _store(settings: Settings, secrets: Path) -> dict[str, Any]:
+def _remote_write(settings: Settings, secrets: Path) -> dict[str, Any]:
     """Where all series are sent as well. Few connections, and patience: the link of an edge device comes and goes."""
     if not settings.remote_write_url:
         return {}
@@ -62,13 +67,13 @@ def _store(settings: Settings, secrets: Path) -> dict[str, Any]:
     return {"remote_write": [store]}
 
 
-def _agent(settings: Settings) -> list[dict[str, Any]]:
+def _agent_jobs(settings: Settings) -> list[dict[str, Any]]:
     """What the fleet's agent says of what it sends, for `vv fleet status`."""
     if not settings.fleet_url:
         return []
     kept = {"source_labels": ["__name__"], "regex": "vmagent_remotewrite_requests_total", "action": "keep"}
     job = {"job_name": "vmagent", "metric_relabel_configs": [kept]}
-    return [_scrape(job, urlsplit(settings.fleet_agent), settings.device_id)]
+    return [_scrape_job(job, urlsplit(settings.fleet_agent), settings.device_id)]
 
 
 def rules(source: Path, settings: Settings) -> dict[str, str]:
@@ -92,11 +97,11 @@ def here(text: str, settings: Settings) -> str:
     return Commands(settings).here(_RUNBOOK.sub(lambda found: settings.runbook(found[1]), text))
 
 
-def _scrape(job: dict[str, Any], server: SplitResult, device: str) -> dict[str, Any]:
+def _scrape_job(job: dict[str, Any], server: SplitResult, device: str) -> dict[str, Any]:
     elsewhere = {"scheme": server.scheme, "metrics_path": f"{server.path}/metrics"}
     default = {"scheme": "http", "metrics_path": "/metrics"}
     changed = {key: value for key, value in elsewhere.items() if value != default[key]}
-    return job | changed | _target(server.netloc, {"device": device})
+    return job | changed | _static_target(server.netloc, {"device": device})
 
 
 def _as_user(job: str, settings: Settings, secrets: Path) -> dict[str, Any]:
@@ -110,9 +115,9 @@ def _as_user(job: str, settings: Settings, secrets: Path) -> dict[str, Any]:
     return asked
 
 
-def _at(scheme: str, path: str) -> dict[str, Any]:
+def _server_place(scheme: str, path: str) -> dict[str, Any]:
     return ({"scheme": scheme} if scheme != "http" else {}) | ({"path_prefix": path} if path else {})
 
 
-def _target(address: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+def _static_target(address: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
     return {"static_configs": [{"targets": [address]} | ({"labels": labels} if labels else {})]}

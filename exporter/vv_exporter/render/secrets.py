@@ -14,7 +14,7 @@ def of_channels(settings: Settings, wanted: Container[str] | None = None) -> dic
 
     Only those of `wanted` names are asked for: the exporter's token is made when it is.
     """
-    return _filled(
+    return _filled_secrets(
         {
             name: source(settings)
             for channel in all_channels()
@@ -30,8 +30,8 @@ def of_prometheus(settings: Settings) -> dict[str, str]:
     store = {prometheus.PASSWORD: settings.remote_write_password, prometheus.TOKEN: settings.remote_write_token}
     exporter = {prometheus.EXPORTER_PASSWORD: settings.exporter_password}
     fleet = {agent.TOKEN: settings.fleet_token} if settings.fleet_url else {}
-    return _filled(exporter | fleet | (store if settings.remote_write_url else {}))
+    return _filled_secrets(exporter | fleet | (store if settings.remote_write_url else {}))
 
 
-def _filled(values: Mapping[str, Secret]) -> dict[str, str]:
+def _filled_secrets(values: Mapping[str, Secret]) -> dict[str, str]:
     return {name: secret.value for name, secret in values.items() if secret}

@@ -109,7 +109,7 @@ def _run(
     place = find_place(limited=timeout is not None)
     try:
         output.follow()  # before the command: without a reader it would hang in a full pipe
-        process = _start(cmd, output.sink, place, keep)
+        process = _start_command(cmd, output.sink, place, keep)
     except RuntimeError as error:
         return Ended(CANNOT_START, f"cannot start {cmd[0]!r}: {error}", output.tail)
     except OSError as error:
@@ -134,12 +134,12 @@ def _run(
     return Ended(status, f"exit code {status}" if status else "", output.tail)
 
 
-def _start(cmd: tuple[str, ...], sink: int, place: Place, keep: int | None) -> subprocess.Popen[bytes]:
+def _start_command(cmd: tuple[str, ...], sink: int, place: Place, keep: int | None) -> subprocess.Popen[bytes]:
     """Start the command. Raises `OSError`."""
     if keep is not None:
         os.set_inheritable(keep, True)
     try:
-        return _spawn(cmd, sink, place)
+        return _spawn_process(cmd, sink, place)
     except OSError as error:
         import shutil  # takes longer than a short job
 
@@ -147,10 +147,10 @@ def _start(cmd: tuple[str, ...], sink: int, place: Place, keep: int | None) -> s
         if error.errno != errno.ENOEXEC or script is None or not _is_text(script):
             raise
         # It does not say what runs it: a shell does, as for one that is called by a shell or by execvp(3).
-        return _spawn(("/bin/sh", script, *cmd[1:]), sink, place)
+        return _spawn_process(("/bin/sh", script, *cmd[1:]), sink, place)
 
 
-def _spawn(cmd: tuple[str, ...], sink: int, place: Place) -> subprocess.Popen[bytes]:
+def _spawn_process(cmd: tuple[str, ...], sink: int, place: Place) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         cmd,
         stdout=sink,
@@ -158,7 +158,7 @@ def _spawn(cmd: tuple[str, ...], sink: int, place: Place) -> subprocess.Popen[by
         close_fds=False,  # what this process was given; its own are closed at an exec by themselves
         start_new_session=place is Place.SESSION,
         process_group=0 if place is Place.GROUP else None,
-        env=_environment(),
+        env=_given_environment(),
     )
 
 
@@ -167,7 +167,7 @@ def _is_text(path: str) -> bool:
         return b"\0" not in file.read(256)
 
 
-def _environment() -> Mapping[bytes, bytes]:
+def _given_environment() -> Mapping[bytes, bytes]:
     """This process' environment as it was given. Python itself sets LC_CTYPE where there is no locale (PEP 538)."""
     own = {name: value for name, value in os.environb.items() if name != b"LC_CTYPE"}
     try:
@@ -187,12 +187,12 @@ def turn(folder: str, job: str, *, wait: bool) -> Iterator[int]:
     killed; with this process' ordinary end the lock is free, whatever the command left in the background. With `wait`
     one run waits for its turn. Raises `BusyError`, and `OSError` when there can be no lock.
     """
-    with _opened(folder, f"{_file_name(job)}.lock") as lock:
-        if not _try(lock):
+    with _open_lock_file(folder, f"{_file_name(job)}.lock") as lock:
+        if not _try_lock(lock):
             if not wait:
                 raise BusyError
-            with _opened(folder, f"{_file_name(job)}.next.lock") as queue:
-                if not _try(queue):
+            with _open_lock_file(folder, f"{_file_name(job)}.next.lock") as queue:
+                if not _try_lock(queue):
                     raise BusyError
                 fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -202,7 +202,7 @@ def turn(folder: str, job: str, *, wait: bool) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _opened(folder: str, name: str) -> Iterator[int]:
+def _open_lock_file(folder: str, name: str) -> Iterator[int]:
     shared.make_folder(folder, shared.STICKY_FOLDER)
     descriptor = shared.open_file(os.path.join(folder, name), os.O_RDONLY)  # noqa: PTH118
     try:
@@ -211,7 +211,7 @@ def _opened(folder: str, name: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _try(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -89,12 +89,12 @@ class Command:
             if self._gone:
                 return
             if number not in _ENDING | _STOPPING:
-                _kill(self._process.pid, number)
+                _kill_process(self._process.pid, number)
             elif self._place in (Place.SESSION, Place.GROUP):
                 self.end(number)
             else:
-                for process in [*_family(self._process.pid)]:
-                    _kill(process, number)
+                for process in [*_process_family(self._process.pid)]:
+                    _kill_process(process, number)
 
     def pass_on(self, number: int) -> None:
         """Send what came to the wrapper, unless it came to the command as well."""
@@ -118,12 +118,12 @@ class Command:
         return self._process.wait()
 
 
-def _kill(process: int, number: int) -> None:
+def _kill_process(process: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(process, number)
 
 
-def _family(process: int) -> Iterator[int]:
+def _process_family(process: int) -> Iterator[int]:
     """A process, and all below it that are in this one's group."""
     yield process
     with contextlib.suppress(OSError):  # it ends meanwhile
@@ -132,7 +132,7 @@ def _family(process: int) -> Iterator[int]:
                 found = [int(child) for child in children.read().split()]
             for child in found:
                 if os.getpgid(child) == os.getpgrp():
-                    yield from _family(child)
+                    yield from _process_family(child)
 
 
 class Signals:
@@ -147,9 +147,9 @@ class Signals:
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         self._woken_before = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        for number in _forwarded():
+        for number in _forwarded_signals():
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup: the command ignores it too
-                self._before[number] = signal.signal(number, self._handle)
+                self._before[number] = signal.signal(number, self._handle_signal)
         # Caught, as it wakes, and as the kernel would keep no exit code if it were ignored.
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         return self
@@ -178,15 +178,15 @@ class Signals:
         while not command.has_ended():
             os.read(self._woken, 4096)
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._command is not None:
             self._command.pass_on(number)
         elif number not in _STOPPING:
             self._early.append(number)
         if number == signal.SIGTSTP:
-            self._stop()
+            self._stop_with_command()
 
-    def _stop(self) -> None:
+    def _stop_with_command(self) -> None:
         """Stop as one does who does not catch SIGTSTP: the kernel decides, it spares a group without a shell.
 
         The command goes on only when SIGTSTP is caught again, so that who sees it go on can stop both once more.
@@ -199,6 +199,6 @@ class Signals:
             self._command.pass_on(signal.SIGCONT)
 
 
-def _forwarded() -> set[int]:
+def _forwarded_signals() -> set[int]:
     own = {getattr(signal, name) for name in _OWN if hasattr(signal, name)}
     return {int(number) for number in signal.valid_signals()} - own

@@ -44,10 +44,10 @@ class Tail:
         while chunk := os.read(stream, 64 << 10):
             self._kept += chunk
             if len(self._kept) > 2 * self._limit:  # not at each chunk: a command may write single lines
-                self._drop()
-        self._drop()
+                self._drop_beginning()
+        self._drop_beginning()
 
-    def _drop(self) -> None:
+    def _drop_beginning(self) -> None:
         more = max(0, len(self._kept) - self._limit)
         del self._kept[:more]
         self.cut += more

@@ -81,7 +81,7 @@ def run_job(name: str, overlap: str, timeout: float | None, cmd: tuple[str, ...]
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:
         try:
-            lock = None if overlap == "allow" else stack.enter_context(_turn(name, wait=overlap == "wait"))
+            lock = None if overlap == "allow" else stack.enter_context(_take_turn(name, wait=overlap == "wait"))
         except cron.BusyError:
             skipped(name, "another run is in progress", component="vv cron")
             return 0
@@ -94,14 +94,14 @@ def run_job(name: str, overlap: str, timeout: float | None, cmd: tuple[str, ...]
                 run.fail(ended.problem)
     if ended.problem:
         with contextlib.suppress(OSError):  # nobody reads it any more; the exit code still counts
-            _show(f"job {name!r} failed after {time.monotonic() - begun:.1f} s: {ended.problem}", ended.output)
+            _show_output(f"job {name!r} failed after {time.monotonic() - begun:.1f} s: {ended.problem}", ended.output)
     with contextlib.suppress(OSError):
         warn_without_reader(chosen=False)
     return ended.code
 
 
 @contextlib.contextmanager
-def _turn(name: str, *, wait: bool) -> Iterator[int | None]:
+def _take_turn(name: str, *, wait: bool) -> Iterator[int | None]:
     """The job's lock. Where there can be none the job runs all the same: that matters more than an overlap."""
     from vv_exporter.reporting import cron
 
@@ -111,12 +111,12 @@ def _turn(name: str, *, wait: bool) -> Iterator[int | None]:
         try:
             lock = stack.enter_context(cron.turn(folder, name, wait=wait))
         except OSError as error:
-            _warn(f"vv cron: runs of job {name!r} may overlap: {folder}: {error.strerror}")
+            _print_warning(f"vv cron: runs of job {name!r} may overlap: {folder}: {error.strerror}")
         yield lock
 
 
-def _show(problem: str, output: cron.Tail) -> None:
-    _warn(f"vv cron: {problem}")
+def _show_output(problem: str, output: cron.Tail) -> None:
+    _print_warning(f"vv cron: {problem}")
     if output.cut:
         print(f"[{many(output.cut, 'byte')} at the beginning of its output: left out]", flush=True)
     if output.data:
@@ -136,7 +136,7 @@ def warn_without_reader(*, chosen: bool = True) -> None:
     folder = environment.journal_dir()
     if _is_unread(folder):
         cure = "start it (vv exporter), or name its folder by VV_STATE_DIR"
-        _warn(f"vv: warning: no exporter reads {folder} now; {cure}")
+        _print_warning(f"vv: warning: no exporter reads {folder} now; {cure}")
 
 
 def _is_unread(folder: str) -> bool:
@@ -154,5 +154,5 @@ def _is_unread(folder: str) -> bool:
         os.close(descriptor)
 
 
-def _warn(text: str) -> None:
+def _print_warning(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)

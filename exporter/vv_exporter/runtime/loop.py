@@ -71,7 +71,7 @@ class Loop:
         self._failures = 0
         self._expected = expected
         self._trouble = ""
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run_rounds, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin. Raises `RuntimeError` where there can be no further thread for long."""
@@ -125,7 +125,7 @@ class Loop:
         """Rounds that raised."""
         return self._failures
 
-    def _run(self) -> None:
+    def _run_rounds(self) -> None:
         ended, rests = float("-inf"), False
         while True:
             interval = self._interval()
@@ -136,17 +136,17 @@ class Loop:
             self._woken.clear()
             if self._stopping.is_set():
                 return
-            rests = self._round() is False
+            rests = self._run_round() is False
             ended = time.monotonic()
 
-    def _round(self) -> bool | None:
+    def _run_round(self) -> bool | None:
         """One round: what the work gave, None after an error. Nothing ends the thread."""
         try:
             found = self._work()
         except Exception as error:
             self._last = LastRound(time.monotonic(), succeeded=False)
             self._failures += 1
-            self._tell(error)
+            self._log_trouble(error)
             self._stopping.wait(AFTER_DEFECT)
             return None
         self._last = LastRound(time.monotonic(), succeeded=True)
@@ -155,7 +155,7 @@ class Loop:
         self._trouble = ""
         return found
 
-    def _tell(self, error: Exception) -> None:
+    def _log_trouble(self, error: Exception) -> None:
         """Say so when it begins, or is another trouble: with where it arose, if nobody expected it."""
         trouble = str(error) or repr(error)
         if trouble != self._trouble:

@@ -36,12 +36,12 @@ def own_folder(state: Path, folder: Path, mode: int = rights.PRIVATE_FOLDER) -> 
         statefolders.make_shared_folders(state)
         statefolders.make_own_folder(folder, mode)
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise _unusable_folder(folder, error) from error
     statefolders.close_to_others(folder, "state.db*")
     statefolders.close_to_others(folder, "lock")
 
 
-def _unusable(folder: Path, error: OSError) -> SettingsError:
+def _unusable_folder(folder: Path, error: OSError) -> SettingsError:
     return SettingsError(
         [f"VV_STATE_DIR: {folder} cannot be used ({error.strerror}); name a folder that this user may write"]
     )
@@ -62,7 +62,7 @@ def only_one(folder: Path, program: str) -> Iterator[None]:
         make_way(folder / "lock")
         descriptor = statefolders.open_own_file(folder / "lock")
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise _unusable_folder(folder, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,11 +29,11 @@ def on(number: signal.Signals, act: Callable[[], object]) -> Handler:
 
     Only the main thread may ask. What `act` raises is logged. Raises `RuntimeError` where no thread can be started.
     """
-    _listen()
+    _listen_for_signals()
     return signal.signal(number, lambda *_: _came.put((number, act)))
 
 
-def _listen() -> None:
+def _listen_for_signals() -> None:
     global _listener  # signals are the process's, and so is this
     if _listener is None:
         # No loop: it waits for signals as long as the process lives.

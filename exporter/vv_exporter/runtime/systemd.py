@@ -43,7 +43,7 @@ def wait(stopping: threading.Event, works: Callable[[], bool], environ: Mapping[
     """
     limit = watchdog(environ)
     pause = math.inf if limit is None else limit / 3
-    with _told(environ):
+    with _tell_systemd(environ):
         due = time.monotonic() + pause
         while not stopping.wait(min(pause, SIGNALS_HEARD_WITHIN_SECONDS)):
             if time.monotonic() < due:
@@ -56,7 +56,7 @@ def wait(stopping: threading.Event, works: Callable[[], bool], environ: Mapping[
 
 
 @contextlib.contextmanager
-def _told(environ: Mapping[str, str]) -> Iterator[None]:
+def _tell_systemd(environ: Mapping[str, str]) -> Iterator[None]:
     notify("READY=1", environ)
     try:
         yield

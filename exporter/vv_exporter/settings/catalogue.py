@@ -509,7 +509,7 @@ class Settings:
     def exporter_on_host(self) -> str:
         """The exporter's address in a shell of the device."""
         if self.exporter_host_url:
-            return _reachable(self.exporter_host_url)
+            return _reachable_address(self.exporter_host_url)
         address = urlsplit(self.exporter_url)
         if address.hostname in ("localhost", "127.0.0.1", "::1"):
             return self.exporter_url
@@ -518,12 +518,12 @@ class Settings:
     @property
     def prometheus_on_host(self) -> str:
         """Prometheus' address in a shell of the device."""
-        return _reachable(self.prometheus_host_url) or self.prometheus
+        return _reachable_address(self.prometheus_host_url) or self.prometheus
 
     @property
     def alertmanager_on_host(self) -> str:
         """Alertmanager's address in a shell of the device."""
-        return _reachable(self.alertmanager_host_url) or self.alertmanager
+        return _reachable_address(self.alertmanager_host_url) or self.alertmanager
 
     @property
     def public_url(self) -> str:
@@ -534,7 +534,9 @@ class Settings:
     def alertmanager_public_url(self) -> str:
         """Alertmanager's address for people."""
         return (
-            self.silences_url or _reachable(self.alertmanager_host_url) or f"http://127.0.0.1:{self.alertmanager_port}"
+            self.silences_url
+            or _reachable_address(self.alertmanager_host_url)
+            or f"http://127.0.0.1:{self.alertmanager_port}"
         )
 
     @property
@@ -573,7 +575,7 @@ class Settings:
         return self.fleet_agent_url or f"http://127.0.0.1:{self.fleet_agent_port}"
 
 
-def _reachable(address: str) -> str:
+def _reachable_address(address: str) -> str:
     """The address itself; for what listens on all of them, that of loopback."""
     return address.replace("://0.0.0.0", "://127.0.0.1", 1)
 

@@ -24,7 +24,7 @@ _PREFIXES = ("CONTAINER_", "DISK_", "DVR_", "HOST_", "MAX_PROCESSING_", "SELF_MO
 def misspelt(environ: Mapping[str, str], in_file: Mapping[str, Any], names: set[str]) -> list[str]:
     """Keys that nobody reads."""
     problems = [
-        f"{name}: unknown key in vv.yml below settings:{_suggestion(name, names)}"
+        f"{name}: unknown key in vv.yml below settings:{_suggestion_for(name, names)}"
         for name in in_file
         if name not in names or name == "VV_CONFIG"
     ]
@@ -32,10 +32,10 @@ def misspelt(environ: Mapping[str, str], in_file: Mapping[str, Any], names: set[
     for name in environ:
         if name not in names and name.strip(_NO_PART_OF_A_NAME) in names:
             problems.append(
-                f"{name.strip(_NO_PART_OF_A_NAME)}: its name begins or ends with {_strange(name)}; remove that"
+                f"{name.strip(_NO_PART_OF_A_NAME)}: its name begins or ends with {_odd_characters(name)}; remove that"
             )
         elif name not in names and name.startswith(_PREFIXES):
-            suggestion = _suggestion(name, names)
+            suggestion = _suggestion_for(name, names)
             if suggestion:
                 problems.append(f"{name}: unknown key{suggestion}")
     return problems
@@ -46,12 +46,12 @@ _NO_PART_OF_A_NAME = _BYTE_ORDER_MARK + " \t\r\"'"
 """What files that other systems wrote, and quotes around a whole line, leave there."""
 
 
-def _strange(name: str) -> str:
+def _odd_characters(name: str) -> str:
     is_marked = _BYTE_ORDER_MARK in name
     return "a byte order mark (save its file as UTF-8 without one)" if is_marked else "a blank or a quote"
 
 
-def _suggestion(name: str, names: Iterable[str]) -> str:
+def _suggestion_for(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
     return f"; did you mean {close[0]}?" if close else ""
 

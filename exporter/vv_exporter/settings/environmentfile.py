@@ -18,31 +18,32 @@ _KEPT_IN_QUOTES = '"\\`$'
 
 def parse_environment_file(text: str) -> dict[str, str]:
     """The variables of the file; of one that stands twice, the last. Lines that are none are passed over."""
-    return {key: value for key, value in _assignments(text) if _NAME.fullmatch(key)}
+    return {key: value for key, value in _parse_assignments(text) if _NAME.fullmatch(key)}
 
 
 def passed_over(text: str) -> list[str]:
     """What is wrong with lines that look like settings and are passed over; values are not quoted."""
     return [
-        f"{key.strip(_AROUND).removeprefix('export ').strip()}: {_why(key)}, so that the service passes its line over"
-        for key, _ in _assignments(text)
+        f"{key.strip(_AROUND).removeprefix('export ').strip()}: {_why_odd(key)}"
+        ", so that the service passes its line over"
+        for key, _ in _parse_assignments(text)
         if not _NAME.fullmatch(key) and _NAME.fullmatch(key.strip(_AROUND).removeprefix("export ").strip())
     ]
 
 
-def _why(key: str) -> str:
+def _why_odd(key: str) -> str:
     if key.startswith(_BYTE_ORDER_MARK):
         return "a byte order mark stands before it (save the file as UTF-8 without one)"
     return "`export` stands before it" if key.startswith("export") else "a quote stands beside its name"
 
 
-def _assignments(text: str) -> Iterator[tuple[str, str]]:
+def _parse_assignments(text: str) -> Iterator[tuple[str, str]]:
     position = 0
     while position < len(text):
-        key, position = _key(text, position)
+        key, position = _parse_key(text, position)
         if key is None:
             continue
-        value, position = _value(text, position)
+        value, position = _parse_value(text, position)
         yield key, value
 
 
@@ -52,7 +53,7 @@ def environment_line(name: str, value: str) -> str:
     return f'{name}="{quoted}"\n'
 
 
-def _key(text: str, position: int) -> tuple[str | None, int]:
+def _parse_key(text: str, position: int) -> tuple[str | None, int]:
     """What stands before the `=` of a line, and where its value begins; None for a line without one."""
     while position < len(text) and text[position] in _BLANK + _ENDS:
         position += 1
@@ -64,7 +65,7 @@ def _key(text: str, position: int) -> tuple[str | None, int]:
     return key.rstrip(_BLANK), position + len(key) + 1
 
 
-def _value(text: str, position: int) -> tuple[str, int]:
+def _parse_value(text: str, position: int) -> tuple[str, int]:
     """The value from there on, and where the next line begins. It may be in quotes, and go on behind a backslash."""
     value, kept, started = "", 0, False
     while position < len(text):
@@ -73,7 +74,7 @@ def _value(text: str, position: int) -> tuple[str, int]:
         if char in _ENDS:
             break
         if not started and char in "'\"":
-            part, position = _quoted(text, position, char)
+            part, position = _parse_quoted(text, position, char)
             value += part
             kept = len(value)
         elif char == "\\":
@@ -89,7 +90,7 @@ def _value(text: str, position: int) -> tuple[str, int]:
     return value[:kept], position
 
 
-def _quoted(text: str, position: int, quote: str) -> tuple[str, int]:
+def _parse_quoted(text: str, position: int, quote: str) -> tuple[str, int]:
     part = ""
     while position < len(text) and text[position] != quote:
         char = text[position]

@@ -59,16 +59,18 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> S
     names = {variable.name for variable in known.values()} | OTHER_VARIABLES
     names |= {f"{variable.name}_FILE" for variable in known.values() if variable.secret}
     problems += checks.misspelt(environ, file.settings, names)
-    given = _texts(file.settings, problems) | {name: environ[name] for name in names if text_of(name, environ)}
+    given = _settings_as_texts(file.settings, problems) | {
+        name: environ[name] for name in names if text_of(name, environ)
+    }
     values: dict[str, Any] = {}
     for attribute, variable in known.items():
         try:
-            values[attribute] = _value(variable, given if secrets or not variable.secret else {})
+            values[attribute] = _value_of(variable, given if secrets or not variable.secret else {})
         except (ValueError, OSError) as error:
             problems.append(f"{variable.name}: {error}")
         except Exception as error:  # its text may quote a secret
             problems.append(f"{variable.name}: cannot be understood ({type(error).__name__})")
-    sections = _sections(file, values, problems, secrets)
+    sections = _load_sections(file, values, problems, secrets)
     read = {name for name, variable in known.items() if secrets or not variable.secret}
     problems += checks.contradictions({name: value for name, value in values.items() if name in read})
     if problems:
@@ -81,28 +83,28 @@ def secret_files(environ: Mapping[str, str] | None = None) -> dict[str, Path]:
     environ = os.environ if environ is None else environ
     secrets = [variable.name for variable in variables().values() if variable.secret]
     file = _read_file(environ, [])
-    settings = _texts(file.settings, [])
+    settings = _settings_as_texts(file.settings, [])
     given = {f"{name}_FILE": text_of(f"{name}_FILE", environ) or text_of(f"{name}_FILE", settings) for name in secrets}
-    files = {name: _expanded(path) for name, path in given.items() if path}
-    dvrs = _items("dvrs", file.dvrs, DvrSettings, [])
+    files = {name: _expand_home(path) for name, path in given.items() if path}
+    dvrs = _convert_items("dvrs", file.dvrs, DvrSettings, [])
     files |= {f"dvrs.{name}.password_file": Path(dvr.password_file) for name, dvr in dvrs.items() if dvr.password_file}
     if any(name in settings for name in secrets):
-        files["VV_CONFIG"] = _expanded(text_of("VV_CONFIG", environ) or str(DEFAULT_CONFIG))
+        files["VV_CONFIG"] = _expand_home(text_of("VV_CONFIG", environ) or str(DEFAULT_CONFIG))
     return files
 
 
-def _texts(settings: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
+def _settings_as_texts(settings: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
     """The section `settings` as an environment."""
     texts = {}
     for name, value in settings.items():
         try:
-            texts[name] = _scalar(value)
+            texts[name] = _scalar_text(value)
         except ValueError as error:
             problems.append(f"{name}: {error}")
     return texts
 
 
-def _value(variable: Variable, given: Mapping[str, str]) -> Any:
+def _value_of(variable: Variable, given: Mapping[str, str]) -> Any:
     default = variable.default if isinstance(variable.default, str) else variable.default()
     text = text_of(variable.name, given)
     path = text_of(f"{variable.name}_FILE", given) if variable.secret else ""
@@ -113,7 +115,7 @@ def _value(variable: Variable, given: Mapping[str, str]) -> Any:
     return variable.parse(text or default)
 
 
-def _expanded(path: str) -> Path:
+def _expand_home(path: str) -> Path:
     """``~`` is the user's home, if there is such a user."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises
 
@@ -121,7 +123,7 @@ def _expanded(path: str) -> Path:
 def _read_secret(key: str, path: str) -> str:
     try:
         # Some editors begin a file with a byte order mark, which is no part of a password.
-        text = read_small(_expanded(path), MAX_SECRET_BYTES, follow=True).decode("utf-8-sig").strip()
+        text = read_small(_expand_home(path), MAX_SECRET_BYTES, follow=True).decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise ValueError(f"{key}: {path} is not text; it must hold the secret alone") from None
     except OSError as error:
@@ -133,7 +135,7 @@ def _read_secret(key: str, path: str) -> str:
 
 def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
     named = text_of("VV_CONFIG", environ)
-    path = _expanded(named) if named else DEFAULT_CONFIG
+    path = _expand_home(named) if named else DEFAULT_CONFIG
     if not named and not path.exists():
         return ConfigFile()
     try:
@@ -156,7 +158,7 @@ def _config_file(content: Any, where: str, problems: list[str]) -> ConfigFile:
             one = msgspec.convert({name: section}, ConfigFile)
             file = msgspec.structs.replace(file, **{name: getattr(one, name)})
         except (msgspec.ValidationError, UnicodeEncodeError, TypeError) as error:
-            what = _plain(error) if isinstance(content, dict) else "holds no sections"
+            what = _plain_error(error) if isinstance(content, dict) else "holds no sections"
             problems.append(f"{where}: {what}; its sections are {', '.join(ConfigFile.__struct_fields__)}")
     return file
 
@@ -215,7 +217,7 @@ class _Config(_UniqueKeys):
 _TEXT, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 
 
-def _scalar(value: Any) -> str:
+def _scalar_text(value: Any) -> str:
     """A single value as it would stand in the environment. Raises `ValueError` for others."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -227,19 +229,19 @@ def _scalar(value: Any) -> str:
     return text
 
 
-def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str], secrets: bool) -> dict[str, Any]:
-    stages = _items("stages", file.stages, StageSettings, problems)
+def _load_sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str], secrets: bool) -> dict[str, Any]:
+    stages = _convert_items("stages", file.stages, StageSettings, problems)
     for stage, attribute in STAGE_LIMITS.items():
         if values.get(attribute) is not None:
             limit = Duration(values[attribute])
             stages[stage] = msgspec.structs.replace(stages.get(stage, StageSettings()), limit=limit)
-    jobs = _items("jobs", file.jobs, JobSettings, problems)
+    jobs = _convert_items("jobs", file.jobs, JobSettings, problems)
     for name, job in jobs.items():
         problems += [f"jobs.{name}{problem}" for problem in checks.job_problems(job)]
-    containers = _convert("containers", file.containers or {}, ContainersSettings, problems)
-    self_monitor = _convert("self_monitor", file.self_monitor or {}, SelfMonitorSettings, problems)
-    dvrs = _dvrs(file.dvrs, values, problems) if secrets else {}
-    footage = _items("footage", file.footage, FootageSettings, problems)
+    containers = _convert_item("containers", file.containers or {}, ContainersSettings, problems)
+    self_monitor = _convert_item("self_monitor", file.self_monitor or {}, SelfMonitorSettings, problems)
+    dvrs = _load_dvrs(file.dvrs, values, problems) if secrets else {}
+    footage = _convert_items("footage", file.footage, FootageSettings, problems)
     for name, camera in footage.items():
         problems += [f"footage.{name}{problem}" for problem in checks.footage_problems(name, camera)]
     if any(camera.files for camera in footage.values()) and values.get("video_storage_root") is None:
@@ -254,10 +256,10 @@ def _sections(file: ConfigFile, values: Mapping[str, Any], problems: list[str], 
     }
 
 
-def _dvrs(section: Mapping[str, Any], values: Mapping[str, Any], problems: list[str]) -> dict[str, Dvr]:
+def _load_dvrs(section: Mapping[str, Any], values: Mapping[str, Any], problems: list[str]) -> dict[str, Dvr]:
     """Those of the file, and the one of the environment, which is named `dvr` and wins."""
     dvrs = {}
-    for name, item in _items("dvrs", section, DvrSettings, problems).items():
+    for name, item in _convert_items("dvrs", section, DvrSettings, problems).items():
         try:
             parse.label(name)
             password = _read_secret("password_file", item.password_file) if item.password_file else ""
@@ -278,18 +280,18 @@ def _dvrs(section: Mapping[str, Any], values: Mapping[str, Any], problems: list[
     return dvrs
 
 
-def _items(section: str, items: Mapping[str, Any], type_: type[S], problems: list[str]) -> dict[str, S]:
+def _convert_items(section: str, items: Mapping[str, Any], type_: type[S], problems: list[str]) -> dict[str, S]:
     converted = {
-        label(name): _convert(f"{section}.{name}", item or {}, type_, problems) for name, item in items.items()
+        label(name): _convert_item(f"{section}.{name}", item or {}, type_, problems) for name, item in items.items()
     }
     return {name: item for name, item in converted.items() if item is not None}
 
 
-def _convert(key: str, item: Any, type_: type[S], problems: list[str]) -> S | None:
+def _convert_item(key: str, item: Any, type_: type[S], problems: list[str]) -> S | None:
     try:
         return msgspec.convert(item, type_, dec_hook=_decode_custom)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        what = "; ".join(_problems_by_key(item, type_) or [_plain(error)])
+        what = "; ".join(_problems_by_key(item, type_) or [_plain_error(error)])
         problems.append(f"{key}: {what}; known keys: {', '.join(type_.__struct_fields__)}")
         return None
 
@@ -305,11 +307,11 @@ def _problems_by_key(item: Any, type_: type[msgspec.Struct]) -> list[str]:
         try:
             msgspec.convert(item[name], fields[name].type, dec_hook=_decode_custom)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            found.append(_located(_plain(error), name))
+            found.append(_locate_problem(_plain_error(error), name))
     return found
 
 
-def _located(problem: str, key: str) -> str:
+def _locate_problem(problem: str, key: str) -> str:
     """A problem of a value, as one of the mapping that has it by `key`."""
     within = problem.replace(" - at `$", f" - at `$.{key}")
     return within if within != problem else f"{problem} - at `$.{key}`"
@@ -317,9 +319,9 @@ def _located(problem: str, key: str) -> str:
 
 def _decode_custom(type_: type, value: Any) -> Any:
     if type_ is Duration:
-        return Duration(parse.duration(_scalar(value)))
+        return Duration(parse.duration(_scalar_text(value)))
     raise NotImplementedError(f"no decoder for {type_}")
 
 
-def _plain(error: Exception) -> str:
+def _plain_error(error: Exception) -> str:
     return str(error).replace("Object contains unknown field", "unknown key").replace("Object missing", "missing")

@@ -63,13 +63,13 @@ def patterns(value: str) -> tuple[str, ...]:
 
 
 def url(value: str) -> str:
-    parts = _split(value)
+    parts = _split_url(value)
     if value and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError("must be a URL that begins with http:// or https://")
     return value.rstrip("/")
 
 
-def _split(value: str) -> SplitResult:
+def _split_url(value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
         _ = parts.port  # which is not looked at before
@@ -80,21 +80,21 @@ def _split(value: str) -> SplitResult:
 
 def open_url(value: str) -> str:
     """A URL that is written where anybody may read it."""
-    if "@" in _split(value).netloc:
+    if "@" in _split_url(value).netloc:
         raise ValueError("must not hold a user or password; there are variables for them")
     return url(value)
 
 
 def shown_url(value: str) -> str:
     """A URL that messages, alerts and rendered files show."""
-    if "@" in _split(value).netloc:
+    if "@" in _split_url(value).netloc:
         raise ValueError("must not hold a user or password: messages and configuration show it")
     return url(value)
 
 
 def exporter_url(value: str) -> str:
     """The same of the exporter, for whose users there are variables."""
-    if "@" in _split(value).netloc:
+    if "@" in _split_url(value).netloc:
         raise ValueError(
             "must not hold a user or password: messages and configuration show it; set VV_EXPORTER_USERNAME and "
             "VV_EXPORTER_PASSWORD_FILE"
@@ -228,9 +228,9 @@ def free_space(value: str) -> FreeSpace:
     ratio, size, most = None, None, None
     for part in (part.strip() for part in value.split(",") if part.strip()):
         if part.startswith("max"):
-            most = _percentage(part.removeprefix("max").strip())
+            most = _parse_percentage(part.removeprefix("max").strip())
         elif part.endswith("%"):
-            ratio = _percentage(part)
+            ratio = _parse_percentage(part)
         else:
             size = parse_size(part)
     if ratio is None and size is None:
@@ -240,7 +240,7 @@ def free_space(value: str) -> FreeSpace:
     return FreeSpace(ratio, size, most)
 
 
-def _percentage(text: str) -> float:
+def _parse_percentage(text: str) -> float:
     try:
         ratio = float(text.removesuffix("%")) / 100 if text.endswith("%") else -1.0
     except ValueError:

@@ -144,12 +144,12 @@ class Apt:
 
     def update(self, shown: Step) -> None:
         """Fetch the package lists. Raises `AptError`."""
-        self._run(["update", "-o", "APT::Update::Error-Mode=any"], shown, self._home)
+        self._run_apt(["update", "-o", "APT::Update::Error-Mode=any"], shown, self._home)
 
     def download(self, packages: Sequence[str], into: Path, shown: Step) -> list[Path]:
         """Fetch just these packages. Raises `AptError`."""
         into.mkdir(parents=True, exist_ok=True)
-        self._run(["download", *packages], shown, into)
+        self._run_apt(["download", *packages], shown, into)
         return sorted(into.glob("*.deb"))
 
     def download_with_dependencies(self, packages: Sequence[str], shown: Step) -> list[Path]:
@@ -158,10 +158,10 @@ class Apt:
         for old in archives.glob("*.deb"):
             old.unlink()
         options = ["--yes", "--download-only", "-o", "APT::Keep-Downloaded-Packages=true"]
-        self._run(["install", *options, *packages], shown, self._home)
+        self._run_apt(["install", *options, *packages], shown, self._home)
         return sorted(archives.glob("*.deb"))
 
-    def _run(self, arguments: Sequence[str], shown: Step, cwd: Path) -> None:
+    def _run_apt(self, arguments: Sequence[str], shown: Step, cwd: Path) -> None:
         log = self._home / "log" / f"{arguments[0]}.log"
         status_read, status_write = os.pipe()
         options = [f"{name}={value}" for name, value in {**_VERIFIED, "APT::Status-Fd": status_write}.items()]
@@ -184,14 +184,14 @@ class Apt:
             os.close(status_write)
             try:
                 for line in status:
-                    shown.update(_percent(line))
+                    shown.update(_percent_text(line))
                 process.wait()
             except BaseException:
                 process.terminate()
                 process.wait()
                 raise
         if process.returncode != 0:
-            raise AptError(_reason(log))
+            raise AptError(_reason_in_log(log))
 
 
 def recent_apt(work: Path, shown: Step) -> Apt:
@@ -214,7 +214,7 @@ def _machines_reach() -> str:
     return "\n".join(line for line in done.stdout.splitlines() if _REACH.fullmatch(line))
 
 
-def _percent(status_line: bytes) -> str:
+def _percent_text(status_line: bytes) -> str:
     """`dlstatus:1:42.3:Retrieving file` is apt's way to tell how far a download is."""
     fields = status_line.split(b":")
     if fields[0] != b"dlstatus" or len(fields) < 3:
@@ -222,7 +222,7 @@ def _percent(status_line: bytes) -> str:
     return f"{float(fields[2]):.0f} %"
 
 
-def _reason(log: Path) -> str:
+def _reason_in_log(log: Path) -> str:
     errors = re.findall(r"^[EW]: (.+)", log.read_text(errors="replace"), re.MULTILINE)
     return errors[0] if errors else last_lines(log, 1).strip()
 

@@ -63,7 +63,7 @@ def _fetch_debians(wanted: Sequence[programs.Tool], folder: Path, work: Path) ->
         root = work / "root"
         extract(apt.download(packages, work / "packages", shown), root, shown)
         for tool in wanted:
-            _check(tool, root / tool.member)
+            _check_program(tool, root / tool.member)
         for tool in wanted:
             _install_tool(tool, root, folder)
 
@@ -79,7 +79,7 @@ def _fetch_upstreams(wanted: Sequence[programs.Tool], folder: Path, work: Path) 
             move(program, folder / "bin" / tool.name)
 
 
-def _check(tool: programs.Tool, program: Path) -> None:
+def _check_program(tool: programs.Tool, program: Path) -> None:
     found = programs.version(program)
     if found is None:
         raise AptError(f"{tool.name} does not run on this machine")

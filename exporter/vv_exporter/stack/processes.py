@@ -36,7 +36,7 @@ class Child:
     def start(self) -> None:
         """Start the program, with a new log, or again, where the log goes on. Raises `OSError` if it cannot be run."""
         parent = os.getpid()
-        with self._output() as log:
+        with self._open_output() as log:
             self._process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -84,18 +84,18 @@ class Child:
         """The last lines of its output, indented."""
         return "" if self.log is None else last_lines(self.log, count)
 
-    def _output(self) -> contextlib.AbstractContextManager[BinaryIO | None]:
+    def _open_output(self) -> contextlib.AbstractContextManager[BinaryIO | None]:
         if self.log is None:
             return contextlib.nullcontext()
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            goes_on = self._process is not None and _size(self.log) < LOG_MAX_BYTES
+            goes_on = self._process is not None and _size_of(self.log) < LOG_MAX_BYTES
             return self.log.open("ab" if goes_on else "wb")
         except OSError:  # a full disk must not keep a program from running that can do without its log
             return open(os.devnull, "wb")  # noqa: PTH123
 
 
-def _size(path: Path) -> int:
+def _size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 

@@ -30,7 +30,7 @@ class Step:
         self._out = out
         self._began = self._shown = time.monotonic()
         self._terminal = out.isatty()
-        self._write(f"{what} …")
+        self._write_line(f"{what} …")
 
     def update(self, detail: str = "") -> None:
         """Show `detail` (such as "40 %") and the seconds gone by."""
@@ -38,16 +38,16 @@ class Step:
         if now - self._shown < (_TICK if self._terminal else _LINE_EVERY):
             return
         self._shown = now
-        self._write(f"{self._what} … {detail + ', ' if detail else ''}{now - self._began:.0f} s")
+        self._write_line(f"{self._what} … {detail + ', ' if detail else ''}{now - self._began:.0f} s")
 
     def end(self, result: str) -> None:
         """Show the last state of this step."""
-        self._write(f"{self._what}: {result} ({time.monotonic() - self._began:.1f} s)")
+        self._write_line(f"{self._what}: {result} ({time.monotonic() - self._began:.1f} s)")
         if self._terminal:
             self._out.write("\n")
             self._out.flush()
 
-    def _write(self, line: str) -> None:
+    def _write_line(self, line: str) -> None:
         self._out.write(f"\r\033[K{line[:100]}" if self._terminal else f"{line}\n")
         self._out.flush()
 
@@ -82,7 +82,7 @@ def run(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd, env=env
         )
         try:
-            _wait(process, shown)
+            _wait_showing(process, shown)
         except BaseException:
             process.terminate()
             process.wait()
@@ -93,7 +93,7 @@ def run(
         )
 
 
-def _wait(process: subprocess.Popen[bytes], shown: Step) -> None:
+def _wait_showing(process: subprocess.Popen[bytes], shown: Step) -> None:
     while True:
         try:
             process.wait(_TICK)

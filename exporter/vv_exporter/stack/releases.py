@@ -83,28 +83,28 @@ def download(wanted: Sequence[Tool], work: Path, shown: Step) -> dict[Tool, Path
         needed = [tool for tool in release.programs if tool in wanted]
         if needed:
             archive = work / f"{release.project}.tar.gz"
-            _fetch(release, architecture, archive, shown)
-            found |= _unpack(archive, release.stem(architecture), needed, work / "programs")
+            _fetch_release(release, architecture, archive, shown)
+            found |= _unpack_tools(archive, release.stem(architecture), needed, work / "programs")
             archive.unlink()
     return found
 
 
-def _fetch(release: Release, architecture: str, archive: Path, shown: Step) -> None:
+def _fetch_release(release: Release, architecture: str, archive: Path, shown: Step) -> None:
     base = os.environ.get("VV_RELEASES_URL") or DEFAULT_URL
     name = f"{release.stem(architecture)}.tar.gz"
     url = f"{base.rstrip('/')}/{release.project}/releases/download/v{release.version}/{name}"
     server = urlsplit(url).hostname or urlsplit(url).scheme
     try:
-        found = _save(url, archive, shown)
+        found = _save_url(url, archive, shown)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        raise ReleaseError(f"{server} does not give {name}: {_reason(error)}") from error
+        raise ReleaseError(f"{server} does not give {name}: {_reason_of(error)}") from error
     if found != release.sha256[architecture]:
         raise ReleaseError(
             f"{name} from {server} is not upstream's: its SHA-256 is {found}, not {release.sha256[architecture]}"
         )
 
 
-def _save(url: str, path: Path, shown: Step) -> str:
+def _save_url(url: str, path: Path, shown: Step) -> str:
     """Write down what is at `url`; its SHA-256."""
     digest, size = hashlib.sha256(), 0
     if not url.startswith(("https://", "http://")):
@@ -123,13 +123,13 @@ def _save(url: str, path: Path, shown: Step) -> str:
     return digest.hexdigest()
 
 
-def _reason(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     """One line; urllib wraps what the system said."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     return " ".join(str(inner).split())[:200] or type(error).__name__
 
 
-def _unpack(archive: Path, stem: str, wanted: Sequence[Tool], folder: Path) -> dict[Tool, Path]:
+def _unpack_tools(archive: Path, stem: str, wanted: Sequence[Tool], folder: Path) -> dict[Tool, Path]:
     folder.mkdir(exist_ok=True)
     found = {}
     try:
@@ -143,5 +143,5 @@ def _unpack(archive: Path, stem: str, wanted: Sequence[Tool], folder: Path) -> d
                     shutil.copyfileobj(content, file)
                 found[tool].chmod(0o755)
     except (tarfile.TarError, KeyError, EOFError, OSError) as error:
-        raise ReleaseError(f"{stem}.tar.gz cannot be unpacked: {_reason(error)}") from error
+        raise ReleaseError(f"{stem}.tar.gz cannot be unpacked: {_reason_of(error)}") from error
     return found

@@ -19,7 +19,7 @@ COMPONENT = "vv up"
 
 def report_end(end: End, log: str, commands: Commands) -> None:
     """Report an end; `log` is where the program's output is. The terminal is not told for ever of what cannot run."""
-    end = end._replace(name=_capitalized(end.name))
+    end = end._replace(name=_capitalize_name(end.name))
     if end.lately >= AGAIN_AND_AGAIN:
         report_again_and_again(end, log, commands)
     elif end.in_a_row == 1:
@@ -49,10 +49,10 @@ def report_again_and_again(end: End, log: str, commands: Commands) -> None:
 
 def report_running(name: str) -> None:
     """A program whose ends were told runs again."""
-    say(f"{_capitalized(name)} runs again.")
+    say(f"{_capitalize_name(name)} runs again.")
 
 
-def _capitalized(name: str) -> str:
+def _capitalize_name(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 

@@ -63,7 +63,7 @@ def prometheus_scratch(data: Path, memory: Path = MEMORY) -> Iterator[None]:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():  # somebody else was here before
             raise PermissionError(f"{scratch} is not ours")
         data.mkdir(parents=True, exist_ok=True)
-        _link(data / "queries.active", scratch / "queries.active")
+        _point_link(data / "queries.active", scratch / "queries.active")
     except OSError:
         yield
         return
@@ -73,7 +73,7 @@ def prometheus_scratch(data: Path, memory: Path = MEMORY) -> Iterator[None]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _link(link: Path, target: Path) -> None:
+def _point_link(link: Path, target: Path) -> None:
     """Point `link` there; one that does is left alone, since on a full disk it could not be made anew."""
     if link.is_symlink() and link.readlink() == target:
         return

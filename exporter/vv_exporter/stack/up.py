@@ -76,18 +76,21 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     except fetch.FetchError as error:
         raise StackError(str(error)) from error
     folder = settings.state_dir / "stack"
-    _prepare(settings, folder, environment)
+    _prepare_configuration(settings, folder, environment)
     # What this process reports goes to the exporter that it runs.
     os.environ["VV_STATE_DIR"] = str(settings.state_dir)
     with asked_to_stop() as stop, stopping() as started, prometheus_scratch(folder / "prometheus"):
-        parts = [(_supervised(part.child, folder, settings), part) for part in _parts(settings, folder, environment)]
+        parts = [
+            (_supervise_child(part.child, folder, settings), part)
+            for part in _stack_parts(settings, folder, environment)
+        ]
         for supervised, part in parts:
             started.append(part.child)
-            if not _start(supervised, part, stop, settings):
+            if not _start_supervised(supervised, part, stop, settings):
                 return
         running = [supervised for supervised, _ in parts]
         if has_work(settings):
-            supervisor = _supervised(_self_monitor(folder, environment), folder, settings)
+            supervisor = _supervise_child(_self_monitor(folder, environment), folder, settings)
             supervisor.start()
             started.append(supervisor.child)
             running.append(supervisor)
@@ -95,10 +98,10 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
         if demo is not None:
             demo.start()
             started.append(demo)
-        _supervise(running, demo, stop)
+        _supervise_until_stop(running, demo, stop)
 
 
-def _prepare(settings: Settings, folder: Path, environment: Mapping[str, str]) -> None:
+def _prepare_configuration(settings: Settings, folder: Path, environment: Mapping[str, str]) -> None:
     """Write the servers' configuration, and the settings for `vv --env-file`. On a full disk that of before serves on.
 
     Raises `SettingsError`.
@@ -136,7 +139,7 @@ def _write_environment(folder: Path, environment: Mapping[str, str]) -> None:
     files.write(environment_file(folder), text, private=True)
 
 
-def _supervised(child: Child, folder: Path, settings: Settings) -> Supervised:
+def _supervise_child(child: Child, folder: Path, settings: Settings) -> Supervised:
     log, commands = child.log or folder / "logs", Commands(settings)
     crash = TelegramCrash(settings, lambda changed: render(changed, folder / "config"), child.tail, log)
 
@@ -147,7 +150,7 @@ def _supervised(child: Child, folder: Path, settings: Settings) -> Supervised:
     return Supervised(child, time.monotonic, report)
 
 
-def _supervise(running: Sequence[Supervised], demo: Child | None, stop: Event) -> None:
+def _supervise_until_stop(running: Sequence[Supervised], demo: Child | None, stop: Event) -> None:
     """Until somebody asks for the end."""
     troubled: set[str] = set()
     while not stop.wait(_LOOK_SECONDS):
@@ -189,18 +192,18 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> list[Part]:
+def _stack_parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> list[Part]:
     """In the order of their start: who is spoken to comes before who speaks."""
     config, logs = folder / "config", folder / "logs"
     alertmanager = alertmanager_command(
-        _program(programs.ALERTMANAGER),
+        _find_program(programs.ALERTMANAGER),
         config / "alertmanager.yml",
         folder / "alertmanager",
         settings.alertmanager_port,
         settings.alertmanager_public_url,
     )
     prometheus = prometheus_command(
-        _program(programs.PROMETHEUS),
+        _find_program(programs.PROMETHEUS),
         config / "prometheus.yml",
         folder / "prometheus",
         settings.prometheus_port,
@@ -225,11 +228,11 @@ def _parts(settings: Settings, folder: Path, environment: Mapping[str, str]) -> 
             Child("Prometheus", prometheus, logs / "prometheus.log"),
             lambda: ready(settings.prometheus_port),
         ),
-        *([_agent(settings, folder)] if settings.fleet_url else []),
+        *([_agent_part(settings, folder)] if settings.fleet_url else []),
     ]
 
 
-def _agent(settings: Settings, folder: Path) -> Part:
+def _agent_part(settings: Settings, folder: Path) -> Part:
     program = victoria.find(victoria.AGENT)
     if program is None:
         raise StackError(_("{program} is missing").format(program=victoria.AGENT))
@@ -243,14 +246,14 @@ def _self_monitor(folder: Path, environment: Mapping[str, str]) -> Child:
     return Child(translatable("the self-monitor"), command, folder / "logs" / "self-monitor.log", environment)
 
 
-def _program(tool: programs.Tool) -> Path:
+def _find_program(tool: programs.Tool) -> Path:
     found = programs.find(tool)
     if found is None:
         raise StackError(_("{program} is missing").format(program=tool.name))
     return found
 
 
-def _start(supervised: Supervised, part: Part, stop: Event, settings: Settings) -> bool:
+def _start_supervised(supervised: Supervised, part: Part, stop: Event, settings: Settings) -> bool:
     """Start a server and wait until it serves; one that ends is reported and tried again. False if all shall stop."""
     with step(_("Starting {server}").format(server=_(part.name))) as shown:
         supervised.start()
@@ -326,7 +329,7 @@ def summary(settings: Settings) -> str:
         "Alertmanager": f"http://{LOOPBACK}:{settings.alertmanager_port}/api/v2/alerts",
         _("alerts, in words"): f"tail -f {settings.logs / 'app.log'}",
         _("state and logs"): f"{settings.state_dir}",
-        _("a test alert"): f"VV_STATE_DIR={settings.state_dir} {_vv()} alert ERROR 'A test' --details 'Hello'",
+        _("a test alert"): f"VV_STATE_DIR={settings.state_dir} {_vv_command()} alert ERROR 'A test' --details 'Hello'",
         _("channels"): ", ".join(channels) or _("none (SLACK_WEBHOOK_URL and others: see .env.example)"),
     }
     if settings.video_storage_root is None:
@@ -341,5 +344,5 @@ def summary(settings: Settings) -> str:
     return f"\n{watched}\n{listed}\n{_('Ctrl-C stops everything.')}\n"
 
 
-def _vv() -> str:
+def _vv_command() -> str:
     return os.path.relpath(Path(sys.executable).with_name("vv"))

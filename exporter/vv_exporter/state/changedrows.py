@@ -35,7 +35,7 @@ class ChangedRows:
         """The rows of these. Raises whatever says that they cannot be written, or would not be read again."""
         return cls(
             dict(_series_row(name, labels, one) for (name, labels), one in series.items()),
-            {_encodable(key): None if body is None else _encoded(body) for key, body in documents.items()},
+            {_encodable_key(key): None if body is None else _encode_document(body) for key, body in documents.items()},
         )
 
     def __bool__(self) -> bool:
@@ -93,13 +93,13 @@ def _series_row(name: str, labels: Labels, series: Series | None) -> tuple[tuple
     return (name, text), (name, text, series.value, series.created, buckets)
 
 
-def _encodable(key: tuple[str, str]) -> tuple[str, str]:
+def _encodable_key(key: tuple[str, str]) -> tuple[str, str]:
     """A key that the database takes: text without half characters (surrogates)."""
     key[1].encode()
     return key
 
 
-def _encoded(document: msgspec.Struct) -> bytes:
+def _encode_document(document: msgspec.Struct) -> bytes:
     """The document as it is written, known to be readable."""
     body = msgspec.json.encode(document)
     json_decoder(type(document)).decode(body)

@@ -82,7 +82,7 @@ def open_database(path: Path, clock: Callable[[], float]) -> Opened:
                 return _open_without_room(path, error)
             _set_aside(path, clock())
             log.critical("%s was damaged (%s) and has been set aside: counters start at 0", path, error)
-            return Opened(_connect(path))
+            return Opened(_connect_database(path))
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path} cannot be used: {error}") from error
 
@@ -95,23 +95,23 @@ def has_room(path: Path) -> bool:
 
 def used_bytes(connection: sqlite3.Connection) -> int:
     """How much of its file a database uses."""
-    return (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * _pragma(
+    return (_pragma_value(connection, "page_count") - _pragma_value(connection, "freelist_count")) * _pragma_value(
         connection, "page_size"
     )
 
 
 def unused_bytes(connection: sqlite3.Connection) -> int:
     """How much of its file was used once and is not any more."""
-    return _pragma(connection, "freelist_count") * _pragma(connection, "page_size")
+    return _pragma_value(connection, "freelist_count") * _pragma_value(connection, "page_size")
 
 
 def give_back(connection: sqlite3.Connection, size: int) -> None:
     """Give at most so many unused bytes back to the disk: the last pages move to where room is."""
     # Not by `execute`, which does the first page alone.
-    connection.executescript(f"PRAGMA incremental_vacuum({size // _pragma(connection, 'page_size')})")
+    connection.executescript(f"PRAGMA incremental_vacuum({size // _pragma_value(connection, 'page_size')})")
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def _pragma_value(connection: sqlite3.Connection, name: str) -> int:
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()
     return int(value)
 
@@ -141,7 +141,7 @@ def _open_without_room(path: Path, error: sqlite3.OperationalError) -> Opened:
         raise error
     if path.exists() and path.stat().st_size:
         # Without other processes SQLite has its index of the write-ahead log in memory, and not in a file.
-        connection = _connect(path, exclusive=True)
+        connection = _connect_database(path, exclusive=True)
     else:
         connection = sqlite3.connect(":memory:", check_same_thread=False)
         connection.executescript(_TABLES)
@@ -151,10 +151,10 @@ def _open_without_room(path: Path, error: sqlite3.OperationalError) -> Opened:
 
 
 def _connect_to_current(path: Path) -> sqlite3.Connection:
-    connection = _connect(path)
+    connection = _connect_database(path)
     if _rewrite_earlier(connection, path):
         connection.close()
-        connection = _connect(path)
+        connection = _connect_database(path)
     return connection
 
 
@@ -164,8 +164,8 @@ def _rewrite_earlier(connection: sqlite3.Connection, path: Path) -> bool:
     From then on it can shrink, and has pages of `PAGE_BYTES`. A large one, which takes long, stays as it is until a
     start at which it holds less. Gives whether it was tried: then the connection may be of no more use.
     """
-    shrinks = _pragma(connection, "auto_vacuum") == _INCREMENTAL
-    if shrinks and _pragma(connection, "page_size") == PAGE_BYTES:
+    shrinks = _pragma_value(connection, "auto_vacuum") == _INCREMENTAL
+    if shrinks and _pragma_value(connection, "page_size") == PAGE_BYTES:
         return False
     lack = "writes more with each commit than it need" if shrinks else "keeps its size, whatever is deleted"
     found, used = os.statvfs(path.parent), used_bytes(connection)
@@ -189,7 +189,7 @@ def _grade(shrinks: bool) -> int:
     return logging.INFO if shrinks else logging.WARNING
 
 
-def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
+def _connect_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     os.close(statefolders.open_own_file(path))  # SQLite gives its other files the same mode
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
@@ -213,7 +213,7 @@ def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(verdict)
         _check_names(connection)
         if version == 0 or not all(
-            _columns(connection, table) for table in _COLUMNS
+            _columns_of(connection, table) for table in _COLUMNS
         ):  # nothing is written without need
             connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         _check_columns(connection)
@@ -237,7 +237,7 @@ def _make_indexes(connection: sqlite3.Connection, path: Path) -> None:
         log.warning("%s: searching the timeline is slow until the next start: no index was made: %s", path, error)
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+def _columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
 
 
@@ -250,7 +250,7 @@ def _check_names(connection: sqlite3.Connection) -> None:
 
 def _check_columns(connection: sqlite3.Connection) -> None:
     for table, columns in _COLUMNS.items():
-        found = _columns(connection, table)
+        found = _columns_of(connection, table)
         if found != columns:
             raise sqlite3.DatabaseError(f"the table {table} has the columns {', '.join(found)}")
 

@@ -40,18 +40,18 @@ GONE_AGENTS: Kind[Agent] = Kind("dvr_agent_gone", Agent, MAX_LINKS, DVR_AGENT_UP
 def saw_agent(tx: Transaction, dvr: str, writer: str, component: str) -> None:
     """An agent reported: it is at work, and whoever was before it need not be missed."""
     tx.delete(GONE_AGENTS, dvr)
-    known = tx.get(AGENTS, _key(dvr, writer))
+    known = tx.get(AGENTS, _agent_key(dvr, writer))
     if known is not None and not known.replaced:
         return
     for key, other in tx.having(AGENTS, _dvr_of, dvr).items():
         if other.writer != writer and not other.replaced:
             tx.put(AGENTS, key, msgspec.structs.replace(other, replaced=True))
-    tx.put(AGENTS, _key(dvr, writer), Agent(dvr, writer, component))
+    tx.put(AGENTS, _agent_key(dvr, writer), Agent(dvr, writer, component))
 
 
 def end_agent(tx: Transaction, dvr: str, writer: str) -> None:
     """An agent said that it ended; or somebody that the DVR is to have none any more."""
-    tx.delete(AGENTS, _key(dvr, writer))
+    tx.delete(AGENTS, _agent_key(dvr, writer))
     tx.delete(GONE_AGENTS, dvr)
 
 
@@ -77,5 +77,5 @@ def _dvr_of(agent: Agent) -> str:
     return agent.dvr
 
 
-def _key(dvr: str, writer: str) -> str:
+def _agent_key(dvr: str, writer: str) -> str:
     return f"{writer}\n{dvr}"

@@ -112,7 +112,7 @@ class Scrapes:
         self._agents: dict[str, _Agent] = {}
         last = store.document(LAST_SCRAPE, "")
         # What an older version counted was seen.
-        seen = _saved(store) if last is not None else current(store)
+        seen = _saved_series(store) if last is not None else current(store)
         self._before = _Agent(last.time if last is not None else float("-inf"), seen)
         self._begun = clock()
         self._unsaved: Shown | None = None
@@ -126,7 +126,7 @@ class Scrapes:
         """What this scrape is to show of the counters; None for what they are."""
         now, name = self._clock(), agent.partition("/")[0][:100]
         with self._lock:
-            known = self._agents.pop(name, None) or self._newcomer(now)
+            known = self._agents.pop(name, None) or self._new_agent(now)
             left = HELD_SCRAPES if now - known.time > PAUSE_SECONDS else known.held
             if left:
                 self._agents[name] = _Agent(now, known.shown, left - 1)
@@ -138,7 +138,7 @@ class Scrapes:
                 del self._agents[next(iter(self._agents))]
         return known.shown if left else None
 
-    def _newcomer(self, now: float) -> _Agent:
+    def _new_agent(self, now: float) -> _Agent:
         """One that has not asked this exporter yet: where others do for long, it does not come back from a pause."""
         late = self._agents and now - self._begun > PAUSE_SECONDS
         return _Agent(now, current(self._store)) if late else self._before
@@ -151,7 +151,7 @@ class Scrapes:
         if shown is None:
             return
         known, last = self._store.docs(SCRAPED), self._store.document(LAST_SCRAPE, "")
-        now = {_key(*key): Scraped(*key, one.value, one.counts) for key, one in shown.items()}
+        now = {_scraped_key(*key): Scraped(*key, one.value, one.counts) for key, one in shown.items()}
         changed = {key: one for key, one in now.items() if known.get(key) != one}
         gone = known.keys() - now.keys()
         if not changed and not gone and last is not None and abs(time - last.time) < NOTE_INTERVAL_SECONDS:
@@ -177,11 +177,11 @@ def current(store: Store) -> Shown:
 
 def with_held(families: Sequence[Family], store: Store, shown: Shown) -> list[Family]:
     """The families, with those counters as they were shown before; what was not there was 0."""
-    held = {family.name: family for family in (_family(metric, store, shown) for metric in HELD)}
+    held = {family.name: family for family in (_family_before(metric, store, shown) for metric in HELD)}
     return [held.get(family.name, family) for family in families]
 
 
-def _family(metric: Metric, store: Store, shown: Shown) -> Family:
+def _family_before(metric: Metric, store: Store, shown: Shown) -> Family:
     series = [(labels, _before(metric, labels, now, shown)) for labels, now in store.series(metric)]
     if metric.type == "histogram":
         return histograms(metric, ((labels, one.counts, one.value, one.created) for labels, one in series))
@@ -197,9 +197,9 @@ def _before(metric: Metric, labels: Labels, now: Series, shown: Shown) -> Series
     return Series(before.value, now.created, before.counts)
 
 
-def _key(metric: str, labels: Labels) -> str:
+def _scraped_key(metric: str, labels: Labels) -> str:
     return "\n".join((metric, *labels))
 
 
-def _saved(store: Store) -> Shown:
+def _saved_series(store: Store) -> Shown:
     return {(one.metric, one.labels): Series(one.value, 0.0, one.counts) for one in store.docs(SCRAPED).values()}

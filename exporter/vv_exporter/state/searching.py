@@ -41,17 +41,17 @@ def conditions(search: Search) -> tuple[str, list[str]]:
     sql, parameters = "", []
     if search.component:
         sql += f" AND {_COMPONENT} LIKE ?"
-        parameters.append(_pattern(search.component))
+        parameters.append(_like_pattern(search.component))
     if search.severities:
         sql += f" AND {_SEVERITY} IN ({', '.join('?' * len(search.severities))})"
         parameters += search.severities
     for text in search.texts:
         if not _ESCAPED_IN_JSON.intersection(text):
             sql += f" AND {_TEXT} LIKE ?"
-            parameters.append(_pattern(text))
+            parameters.append(_like_pattern(text))
     return sql, parameters
 
 
-def _pattern(part: str) -> str:
+def _like_pattern(part: str) -> str:
     """What has this part, for LIKE; letters beyond ASCII, of which it does not know the capitals, may be anything."""
     return f"%{''.join(one if one.isascii() and one != chr(0) else '%' for one in part)}%"

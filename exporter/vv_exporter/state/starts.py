@@ -50,11 +50,11 @@ def counted(store: Store) -> Iterator[None]:
     try:
         yield
     except SettingsError:
-        _stopped(store)
+        _note_clean_stop(store)
         raise
-    _stopped(store)
+    _note_clean_stop(store)
 
 
-def _stopped(store: Store) -> None:
+def _note_clean_stop(store: Store) -> None:
     with contextlib.suppress(StoreError), store.transaction() as tx:
         tx.delete(RUNNING, "")

@@ -81,7 +81,7 @@ class Store(History):
         self._undecoded: dict[str, dict[str, bytes]] = {}
         self._wakes: dict[str, list[Callable[[], None]]] = {}
         self._waiting = ChangedRows()
-        self._load()
+        self._load_rows()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -95,13 +95,13 @@ class Store(History):
             if changes.broken:
                 changes.inc(EVENTS_REJECTED, ("stored",), len(changes.broken))
             self._bounds.make_room(changes)
-            self._keep(changes)
-            self._show(changes)
+            self._keep_transaction(changes)
+            self._show_changes(changes)
             for row in changes.broken:
                 self._broken.pop(row, None)
             if self._timekeeper is not None:
                 self._timekeeper.followed()
-        self._wake({kind for kind, _ in changes.documents})
+        self._wake_watchers({kind for kind, _ in changes.documents})
 
     @property
     def waiting(self) -> bool:
@@ -184,7 +184,7 @@ class Store(History):
                     self._set_aside("document", (kind.name, key), error)
         return documents
 
-    def _load(self) -> None:
+    def _load_rows(self) -> None:
         for row in self._connection.execute("SELECT * FROM series ORDER BY created DESC, labels"):
             try:
                 self._load_series(*row)
@@ -210,15 +210,15 @@ class Store(History):
             raise ValueError(f"counts of a histogram cannot be {counts}")
         self.families[metric.name][key] = Series(finite(value), finite(created), counts)
 
-    def _keep(self, changes: Transaction) -> None:
+    def _keep_transaction(self, changes: Transaction) -> None:
         """Have a transaction wait, if it may, or write it."""
         lasts = changes.history or changes.history_moves or changes.broken
         if lasts or not changes.may_wait:
-            self._write(changes)
+            self._write_transaction(changes)
         else:
-            self._waiting.add(self._changed(changes))
+            self._waiting.add(self._changed_rows(changes))
 
-    def _changed(self, changes: Transaction) -> ChangedRows:
+    def _changed_rows(self, changes: Transaction) -> ChangedRows:
         """The rows of a transaction that are not yet as they are to be."""
         series = {
             (name, labels): one
@@ -233,9 +233,9 @@ class Store(History):
         with refuse_content():
             return ChangedRows.of(series, documents)
 
-    def _write(self, changes: Transaction) -> None:
+    def _write_transaction(self, changes: Transaction) -> None:
         """Write a transaction, and what waits. One that changes nothing is none."""
-        rows = self._changed(changes)
+        rows = self._changed_rows(changes)
         if not (rows or changes.history or changes.history_moves or changes.broken or self.unwritable):
             return
         try:
@@ -273,7 +273,7 @@ class Store(History):
                 self._connection.executemany("INSERT INTO history (kind, time, body) VALUES (?, ?, ?)", changes.history)
         self._waiting = ChangedRows()
 
-    def _show(self, changes: Transaction) -> None:
+    def _show_changes(self, changes: Transaction) -> None:
         with self._reading:
             for (name, labels), series in changes.series.items():
                 self.families[name].pop(labels, None)  # to the end: it was touched last
@@ -285,7 +285,7 @@ class Store(History):
                     documents.pop(key, None)
                 assign(documents, key, document)
 
-    def _wake(self, kinds: set[str]) -> None:
+    def _wake_watchers(self, kinds: set[str]) -> None:
         for kind in kinds & self._wakes.keys():
             for wake in self._wakes[kind]:
                 wake()

@@ -68,9 +68,9 @@ class Timekeeper:
         if self._known is None:
             same = before is not None and before.boot == self._boot
             step = offset - before.started if before is not None and same else 0.0
-            self._move(tx, store, step if abs(step) > STEP_SECONDS else 0.0, offset)
+            self._move_times(tx, store, step if abs(step) > STEP_SECONDS else 0.0, offset)
         elif abs(offset - self._known) > STEP_SECONDS:
-            self._move(tx, store, offset - self._known, offset)
+            self._move_times(tx, store, offset - self._known, offset)
         if before is None or before.boot != self._boot or abs(offset - before.started) > DRIFT_SECONDS:
             tx.put(OFFSET, "", ClockOffset(self._boot, offset))
         self._seen = offset
@@ -79,7 +79,7 @@ class Timekeeper:
         """It is written down."""
         self._known = self._seen
 
-    def _move(self, tx: Transaction, store: Store, step: float, offset: float) -> None:
+    def _move_times(self, tx: Transaction, store: Store, step: float, offset: float) -> None:
         if not step and tx.now < EARLIEST:
             return  # the clock is not set yet, and knows nothing of what has been
         since = offset - step - STEP_SECONDS  # by the clock as it was set; it may have been slewed a little
@@ -93,7 +93,7 @@ class Timekeeper:
                     tx.put(kind, key, moved)
         if step:
             tx.move_history(move.since, move.until, move.by)
-            _report(tx, step)
+            _report_step(tx, step)
 
 
 def _move_series(tx: Transaction, store: Store, move: Move) -> None:
@@ -106,7 +106,7 @@ def _move_series(tx: Transaction, store: Store, move: Move) -> None:
                 tx.series[metric.name, labels] = moved
 
 
-def _report(tx: Transaction, step: float) -> None:
+def _report_step(tx: Transaction, step: float) -> None:
     direction = "forward" if step > 0 else "back"
     tx.inc(CLOCK_STEPS, (direction,))
     title = (_FORWARD if step > 0 else _BACK).of(time=span(abs(step)))

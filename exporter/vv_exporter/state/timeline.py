@@ -121,7 +121,7 @@ class Filter(NamedTuple):
     def admits(self, entry: _Told) -> bool:
         """Whether the entry is asked for (its time is not looked at)."""
         return (
-            (not self.severity or _rank(entry.severity) >= _rank(self.severity))
+            (not self.severity or _severity_rank(entry.severity) >= _severity_rank(self.severity))
             and (not self.component or self.component.lower() in entry.component.lower())
             and (not self.video or self.video in entry.video or entry.video_sha256.startswith(self.video))
             and (not self.alert or entry.alert_id.startswith(self.alert))
@@ -130,7 +130,7 @@ class Filter(NamedTuple):
     @property
     def search(self) -> Search:
         """What the store is asked for: all that `admits` lets pass, and as little else as it can tell apart."""
-        severities = SEVERITIES[_rank(self.severity) :] if _rank(self.severity) else ()
+        severities = SEVERITIES[_severity_rank(self.severity) :] if _severity_rank(self.severity) else ()
         return Search(self.component, tuple(severities), tuple(filter(None, (self.video, self.alert))))
 
 
@@ -157,7 +157,7 @@ def tell(tx: Transaction, time: float, entry: Entry) -> None:
         tx.put(RATES, key, Rate(left, tx.now, rate.skipped + 1, since, entry.severity))
         return
     if rate.skipped:
-        tx.append(HISTORY, time, msgspec.to_builtins(_row(_remainder(key, rate))))
+        tx.append(HISTORY, time, msgspec.to_builtins(_row(_remainder_entry(key, rate))))
     tx.put(RATES, key, Rate(left - 1, tx.now))
     tx.append(HISTORY, time, msgspec.to_builtins(_row(entry)))
 
@@ -166,14 +166,14 @@ def read(store: Store, wanted: Filter, limit: int = 100, before: tuple[float, in
     """The newest moments (those before `before`). Reads the disk in short steps, so that no writer waits for long."""
     found: list[Moment] = []
     if before is None:
-        found += [one for one in _left_out(store) if _within(one.time, wanted) and wanted.admits(one)]
+        found += [one for one in _left_out(store) if _is_within(one.time, wanted) and wanted.admits(one)]
     cursor = before or (wanted.until or float("inf"), _LAST)
     decoder = msgspec.json.Decoder(_Row)
     while True:
         rows, further = store.search_history(HISTORY, wanted.since, cursor, wanted.search, _CHUNK)
         for id_, time, row in store.decoded(rows, decoder.decode):
             if wanted.admits(row):
-                found.append(_moment(row, time, id_))
+                found.append(_moment_of_entry(row, time, id_))
         if further is None or len(found) > limit:
             break
         cursor = further
@@ -274,7 +274,7 @@ def _rate_key(tx: Transaction, entry: Entry) -> str:
     return key
 
 
-def _remainder(key: str, rate: Rate) -> Entry:
+def _remainder_entry(key: str, rate: Rate) -> Entry:
     kind, _, rest = key.partition("\n")
     component = rest.removeprefix(CRITICAL).removeprefix("\n")
     return Entry(
@@ -290,10 +290,10 @@ def _left_out(store: Store) -> Iterator[Moment]:
     """What was left out and not told yet."""
     for key, rate in store.docs(RATES).items():
         if rate.skipped:
-            yield _moment(_row(_remainder(key, rate)), rate.at, _LAST)
+            yield _moment_of_entry(_row(_remainder_entry(key, rate)), rate.at, _LAST)
 
 
-def _moment(row: _Row, time: float, id_: int) -> Moment:
+def _moment_of_entry(row: _Row, time: float, id_: int) -> Moment:
     fields = msgspec.structs.asdict(row)
     known = fields.pop("said")
     if current() != ENGLISH:
@@ -309,9 +309,9 @@ def _spoken(known: Sentence | None, english: str) -> str:
         return english
 
 
-def _within(time: float, wanted: Filter) -> bool:
+def _is_within(time: float, wanted: Filter) -> bool:
     return time >= wanted.since and (not wanted.until or time <= wanted.until)
 
 
-def _rank(severity: str) -> int:
+def _severity_rank(severity: str) -> int:
     return SEVERITIES.index(severity) if severity in SEVERITIES else 0

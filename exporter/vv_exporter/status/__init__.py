@@ -164,7 +164,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         alert_path=alert_path.read(series, known.alert_path, known.deadman),
         unwritable=known.unwritable,
     )
-    troubles = tuple(_troubles(found))
+    troubles = tuple(_find_troubles(found))
     return msgspec.structs.replace(found, ok=not troubles, troubles=troubles)
 
 
@@ -197,13 +197,13 @@ def own_troubles(found: Status) -> list[str]:
     return list(_own_troubles(found))
 
 
-def _troubles(found: Status) -> Iterator[str]:
+def _find_troubles(found: Status) -> Iterator[str]:
     own = list(_own_troubles(found))
     if any(alert_path.troubles(found.alert_path, found.time)):
         yield own.pop(0)
     if found.unwritable:
         yield own.pop(0)
-    if found.alerts is None or _stale(found):
+    if found.alerts is None or _is_stale(found):
         yield own.pop(0)
     for alert in found.alerts or ():
         if alert.severity != "info" and not alert.inhibited and alert.name != DRILL:  # its cause is there
@@ -219,7 +219,7 @@ def _own_troubles(found: Status) -> Iterator[str]:
         )
     if found.alerts is None:
         yield _("Alertmanager does not answer: what fires is not known")
-    elif _stale(found):
+    elif _is_stale(found):
         yield _("Alertmanager does not answer: alerts are shown as of {time}").format(
             time=ago(found.alerts_time, found.time)
         )
@@ -234,5 +234,5 @@ def _own_troubles(found: Status) -> Iterator[str]:
     yield from itself.troubles(found.exporter, found.failing_collectors, found.time)
 
 
-def _stale(found: Status) -> bool:
+def _is_stale(found: Status) -> bool:
     return found.alerts_time is not None and abs(found.time - found.alerts_time) > STALE

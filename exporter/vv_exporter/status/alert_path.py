@@ -58,12 +58,12 @@ def read(series: Series, verdict: PathState | None, deadman_set: bool) -> AlertP
         last_beat=series.one(LAST_BEAT) or None,
         latency=series.one(LATENCY),
         deadman_set=deadman_set,
-        proven=tuple(_proven(series, name) for name in series.names("channel", PROVEN)),
+        proven=tuple(_channel_proof(series, name) for name in series.names("channel", PROVEN)),
         next_drill=series.one(NEXT_DUE),
     )
 
 
-def _proven(series: Series, channel: str) -> Proven:
+def _channel_proof(series: Series, channel: str) -> Proven:
     return Proven(
         channel,
         series.one(PROVEN, channel=channel) or None,
@@ -108,14 +108,15 @@ def table(path: AlertPath, now: float) -> Table:
     if path.since:
         rows.insert(1, (Cell(_("broken since")), Cell(ago(path.since, now), "bad")))
     rows += [
-        (Cell(_("proven by a drill: {channel}").format(channel=one.channel)), _proof(one, now)) for one in path.proven
+        (Cell(_("proven by a drill: {channel}").format(channel=one.channel)), _proof_cell(one, now))
+        for one in path.proven
     ]
     if path.next_drill is not None:
         rows.append((Cell(_("next drill")), Cell(clock(path.next_drill, now))))
     return Table("alert-path", _("The alert path"), (_("Alert path"), _("Now")), rows)
 
 
-def _proof(one: Proven, now: float) -> Cell:
+def _proof_cell(one: Proven, now: float) -> Cell:
     level: Level = "warning" if one.due is not None and one.due < now else "" if one.time else "muted"
     if not one.time:
         return Cell(_("never"), level, _("try it: {command}").format(command=f"vv drill --channel {one.channel}"))

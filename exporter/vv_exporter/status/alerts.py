@@ -45,11 +45,11 @@ _GENERAL = ("alertname", "severity", "component", "device", "title", "alert_key"
 
 def firing(alerts: Iterable[Mapping[str, Any]]) -> tuple[FiringAlert, ...]:
     """Those that people are told of, the most urgent first; what is not notified comes last."""
-    shown = (alert for alert in map(_alert, alerts) if alert.severity in SEVERITIES)
-    return tuple(sorted(shown, key=_urgency))
+    shown = (alert for alert in map(_firing_alert, alerts) if alert.severity in SEVERITIES)
+    return tuple(sorted(shown, key=_urgency_order))
 
 
-def _alert(alert: Mapping[str, Any]) -> FiringAlert:
+def _firing_alert(alert: Mapping[str, Any]) -> FiringAlert:
     labels, notes, state = alert["labels"], alert["annotations"], alert["status"]
     inhibited = bool(state.get("inhibitedBy"))
     return FiringAlert(
@@ -71,5 +71,5 @@ def _alert(alert: Mapping[str, Any]) -> FiringAlert:
     )
 
 
-def _urgency(alert: FiringAlert) -> tuple[bool, int, str]:
+def _urgency_order(alert: FiringAlert) -> tuple[bool, int, str]:
     return alert.silenced or alert.inhibited, -SEVERITIES.index(alert.severity), alert.since

@@ -53,10 +53,10 @@ def table(checks: Sequence[Check], now: float) -> Table:
     """For people; those that failed last first."""
     ordered = sorted(checks, key=lambda one: (-(one.last_failure or 0.0), one.name, one.component))
     columns = (_("Check"), _("Component"), _("Passed"), _("Failed"), _("Last failure"))
-    return Table("security", _("Schemas and signatures"), columns, [_row(one, now) for one in ordered])
+    return Table("security", _("Schemas and signatures"), columns, [_check_row(one, now) for one in ordered])
 
 
-def _row(one: Check, now: float) -> tuple[Cell, ...]:
+def _check_row(one: Check, now: float) -> tuple[Cell, ...]:
     recent = one.last_failure is not None and now - one.last_failure < RECENT
     moment = None if one.last_failure is None else (one.last_failure, one.component)
     last = Cell("–", "muted") if one.last_failure is None else when(one.last_failure, now)

@@ -76,20 +76,20 @@ def read(series: Series, now: float, past: Past = ()) -> Iterator[Container]:
             name=name,
             state=next((labels["state"] for labels, value in states.get(name, ()) if value), "gone"),
             health=next((labels["status"] for labels, value in health.get(name, ()) if value), ""),
-            expected=_first(expected, name) == 1,
+            expected=_first_value(expected, name) == 1,
             running=running[0][1] == 1,
             restarts=sum(causes.values()),
             restarts_by_cause=causes,
             essential=any(labels["essential"] == "true" for labels, _ in info.get(name, ())),
-            exit_code=_whole(codes, name),
-            budget=_whole(budget, name),
-            budget_used=int(_first(used, name) or 0),
-            gave_up=_first(gave_up, name) == 1,
-            answered=_first(answered, name) != 0,
-            memory=_whole(memory, name),
-            memory_limit=_whole(limits, name),
+            exit_code=_whole_value(codes, name),
+            budget=_whole_value(budget, name),
+            budget_used=int(_first_value(used, name) or 0),
+            gave_up=_first_value(gave_up, name) == 1,
+            answered=_first_value(answered, name) != 0,
+            memory=_whole_value(memory, name),
+            memory_limit=_whole_value(limits, name),
             cores=cores.get(name),
-            cores_limit=_first(core_limits, name) or every,
+            cores_limit=_first_value(core_limits, name) or every,
         )
 
 
@@ -111,12 +111,12 @@ def _cores(seconds: Mapping[str, float], now: float, past: Past) -> dict[str, fl
     }
 
 
-def _first(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> float | None:
+def _first_value(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> float | None:
     return samples[name][0][1] if name in samples else None
 
 
-def _whole(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> int | None:
-    value = _first(samples, name)
+def _whole_value(samples: Mapping[str, Sequence[tuple[Labels, float]]], name: str) -> int | None:
+    value = _first_value(samples, name)
     return None if value is None else int(value)
 
 
@@ -161,20 +161,20 @@ def troubles(containers: Sequence[Container], up: bool | None, podman: bool = Fa
 
 def table(containers: Sequence[Container], up: bool | None) -> Table:
     """For people; those with trouble first."""
-    ordered = sorted(containers, key=lambda one: (not one.gave_up, not _bad(one), -one.restarts, one.name))
+    ordered = sorted(containers, key=lambda one: (not one.gave_up, not _is_bad(one), -one.restarts, one.name))
     title = _("Containers") if up is not False else _("Containers, as last known")
     columns: Sequence[str] = (_("Container"), _("State"), _("Health"), _("Uses"), _("Restarts"), _("Self-monitor"))
-    rows: list[Sequence[Cell]] = [_row(one) for one in ordered]
+    rows: list[Sequence[Cell]] = [_container_row(one) for one in ordered]
     if not any(one.budget is not None or one.gave_up for one in containers):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table("containers", title, columns, rows)
 
 
-def _bad(one: Container) -> bool:
+def _is_bad(one: Container) -> bool:
     return (one.expected and not one.running) or one.health == "unhealthy"
 
 
-def _row(one: Container) -> tuple[Cell, ...]:
+def _container_row(one: Container) -> tuple[Cell, ...]:
     ended = _("exit code {code}").format(code=one.exit_code) if not one.running and one.exit_code is not None else ""
     expectation = "" if one.expected else _("not expected")
     state = Cell(
@@ -203,13 +203,13 @@ def _row(one: Container) -> tuple[Cell, ...]:
         Cell(one.name, note=_("essential") if one.essential else ""),
         state,
         health,
-        _uses(one),
+        _usage_cell(one),
         restarts,
         monitor,
     )
 
 
-def _uses(one: Container) -> Cell:
+def _usage_cell(one: Container) -> Cell:
     """Memory and processors, each with its limit; without bars, for there may be many rows."""
     if one.memory is None:
         return Cell("–", "muted")

@@ -110,15 +110,15 @@ def read(
         oldest=series.one(RELAY_OLDEST) or None,
         sent=series.sum(RELAY_DELIVERIES, destination="alertmanager"),
         failed=series.sum(RELAY_DELIVERIES, destination="alertmanager", result=FAILED),
-        receivers=tuple(_receiver(series, name) for name in series.names("destination", OUTBOX_QUEUE)),
-        people=tuple(_channel(series, name) for name in series.names("channel", CHANNEL_SUCCESS)),
-        told=tuple(_told(account) for account in newest[:MAX_TOLD]),
+        receivers=tuple(_receiver_of(series, name) for name in series.names("destination", OUTBOX_QUEUE)),
+        people=tuple(_channel_of(series, name) for name in series.names("channel", CHANNEL_SUCCESS)),
+        told=tuple(_told_alert(account) for account in newest[:MAX_TOLD]),
         digest_sent=series.one(DIGEST_LAST_SENT) or None,
         digest_due=series.one(DIGEST_NEXT_DUE),
     )
 
 
-def _channel(series: Series, name: str) -> Channel:
+def _channel_of(series: Series, name: str) -> Channel:
     return Channel(
         name=name,
         ok=series.sum(NOTIFICATIONS, channel=name, result="ok"),
@@ -130,7 +130,7 @@ def _channel(series: Series, name: str) -> Channel:
     )
 
 
-def _told(account: Account) -> Told:
+def _told_alert(account: Account) -> Told:
     return Told(
         alertname=account.alertname,
         title=account.title,
@@ -143,7 +143,7 @@ def _told(account: Account) -> Told:
     )
 
 
-def _receiver(series: Series, name: str) -> Receiver:
+def _receiver_of(series: Series, name: str) -> Receiver:
     counts = {result: series.sum(RELAY_DELIVERIES, destination=name, result=result) for result in RESULTS}
     return Receiver(
         name=name,
@@ -176,7 +176,7 @@ def troubles(delivery: Delivery, now: float) -> Iterator[str]:
                 channel=channel.name, error=channel.error or _("see app.log")
             )
     for alert in delivery.told:
-        if _untold(alert, now):
+        if _is_untold(alert, now):
             yield _("never delivered: {title}").format(title=alert.title)
 
 
@@ -207,15 +207,15 @@ def table(delivery: Delivery, now: float) -> Table:
             waiting._replace(note=waiting.note or (failed if delivery.failed else "")),
         ),
     ]
-    rows += [(Cell(_("by {channel}").format(channel=one.name)), _by(one, now)) for one in delivery.people]
-    rows += [(Cell(_("to the {name}").format(name=one.name)), _delivered(one, now)) for one in delivery.receivers]
+    rows += [(Cell(_("by {channel}").format(channel=one.name)), _channel_cell(one, now)) for one in delivery.people]
+    rows += [(Cell(_("to the {name}").format(name=one.name)), _receiver_cell(one, now)) for one in delivery.receivers]
     if delivery.digest_due is not None:
-        rows.append((Cell(_("daily digest")), _digest(delivery.digest_sent, delivery.digest_due, now)))
+        rows.append((Cell(_("daily digest")), _digest_cell(delivery.digest_sent, delivery.digest_due, now)))
     rows += [(Cell(one.title), _by_whom(one, now)) for one in delivery.told[:SHOWN]]
     return Table("delivery", _("Delivery of alerts"), (_("Delivery"), _("Now")), rows)
 
 
-def _by(one: Channel, now: float) -> Cell:
+def _channel_cell(one: Channel, now: float) -> Cell:
     counts = [_("{count} taken").format(count=one.ok)]
     counts += [_("{count} failed").format(count=one.failed)] if one.failed else []
     counts += [_("{count} to be sent directly").format(count=one.waiting)] if one.waiting else []
@@ -242,22 +242,22 @@ def _by_whom(one: Told, now: float) -> Cell:
         return Cell(_("delivered by {times}").format(times=times), "", fired)
     if one.muted:
         return Cell(_("silenced or inhibited"), "muted", fired)
-    return Cell(_("not delivered yet"), "bad" if _untold(one, now) else "warning", fired)
+    return Cell(_("not delivered yet"), "bad" if _is_untold(one, now) else "warning", fired)
 
 
-def _untold(one: Told, now: float) -> bool:
+def _is_untold(one: Told, now: float) -> bool:
     urgent = one.severity in ("error", "critical")  # warnings wait for the end of the quiet hours
     return urgent and not one.channels and not one.muted and now - one.fired > UNTOLD
 
 
-def _digest(sent: float | None, due: float, now: float) -> Cell:
+def _digest_cell(sent: float | None, due: float, now: float) -> Cell:
     last = _("last sent {time}").format(time=ago(sent, now)) if sent else _("none was sent yet")
     if now - due > LATE:
         return Cell(_("{time} late: see app.log").format(time=span(now - due)), "warning", last)
     return Cell(_("due in {time}").format(time=span(due - now)) if due > now else _("due now"), "", last)
 
 
-def _delivered(one: Receiver, now: float) -> Cell:
+def _receiver_cell(one: Receiver, now: float) -> Cell:
     counts = [_("{count} delivered").format(count=one.delivered)]
     counts += [_("{count} given up").format(count=one.given_up)] if one.given_up else []
     if one.failed:

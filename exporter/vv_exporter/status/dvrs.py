@@ -86,10 +86,10 @@ def table(dvrs: Sequence[Dvr], now: float) -> Table:
     """For people; those that are down first."""
     ordered = sorted(dvrs, key=lambda one: (one.up, one.name, one.source))
     columns = (_("DVR"), _("Seen by"), _("State"), _("Since"), _("Last frame"))
-    return Table("dvrs", _("DVRs"), columns, [_row(one, now) for one in ordered])
+    return Table("dvrs", _("DVRs"), columns, [_dvr_row(one, now) for one in ordered])
 
 
-def _row(one: Dvr, now: float) -> tuple[Cell, ...]:
+def _dvr_row(one: Dvr, now: float) -> tuple[Cell, ...]:
     failures = (
         ngettext("{count} failed attempt in a row", "{count} failed attempts in a row", one.failures).format(
             count=one.failures

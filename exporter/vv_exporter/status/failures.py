@@ -50,10 +50,10 @@ def read(series: Series) -> Iterator[LastFailure]:
 def table(failures: Sequence[LastFailure], now: float) -> Table:
     """For people."""
     columns = (_("What"), _("When"), _("Component"), _("Error"), _("Video"))
-    return Table("failures", _("Latest failures"), columns, [_row(one, now) for one in failures])
+    return Table("failures", _("Latest failures"), columns, [_failure_row(one, now) for one in failures])
 
 
-def _row(one: LastFailure, now: float) -> tuple[Cell, ...]:
+def _failure_row(one: LastFailure, now: float) -> tuple[Cell, ...]:
     what, _, subject = one.kind.partition(":")
     video = Cell(one.video.rpartition("/")[2] or "–", "" if one.video else "muted", note=one.video_sha256[:12])
     return (

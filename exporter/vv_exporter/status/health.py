@@ -30,16 +30,16 @@ def exporter(port: int, host: str = "127.0.0.1") -> str:
     try:
         answer = b""
         with socket.create_connection(address, TIMEOUT) as plain, suppress(ConnectionError):
-            answer = _ask(plain, b"/-/healthy")
-            answer = _whole(plain, answer)
+            answer = _send_request(plain, b"/-/healthy")
+            answer = _whole_answer(plain, answer)
         if not answer.startswith(b"HTTP/"):
             with socket.create_connection(address, TIMEOUT) as plain, _any_certificate().wrap_socket(plain) as secure:
-                answer = _whole(secure, _ask(secure, b"/-/healthy"))
+                answer = _whole_answer(secure, _send_request(secure, b"/-/healthy"))
     except ssl.SSLError:
         return ""  # it wants a certificate of ours: it is at work
     except OSError as error:
         raise UnhealthyError(f"port {port} does not answer ({error})") from error
-    _judge(answer)
+    _judge_answer(answer)
     said = answer.partition(b"\r\n\r\n")[2].decode(errors="replace").splitlines()
     return said[0] if said and said[0].startswith("alert path: ") else ""
 
@@ -63,18 +63,18 @@ def docker_proxy(path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(TIMEOUT)
             sock.connect(str(path))
-            answer = _ask(sock, b"/_ping")
+            answer = _send_request(sock, b"/_ping")
     except OSError as error:
         raise UnhealthyError(f"{path} does not answer ({error})") from error
-    _judge(answer)
+    _judge_answer(answer)
 
 
-def _ask(sock: socket.socket, path: bytes) -> bytes:
+def _send_request(sock: socket.socket, path: bytes) -> bytes:
     sock.sendall(_REQUEST % path)
     return sock.recv(1024)
 
 
-def _whole(sock: socket.socket, beginning: bytes) -> bytes:
+def _whole_answer(sock: socket.socket, beginning: bytes) -> bytes:
     """The answer that begins so, as far as it comes."""
     answer = beginning
     with suppress(OSError):
@@ -83,7 +83,7 @@ def _whole(sock: socket.socket, beginning: bytes) -> bytes:
     return answer
 
 
-def _judge(answer: bytes) -> None:
+def _judge_answer(answer: bytes) -> None:
     status = answer[:12].partition(b" ")[2]
     if not status.isdigit() or int(status) >= 500:
         raise UnhealthyError(f"it answers {answer[:60]!r}")

@@ -60,10 +60,10 @@ def table(jobs: Sequence[Job], now: float) -> Table:
     """For people; those that are late or failed first."""
     ordered = sorted(jobs, key=lambda job: (not job.late, not job.last_exit_code, job.name))
     columns = (_("Job"), _("Due"), _("Last success"), _("Last run"), _("Failures"))
-    return Table("jobs", _("Jobs"), columns, [_row(job, now) for job in ordered])
+    return Table("jobs", _("Jobs"), columns, [_job_row(job, now) for job in ordered])
 
 
-def _row(job: Job, now: float) -> tuple[Cell, ...]:
+def _job_row(job: Job, now: float) -> tuple[Cell, ...]:
     if job.next_due is None:
         due = Cell(_("no schedule"), "muted")
     elif job.late:

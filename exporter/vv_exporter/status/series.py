@@ -35,13 +35,13 @@ class Series:
 
     def one(self, metric: Name, **labels: str) -> float | None:
         """The first sample with these labels."""
-        return next((value for _, value in self._having(metric, "", labels)), None)
+        return next((value for _, value in self._samples_having(metric, "", labels)), None)
 
     def sum(self, metric: Name, suffix: str = "", **labels: str) -> int:
         """The sum over all samples with these labels."""
-        return int(sum(value for _, value in self._having(metric, suffix, labels)))
+        return int(sum(value for _, value in self._samples_having(metric, suffix, labels)))
 
-    def _having(self, metric: Name, suffix: str, labels: Labels) -> list[Sample]:
+    def _samples_having(self, metric: Name, suffix: str, labels: Labels) -> list[Sample]:
         """The samples with these labels, in their order."""
         if not labels:
             return self.all(metric, suffix)
@@ -66,5 +66,5 @@ class Series:
 
     def text(self, metric: Name, label: str, **labels: str) -> str:
         """The value of `label` in the sample of 1 that has these labels; of a state or an info."""
-        found = (has[label] for has, value in self._having(metric, "", labels) if value == 1)
+        found = (has[label] for has, value in self._samples_having(metric, "", labels) if value == 1)
         return next(found, "")

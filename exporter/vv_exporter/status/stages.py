@@ -152,11 +152,11 @@ def _with_recent(stage: Stage, counted: Tally | None, now: float, past: Past) ->
         recent_failed=failed,
         p50=quantile(0.5, gained),
         p95=quantile(0.95, gained),
-        plot=tuple(_gained(before, after) for before, after in steps),
+        plot=tuple(_ended_between(before, after) for before, after in steps),
     )
 
 
-def _gained(before: Tally, after: Tally) -> tuple[int, int]:
+def _ended_between(before: Tally, after: Tally) -> tuple[int, int]:
     failed = max(after.failed - before.failed, 0)
     return max(after.succeeded - before.succeeded, 0) + failed, failed
 
@@ -201,10 +201,10 @@ def table(stages: Sequence[Stage], now: float) -> Table:
     """For people; those with trouble first."""
     ordered = sorted(stages, key=lambda stage: (-stage.overdue, -stage.recent_failed, stage.name))
     columns = (_("Stage"), _("Now"), _("Last success"), _("Recent runs"), _("Duration p50 / p95"), _("All runs"))
-    return Table("stages", _("Stages"), columns, [_row(stage, now) for stage in ordered])
+    return Table("stages", _("Stages"), columns, [_stage_row(stage, now) for stage in ordered])
 
 
-def _row(stage: Stage, now: float) -> tuple[Cell, ...]:
+def _stage_row(stage: Stage, now: float) -> tuple[Cell, ...]:
     limit = _("limit {time}").format(time=span(stage.limit)) if stage.limit else ""
     state = Cell(_("{count} running").format(count=stage.running), "" if stage.running else "muted", note=limit)
     if stage.overdue:
@@ -223,13 +223,13 @@ def _row(stage: Stage, now: float) -> tuple[Cell, ...]:
         Cell(stage.name),
         state,
         when(stage.last_success, now),
-        _recent(stage),
+        _recent_cell(stage),
         Cell("–" if stage.p50 is None or stage.p95 is None else f"{span(stage.p50)} / {span(stage.p95)}"),
         Cell(counts, "muted"),
     )
 
 
-def _recent(stage: Stage) -> Cell:
+def _recent_cell(stage: Stage) -> Cell:
     if not stage.recent_seconds:
         return Cell("–", "muted")
     groups = [stage.plot[at : at + PLOT_STEPS] for at in range(0, len(stage.plot), PLOT_STEPS)]

@@ -69,19 +69,19 @@ def read(series: Series, now: float, past: Past) -> Iterator[Disk]:
             left or 0.0,
             success == 1,
             read_only=series.one(READONLY, **labels) == 1,
-            missing=_missing(series, labels["role"]),
+            missing=_missing_reason(series, labels["role"]),
         )
         if whole and left is not None:
-            low = next((level for level in ("critical", "warning") if _under(series, disk, level)), "")
+            low = next((level for level in ("critical", "warning") if _is_under_limit(series, disk, level)), "")
             disk = _with_trend(msgspec.structs.replace(disk, low=low), now, past)
         yield disk
 
 
-def _missing(series: Series, role: str) -> str:
+def _missing_reason(series: Series, role: str) -> str:
     return next((labels["reason"] for labels, _ in series.all(MISSING_INFO) if labels["role"] == role), "")
 
 
-def _under(series: Series, disk: Disk, severity: str) -> bool:
+def _is_under_limit(series: Series, disk: Disk, severity: str) -> bool:
     ratio = series.one(FREE_RATIO, role=disk.role, severity=severity)
     count = series.one(FREE_BYTES, role=disk.role, severity=severity)
     return (ratio is not None and disk.free / disk.size < ratio) or (count is not None and disk.free < count)
@@ -120,7 +120,7 @@ def troubles(disks: Sequence[Disk], videos: Videos | None) -> Iterator[str]:
     yield from (
         _("{path} is read-only").format(path=disk.path)
         for disk in disks
-        if disk.readable and disk.read_only and _written(disk)
+        if disk.readable and disk.read_only and _is_written(disk)
     )
     yield from (
         _("{path} is critically low").format(path=disk.path)
@@ -131,18 +131,18 @@ def troubles(disks: Sequence[Disk], videos: Videos | None) -> Iterator[str]:
         yield _("ingestion is paused: the video storage is critically full")
 
 
-def _written(disk: Disk) -> bool:
+def _is_written(disk: Disk) -> bool:
     return disk.role == "video_storage"
 
 
 def table(disks: Sequence[Disk]) -> Table:
     """For people."""
     return Table(
-        "storage", _("Storage"), (_("Storage"), _("Path"), _("Free"), _("Trend")), [_row(disk) for disk in disks]
+        "storage", _("Storage"), (_("Storage"), _("Path"), _("Free"), _("Trend")), [_disk_row(disk) for disk in disks]
     )
 
 
-def _row(disk: Disk) -> tuple[Cell, ...]:
+def _disk_row(disk: Disk) -> tuple[Cell, ...]:
     name = Cell(_(ROLES.get(disk.role, disk.role.replace("_", " "))))
     if not disk.readable or not disk.size:
         return name, Cell(disk.path), Cell(_("cannot be used"), "bad", note=disk.missing), Cell("–", "muted")
@@ -156,10 +156,10 @@ def _row(disk: Disk) -> tuple[Cell, ...]:
         _("read-only") if disk.read_only else {"critical": _("critically low"), "warning": _("low")}.get(disk.low, "")
     )
     left = Cell(words, levels.get(disk.low, ""), note=note, share=1 - disk.free / disk.size)
-    return name, Cell(disk.path), left, _trend(disk)
+    return name, Cell(disk.path), left, _trend_cell(disk)
 
 
-def _trend(disk: Disk) -> Cell:
+def _trend_cell(disk: Disk) -> Cell:
     if not disk.grew_in:
         return Cell("–", "muted")
     if abs(disk.grew) < 1e6:

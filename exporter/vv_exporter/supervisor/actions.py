@@ -38,34 +38,36 @@ class Actions:
 
     def start(self, container: str) -> None:
         """Start it; nothing happens if it runs."""
-        self._post(f"/containers/{container}/start")
+        self._post_request(f"/containers/{container}/start")
 
     def restart(self, container: str) -> None:
         """Stop it with its own signal and grace, and start it."""
-        self._post(f"/containers/{container}/restart")
+        self._post_request(f"/containers/{container}/restart")
 
     def stop(self, container: str) -> None:
         """Stop it; nothing happens if it does not run."""
-        self._post(f"/containers/{container}/stop")
+        self._post_request(f"/containers/{container}/stop")
 
     def set_policy(self, container: str, name: str, retries: int = 0) -> None:
         """Change Docker's restart policy."""
         policy = {"Name": name, "MaximumRetryCount": retries}
-        self._post(f"/containers/{container}/update", {"RestartPolicy": policy})
+        self._post_request(f"/containers/{container}/update", {"RestartPolicy": policy})
 
     def log_tail(self, container: str, count: int) -> str:
         """Its last `count` log lines, at most `MAX_TAIL` bytes, safe to show; "" where there are none to be had."""
         if not count:
             return ""
         with contextlib.suppress(EngineError, RefusedError, docker.errors.DockerException), translated():
-            parts = self._connected().logs(container, stdout=True, stderr=True, stream=True, follow=False, tail=count)
+            parts = self._connected_client().logs(
+                container, stdout=True, stderr=True, stream=True, follow=False, tail=count
+            )
             return "\n".join(last_lines(_end_of(parts), MAX_TAIL).strip().splitlines()[-count:])
         return ""
 
     def runs(self, container: str, program: str) -> bool:
         """Whether this program runs in it, by itself or by an interpreter (`agent`, `/usr/bin/python3 agent.py`)."""
         with translated():
-            answer = self._connected().top(container, ps_args="-eo pid,args")
+            answer = self._connected_client().top(container, ps_args="-eo pid,args")
         commands = (" ".join(row[1:]).split()[:2] for row in answer.get("Processes") or ())
         return any(word.rpartition("/")[2] == program for words in commands for word in words)
 
@@ -75,20 +77,20 @@ class Actions:
         if client is not None:
             client.close()
 
-    def _connected(self) -> docker.APIClient:
+    def _connected_client(self) -> docker.APIClient:
         if self._client is None:
             self._client = connected(self._host)
         return self._client
 
-    def _post(self, path: str, body: dict[str, Any] | None = None) -> None:
+    def _post_request(self, path: str, body: dict[str, Any] | None = None) -> None:
         with translated():
-            client = self._connected()
+            client = self._connected_client()
             address = f"{client.base_url}/v{client.api_version}{path}"
             response = client.post(address, json=body, timeout=PATIENCE)
             if response.status_code in NO_ANSWER_STATUS:
-                raise NoAnswerError(_message(response))
+                raise NoAnswerError(_message_of(response))
             if response.status_code >= requests.codes.bad_request:
-                raise RefusedError(_message(response))
+                raise RefusedError(_message_of(response))
 
 
 def has_work(settings: Settings) -> bool:
@@ -101,7 +103,7 @@ def has_work(settings: Settings) -> bool:
     return bool(labelled or settings.self_monitor.containers or settings.self_monitor.projects)
 
 
-def _message(response: Any) -> str:
+def _message_of(response: Any) -> str:
     with contextlib.suppress(ValueError, AttributeError):
         return str(response.json().get("message", ""))[:500]
     return f"HTTP {response.status_code}"

@@ -118,24 +118,24 @@ class Supervisor:
 
         Raises what was last in the way: `EngineError`, `StoreError`, `OSError`, or what nobody expected.
         """
-        trouble = [self._tried(self._store.follow_clock)]
-        trouble += [self._tried(self._do, path, request) for path, request in self._room.requests()]
+        trouble = [self._try_action(self._store.follow_clock)]
+        trouble += [self._try_action(self._do_request, path, request) for path, request in self._room.requests()]
         if self._watch.current:
-            trouble += self._look()
+            trouble += self._look_at_containers()
         for error in filter(None, reversed(trouble)):
             raise error
 
-    def _look(self) -> list[Exception | None]:
+    def _look_at_containers(self) -> list[Exception | None]:
         """Look at all containers, and tell how they stand; what went wrong."""
-        watched = self._watched()
-        trouble = [self._tried(self._drop, set(watched)), self._tried(self._tidy)]
-        looks = [self._tried(self._look_at, name) for name in watched]
+        watched = self._watched_names()
+        trouble = [self._try_action(self._drop_unwatched, set(watched)), self._try_action(self._tidy_history)]
+        looks = [self._try_action(self._look_at, name) for name in watched]
         self._first_round = False
         if self._watch.current and (None in looks or not looks):
-            trouble += [self._tried(self._show), self._tried(self._tell_all)]
+            trouble += [self._try_action(self._show_view), self._try_action(self._tell_all)]
         return trouble + looks
 
-    def _tried(self, act: Callable[..., None], *arguments: object) -> Exception | None:
+    def _try_action(self, act: Callable[..., None], *arguments: object) -> Exception | None:
         try:
             act(*arguments)
         except Exception as error:
@@ -147,7 +147,7 @@ class Supervisor:
         if record is None or not self._watch.current or not self._unanswered.is_due(name):
             return
         try:
-            self._check(record)
+            self._check_container(record)
             self._unanswered.answered(name)
         except EXPECTED as error:
             if isinstance(error, NoAnswerError):
@@ -158,7 +158,7 @@ class Supervisor:
         finally:
             self._looked_at[name] = self._monotonic()
 
-    def _watched(self) -> list[str]:
+    def _watched_names(self) -> list[str]:
         """The names of our containers, also of those that are missing though they should be there."""
         known = self._store.docs(CONTAINERS)
         own_image = next((one.image for one in known.values() if self._own_id and one.id == self._own_id), "")
@@ -172,7 +172,7 @@ class Supervisor:
         self._left_out = max(len(found) - MAX_WATCHED, 0)
         return sorted(found[:MAX_WATCHED])
 
-    def _drop(self, watched: set[str]) -> None:
+    def _drop_unwatched(self, watched: set[str]) -> None:
         """Forget containers that are no business of ours any more."""
         for name in self._store.docs(SUPERVISED).keys() - watched:
             with self._store.transaction() as tx:
@@ -182,34 +182,34 @@ class Supervisor:
             for name in known.keys() - watched:
                 del known[name]
 
-    def _check(self, record: ContainerRecord) -> None:
-        history, by_docker = self._with_policy_restarts(record, self._history(record))
+    def _check_container(self, record: ContainerRecord) -> None:
+        history, by_docker = self._with_policy_restarts(record, self._history_of(record))
         if history.attempt is not None:
             history = self._follow_up(record, history, history.attempt)
         if record.state == "running" and history.owed and history.attempt is None:
-            history = self._keep(record, replace(history, owed=False))
+            history = self._keep_history(record, replace(history, owed=False))
         if history.gave_up:
             history = self._finish_giving_up(record, history)
-            self._note(record, history, f"given up: {history.reason}")
+            self._note_seen(record, history, f"given up: {history.reason}")
             return
         if history.policy_before:
             history = self._give_back_policy(record, history)
-        now_is = self._condition(record, history)
+        now_is = self._condition_of(record, history)
         failing_since = (history.failing_since or self._clock()) if now_is.fault else 0.0
-        history = self._keep(record, replace(history, failing_since=failing_since))
+        history = self._keep_history(record, replace(history, failing_since=failing_since))
         decision = decide(history, now_is, self._limits, self._clock(), restarted_by_docker=by_docker)
-        verdict, due = _verdict(record, now_is, history), 0.0
+        verdict, due = _verdict_text(record, now_is, history), 0.0
         if isinstance(decision, Wait):
             due = decision.until
         elif isinstance(decision, Restart):
-            history = self._restart(record, history, now_is.fault)
+            history = self._restart_container(record, history, now_is.fault)
             verdict = f"{now_is.fault}; restarted"
         elif isinstance(decision, GiveUp):
             history = self._give_up(record, history, now_is)
             verdict = f"given up: {history.reason}"
-        self._note(record, history, verdict, due)
+        self._note_seen(record, history, verdict, due)
 
-    def _history(self, record: ContainerRecord) -> Supervised:
+    def _history_of(self, record: ContainerRecord) -> Supervised:
         """What is remembered of this container; one with a new id begins anew."""
         known = self._store.document(SUPERVISED, record.name)
         if known is not None and known.container == record.id:
@@ -217,10 +217,10 @@ class Supervisor:
         seen = self._policy_restarts(record.name)
         # Of a container that was there before us it is not known when Docker restarted it.
         early = 0 if self._first_round else record.restart_count
-        history = self._keep(record, Supervised(container=record.id, policy_seen=max(seen - early, 0)))
+        history = self._keep_history(record, Supervised(container=record.id, policy_seen=max(seen - early, 0)))
         if known is not None and known.gave_up:
             log.info("container %s was recreated and is taken up again", record.name)
-            self._tell("container.resumed", {"name": record.name, "reason": "the container was recreated"})
+            self._report_event("container.resumed", {"name": record.name, "reason": "the container was recreated"})
         return history
 
     def _policy_restarts(self, name: str) -> int:
@@ -239,9 +239,9 @@ class Supervisor:
         certain = looked_at is not None and self._monotonic() - looked_at < self._limits.window
         added = (self._clock(),) * min(grown if certain else 1, self._limits.max_restarts + 1)
         restarts = (*recent(history, self._limits, self._clock()), *added) if grown > 0 else history.restarts
-        return self._keep(record, replace(history, policy_seen=seen, restarts=restarts)), grown > 0
+        return self._keep_history(record, replace(history, policy_seen=seen, restarts=restarts)), grown > 0
 
-    def _condition(self, record: ContainerRecord, history: Supervised) -> Condition:
+    def _condition_of(self, record: ContainerRecord, history: Supervised) -> Condition:
         return condition(
             record,
             self._clock(),
@@ -264,7 +264,7 @@ class Supervisor:
             self._programs[record.name] = (self._monotonic() + PROCESS_INTERVAL, missed)
         return program if missed >= 2 else ""
 
-    def _restart(self, record: ContainerRecord, history: Supervised, fault: str) -> Supervised:
+    def _restart_container(self, record: ContainerRecord, history: Supervised, fault: str) -> Supervised:
         """Count a restart, and ask for it."""
         now = self._clock()
         attempt = Attempt(id=uuid7_hex(), at=now, before=record.started, reason=fault, stops=record.running)
@@ -282,12 +282,12 @@ class Supervisor:
             fault,
         )
         self._programs.pop(record.name, None)
-        return self._ask(record, self._keep(record, history), attempt)
+        return self._ask_for_restart(record, self._keep_history(record, history), attempt)
 
-    def _ask(self, record: ContainerRecord, history: Supervised, attempt: Attempt) -> Supervised:
+    def _ask_for_restart(self, record: ContainerRecord, history: Supervised, attempt: Attempt) -> Supervised:
         """Ask the Engine for a restart that is counted."""
         fields = {"name": record.name, "container": record.id, "attempt": attempt.id}
-        self._tell("container.restarting", fields | {"reason": line(attempt.reason, 300)})
+        self._report_event("container.restarting", fields | {"reason": line(attempt.reason, 300)})
         try:
             if record.running:
                 self._engine.restart(record.id)
@@ -296,9 +296,9 @@ class Supervisor:
         except RefusedError as error:
             log.error("container %s could not be restarted: %s", record.name, error)
             self._tell_result(record.name, attempt, "failed", str(error))
-            return self._keep(record, replace(history, attempt=None, failing_since=self._clock()))
+            return self._keep_history(record, replace(history, attempt=None, failing_since=self._clock()))
         self._tell_result(record.name, attempt, "ok")
-        return self._keep(record, replace(history, attempt=replace(attempt, asked=True)))
+        return self._keep_history(record, replace(history, attempt=replace(attempt, asked=True)))
 
     def _follow_up(self, record: ContainerRecord, history: Supervised, attempt: Attempt) -> Supervised:
         """What came of a restart that was asked for, perhaps by a self-monitor that was killed then."""
@@ -307,22 +307,24 @@ class Supervisor:
         if record.started != attempt.before:
             if not attempt.asked:
                 self._tell_result(record.name, attempt, "ok")
-            return self._keep(record, replace(over, owed=False))
+            return self._keep_history(record, replace(over, owed=False))
         if attempt.asked:
-            return self._keep(record, over) if age > SEEN_WITHIN else history
+            return self._keep_history(record, over) if age > SEEN_WITHIN else history
         if age < (STOP_PATIENCE if attempt.stops else START_PATIENCE):
             return history
-        if not self._condition(record, history).fault:  # somebody else has seen to it
-            return self._keep(record, over)
+        if not self._condition_of(record, history).fault:  # somebody else has seen to it
+            return self._keep_history(record, over)
         again = replace(attempt, at=self._clock())
-        return self._ask(record, self._keep(record, replace(history, attempt=again)), again)
+        return self._ask_for_restart(record, self._keep_history(record, replace(history, attempt=again)), again)
 
     def _give_up(self, record: ContainerRecord, history: Supervised, now_is: Condition) -> Supervised:
         reason = now_is.fault or f"Docker keeps restarting it; {_last_end(record)}"
         restarts = many(len(history.restarts), "restart")
         log.critical("giving up on container %s after %s: %s", record.name, restarts, reason)
         stop = self._settings.on_exhausted == "stop"
-        history = self._keep(record, replace(history, gave_up=self._clock(), reason=reason, stop_due=stop, told=False))
+        history = self._keep_history(
+            record, replace(history, gave_up=self._clock(), reason=reason, stop_due=stop, told=False)
+        )
         return self._finish_giving_up(record, history)
 
     def _finish_giving_up(self, record: ContainerRecord, history: Supervised) -> Supervised:
@@ -332,18 +334,18 @@ class Supervisor:
             fields = {"name": record.name, "restarts": len(history.restarts), "reason": line(history.reason, 300)}
             quoted = {"log_tail": lines(tail, MAX_TAIL)} if tail else {}
             # On the disk before it is noted as told, or a power cut in between would leave it untold.
-            self._tell("container.gave_up", fields | quoted, journals.LASTING)
-            history = self._keep(record, replace(history, told=True))
+            self._report_event("container.gave_up", fields | quoted, journals.LASTING)
+            history = self._keep_history(record, replace(history, told=True))
         if history.stop_due and record.state != GONE:
             if not history.policy_before:
                 before = f"{record.policy}:{record.max_retries}"
-                history = self._keep(record, replace(history, policy_before=before))
+                history = self._keep_history(record, replace(history, policy_before=before))
             try:
                 self._engine.set_policy(record.id, "no")
                 self._engine.stop(record.id)
             except RefusedError as error:
                 log.error("container %s could not be stopped: %s", record.name, error)
-            history = self._keep(record, replace(history, stop_due=False))
+            history = self._keep_history(record, replace(history, stop_due=False))
         return history
 
     def _give_back_policy(self, record: ContainerRecord, history: Supervised) -> Supervised:
@@ -353,9 +355,9 @@ class Supervisor:
             self._engine.set_policy(record.id, name, int(retries or 0))
         except RefusedError as error:
             log.error("container %s could not get its restart policy back: %s", record.name, error)
-        return self._keep(record, replace(history, policy_before=""))
+        return self._keep_history(record, replace(history, policy_before=""))
 
-    def _do(self, path: Path, request: Request) -> None:
+    def _do_request(self, path: Path, request: Request) -> None:
         name = request.name
         log.info("an operator asked to %s container %s", request.action, line(name, 200))
         with self._store.transaction() as tx:
@@ -365,26 +367,26 @@ class Supervisor:
                 if record is not None:
                     tx.put(CONTAINERS, name, replace(record, wanted=False))
             elif history is not None:
-                tx.put(SUPERVISED, name, _anew(history))
+                tx.put(SUPERVISED, name, _begin_anew(history))
         if request.action == "resume" and history is not None:
-            self._tell("container.resumed", {"name": name, "reason": "an operator asked for it"})
+            self._report_event("container.resumed", {"name": name, "reason": "an operator asked for it"})
         self._room.done(path)
 
-    def _keep(self, record: ContainerRecord, history: Supervised) -> Supervised:
+    def _keep_history(self, record: ContainerRecord, history: Supervised) -> Supervised:
         """Write down what is remembered, if it has changed."""
         if self._store.document(SUPERVISED, record.name) != history:
             with self._store.transaction() as tx:
                 tx.put(SUPERVISED, record.name, history)
         return history
 
-    def _tell(self, kind: str, fields: Mapping[str, object], worth: float = journals.NEEDED) -> None:
+    def _report_event(self, kind: str, fields: Mapping[str, object], worth: float = journals.NEEDED) -> None:
         self._journal.emit(kind, COMPONENT, fields, worth)
 
     def _tell_result(self, name: str, attempt: Attempt, result: str, error: str = "") -> None:
         fields = {"name": name, "attempt": attempt.id, "result": result}
-        self._tell("container.restarted", fields | ({"error": line(error, 500)} if error else {}))
+        self._report_event("container.restarted", fields | ({"error": line(error, 500)} if error else {}))
 
-    def _note(self, record: ContainerRecord, history: Supervised, verdict: str, due: float = 0.0) -> None:
+    def _note_seen(self, record: ContainerRecord, history: Supervised, verdict: str, due: float = 0.0) -> None:
         self._seen[record.name] = Seen(
             name=record.name,
             state=record.state,
@@ -396,7 +398,7 @@ class Supervisor:
             due=due,
         )
 
-    def _show(self) -> None:
+    def _show_view(self) -> None:
         """Show operators how everything stands: when it has changed, and from time to time."""
         seen = tuple(one for _, one in sorted(self._seen.items()))
         if seen != self._shown or self._monotonic() >= self._show_at:
@@ -413,17 +415,17 @@ class Supervisor:
             content: dict[str, object] = {"containers": told}
             if self._left_out:
                 content["left_out"] = self._left_out
-            self._tell("supervisor.checked", content, journals.ROUTINE)
+            self._report_event("supervisor.checked", content, journals.ROUTINE)
             self._told, self._tell_at = told, self._monotonic() + HEARTBEAT
 
-    def _tidy(self) -> None:
+    def _tidy_history(self) -> None:
         """The timeline is the exporter's; here nobody reads it."""
         if self._monotonic() >= self._tidy_at:
             self._store.forget_history(self._clock() - _HOUR)
             self._tidy_at = self._monotonic() + _HOUR
 
 
-def _anew(history: Supervised) -> Supervised:
+def _begin_anew(history: Supervised) -> Supervised:
     """As if nothing had ever failed; what we have stopped we start."""
     return Supervised(
         container=history.container,
@@ -433,7 +435,7 @@ def _anew(history: Supervised) -> Supervised:
     )
 
 
-def _verdict(record: ContainerRecord, now_is: Condition, history: Supervised) -> str:
+def _verdict_text(record: ContainerRecord, now_is: Condition, history: Supervised) -> str:
     if history.attempt is not None:
         return f"{history.attempt.reason}; restarted"
     if now_is.fault:

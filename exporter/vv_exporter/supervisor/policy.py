@@ -95,12 +95,12 @@ def condition(record: ContainerRecord, now: float, *, must_run: bool, owed: bool
     if record.stopped or not (record.wanted or must_run):
         return Condition()
     if record.state == "restarting":
-        return Condition(_ended(record), by_docker=True)
+        return Condition(_ended_text(record), by_docker=True)
     unseen = record.ahead and not record.oom_counted and record.exit_code in _AS_STOPPED
-    return Condition() if unseen else Condition(_ended(record))
+    return Condition() if unseen else Condition(_ended_text(record))
 
 
-def _ended(record: ContainerRecord) -> str:
+def _ended_text(record: ContainerRecord) -> str:
     if record.oom_counted:
         return "it was OOM-killed"
     return f"it ended with exit code {record.exit_code}"

@@ -117,7 +117,7 @@ class Room:
     def requests(self) -> Iterator[tuple[Path, Request]]:
         """What is wanted, the oldest first; the caller says what is `done`. Raises nothing."""
         strangers: dict[str, str] = {}
-        for name in self._waiting():
+        for name in self._waiting_requests():
             path = self._requests / name
             try:
                 request = decode_untrusted(_REQUEST, read_small(path, MAX_REQUEST_BYTES))
@@ -128,7 +128,7 @@ class Room:
                 self._take_away(path)
             else:
                 yield path, request
-        self._complain(_said(strangers))
+        self._log_problem_once(_strangers_text(strangers))
 
     def done(self, path: Path) -> None:
         """The request in this file is done: delete it. Raises nothing."""
@@ -138,7 +138,7 @@ class Room:
             self._passed_over.add(path.name)
             log.error("%s is done, and cannot be deleted: %s", path, error.strerror)
 
-    def _waiting(self) -> list[str]:
+    def _waiting_requests(self) -> list[str]:
         """The names of what is to be taken now: requests before all else, the oldest first."""
         try:
             with os.scandir(self._requests) as found:
@@ -146,7 +146,7 @@ class Room:
         except FileNotFoundError:
             return []
         except OSError as error:
-            self._complain(f"{self._requests} cannot be read: {error.strerror}")
+            self._log_problem_once(f"{self._requests} cannot be read: {error.strerror}")
             return []
         self._passed_over &= names
         due = names - self._passed_over
@@ -162,7 +162,7 @@ class Room:
         except OSError:
             self._passed_over.add(path.name)
 
-    def _complain(self, problem: str) -> None:
+    def _log_problem_once(self, problem: str) -> None:
         if problem and problem != self._problem:
             log.error("%s", problem)
         self._problem = problem
@@ -178,7 +178,7 @@ def _is_due(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _said(strangers: dict[str, str]) -> str:
+def _strangers_text(strangers: dict[str, str]) -> str:
     """One line, however many there are: others decide how many."""
     if not strangers:
         return ""

@@ -83,24 +83,24 @@ class App:
         try:
             _require_text(request)
             with speaking(language_of(request, self._language)):
-                response = self._respond(request)
+                response = self._respond_to(request)
         except HTTPException as error:
-            response = _plain(error.code or 500, error.name, error.get_headers(environ))
+            response = _plain_error(error.code or 500, error.name, error.get_headers(environ))
         except BaseException:  # SystemExit too: cheroot would take it for an order to stop
             log.exception("%s %.200r failed", request.method, request.path)
-            response = _plain(500, "Internal Server Error", ())
+            response = _plain_error(500, "Internal Server Error", ())
         response.headers.update(self._headers)
         return response(environ, start_response)
 
-    def _respond(self, request: Request) -> Response:
+    def _respond_to(self, request: Request) -> Response:
         try:
             found: tuple[Route, Mapping[str, Any]] = self._urls.match(request.path, request.method)
         except HTTPException:
-            self._authenticate(request)  # what there is and what not is told to users only
+            self._authenticate_request(request)  # what there is and what not is told to users only
             raise
         route, values = found
         if not route.own_auth:
-            self._authenticate(request)
+            self._authenticate_request(request)
         places = self._places.get(route)
         if places is None:
             return route.handler(request, **values)
@@ -111,7 +111,7 @@ class App:
         finally:
             places.release()
 
-    def _authenticate(self, request: Request) -> None:
+    def _authenticate_request(self, request: Request) -> None:
         auth = self._auth
         if auth is not None and not auth.allows(request):
             raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "vv-exporter"}))
@@ -140,6 +140,6 @@ def create_app(
     return App(discover(site), web_config or WebConfig(), context.settings.language)
 
 
-def _plain(code: int, name: str, headers: Iterable[tuple[str, str]]) -> Response:
+def _plain_error(code: int, name: str, headers: Iterable[tuple[str, str]]) -> Response:
     kept = [(key, value) for key, value in headers if key in _PASSED_ON]
     return Response(f"{code} {name}\n", status=code, headers=kept, content_type="text/plain; charset=utf-8")

@@ -59,16 +59,16 @@ class BasicAuth:
         if given is None or given.type != "basic" or given.username is None or given.password is None:
             return False
         user, password = given.username, given.password.encode()
-        key = self._key(user.encode(), password)
-        if (verdict := self._remembered(key)) is not None:
+        key = self._credentials_key(user.encode(), password)
+        if (verdict := self._remembered_verdict(key)) is not None:
             return verdict
         with self._in_turn(request.remote_addr):
-            if (verdict := self._remembered(key)) is None:
-                verdict = self._matches(user, password)
-                self._remember(key, verdict)
+            if (verdict := self._remembered_verdict(key)) is None:
+                verdict = self._password_matches(user, password)
+                self._remember_verdict(key, verdict)
         return verdict
 
-    def _remembered(self, key: bytes) -> bool | None:
+    def _remembered_verdict(self, key: bytes) -> bool | None:
         # The keys are hashes with a key of ours: how long a look takes tells nothing about a password.
         return next((verdict for verdict, known in self._known.items() if key in known), None)
 
@@ -77,7 +77,7 @@ class BasicAuth:
         """Be the only one who compares. Raises `ServiceUnavailable`."""
         with self._turn:
             if self._comparing is not None or self._somebody_waits:
-                self._wait(address)
+                self._wait_for_turn(address)
             self._comparing = (address,)
         try:
             yield
@@ -86,7 +86,7 @@ class BasicAuth:
                 self._comparing = None
                 self._turn.notify()
 
-    def _wait(self, address: str | None) -> None:
+    def _wait_for_turn(self, address: str | None) -> None:
         if self._somebody_waits or self._comparing == (address,):
             raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS)
         self._somebody_waits = True
@@ -96,7 +96,7 @@ class BasicAuth:
         finally:
             self._somebody_waits = False
 
-    def _matches(self, user: str, password: bytes) -> bool:
+    def _password_matches(self, user: str, password: bytes) -> bool:
         password_hash = self._users.get(user)
         try:
             matches = bcrypt.checkpw(password[:_LONGEST], password_hash or self._stand_in(user))
@@ -106,16 +106,16 @@ class BasicAuth:
 
     def _stand_in(self, user: str) -> bytes:
         """A hash for a name that is no user's; the costs of users' hashes may differ, so not the same for all names."""
-        return self._hashes[int.from_bytes(self._key(user.encode(), b"")) % len(self._hashes)]
+        return self._hashes[int.from_bytes(self._credentials_key(user.encode(), b"")) % len(self._hashes)]
 
-    def _key(self, user: bytes, password: bytes) -> bytes:
+    def _credentials_key(self, user: bytes, password: bytes) -> bytes:
         # Only hashes are kept: a dump of the memory does not show passwords.
         digest = hashlib.blake2b(key=self._salt, digest_size=32)
         for part in (user, password):
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()
 
-    def _remember(self, key: bytes, verdict: bool) -> None:
+    def _remember_verdict(self, key: bytes, verdict: bool) -> None:
         known = self._known[verdict]
         known[key] = None
         if len(known) > _REMEMBERED:

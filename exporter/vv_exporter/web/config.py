@@ -92,12 +92,12 @@ class TLSConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             # Without a password to give, OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self.cert_file, self.key_file, password=_no_password)
         except (ssl.SSLError, OSError) as error:
-            raise ValueError(f"cert_file, key_file: cannot be used together ({_reason(error)})") from error
+            raise ValueError(f"cert_file, key_file: cannot be used together ({_reason_of(error)})") from error
         if self.client_ca_file is not None:
             try:
                 context.load_verify_locations(self.client_ca_file)
             except (ssl.SSLError, OSError) as error:
-                raise ValueError(f"client_ca_file: holds no usable certificate ({_reason(error)})") from error
+                raise ValueError(f"client_ca_file: holds no usable certificate ({_reason_of(error)})") from error
         return context
 
 
@@ -136,7 +136,7 @@ def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and all that it names. Raises `WebConfigError`."""
     try:
         content = load_yaml(path.read_bytes())
-        config = _convert(content if content is not None else {})
+        config = _convert_content(content if content is not None else {})
         if config.tls_server_config is None:
             return config
         tls = config.tls_server_config.below(path.parent)
@@ -154,20 +154,20 @@ def load_web_config(path: Path) -> WebConfig:
     raise WebConfigError(f"{path}: {problem}")
 
 
-def _convert(content: Any) -> WebConfig:
+def _convert_content(content: Any) -> WebConfig:
     try:
-        return msgspec.convert(content, WebConfig, dec_hook=_path)
+        return msgspec.convert(content, WebConfig, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
-        raise ValueError(_plain(str(error))) from error
+        raise ValueError(_plain_problem(str(error))) from error
 
 
-def _path(type_: type, value: Any) -> Any:
+def _decode_path(type_: type, value: Any) -> Any:
     if type_ is not Path or not isinstance(value, str) or not value:
         raise ValueError("Expected the path of a file")
     return Path(value)
 
 
-def _plain(message: str) -> str:
+def _plain_problem(message: str) -> str:
     """`Expected ... - at `$.section.key`` as `section.key: expected ...`."""
     text, _, place = message.partition(" - at ")
     path = re.search(r"`\$\.?([^`]*)`", place)
@@ -175,19 +175,19 @@ def _plain(message: str) -> str:
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", text)
     missing = re.fullmatch(r"Object missing required field `(.*)`", text)
     if unknown:
-        return f"{_join(key, unknown[1])}: is unknown or cannot be honoured by this server; remove it"
+        return f"{_join_keys(key, unknown[1])}: is unknown or cannot be honoured by this server; remove it"
     if missing:
-        return f"{_join(key, missing[1])}: is missing"
+        return f"{_join_keys(key, missing[1])}: is missing"
     if text.startswith(("Expected", "Invalid")):
-        return f"{_join(key)}: {text[0].lower()}{text[1:]}"
-    return _join(key, text)
+        return f"{_join_keys(key)}: {text[0].lower()}{text[1:]}"
+    return _join_keys(key, text)
 
 
-def _join(*parts: str) -> str:
+def _join_keys(*parts: str) -> str:
     return ".".join(part for part in parts if part) or "the file"
 
 
-def _reason(error: OSError) -> str:
+def _reason_of(error: OSError) -> str:
     return (getattr(error, "reason", None) or error.strerror or str(error)).replace("_", " ").lower()
 
 

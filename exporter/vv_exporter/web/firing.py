@@ -39,24 +39,24 @@ class Firing:
         """The newest answer that there is within `patience` seconds."""
         with self._lock:
             if self._asking is None and self._monotonic() - self._asked >= FRESH:
-                self._begin()
+                self._begin_asking()
             asking, failed = self._asking, self._failed
         if asking is not None:
             asking.wait(min(patience, SHORT) if failed else patience)
         return self._answer
 
-    def _begin(self) -> None:
+    def _begin_asking(self) -> None:
         """Ask in a thread; where there is none, the next who wants to know tries again."""
         asking = threading.Event()
         with contextlib.suppress(RuntimeError):
             threads.start(
                 # No loop: one question, whose thread is left behind where it hangs.
-                threading.Thread(target=self._work, args=(asking,), name="alerts-asked", daemon=True),
+                threading.Thread(target=self._ask_in_thread, args=(asking,), name="alerts-asked", daemon=True),
                 patience=0,
             )
             self._asking = asking
 
-    def _work(self, done: threading.Event) -> None:
+    def _ask_in_thread(self, done: threading.Event) -> None:
         failed = True
         try:
             self._answer = Answer(self._ask(), self._clock())

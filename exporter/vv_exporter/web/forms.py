@@ -40,7 +40,7 @@ class Forms:
     def token(self, request: Request) -> str:
         """What the form must bring back."""
         expires = f"{self._clock() + VALID_SECONDS:.0f}"
-        return f"{expires}.{self._signature(user_of(request), expires)}"
+        return f"{expires}.{self._form_signature(user_of(request), expires)}"
 
     def check(self, request: Request) -> None:
         """Raises `Forbidden`, whose description is the cure, unless our own page sent this form."""
@@ -54,11 +54,11 @@ class Forms:
                 )
             )
         expires, _dot, signature = request.form.get("token", "").partition(".")
-        expected = self._signature(user_of(request), expires)
+        expected = self._form_signature(user_of(request), expires)
         if not hmac.compare_digest(signature.encode(), expected.encode()) or self._clock() > float(expires):
             raise Forbidden(_("this form is too old; go back, load the page again, and send it again"))
 
-    def _signature(self, user: str, expires: str) -> str:
+    def _form_signature(self, user: str, expires: str) -> str:
         return hmac.new(self._key, f"{expires} {user}".encode(), hashlib.sha256).hexdigest()
 
 

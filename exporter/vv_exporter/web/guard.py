@@ -89,7 +89,7 @@ class Guarded:
         """Whether there is a thread for the run, which fails else; the next run tries again."""
         if self._thread is None:
             # No loop: it works when a scrape asks, and may hang in a collector.
-            thread = Thread(target=self._work, name=f"collector-{self.name}", daemon=True)
+            thread = Thread(target=self._collect_forever, name=f"collector-{self.name}", daemon=True)
             try:
                 threads.start(thread, patience=0)
             except RuntimeError as error:
@@ -108,7 +108,7 @@ class Guarded:
         elif error is None and before is not None:
             log.info("collector %s answers again", self.name)
 
-    def _work(self) -> None:
+    def _collect_forever(self) -> None:
         while True:
             run = self._queue.get()
             try:
@@ -133,7 +133,7 @@ def gather(guarded: Sequence[Guarded], deadline: float = DEADLINE) -> list[Famil
         error = None
         try:
             run.wait(min(end, run.started + deadline))
-            _claim(run.names, one.name, owners)
+            _claim_names(run.names, one.name, owners)
             families += run.families
         except CollectorError as raised:
             error = raised
@@ -153,21 +153,21 @@ def checked(families: Iterable[Family]) -> tuple[list[Family], frozenset[str]]:
         if not isinstance(family, Family):
             raise CollectorError(f"yielded {family!r:.100}, which is no family")
         try:
-            names = _check(family)
+            names = _check_family(family)
         except (TypeError, ValueError, AttributeError) as error:
             raise CollectorError(f"yielded an invalid {family.name}: {error}") from error
-        _claim(names, "it", owners)
+        _claim_names(names, "it", owners)
         found.append(family)
     return found, frozenset(owners)
 
 
-def _claim(names: Set[str], owner: str, owners: dict[str, str]) -> None:
+def _claim_names(names: Set[str], owner: str, owners: dict[str, str]) -> None:
     for name in names & owners.keys():
         raise CollectorError(f"yielded {name}, which {owners[name]} has yielded already")
     owners.update(dict.fromkeys(names, owner))
 
 
-def _check(family: Family) -> Set[str]:
+def _check_family(family: Family) -> Set[str]:
     """The names that the family exposes. Raises for what would break the exposition of all the others."""
     if isinstance(family, ShapedFamily):  # names and values are known to be good
         family.check_series()

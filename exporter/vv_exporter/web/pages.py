@@ -44,7 +44,7 @@ _SCRIPT_WORDS = {
 
 def page(request: Request, template: str, **values: Any) -> Response:
     """The template as a page."""
-    style, script = _inline("style.css"), _inline("page.js")
+    style, script = _inline_file("style.css"), _inline_file("page.js")
     common = {
         "style": style,
         "script": script,
@@ -53,12 +53,12 @@ def page(request: Request, template: str, **values: Any) -> Response:
         "languages": [(name, title_of(name), _in_language(request, name)) for name in languages()],
         "words": {name: _(text) for name, text in _SCRIPT_WORDS.items()},
     }
-    text = _environment().get_template(template).render(**common | values)
+    text = _template_environment().get_template(template).render(**common | values)
     body = text.encode("utf-8", "replace")
     response = Response(body, content_type="text/html; charset=utf-8")
     response.headers.update(
         {
-            "Content-Security-Policy": _policy(style, script),
+            "Content-Security-Policy": _content_policy(style, script),
             "Cache-Control": "no-store",
             "Referrer-Policy": "no-referrer",
             "Vary": "Accept-Encoding",
@@ -77,7 +77,7 @@ def _in_language(request: Request, name: str) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _template_environment() -> jinja2.Environment:
     import jinja2  # 4 MB, which an exporter that nobody looks at need not hold
 
     environment = jinja2.Environment(
@@ -86,7 +86,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=_encodable_text,
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined] # of the extension
@@ -104,24 +104,24 @@ def _environment() -> jinja2.Environment:
 
 
 @cache
-def _inline(name: str) -> Markup:
+def _inline_file(name: str) -> Markup:
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 
 @cache
-def _policy(style: str, script: str) -> str:
+def _content_policy(style: str, script: str) -> str:
     return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
+        f"default-src 'none'; style-src {_source_hash(style)}; script-src {_source_hash(script)}; img-src data:; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 
 
-def _hash(text: str) -> str:
+def _source_hash(text: str) -> str:
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 
 
-def _shown(value: object) -> object:
+def _encodable_text(value: object) -> object:
     # Names come from elsewhere: what HTML forbids, and what cannot be encoded, is replaced.
     return clean(value).encode("utf-8", "replace").decode() if type(value) is str else value
 

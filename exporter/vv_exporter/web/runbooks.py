@@ -43,7 +43,7 @@ class Body(NamedTuple):
 
 def index(language: str = ENGLISH) -> list[Runbook]:
     """Every runbook there is, by name, each in the language if it has it."""
-    return [_described(path.stem, language) for path in sorted(_folder(ENGLISH).glob("*.md"))]
+    return [_describe_runbook(path.stem, language) for path in sorted(_runbooks_folder(ENGLISH).glob("*.md"))]
 
 
 def body(name: str, settings: Settings, language: str = ENGLISH) -> Body:
@@ -51,37 +51,37 @@ def body(name: str, settings: Settings, language: str = ENGLISH) -> Body:
 
     Raw HTML is shown, not obeyed, and only links to http(s), to a place in the page, or relative ones are links.
     """
-    text, spoken = _text(name, language)
-    return Body(_markdown().render(Commands(settings).here(text), {"language": spoken}), spoken)
+    text, spoken = _runbook_text(name, language)
+    return Body(_markdown_parser().render(Commands(settings).here(text), {"language": spoken}), spoken)
 
 
-def _described(name: str, language: str) -> Runbook:
-    text, spoken = _text(name, language)
+def _describe_runbook(name: str, language: str) -> Runbook:
+    text, spoken = _runbook_text(name, language)
     found = _SUMMARY.search(text)
     if found is None:
         return Runbook(name, "", "", spoken)
     return Runbook(name, found["severity"], re.sub(r"[*`]", "", " ".join(found["text"].split())), spoken)
 
 
-def _text(name: str, language: str) -> tuple[str, str]:
+def _runbook_text(name: str, language: str) -> tuple[str, str]:
     """What a runbook says, and in which language."""
     if not _NAME.fullmatch(name):
         raise LookupError(name)
     for spoken in dict.fromkeys((language, ENGLISH)):
         try:
-            return (_folder(spoken) / f"{name}.md").read_text(encoding="utf-8"), spoken
+            return (_runbooks_folder(spoken) / f"{name}.md").read_text(encoding="utf-8"), spoken
         except OSError:
             continue
     raise LookupError(name)
 
 
-def _folder(language: str) -> Path:
+def _runbooks_folder(language: str) -> Path:
     docs = base.folder() / "docs"
     return docs / "runbooks" if language == ENGLISH else docs / language / "runbooks"
 
 
 @cache
-def _markdown() -> MarkdownIt:
+def _markdown_parser() -> MarkdownIt:
     """CommonMark with tables and without raw HTML: https://markdown-it-py.readthedocs.io/en/latest/security.html"""
     from markdown_it import MarkdownIt  # which an exporter whose runbooks nobody reads need not hold
 
@@ -104,10 +104,10 @@ def _lead_somewhere(tokens: Sequence[Token], language: str) -> None:
         _lead_somewhere(token.children or (), language)
         target = str(token.attrGet("href") or "")
         if token.type == "link_open" and ":" not in target and not target.startswith("#"):
-            token.attrSet("href", _address(target, language))
+            token.attrSet("href", _link_address(target, language))
 
 
-def _address(target: str, language: str) -> str:
+def _link_address(target: str, language: str) -> str:
     found = re.fullmatch(r"(\w+)\.md(#.*)?", target)
     if found:
         return f"/runbooks/{found[1]}{found[2] or ''}"

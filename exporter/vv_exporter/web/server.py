@@ -301,10 +301,14 @@ class Server:
     def url(self) -> str:
         """Where a client on this machine finds it, once it is started."""
         scheme = "http" if self._server.ssl_adapter is None else "https"
-        return f"{scheme}://[{self._host}]:{self.port}" if ":" in self._host else f"{scheme}://{self._host}:{self.port}"
+        return (
+            f"{scheme}://[{self._bound_host}]:{self.port}"
+            if ":" in self._bound_host
+            else f"{scheme}://{self._bound_host}:{self.port}"
+        )
 
     @property
-    def _host(self) -> str:
+    def _bound_host(self) -> str:
         host: str = self._server.bind_addr[0]
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
@@ -313,10 +317,12 @@ class Server:
         outcome: queue.SimpleQueue[OSError | RuntimeError | None] = queue.SimpleQueue()
         # cheroot's threads are daemons, and cannot keep the process alive, because this one is.
         # No loop: the web server's own loop.
-        threads.start(Thread(target=self._serve, args=(outcome,), name="web", daemon=True))
+        threads.start(Thread(target=self._serve_requests, args=(outcome,), name="web", daemon=True))
         error = outcome.get()
         if error is not None:
-            raise ListenError(f"{FLAG} (VV_EXPORTER_PORT): {self._address} cannot be used: {_reason(error)}") from error
+            raise ListenError(
+                f"{FLAG} (VV_EXPORTER_PORT): {self._address} cannot be used: {_reason_of(error)}"
+            ) from error
 
     def stop(self) -> None:
         """Close all connections and end; returns within 2 seconds, whatever a request hangs in."""
@@ -326,15 +332,15 @@ class Server:
             threads.start(stopping)
         end = time.monotonic() + STOP_TIMEOUT
         while stopping.is_alive() and time.monotonic() < end:
-            self._touch()
+            self._wake_server()
             stopping.join(0.05)
 
-    def _touch(self) -> None:
+    def _wake_server(self) -> None:
         """cheroot looks whether it shall stop when something arrives."""
-        with suppress(OSError), socket.create_connection((self._host, self.port), timeout=0.05):
+        with suppress(OSError), socket.create_connection((self._bound_host, self.port), timeout=0.05):
             pass
 
-    def _serve(self, outcome: queue.SimpleQueue[OSError | RuntimeError | None]) -> None:
+    def _serve_requests(self, outcome: queue.SimpleQueue[OSError | RuntimeError | None]) -> None:
         try:
             self._server.prepare()
         except (OSError, RuntimeError) as error:
@@ -361,7 +367,7 @@ def _every_address() -> str:
     return "::"
 
 
-def _reason(error: OSError | RuntimeError) -> str:
+def _reason_of(error: OSError | RuntimeError) -> str:
     if isinstance(error, RuntimeError):
         return f"{error}; this user, or the container, may have too few tasks"
     found = re.search(r"\[Errno -?\d+\] ([^)]*)", str(error))

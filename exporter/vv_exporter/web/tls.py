@@ -38,11 +38,11 @@ class Adapter:
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
         """The socket of a new connection, its handshake still to be done, and nothing for the WSGI environment."""
         try:
-            return self._current().wrap_socket(sock, server_side=True, do_handshake_on_connect=False), {}
+            return self._current_context().wrap_socket(sock, server_side=True, do_handshake_on_connect=False), {}
         except OSError as error:  # the client is gone already
             raise FatalSSLAlert(*error.args) from error
 
-    def _current(self) -> ssl.SSLContext:
+    def _current_context(self) -> ssl.SSLContext:
         stamps = _stamps(self._config)
         if stamps != self._stamps:
             self._stamps = stamps
@@ -65,10 +65,10 @@ def shake_hands(sock: ssl.SSLSocket) -> None:
 
 
 def _stamps(config: TLSConfig) -> list[tuple[int, int, int] | None]:
-    return [_stamp(path) for path in config.files().values()]
+    return [_file_stamp(path) for path in config.files().values()]
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         found = os.stat(path)
     except OSError:

@@ -135,11 +135,11 @@ class FakeEngine(Engine):
             return b"[" + b",".join((as_json(listed(GOOD, "good")), self._said["entry"])) + b"]"
         return self._said.get(path, b"OK")
 
-    def _find(self, path: str, timeout: float = 0.0) -> bytes | None:
+    def _get_or_none(self, path: str, timeout: float = 0.0) -> bytes | None:
         with translated():
             return self._answer(path)
 
-    def _get(self, path: str, **parameters: str) -> bytes:
+    def _get_body(self, path: str, **parameters: str) -> bytes:
         with translated():
             return self._answer(path) or b""
 
@@ -163,15 +163,15 @@ class FakeFollower(Follower):
         for line in self.kept:
             time = re.search(rb'"timeNano":\s*(-?\d{1,30})', line)
             if time is None or int(time[1]) > since:
-                self._put(line)
+                self._queue_event(line)
 
-    def _run(self) -> None:
+    def _follow_events(self) -> None:
         self.connected.set()
 
     def say(self, line: bytes) -> None:
         """Another event."""
         self.kept.append(line)
-        self._put(line)
+        self._queue_event(line)
 
     def take(self, timeout: float) -> list[Any]:
         return super().take(0)

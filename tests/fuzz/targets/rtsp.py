@@ -91,7 +91,7 @@ class Rtsp:
 
     def _ask(self, parts: Sequence[bytes]) -> rtsp.Answer:
         connection = Connection(parts)
-        rtsp._connect = lambda *_: connection  # type: ignore[assignment]
+        rtsp._connect_first = lambda *_: connection  # type: ignore[assignment]
         answer = rtsp.probe(DVR, _Here())
         for line in connection.sent.split(b"\r\n"):
             assert line == b"" or line.partition(b":")[0].isascii(), "what the DVR said begins a line of ours"
@@ -117,7 +117,7 @@ class Rtsp:
         self._device.close()
 
 
-_connect = rtsp._connect
+_connect = rtsp._connect_first
 
 
 def build() -> Rtsp:

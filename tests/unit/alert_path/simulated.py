@@ -382,7 +382,11 @@ class Exporter:
         self.delivery._continuity.round()
         if self.steps % (30 / STEP) == 0:
             self.delivery.leases.round()
-        for seconds, work in ((4, self.delivery._look), (4, self.delivery.relay.round), (60, self.delivery._reconcile)):
+        for seconds, work in (
+            (4, self.delivery._look_at_alertmanager),
+            (4, self.delivery.relay.round),
+            (60, self.delivery._reconcile_accounts),
+        ):
             if self.steps % (seconds / STEP) == 0:
                 work()
         if self.steps % (30 / STEP) == 0 and world.prometheus.is_up and world.alertmanager.is_up:

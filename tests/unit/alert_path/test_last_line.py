@@ -276,7 +276,7 @@ def test_on_a_full_disk_it_is_told_all_the_same_once_and_its_end(bench: Bench, m
 
     bench.changes = FAULTS[2][1]
     with monkeypatch.context() as patch:
-        patch.setattr(bench.store, "_write", no_space)
+        patch.setattr(bench.store, "_write_transaction", no_space)
         bench.work(300)
     bench.work(300)
     assert [message.title for message in bench.held] == ["Disk space critical on /srv/video"]
@@ -385,7 +385,7 @@ def test_of_more_than_can_be_held_the_least_severe_gives_way_and_is_counted_when
         broken.setattr(bench.store, "transaction", refuse)
         for number in range(3):
             unsaved.hold(Message("k", f"later{number}", "critical", "d", "c", 0.0, "i"))
-            unsaved._count()
+            unsaved._count_dropped()
     unsaved.round()
 
     assert "ALERT DROPPED WARNING: more messages wait for slack than are kept: T7" in caplog.text

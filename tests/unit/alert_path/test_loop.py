@@ -204,7 +204,7 @@ def test_in_health_nobody_is_asked_and_nothing_written(make: Make, monkeypatch: 
     def write(changes: Transaction) -> None:
         raise AssertionError("something was written")
 
-    monkeypatch.setattr(path.store, "_write", write)
+    monkeypatch.setattr(path.store, "_write_transaction", write)
     path.run(HOUR)
     assert path.asked == 0
 
@@ -464,7 +464,7 @@ def test_on_a_full_disk_it_is_shown_and_told_all_the_same_once(make: Make, monke
         raise StoreError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(path.store, "_write", no_space)
+        patch.setattr(path.store, "_write_transaction", no_space)
         for _ in range(240):
             try:
                 path.run(1)
@@ -526,7 +526,7 @@ def test_the_path_is_not_whole_while_the_exporter_cannot_write(make: Make, monke
     path.room = True  # a little of it, for a sample now and then
     path.store.unwritable = "database or disk is full"
     with monkeypatch.context() as patch:
-        patch.setattr(path.store, "_write", lambda _: None)
+        patch.setattr(path.store, "_write_transaction", lambda _: None)
         path.run(300)
     assert path.up is False
     path.store.unwritable = ""

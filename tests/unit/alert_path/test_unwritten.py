@@ -154,7 +154,7 @@ def test_a_disk_on_which_now_and_then_a_write_succeeds_is_told_of_once(
     bench.store.unwritable = "database or disk is full"
     for _ in range(5):
         with monkeypatch.context() as patch:
-            patch.setattr(bench.store, "_write", no_space)
+            patch.setattr(bench.store, "_write_transaction", no_space)
             bench.run(60)
         bench.run(20)
     assert len(bench.held) == 1

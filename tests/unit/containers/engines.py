@@ -95,12 +95,12 @@ class MemoryEngine(Engine):
     def close(self) -> None:
         pass
 
-    def _get(self, path: str, **parameters: str) -> bytes:
+    def _get_body(self, path: str, **parameters: str) -> bytes:
         assert path == "/containers/json"
         self._answered("list")
         return as_json([self._containers.entry(name) for name in self._containers.states])
 
-    def _find(self, path: str, timeout: float = 0.0) -> bytes | None:
+    def _get_or_none(self, path: str, timeout: float = 0.0) -> bytes | None:
         name = bytes.fromhex(path.split("/")[2]).rstrip(b"\0").decode()
         if path.endswith("/json"):
             self._containers.asked.append(name)
@@ -127,7 +127,7 @@ class MemoryFollower(Follower):
         super().__init__("", 0)
         self._thread.join()
 
-    def _run(self) -> None:
+    def _follow_events(self) -> None:
         if "events" in self._containers.silent:
             self.error = "Read timed out."
             self.ended.set()

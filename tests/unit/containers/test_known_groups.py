@@ -49,8 +49,8 @@ def test_the_second_time_is_as_the_first_and_reads_half(
     lay_out(tree, tmp_path)
     container = Running(ID, "web", pid)
     files: list[str] = []
-    text = cgroups._text
-    monkeypatch.setattr(cgroups, "_text", lambda path: files.append(path) or text(path))
+    text = cgroups._read_text
+    monkeypatch.setattr(cgroups, "_read_text", lambda path: files.append(path) or text(path))
     open_files = len([*Path("/proc/self/fd").iterdir()])
 
     first = read(container)

@@ -346,7 +346,7 @@ class TestOdds:
             os.utime(home / f"c{number}", (time.time() - 100 * number,) * 2)
         os.utime(home / ".pruned", (0, 0))
         monkeypatch.setattr(attempts, "MOST", 3)
-        attempts._prune(os.fsencode(home))
+        attempts._prune_attempts(os.fsencode(home))
 
         assert sorted(path.name for path in home.iterdir() if path.name[0] != ".") == sorted([SHA256, "c0", "c1"])
         assert KEEP > 500

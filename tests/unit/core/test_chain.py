@@ -387,7 +387,7 @@ class TestHead:
         head = _chains._head("loglines")._known
         assert head is not None
         _chains.reset()
-        path.write_bytes(_chains._slot(head | change) * 2)
+        path.write_bytes(_chains._slot_content(head | change) * 2)
 
         (line,) = sign()
 
@@ -467,7 +467,7 @@ class TestParts:
     def boots(monkeypatch: pytest.MonkeyPatch, boot: str, uptime: int = 5) -> None:
         _chains.reset()
         monkeypatch.setattr(_chains, "_boot_id", lambda: boot)
-        monkeypatch.setattr(_chains, "_uptime", lambda: uptime)
+        monkeypatch.setattr(_chains, "_uptime_seconds", lambda: uptime)
 
     def test_a_boot_joins_without_a_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
         lines = sign(3)
@@ -501,7 +501,7 @@ class TestParts:
     ) -> None:
         self.boots(monkeypatch, "first", 1000)
         lines = sign(3)
-        monkeypatch.setattr(_chains, "_uptime", lambda: 1000 + seconds)
+        monkeypatch.setattr(_chains, "_uptime_seconds", lambda: 1000 + seconds)
         sign(4)
         self.boots(monkeypatch, "second")
         lines += sign(3)
@@ -548,7 +548,7 @@ class TestParts:
         first = sign(3)
         self.boots(monkeypatch, "second")
         sign(1)
-        monkeypatch.setattr(_chains, "_uptime", lambda: 500)
+        monkeypatch.setattr(_chains, "_uptime_seconds", lambda: 500)
         sign(2)
         self.boots(monkeypatch, "third")
         third = sign(3)
@@ -647,7 +647,7 @@ class Device:
     def restore(self, _: int) -> None:
         if self._backup is not None:
             self.restored = True
-            self.path.write_bytes(_chains._slot(self._backup | {"time": self._backup["time"] - 100}) * 2)
+            self.path.write_bytes(_chains._slot_content(self._backup | {"time": self._backup["time"] - 100}) * 2)
 
     def end(self) -> None:
         for writer in range(WRITERS):

@@ -102,7 +102,7 @@ class TestAttempts:
     def test_the_default_draws_from_the_whole_range(self) -> None:
         link = DvrLink()
         link._failures = 1
-        drawn = [link._pause() for _ in range(500)]
+        drawn = [link._pause_seconds() for _ in range(500)]
 
         assert min(drawn) < 0.1
         assert 0.9 < max(drawn) < 1

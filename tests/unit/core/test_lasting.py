@@ -166,9 +166,9 @@ def test_what_was_written_by_another_thread_is_waited_for_by_whoever_raised_it(
     journal: Journal, synced: list[str]
 ) -> None:
     """Its own thread found the journal at work, and left the writing to that one."""
-    saved, journal._save = journal._save, lambda: None  # type: ignore[method-assign]
+    saved, journal._save_promised = journal._save_promised, lambda: None  # type: ignore[method-assign]
     journal.emit("alert", "other.py", {}, LASTING)
-    journal._save = saved  # type: ignore[method-assign]
+    journal._save_promised = saved  # type: ignore[method-assign]
     assert synced == []
 
     journal.flush()
@@ -178,7 +178,7 @@ def test_what_was_written_by_another_thread_is_waited_for_by_whoever_raised_it(
 def test_a_file_that_the_exporter_has_counted_and_deleted_is_no_error(
     journal: Journal, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal._save = lambda: file_of(tmp_path / "journal").unlink() or Journal._save(journal)  # type: ignore[method-assign, func-returns-value]
+    journal._save_promised = lambda: file_of(tmp_path / "journal").unlink() or Journal._save_promised(journal)  # type: ignore[method-assign, func-returns-value]
 
     assert journal.emit("alert", "a.py", {}, LASTING)
     assert caplog.text == ""

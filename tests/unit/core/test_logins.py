@@ -226,7 +226,7 @@ def test_not_more_is_kept_than_can_be_looked_at(state: State, monkeypatch: pytes
 
 def _times_of(url: str, name: str) -> int:
     logins = _logins.Logins(name, url)
-    return max(len(logins._times(key)) for key in logins._known_keys())
+    return max(len(logins._refusal_times(key)) for key in logins._known_keys())
 
 
 def test_in_health_nothing_is_kept(state: State, camera: Camera) -> None:
@@ -236,5 +236,5 @@ def test_in_health_nothing_is_kept(state: State, camera: Camera) -> None:
 
 
 def test_the_command_of_a_name_can_be_typed() -> None:
-    assert _logins._quoted("front-1_b") == "front-1_b"
-    assert _logins._quoted("it's here") == "'it'\\''s here'"
+    assert _logins._quote_for_shell("front-1_b") == "front-1_b"
+    assert _logins._quote_for_shell("it's here") == "'it'\\''s here'"

@@ -56,7 +56,7 @@ class Reported:
         self.events: list[Any] = []
 
     def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float = 0) -> bool:
-        line = journals.Journal(folder="nowhere")._event(kind, component, fields, worth).line
+        line = journals.Journal(folder="nowhere")._build_event(kind, component, fields, worth).line
         self.events.append(decode(line))
         return True
 

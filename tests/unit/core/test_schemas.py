@@ -289,8 +289,8 @@ class TestSchema:
         assert (before, validate_schema("[]", schema)) == (False, True)
 
     def test_it_is_compiled_once(self, schema: Path) -> None:
-        assert schemas._compiled(schema) is schemas._compiled(str(schema))
-        assert schemas._compiled(SCHEMA) is schemas._compiled(json.loads(json.dumps(SCHEMA)))
+        assert schemas._compiled_schema(schema) is schemas._compiled_schema(str(schema))
+        assert schemas._compiled_schema(SCHEMA) is schemas._compiled_schema(json.loads(json.dumps(SCHEMA)))
 
     def test_a_mapping_of_another_type_is_taken(self) -> None:
         assert validate_schema("[]", OrderedDict(type="array"))
@@ -314,7 +314,7 @@ class TestSchema:
         ],
     )
     def test_its_name(self, schema: dict[str, Any], name: str) -> None:
-        assert schemas._title(schema) == name
+        assert schemas._schema_title(schema) == name
 
     def test_the_name_of_a_file_is_safe_text(self, tmp_path: Path) -> None:
         file = tmp_path / os.fsdecode(b"s\xff\n.schema.json")

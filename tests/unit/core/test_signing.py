@@ -83,7 +83,7 @@ class TestVectors:
         ids=["1", "2", "3", "4", "6", "7"],  # the fifth is of a truncated MAC
     )
     def test_rfc_4231(self, key: bytes, data: bytes, mac: str) -> None:
-        assert signing._mac(key, data).hex() == mac
+        assert signing._compute_mac(key, data).hex() == mac
 
     @pytest.mark.parametrize(
         ("bits", "text"),
@@ -176,7 +176,7 @@ class TestVectors:
 
 
 def canonical(data: dict[str, Any]) -> str:
-    form, message = signing._message(data)
+    form, message = signing._message_of(data)
     assert form == "jcs"
     return message.decode()
 
@@ -522,7 +522,7 @@ class TestTelling:
         caplog.set_level(logging.DEBUG)
         file = write_key(keys, "open.key", f"{SECRET}-open", mode=0o644)
         with captured() as events:
-            told = [repr(signing._load(str(file))), repr(sign_payload(LINE, key_file=file))]
+            told = [repr(signing._load_key(str(file))), repr(sign_payload(LINE, key_file=file))]
             for payload in ({"private": "data", "n": 2**60}, {**sign_payload(LINE), "count": 9}):
                 with pytest.raises(SignatureError) as caught:
                     check_signature(payload, sign_payload(b"x"))

@@ -192,7 +192,7 @@ def test_a_reader_that_takes_each_new_file_and_stands_still_holds_nobody_up(
 def test_a_reader_that_takes_every_new_file_costs_the_event_and_no_time(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "_create", lambda path: -1)
+    monkeypatch.setattr(journals, "_create_file", lambda path: -1)
 
     assert not journals.emit("heartbeat", "c", {"job": "a"})
 
@@ -268,7 +268,7 @@ def test_a_thread_stuck_in_a_write_holds_up_no_other_and_its_events_follow(
 
 
 def test_what_waits_is_bounded(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "_create", lambda path: -1)
+    monkeypatch.setattr(journals, "_create_file", lambda path: -1)
 
     for _ in range(1000):
         send_alert("ERROR", "t", "", "c")

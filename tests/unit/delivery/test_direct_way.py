@@ -332,14 +332,14 @@ def test_a_kill_between_the_provider_and_the_note_of_it_tells_twice_and_loses_no
 
 def full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full: nothing can be written down."""
-    write = bench.store._write
+    write = bench.store._write_transaction
 
     def no_space(changes: Transaction) -> None:
         if changes.documents or changes.series or changes.history:
             raise StoreError("database or disk is full")
         write(changes)
 
-    monkeypatch.setattr(bench.store, "_write", no_space)
+    monkeypatch.setattr(bench.store, "_write_transaction", no_space)
 
 
 def test_on_a_full_disk_a_message_is_sent_once_and_noted_when_there_is_room(

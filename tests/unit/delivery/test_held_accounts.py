@@ -39,9 +39,9 @@ def test_an_account_ends_only_while_the_alert_path_is_whole(tmp_path: Path, verd
         tx.put(ACCOUNTS, account.id, account)
     clock.advance(2 * SETTLED_IN)
 
-    delivery._reconcile()
+    delivery._reconcile_accounts()
     assert not store.docs(ACCOUNTS)[account.id].ended  # Alertmanager may be about to tell that
-    delivery._reconcile()
+    delivery._reconcile_accounts()
 
     assert bool(store.docs(ACCOUNTS)[account.id].ended) is ends
     store.close()

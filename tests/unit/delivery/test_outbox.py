@@ -233,7 +233,7 @@ def test_on_a_disk_that_is_full_after_the_delivery_it_is_recorded_later_and_noth
     for taken, key in enumerate(("a", "refused")):
         bench.put(key)
         with monkeypatch.context() as patch:
-            patch.setattr(bench.store, "_write", lambda _: (_ for _ in ()).throw(StoreError("disk full")))
+            patch.setattr(bench.store, "_write_transaction", lambda _: (_ for _ in ()).throw(StoreError("disk full")))
             for _ in range(3):
                 with pytest.raises(StoreError):
                     bench.worker.round()
@@ -252,7 +252,7 @@ def test_what_was_taken_and_could_not_be_recorded_goes_once_more_with_the_same_k
 ) -> None:
     bench.put("a", "b")
     with monkeypatch.context() as patch:
-        patch.setattr(bench.store, "_write", lambda _: (_ for _ in ()).throw(StoreError("disk full")))
+        patch.setattr(bench.store, "_write_transaction", lambda _: (_ for _ in ()).throw(StoreError("disk full")))
         with pytest.raises(StoreError):
             bench.worker.round()
     bench.restart()

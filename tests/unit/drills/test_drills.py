@@ -693,7 +693,7 @@ def test_a_kill_between_asking_and_writing_that_down_begins_it_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write", killed)
+        patch.setattr(store, "_write_transaction", killed)
         with pytest.raises(KeyboardInterrupt):
             first.after(3600)
     again = Asked(store, settings, clock)

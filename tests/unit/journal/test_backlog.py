@@ -261,9 +261,9 @@ def test_an_alert_that_cannot_be_counted_ahead_is_counted_in_its_turn(
     journal: Journal, always_ahead: None, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     journal.writer("a").raw(beat() + alert() + beat())
-    write = journal.store._write
+    write = journal.store._write_transaction
     failing = Mock(side_effect=[error, *[None] * 99])
-    monkeypatch.setattr(journal.store, "_write", lambda changes: failing() or write(changes))
+    monkeypatch.setattr(journal.store, "_write_transaction", lambda changes: failing() or write(changes))
     try:
         journal.read()
     except StoreError:
@@ -490,7 +490,7 @@ def test_the_search_is_bounded_in_each_round(journal: Journal, monkeypatch: pyte
     for number in range(10):
         (journal.directory / f"w{number}.jsonl").write_bytes(beat())
     journal.clock.advance(1)
-    journal.reader._scan()
+    journal.reader._scan_folder()
     before = len(journal.reader._lookahead)
     journal.reader._lookahead.search()
 

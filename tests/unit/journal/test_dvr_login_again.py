@@ -55,7 +55,7 @@ def test_agents_are_let_try_again_too_also_of_dvrs_that_are_not_configured(
     link = DvrLink("yard", url="rtsp://u:p@192.0.2.1/live")
     for _ in range(3):
         link.failed("401 Unauthorized")
-        link._begin()
+        link._begin_link()
     assert link.held_back()
 
     assert CliRunner().invoke(command, ["login", "yard"]).exit_code == 0

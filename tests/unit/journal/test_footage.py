@@ -236,7 +236,7 @@ def test_killed_anywhere_it_is_the_same(tmp_path: Path, seed: int, monkeypatch: 
     with journal_in(tmp_path) as journal:
         writer = journal.writer()
         expected = [False] * 400
-        original = Store._write
+        original = Store._write_transaction
 
         def dying(store: Store, changes: object) -> None:
             fate = chance.random()
@@ -246,7 +246,7 @@ def test_killed_anywhere_it_is_the_same(tmp_path: Path, seed: int, monkeypatch: 
             if fate < 0.5:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Store, "_write", dying)
+        monkeypatch.setattr(Store, "_write_transaction", dying)
         for _ in range(60):
             start = chance.randrange(380)
             length = chance.randrange(3, 20)
@@ -258,7 +258,7 @@ def test_killed_anywhere_it_is_the_same(tmp_path: Path, seed: int, monkeypatch: 
                 journal.read()
             except KeyboardInterrupt:
                 journal.restart()
-        monkeypatch.setattr(Store, "_write", original)
+        monkeypatch.setattr(Store, "_write_transaction", original)
         journal.read()
 
         for step in STEPS:

@@ -93,9 +93,11 @@ def test_what_is_to_be_forgotten_is_when_something_is_counted_next(journal: Jour
 
 def test_the_folder_is_synced_before_the_commit_that_forgets(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    commit = Store._write
+    commit = Store._write_transaction
     monkeypatch.setattr(reader, "sync_folder", lambda _: steps.append("folder"))
-    monkeypatch.setattr(Store, "_write", lambda store, changes: steps.append("commit") or commit(store, changes))
+    monkeypatch.setattr(
+        Store, "_write_transaction", lambda store, changes: steps.append("commit") or commit(store, changes)
+    )
     count(journal, "a")
     count(journal, "b")
 

@@ -231,7 +231,9 @@ def test_when_the_database_cannot_be_written_nothing_is_deleted_and_all_is_count
     writer.raw(beat())
     writer.close()
     with monkeypatch.context() as patch:
-        patch.setattr(journal.store, "_write", lambda changes: (_ for _ in ()).throw(StoreError("disk full")))
+        patch.setattr(
+            journal.store, "_write_transaction", lambda changes: (_ for _ in ()).throw(StoreError("disk full"))
+        )
         with pytest.raises(StoreError):
             journal.read()
     assert journal.names() == ["w.0.jsonl"]

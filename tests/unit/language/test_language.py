@@ -47,9 +47,9 @@ def french(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (folder / "vv.po").write_text(CATALOGUE, encoding="utf-8")
     (tmp_path / "vv.pot").write_text(CATALOGUE + '\nmsgid "new"\nmsgstr ""\n', encoding="utf-8")
     monkeypatch.setattr(language, "FOLDER", tmp_path)
-    language._catalogue.cache_clear()
+    language._load_catalogue.cache_clear()
     yield
-    language._catalogue.cache_clear()
+    language._load_catalogue.cache_clear()
 
 
 def test_the_product_has_english_and_portuguese() -> None:

@@ -201,7 +201,7 @@ class TestAWrongPassword:
             raise StoreError("no room")
 
         device.ask()
-        monkeypatch.setattr(device.store, "_write", fail)
+        monkeypatch.setattr(device.store, "_write_transaction", fail)
         for _ in range(6):
             device.ask()
 
@@ -218,7 +218,7 @@ class TestTheRightPassword:
         def fail(*_: object) -> None:
             raise AssertionError("written again")
 
-        monkeypatch.setattr(device.store, "_write", fail)
+        monkeypatch.setattr(device.store, "_write_transaction", fail)
         assert [device.ask().result for _ in range(5)] == ["ok"] * 5
         assert device.counts() == []
 

@@ -839,7 +839,7 @@ class TestTheThreadOfADvr:
 
 def test_probes_that_left_the_configuration_are_forgotten(tmp_path: Path) -> None:
     probing = Probing(tmp_path)
-    probing.probe._take(Answer("refused"))
+    probing.probe._save_answer(Answer("refused"))
     others = DvrProbes(probing.store, [])
     others.start()
 
@@ -864,7 +864,7 @@ def test_those_that_are_configured_are_counted_from_0(tmp_path: Path) -> None:
 def test_pauses_vary_a_little(tmp_path: Path) -> None:
     store = Store(tmp_path / "state.db", Clock())
     one = DvrProbe("x", Dvr("h", interval=100), store, Clock(), jitter=random.Random(1).uniform)
-    pauses = [one._take(Answer("ok")) for _ in range(50)]
+    pauses = [one._save_answer(Answer("ok")) for _ in range(50)]
 
     assert 90 <= min(pauses) < 95
     assert 105 < max(pauses) <= 110

@@ -124,7 +124,7 @@ def test_a_request_that_cannot_be_done_now_waits_and_keeps_nothing_from_being_do
 ) -> None:
     site = Site(tmp_path, FAILED)
     site.rounds(LONG)
-    monkeypatch.setattr(site.supervisor, "_do", lambda *_: (_ for _ in ()).throw(StoreError("full")))
+    monkeypatch.setattr(site.supervisor, "_do_request", lambda *_: (_ for _ in ()).throw(StoreError("full")))
     path = site.room.ask(Request("resume", "web"))
     with pytest.raises(StoreError, match="full"):
         site.rounds()

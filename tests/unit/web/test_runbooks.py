@@ -62,7 +62,7 @@ def test_nothing_in_a_runbook_is_obeyed(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "Hostile.md").write_text(
         "# Hostile\n\n<script>alert(1)</script>\n\n[x](javascript:alert(1)) <img src=x onerror=y>\n\n`<b>`\n"
     )
-    monkeypatch.setattr(runbooks, "_folder", lambda _: tmp_path)
+    monkeypatch.setattr(runbooks, "_runbooks_folder", lambda _: tmp_path)
 
     body = runbooks.body("Hostile", load({"VV_CONFIG": ""})).html
 

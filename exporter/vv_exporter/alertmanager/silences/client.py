@@ -105,14 +105,14 @@ class Silences:
 
     def list(self) -> list[Silence]:
         """All that it holds, those that ended lately included; what ends last comes first."""
-        answer = self._answer("GET", "/api/v2/silences")
+        answer = self._answer_of("GET", "/api/v2/silences")
         try:
             found = decode_untrusted(_SILENCES, answer.body)
         except msgspec.MsgspecError as error:
             raise SilenceError(
                 _("Alertmanager at {url} answered with no list of silences").format(url=self._url)
             ) from error
-        return sorted(map(_silence, found), key=lambda one: (one.state == "expired", -one.ends))
+        return sorted(map(_silence_of, found), key=lambda one: (one.state == "expired", -one.ends))
 
     def add(self, matchers: Sequence[Matcher], starts: float, ends: float, author: str, reason: str) -> str:
         """Make one; gives its id."""
@@ -131,7 +131,7 @@ class Silences:
             "createdBy": author,
             "comment": reason,
         }
-        answer = self._answer("POST", "/api/v2/silences", document)
+        answer = self._answer_of("POST", "/api/v2/silences", document)
         try:
             return str(answer.json()["silenceID"])
         except (ValueError, KeyError, TypeError) as error:
@@ -143,11 +143,11 @@ class Silences:
         """End one now."""
         if not _ID.fullmatch(id_):
             raise RefusedError(_("{id} is no id of a silence").format(id=repr(id_[:64])))
-        self._answer("DELETE", f"/api/v2/silence/{id_}")
+        self._answer_of("DELETE", f"/api/v2/silence/{id_}")
 
     def affected(self, matchers: Sequence[Matcher]) -> Sequence[FiringAlert]:
         """The alerts that fire now and that all these match, with their `labels` and `annotations`."""
-        answer = self._answer("GET", "/api/v2/alerts", parameters={"filter": [one.quoted for one in matchers]})
+        answer = self._answer_of("GET", "/api/v2/alerts", parameters={"filter": [one.quoted for one in matchers]})
         try:
             return decode_untrusted(_ALERTS, answer.body)
         except msgspec.MsgspecError as error:
@@ -155,7 +155,7 @@ class Silences:
                 _("Alertmanager at {url} answered with no list of alerts").format(url=self._url)
             ) from error
 
-    def _answer(self, method: str, path: str, document: Any = None, parameters: Any = None) -> ServerAnswer:
+    def _answer_of(self, method: str, path: str, document: Any = None, parameters: Any = None) -> ServerAnswer:
         try:
             answer = self._client.request(method, path, document, parameters)
         except ServerError as error:
@@ -172,7 +172,7 @@ class Silences:
         )
 
 
-def _silence(found: _Silence) -> Silence:
+def _silence_of(found: _Silence) -> Silence:
     operators = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
     return Silence(
         id=found.id,

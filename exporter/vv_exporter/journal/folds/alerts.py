@@ -38,7 +38,7 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
     known = tx.get(ALERTS, key)
     if known is not None and not known.has_ended(tx.now):
         tx.inc(ALERT_SUPPRESSED, (component, severity))
-        _repeat(tx, known, event, ends)
+        _count_repeat(tx, known, event, ends)
         return
     open_alerts = _open_alerts(tx)
     if known is not None:  # the relay has not come to it yet
@@ -77,12 +77,12 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
         )
 
 
-def _repeat(tx: Transaction, known: OpenAlert, event: AlertRaised, ends: float) -> None:
+def _count_repeat(tx: Transaction, known: OpenAlert, event: AlertRaised, ends: float) -> None:
     """Count a repeat, and keep what it says that the first did not."""
     differing, on_timeline = known.differing, known.on_timeline
-    if _content(event) != _content(known):
+    if _content_of(event) != _content_of(known):
         differing += 1
-        digest = hashlib.sha256(msgspec.json.encode(_content(event))).hexdigest()[:8]
+        digest = hashlib.sha256(msgspec.json.encode(_content_of(event))).hexdigest()[:8]
         if digest not in on_timeline:
             on_timeline = [*on_timeline[1 - MAX_REMEMBERED :], digest]
             tell(tx, event.ts, _repeated_entry(known, event))
@@ -97,7 +97,7 @@ def _repeat(tx: Transaction, known: OpenAlert, event: AlertRaised, ends: float) 
     tx.put(ALERTS, known.key, repeated)
 
 
-def _content(alert: AlertRaised | OpenAlert) -> tuple[str, list[tuple[str, str]], str]:
+def _content_of(alert: AlertRaised | OpenAlert) -> tuple[str, list[tuple[str, str]], str]:
     """What is not part of the key of every alert."""
     return alert.details, sorted(alert.context.items()), alert.suggested_actions
 
@@ -115,15 +115,15 @@ class _OpenAlerts:
     def add(self, alert: OpenAlert, occurrence: float) -> None:
         """One is open."""
         self.count += 1
-        heapq.heappush(self._by_importance, (_importance(alert), alert.key))
-        self._incidents[_incident(alert)] = max(occurrence, self._incidents.get(_incident(alert), 0.0))
+        heapq.heappush(self._by_importance, (_importance_of(alert), alert.key))
+        self._incidents[_incident_of(alert)] = max(occurrence, self._incidents.get(_incident_of(alert), 0.0))
 
     def least(self, tx: Transaction) -> OpenAlert | None:
         """The least important; None if all have ended."""
         while self._by_importance:
             importance, key = self._by_importance[0]
             alert = tx.get(ALERTS, key)
-            if alert is not None and _importance(alert) == importance:
+            if alert is not None and _importance_of(alert) == importance:
                 return alert
             heapq.heappop(self._by_importance)  # it has ended
         return None
@@ -133,7 +133,7 @@ class _OpenAlerts:
 
         An alert lasts for the window at least, so it never comes to belong to the incident in which it was before.
         """
-        begun = self._incidents.get(_incident(alert), 0.0)
+        begun = self._incidents.get(_incident_of(alert), 0.0)
         return begun if 0 <= now - begun < window else now
 
 
@@ -147,7 +147,7 @@ def _open_alerts(tx: Transaction) -> _OpenAlerts:
     return found
 
 
-def _incident(alert: OpenAlert) -> tuple[str, str, str]:
+def _incident_of(alert: OpenAlert) -> tuple[str, str, str]:
     return alert.component, alert.severity, alert.title
 
 
@@ -156,7 +156,7 @@ def _make_room(tx: Transaction, open_alerts: _OpenAlerts, alert: OpenAlert) -> b
     least = open_alerts.least(tx) if open_alerts.count >= MAX_OPEN else None
     if least is None:
         return True
-    least = min(least, alert, key=_importance)
+    least = min(least, alert, key=_importance_of)
     if least.reached_people:
         title = sentence("Ended early, since more alerts are open than are kept: {title}", title=least.title)
         tell(tx, tx.now, Entry("alert.gave_way", title, component=least.component, alert_id=least.id))
@@ -169,7 +169,7 @@ def _make_room(tx: Transaction, open_alerts: _OpenAlerts, alert: OpenAlert) -> b
     return True
 
 
-def _importance(alert: OpenAlert) -> tuple[int, bool, float]:
+def _importance_of(alert: OpenAlert) -> tuple[int, bool, float]:
     """The first to give way is the oldest of the lowest severity, those before others whose loss nobody notices."""
     return SEVERITIES.index(alert.severity), not alert.reached_people, alert.first
 

@@ -34,7 +34,7 @@ def attempt(tx: Transaction, event: DvrAttempt, source: Source, settings: Settin
     attempted(
         tx, event.dvr, AGENT, event.result, event.ts, component=component, error=event.error, writer=source.writer
     )
-    _saw(tx, event, source)
+    _note_agent(tx, event, source)
 
 
 def held(tx: Transaction, event: DvrHeldBack, source: Source, settings: Settings) -> None:
@@ -43,7 +43,7 @@ def held(tx: Transaction, event: DvrHeldBack, source: Source, settings: Settings
     if _is_current(tx, event, source):
         states.dvr_failed(tx, event.dvr, "auth", event.ts)
     held_back(tx, event.dvr, AGENT, event.ts, component=component, error=event.error, writer=source.writer)
-    _saw(tx, event, source)
+    _note_agent(tx, event, source)
 
 
 def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings) -> None:
@@ -58,7 +58,7 @@ def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings
         put(tx, Link(event.dvr, AGENT, "ok", last, writer=source.writer, frames=True))
     elif same and not known.frames:
         put(tx, msgspec.structs.replace(known, frames=True))
-    _saw(tx, event, source)
+    _note_agent(tx, event, source)
 
 
 def ended(tx: Transaction, event: DvrEnded, source: Source, settings: Settings) -> None:
@@ -95,7 +95,7 @@ def _is_current(tx: Transaction, event: DvrAttempt | DvrHeldBack, source: Source
     return known is None or known.writer == source.writer or is_later(event.ts, known.time, tx.now)
 
 
-def _saw(tx: Transaction, event: DvrAttempt | DvrHeldBack | DvrFrames, source: Source) -> None:
+def _note_agent(tx: Transaction, event: DvrAttempt | DvrHeldBack | DvrFrames, source: Source) -> None:
     if source.locks:  # or nobody would know when it is gone
         saw_agent(tx, event.dvr, source.writer, event.component or source.component)
 

@@ -20,7 +20,7 @@ def unhandled(tx: Transaction, event: ExceptionUnhandled, source: Source, settin
     component = event.component or source.component
     tx.inc(EXCEPTIONS, (component, event.exception))
     tx.inc(EXCEPTIONS_UNHANDLED, (component, event.exception))
-    tell(tx, event.ts, _told(event, component))
+    tell(tx, event.ts, _timeline_entry(event, component))
     remember(
         tx,
         Failure(
@@ -44,7 +44,7 @@ def described(event: ExceptionUnhandled) -> str:
     return f"{message} | {calls if len(calls) <= room else '…' + calls[1 - room :]}"
 
 
-def _told(event: ExceptionUnhandled, component: str) -> Entry:
+def _timeline_entry(event: ExceptionUnhandled, component: str) -> Entry:
     """For the timeline: the message and the end of the traceback."""
     message = shortened(event.error, MAX_DETAILS // 3)
     return Entry(

@@ -68,7 +68,9 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
                 job=event.job, code=event.exit_code, seconds=event.seconds,
             )  # fmt: skip
         tell(tx, event.ts, Entry("job.failed", title, "error", component, details))
-        _failed(tx, f"job_failure:{event.job}", component, event.ts, ": ".join(filter(None, (event.error, output))))
+        _remember_failure(
+            tx, f"job_failure:{event.job}", component, event.ts, ": ".join(filter(None, (event.error, output)))
+        )
 
 
 def skipped(tx: Transaction, event: JobSkipped, source: Source, settings: Settings) -> None:
@@ -101,10 +103,10 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         latest(tx, JOB_LAST_COMPLETION, (run.name,), ended)
         title = sentence("Job {job} crashed", job=run.name)
         tell(tx, ended, Entry("job.crashed", title, "error", run.component, sentence(CRASH)))
-        _failed(tx, f"job_crash:{run.name}", run.component, ended, CRASH)
+        _remember_failure(tx, f"job_crash:{run.name}", run.component, ended, CRASH)
 
 
-def _failed(tx: Transaction, kind: str, component: str, time: float, error: str) -> None:
+def _remember_failure(tx: Transaction, kind: str, component: str, time: float, error: str) -> None:
     remember(tx, Failure(component=component, kind=kind, time=time, error=shorten(error, MAX_ERROR)))
 
 

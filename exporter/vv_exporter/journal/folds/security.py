@@ -24,7 +24,7 @@ def validated(tx: Transaction, event: SchemaValidated, source: Source, settings:
     where = f"{event.path}: " if event.path else ""
     excerpt = f"; it begins: {event.excerpt}" if event.excerpt else ""
     title = sentence("JSON is not valid by the schema {schema}", schema=event.schema)
-    _failed(tx, f"schema:{event.schema}", component, event, f"{where}{event.error}{excerpt}", title, "error")
+    _tell_failure(tx, f"schema:{event.schema}", component, event, f"{where}{event.error}{excerpt}", title, "error")
 
 
 def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -> None:
@@ -42,10 +42,10 @@ def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -
     error = f"{event.reason or 'failed'}{key}: {event.error}"
     signing = operation == "sign"
     title = sentence("A payload could not be signed") if signing else sentence("A signature could not be verified")
-    _failed(tx, f"hmac:{operation}", component, event, error, title, "critical")
+    _tell_failure(tx, f"hmac:{operation}", component, event, error, title, "critical")
 
 
-def _failed(
+def _tell_failure(
     tx: Transaction,
     kind: str,
     component: str,

@@ -73,7 +73,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     tx.delete(STAGE_RUNS, event.run)
     outcome = "success" if event.outcome == "success" else "failure"
     tx.observe(STAGE_DURATION, (event.stage, outcome), max(event.seconds, 0.0))
-    if run is not None and (limit := _overran(tx, run, event.seconds, settings)):
+    if run is not None and (limit := _limit_overrun(tx, run, event.seconds, settings)):
         tx.inc(STAGE_OVERRUNS, (event.stage,))
         tell_overrun(tx, run, limit, event.ts)
     if outcome == "success":
@@ -145,7 +145,7 @@ def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
     )
 
 
-def _overran(tx: Transaction, run: Run, seconds: float, settings: Settings) -> Limit | None:
+def _limit_overrun(tx: Transaction, run: Run, seconds: float, settings: Settings) -> Limit | None:
     """The limit that a run which ended went past, if nobody noticed before."""
     if run.limit is None and seconds <= shortest_learned_limit(settings):
         return None

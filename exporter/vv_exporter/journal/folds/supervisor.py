@@ -73,7 +73,7 @@ def gave_up(tx: Transaction, event: ContainerGaveUp, source: Source, settings: S
     """It will not be restarted any more; the alert quotes what it said last."""
     known = tx.get(SUPERVISED, event.name) or Supervised()
     tx.put(SUPERVISED, event.name, replace(known, gave_up=True, in_window=event.restarts))
-    remember(tx, Failure(component=event.name, kind=FAILURE, time=event.ts, error=_quote(event)))
+    remember(tx, Failure(component=event.name, kind=FAILURE, time=event.ts, error=_quote_reason(event)))
     if not known.gave_up:
         title = nsentence(
             "The self-monitor gave up on container {name} after {count} restart",
@@ -84,7 +84,7 @@ def gave_up(tx: Transaction, event: ContainerGaveUp, source: Source, settings: S
         tell(tx, event.ts, Entry("container.gave_up", title, "critical", event.name, details=details))
 
 
-def _quote(event: ContainerGaveUp) -> str:
+def _quote_reason(event: ContainerGaveUp) -> str:
     """The reason, and of the last log lines the end."""
     reason = shorten(event.reason, MAX_QUOTE // 2)
     lines = [" ".join(line.split()) for line in event.log_tail.splitlines()]
@@ -109,7 +109,7 @@ def resumed(tx: Transaction, event: ContainerResumed, source: Source, settings: 
 
 def forgotten(tx: Transaction, event: ContainerForgotten, source: Source, settings: Settings) -> None:
     """Nobody expects it any more, until it is started again. One that is gone loses its series."""
-    _drop(tx, event.name)
+    _drop_container(tx, event.name)
     record = tx.get(CONTAINERS, event.name)
     if record is not None:
         gone_at = 0.0 if record.state == GONE else record.gone_at
@@ -126,7 +126,7 @@ def checked(tx: Transaction, event: SupervisorChecked, source: Source, settings:
         tx.inc(SERIES_LIMITED, (IN_WINDOW.name,), event.left_out)
     known = tx.docs(SUPERVISED)
     for name in known.keys() - event.containers.keys():
-        _drop(tx, name)
+        _drop_container(tx, name)
     for name, one in event.containers.items():
         before = known.get(name, Supervised())
         now = replace(before, in_window=one.in_window, max=one.max, gave_up=one.gave_up)
@@ -140,10 +140,10 @@ def retired(tx: Transaction, event: SupervisorRetired, source: Source, settings:
     tx.remove(LAST_CHECK, ())
     tx.put(RETIRED, "", Retired())
     for name in tx.docs(SUPERVISED):
-        _drop(tx, name)
+        _drop_container(tx, name)
 
 
-def _drop(tx: Transaction, name: str) -> None:
+def _drop_container(tx: Transaction, name: str) -> None:
     tx.delete(SUPERVISED, name)
     for result in RESULTS:
         tx.remove(SUPERVISED_RESTARTS, (name, result))

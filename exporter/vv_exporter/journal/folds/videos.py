@@ -40,7 +40,7 @@ def exhausted(tx: Transaction, event: VideoExhausted, source: Source, settings: 
             "Stage {stage} gave up on a video after {count} attempts",
             stage=stage, count=event.attempts,
         )  # fmt: skip
-        _remember(tx, f"exhausted:{stage}", title, event, source)
+        _remember_video(tx, f"exhausted:{stage}", title, event, source)
 
 
 def quarantined(tx: Transaction, event: VideoQuarantined, source: Source, settings: Settings) -> None:
@@ -49,7 +49,7 @@ def quarantined(tx: Transaction, event: VideoQuarantined, source: Source, settin
         reason = shorten(event.reason, MAX_LABEL)
         tx.inc(VIDEOS_QUARANTINED, (event.component or source.component, reason))
         title = sentence("A file was moved to corrupted/: {reason}", reason=reason)
-        _remember(tx, f"quarantined:{reason}", title, event, source)
+        _remember_video(tx, f"quarantined:{reason}", title, event, source)
 
 
 def _is_new(tx: Transaction, id_: str) -> bool:
@@ -65,7 +65,7 @@ def _is_new(tx: Transaction, id_: str) -> bool:
     return True
 
 
-def _remember(
+def _remember_video(
     tx: Transaction, kind: str, title: Sentence, event: VideoExhausted | VideoQuarantined, source: Source
 ) -> None:
     component = event.component or source.component

@@ -35,36 +35,36 @@ def build(site: Site) -> Iterable[Route]:
     token.prepare()
 
     def receive(request: Request) -> Response:
-        _authorize(request, token)
+        _authorize_bearer(request, token)
         try:
             notification = parse(request.get_data())
         except ValueError as error:
-            return _plain(400, str(error))
+            return _plain_response(400, str(error))
         notification = without_beats(notification, site.context.beats)
         if not notification.alerts:
-            return _plain(200, "ok")
+            return _plain_response(200, "ok")
         try:
             with store.transaction() as tx:
                 notification = receive_notification(tx, notification, settings)
         except StoreError as error:
-            return _plain(503, str(error))
+            return _plain_response(503, str(error))
         for line in map(log_line, notification.alerts):
             log.log(line.level, "%s", line.text)
-        return _plain(200, "ok")
+        return _plain_response(200, "ok")
 
     def receive_event(request: Request) -> Response:
-        _authorize(request, token)
+        _authorize_bearer(request, token)
         try:
             event = notificationevents.parse(request.get_data())
         except ValueError as error:
-            return _plain(400, str(error))
+            return _plain_response(400, str(error))
         try:
             if notificationevents.concerns(event):
                 with store.transaction() as tx:
                     notificationevents.record(tx, event)
         except StoreError as error:
-            return _plain(503, str(error))
-        return _plain(200, "ok")
+            return _plain_response(503, str(error))
+        return _plain_response(200, "ok")
 
     yield Route("/api/v1/alertmanager", receive, methods=("POST",), at_once=2, own_auth=True)
     yield Route("/api/v1/alertmanager/events", receive_event, methods=("POST",), at_once=2, own_auth=True)
@@ -103,7 +103,7 @@ class _Token:
         return self._text.encode()
 
 
-def _authorize(request: Request, token: _Token) -> None:
+def _authorize_bearer(request: Request, token: _Token) -> None:
     given = credentials_of(request)
     if given is None or given.type != "bearer":
         raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
@@ -111,5 +111,5 @@ def _authorize(request: Request, token: _Token) -> None:
         raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
 
 
-def _plain(status: int, text: str) -> Response:
+def _plain_response(status: int, text: str) -> Response:
     return Response(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")

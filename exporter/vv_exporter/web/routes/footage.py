@@ -60,7 +60,7 @@ def build(site: Site) -> Iterable[Route]:
             problem=problem,
             since=start / 1000,
             until=end / 1000,
-            cameras=[_camera(one, days, most) for one, days in shown],
+            cameras=[_camera_values(one, days, most) for one, days in shown],
             more=len(here) - len(shown),
         )
         answer.status_code = 400 if problem else 200
@@ -79,11 +79,11 @@ def build(site: Site) -> Iterable[Route]:
     yield Route("/api/v1/footage", tell, at_once=2)
 
 
-def _camera(one: Account, month: Account, most: int) -> dict[str, Any]:
+def _camera_values(one: Account, month: Account, most: int) -> dict[str, Any]:
     start, end = one.start, max(one.end, one.start + 1)
     told = longest(one.missing, most)
     there = one.steps.get(one.basis, ())
-    days = _days(month)
+    days = _days_of_month(month)
     length_of = {step: length(total(spans) / 1000) for step, spans in one.steps.items()}
     return {
         "dvr": one.dvr,
@@ -92,17 +92,17 @@ def _camera(one: Account, month: Account, most: int) -> dict[str, Any]:
         "missing": length(total(part[:2] for part in one.missing) / 1000),
         "expected": length(total(one.expected) / 1000),
         "steps": length_of,
-        "there": _path(there, start, end),
-        "gone": _path(tuple(part[:2] for part in one.missing if part not in told), start, end),
-        "holes": [_hole(part, start, end) for part in told],
+        "there": _strip_path(there, start, end),
+        "gone": _strip_path(tuple(part[:2] for part in one.missing if part not in told), start, end),
+        "holes": [_hole_values(part, start, end) for part in told],
         "left_out": len(one.missing) - len(told),
         "days": [one for one in days if one["gone"]],
-        "month": _bars(days),
+        "month": _bar_paths(days),
         "closed": length(one.closed / 1000) if one.closed else "",
     }
 
 
-def _hole(part: Part, start: int, end: int) -> dict[str, Any]:
+def _hole_values(part: Part, start: int, end: int) -> dict[str, Any]:
     scale = _WIDTH / (end - start)
     return {
         "x": f"{(part.start - start) * scale:.1f}",
@@ -115,14 +115,14 @@ def _hole(part: Part, start: int, end: int) -> dict[str, Any]:
     }
 
 
-def _path(spans: Spans, start: int, end: int) -> str:
+def _strip_path(spans: Spans, start: int, end: int) -> str:
     """Bars of the strip's height."""
     scale = _WIDTH / (end - start)
     bars = ((round((a - start) * scale), round((b - start) * scale)) for a, b in spans)
     return "".join(f"M{a} 0h{max(b - a, 1)}v{_HEIGHT}H{a}z" for a, b in bars)
 
 
-def _days(month: Account) -> list[dict[str, Any]]:
+def _days_of_month(month: Account) -> list[dict[str, Any]]:
     """The 30 days: how much of what was expected is there, and how much is missing, as heights."""
     found = []
     for place, begin in enumerate(range(month.start, month.end, DAY)):
@@ -141,7 +141,7 @@ def _days(month: Account) -> list[dict[str, Any]]:
     return found
 
 
-def _bars(days: list[dict[str, Any]]) -> dict[str, str]:
+def _bar_paths(days: list[dict[str, Any]]) -> dict[str, str]:
     """The paths of a month's bars: what is there stands at the bottom, what is missing hangs from the top."""
     return {
         "all": "".join(f"M{20 * one['place']} 0h18v{_HEIGHT}h-18z" for one in days),

@@ -22,7 +22,7 @@ def build(site: Site) -> Iterable[Route]:
     settings = site.context.settings
 
     def list_all(request: Request) -> Response:
-        return page(request, "runbooks.html", **_common(settings.device_id), runbooks=runbooks.index(current()))
+        return page(request, "runbooks.html", **_common_values(settings.device_id), runbooks=runbooks.index(current()))
 
     def show(request: Request, name: str) -> Response:
         try:
@@ -30,12 +30,12 @@ def build(site: Site) -> Iterable[Route]:
         except LookupError:
             raise NotFound from None
         html = Markup(body.html)  # noqa: S704 - rendered from our own file, without raw HTML
-        common = _common(settings.device_id)
+        common = _common_values(settings.device_id)
         return page(request, "runbook.html", **common, name=name, body=html, body_language=body.language)
 
     yield Route("/runbooks/", list_all, at_once=2)
     yield Route("/runbooks/<name>", show, at_once=2)
 
 
-def _common(device: str) -> dict[str, object]:
+def _common_values(device: str) -> dict[str, object]:
     return {"device": device, "here": "runbooks", "refresh": 0}

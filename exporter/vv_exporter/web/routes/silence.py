@@ -54,19 +54,19 @@ class SilencePages:
     def answer(self, request: Request) -> Response:
         """The page; after a change, the way back to it, so that loading it again changes nothing."""
         if request.method != "POST":
-            return self._page(request, request.args.get("filter", ""))
+            return self._silence_page(request, request.args.get("filter", ""))
         given = request.form.get("filter", "")
         try:
             self._forms.check(request)
-            return self._end(request) if request.form.get("do") == "end" else self._add(request, given)
+            return self._end_silence(request) if request.form.get("do") == "end" else self._add_silence(request, given)
         except Forbidden as error:
-            return self._page(request, given, str(error.description), 403)
+            return self._silence_page(request, given, str(error.description), 403)
         except (ValueError, RefusedError) as error:
-            return self._page(request, given, str(error), 400)
+            return self._silence_page(request, given, str(error), 400)
         except SilenceError as error:
-            return self._page(request, given, str(error), 503)
+            return self._silence_page(request, given, str(error), 503)
 
-    def _add(self, request: Request, given: str) -> Response:
+    def _add_silence(self, request: Request, given: str) -> Response:
         form, now = request.form, self._clock()
         matchers = parse_filter(given)
         reason = shortened(form.get("reason", ""), MAX_REASON)
@@ -77,14 +77,14 @@ class SilencePages:
         seconds = DURATIONS[form["for"]][1]
         author = shortened(user_of(request) or form.get("author", ""), MAX_AUTHOR) or _("the silence page")
         preview(self._silences, matchers, self._device)
-        return _back(made=self._silences.add(matchers, now, now + seconds, author, reason))
+        return _redirect_back(made=self._silences.add(matchers, now, now + seconds, author, reason))
 
-    def _end(self, request: Request) -> Response:
+    def _end_silence(self, request: Request) -> Response:
         id_ = request.form.get("id", "")
         self._silences.end(id_)
-        return _back(ended=id_)
+        return _redirect_back(ended=id_)
 
-    def _page(self, request: Request, given: str, problem: str = "", status: int = 200) -> Response:
+    def _silence_page(self, request: Request, given: str, problem: str = "", status: int = 200) -> Response:
         matchers: list[Matcher] = []
         firing: list[str] = []
         silences: Sequence[Silence] = []
@@ -109,7 +109,7 @@ class SilencePages:
             matchers=matchers,
             firing=firing[:SHOWN],
             silences=[one for one in silences if one.holds][:SHOWN],
-            done=_done(request.args, silences),
+            done=_done_text(request.args, silences),
             user=user_of(request),
             durations=DURATIONS,
             chosen=form.get("for", DEFAULT),
@@ -121,11 +121,11 @@ class SilencePages:
         return response
 
 
-def _back(**done: str) -> Response:
+def _redirect_back(**done: str) -> Response:
     return Response(status=303, headers={"Location": f"/silence?{urlencode(done)}"})
 
 
-def _done(arguments: Mapping[str, str], silences: Sequence[Silence]) -> str:
+def _done_text(arguments: Mapping[str, str], silences: Sequence[Silence]) -> str:
     """What was done, if the silence is as the address says: anybody can write an address."""
     for one in silences:
         if one.id == arguments.get("made") and one.holds:

@@ -32,7 +32,7 @@ def build(site: Site) -> Iterable[Route]:
     report = Report(site)
 
     def show(request: Request) -> Response:
-        return page(request, "status.html", here="status", refresh=REFRESH, **_values(report.status(PATIENCE)))
+        return page(request, "status.html", here="status", refresh=REFRESH, **_page_values(report.status(PATIENCE)))
 
     def tell(_: Request) -> Response:
         return Response(msgspec.json.encode(report.status(API_PATIENCE)), content_type="application/json")
@@ -41,14 +41,16 @@ def build(site: Site) -> Iterable[Route]:
     yield Route("/api/v1/status", tell, at_once=2)
 
 
-def _values(found: Status) -> dict[str, Any]:
+def _page_values(found: Status) -> dict[str, Any]:
     alerts = found.alerts or ()
     troubles = own_troubles(found)
     return {
         "device": found.device,
         "found": found,
-        "counts": [(name, _count(alerts, name)) for name in reversed(SEVERITIES) if _count(alerts, name)],
-        "alerts": [_shown(alert) for alert in alerts[:MAX_ALERTS]],
+        "counts": [
+            (name, _count_severity(alerts, name)) for name in reversed(SEVERITIES) if _count_severity(alerts, name)
+        ],
+        "alerts": [_shown_alert(alert) for alert in alerts[:MAX_ALERTS]],
         "open_alerts": OPEN_ALERTS,
         "more_alerts": max(len(alerts) - MAX_ALERTS, 0),
         "troubles": troubles[:MAX_TROUBLES],
@@ -59,11 +61,11 @@ def _values(found: Status) -> dict[str, Any]:
     }
 
 
-def _count(alerts: Iterable[FiringAlert], severity: str) -> int:
+def _count_severity(alerts: Iterable[FiringAlert], severity: str) -> int:
     return sum(alert.severity == severity for alert in alerts)
 
 
-def _shown(alert: FiringAlert) -> dict[str, Any]:
+def _shown_alert(alert: FiringAlert) -> dict[str, Any]:
     """The alert with texts that fit, and an id that stays its own while it fires."""
     texts = msgspec.structs.asdict(alert)
     for name in ("summary", "description", "suggested_actions", "error", "video"):

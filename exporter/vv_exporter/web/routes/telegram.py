@@ -32,24 +32,24 @@ def build(site: Site) -> Iterable[Route]:
 
     def pass_on(request: Request, token: str) -> Response:
         if not hmac.compare_digest(token.encode(), settings.telegram_bot_token.value.encode()):
-            return _refusal(ProviderError("Unauthorized", 401))
+            return _refusal_response(ProviderError("Unauthorized", 401))
         try:
             message = msgspec.json.decode(request.get_data(), type=dict[str, Any])
         except (ValueError, RecursionError):
-            return _refusal(ProviderError("Bad Request: no JSON object", 400))
+            return _refusal_response(ProviderError("Bad Request: no JSON object", 400))
         try:
             answer = telegram.post(message)
         except ProviderError as error:
-            return _refusal(error)
+            return _refusal_response(error)
         except Exception as error:  # its text, and that of what would log it, may hold the address with the token
             log.error("a message for Telegram could not be passed on: %s", type(error).__name__)
-            return _refusal(ProviderError("Internal Server Error", 500))
-        return _whole(answer, settings.telegram_chat_id.value, clock())
+            return _refusal_response(ProviderError("Internal Server Error", 500))
+        return _whole_answer(answer, settings.telegram_chat_id.value, clock())
 
     yield Route(f"{THROUGH_EXPORTER}/bot<token>/sendMessage", pass_on, methods=("POST",), at_once=2, own_auth=True)
 
 
-def _whole(answer: Answer, chat: str, now: float) -> Response:
+def _whole_answer(answer: Answer, chat: str, now: float) -> Response:
     """As Telegram answers."""
     said = answer.document.get("result") if isinstance(answer.document, dict) else None
     number = said.get("message_id") if isinstance(said, dict) else None
@@ -58,15 +58,17 @@ def _whole(answer: Answer, chat: str, now: float) -> Response:
         "date": int(now),
         "chat": {"id": int(chat), "type": "private" if int(chat) > 0 else "group"},
     }
-    return _json(200, {"ok": True, "result": message})
+    return _json_response(200, {"ok": True, "result": message})
 
 
-def _refusal(error: ProviderError) -> Response:
+def _refusal_response(error: ProviderError) -> Response:
     """As Telegram refuses: https://core.telegram.org/bots/api#making-requests."""
     status = error.status if error.status >= 400 else 502
     said = {"ok": False, "error_code": status, "description": str(error)}
-    return _json(status, said | ({"parameters": {"retry_after": int(error.retry_after)}} if error.retry_after else {}))
+    return _json_response(
+        status, said | ({"parameters": {"retry_after": int(error.retry_after)}} if error.retry_after else {})
+    )
 
 
-def _json(status: int, document: Any) -> Response:
+def _json_response(status: int, document: Any) -> Response:
     return Response(msgspec.json.encode(document), status=status, content_type="application/json")

@@ -77,7 +77,7 @@ def build(site: Site) -> Iterable[Route]:
             asked, problem = parse(request.args, clock()), ""
         except ValueError as error:
             asked, problem = parse({}, clock()), str(error)
-        values = _values(store, asked, problem)
+        values = _page_values(store, asked, problem)
         answer = page(request, "timeline.html", here="timeline", device=site.context.settings.device_id, **values)
         answer.status_code = 400 if problem else 200
         return answer
@@ -89,7 +89,7 @@ def build(site: Site) -> Iterable[Route]:
         except ValueError as error:
             return Response(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
         found = read(store, asked.filter, asked.limit, asked.before)
-        older = _place(found.older) if found.older else ""
+        older = _place_text(found.older) if found.older else ""
         return Response(msgspec.json.encode(_Document(now, found.moments, older)), content_type="application/json")
 
     yield Route("/timeline", show, at_once=2)
@@ -108,18 +108,20 @@ def parse(arguments: Any, now: float) -> Asked:
         )
     at, component = get("at"), get("component")
     of, component = (component, "") if at else ("", component)
-    moment = _time("at", at, now) or _time("around", get("around"), now)
+    moment = _time_argument("at", at, now) or _time_argument("around", get("around"), now)
     since = "" if moment else str(arguments.get("since", DEFAULT)).strip()[:50]
-    begin = moment - AROUND if moment else _time("since", since, now)
-    end = moment + AROUND if moment else _time("until", get("until"), now)
+    begin = moment - AROUND if moment else _time_argument("since", since, now)
+    end = moment + AROUND if moment else _time_argument("until", get("until"), now)
     limit = get("limit") or "100"
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LIMIT:
         raise ValueError(_("limit: give a number from 1 to {most}").format(most=MAX_LIMIT))
     wanted = Filter(begin, end, component, severity, get("video"), get("alert"))
-    return Asked(since, severity, component, wanted.video, wanted, moment, of, _before(get("before")), int(limit))
+    return Asked(
+        since, severity, component, wanted.video, wanted, moment, of, _before_argument(get("before")), int(limit)
+    )
 
 
-def _time(name: str, text: str, now: float) -> float:
+def _time_argument(name: str, text: str, now: float) -> float:
     """The time that an argument gives, 0 for none. Raises `ValueError`, which names the argument."""
     try:
         return moment_of(text, now) if text else 0.0
@@ -127,7 +129,7 @@ def _time(name: str, text: str, now: float) -> float:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _before(text: str) -> tuple[float, int] | None:
+def _before_argument(text: str) -> tuple[float, int] | None:
     if not text:
         return None
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)_(\d{1,18})", text)
@@ -136,13 +138,13 @@ def _before(text: str) -> tuple[float, int] | None:
     return float(found[1]), int(found[2])
 
 
-def _place(older: tuple[float, int]) -> str:
+def _place_text(older: tuple[float, int]) -> str:
     return f"{older[0]!r}_{older[1]}"
 
 
-def _values(store: Store, asked: Asked, problem: str) -> dict[str, Any]:
-    found = _fitting(_found(store, asked))
-    moments = [_shown(one) | {"place": place} for place, one in enumerate(found.moments)]
+def _page_values(store: Store, asked: Asked, problem: str) -> dict[str, Any]:
+    found = _fit_page(_find_moments(store, asked))
+    moments = [_shown_moment(one) | {"place": place} for place, one in enumerate(found.moments)]
     kept = {"severity": asked.severity, "component": asked.component, "video": asked.video}
     if asked.filter.alert:
         kept["alert"] = asked.filter.alert
@@ -160,30 +162,30 @@ def _values(store: Store, asked: Asked, problem: str) -> dict[str, Any]:
         "filtered": bool(
             asked.severity or asked.component or asked.video or asked.since or asked.moment or asked.filter.alert
         ),
-        "older": urlencode({**place, **kept, "before": _place(found.older)}) if found.older else "",
+        "older": urlencode({**place, **kept, "before": _place_text(found.older)}) if found.older else "",
         "newer": urlencode({"around": found.moments[0].time, **kept}) if found.newer else "",
         "only": urlencode({"around": asked.moment, **kept, "component": asked.of}) if asked.of else "",
     }
 
 
-def _found(store: Store, asked: Asked) -> Page:
+def _find_moments(store: Store, asked: Asked) -> Page:
     if asked.moment and not asked.before:
         return around(store, asked.moment, asked.of, asked.filter, SHOWN)
     return read(store, asked.filter, SHOWN, asked.before)
 
 
-def _fitting(found: Page) -> Page:
+def _fit_page(found: Page) -> Page:
     """As many moments as a page has room for, to both sides of the one that is meant."""
     meant = found.moments.index(found.meant) if found.meant else 0
-    newer = _fits(found.moments[:meant][::-1], ROOM // 2)
-    begin, end = meant - newer, meant + max(_fits(found.moments[meant:], ROOM // 2 if meant else ROOM), 1)
+    newer = _count_fitting(found.moments[:meant][::-1], ROOM // 2)
+    begin, end = meant - newer, meant + max(_count_fitting(found.moments[meant:], ROOM // 2 if meant else ROOM), 1)
     if end >= len(found.moments):
         return found._replace(moments=found.moments[begin:], newer=found.newer or begin > 0)
     shown = page_of(found.moments[begin:], end - begin)
     return shown._replace(meant=found.meant, newer=found.newer or begin > 0)
 
 
-def _fits(moments: list[Moment], room: int) -> int:
+def _count_fitting(moments: list[Moment], room: int) -> int:
     """How many of these have room."""
     for count, one in enumerate(moments):
         room -= len(one.details) + len(one.title) + len(one.video) + 200
@@ -192,7 +194,7 @@ def _fits(moments: list[Moment], room: int) -> int:
     return len(moments)
 
 
-def _shown(one: Moment) -> dict[str, Any]:
+def _shown_moment(one: Moment) -> dict[str, Any]:
     long = len(one.details) > LONG or one.details.count("\n") >= LONG_LINES
     return msgspec.structs.asdict(one) | {
         "long": long,
