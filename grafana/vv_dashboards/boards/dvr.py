@@ -206,6 +206,7 @@ def _footage() -> Row:
                 ),
                 limit('max(vv_threshold_footage_missing_seconds{device="$device"})', "told"),
                 unit="s",
+                size=(8, 7),
                 alerts=("FootageMissing",),
             ),
             lines(
@@ -215,6 +216,7 @@ def _footage() -> Row:
                 Query('max by (dvr) (vv_footage_retention_seconds{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
                 limit('max(vv_threshold_footage_retention_seconds{device="$device",dvr=~"$dvr"})', "should"),
                 unit="s",
+                size=(8, 7),
                 alerts=("RetentionShort",),
             ),
             lines(
@@ -223,6 +225,7 @@ def _footage() -> Row:
                 pipeline is busy with.""",
                 Query('max by (dvr) (vv_footage_unsigned_seconds{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
                 unit="s",
+                size=(8, 7),
                 alerts=("FootageUnsigned",),
             ),
             lines(
@@ -231,6 +234,7 @@ def _footage() -> Row:
                 files.""",
                 Query('max by (dvr) (vv_footage_corrupt_files{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
                 unit="short",
+                size=(8, 7),
                 alerts=("FootageCorrupt",),
             ),
             lines(
@@ -242,6 +246,7 @@ def _footage() -> Row:
                     "{{step}}",
                 ),
                 unit="short",
+                size=(8, 7),
             ),
             lines(
                 "Age of the latest footage",
@@ -253,6 +258,7 @@ def _footage() -> Row:
                     "{{dvr}} · {{step}}",
                 ),
                 unit="s",
+                size=(8, 7),
             ),
         ),
     )
