@@ -3,6 +3,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -58,6 +59,11 @@ def _unskipped(report: R) -> R:
         report.outcome = "failed"
         report.longrepr = f"nothing may be skipped here (CI or VV_REQUIRE_ALL is set), but: {reason}"
     return report
+
+
+def pytest_runtest_setup() -> None:
+    """pytest keeps a failure where Python keeps what ends a process: of one test it must not end the next ones'."""
+    vars(sys).pop("last_value", None)
 
 
 @pytest.fixture(scope="session")

@@ -315,8 +315,8 @@ def test_a_crash_loop_of_docker_is_ended_when_that_is_wanted(site: Site) -> None
     site.start()
     site.run(command=FAILS, policy="always")
     site.exporter.wait_for('vv_self_monitor_gave_up{name="web"}', 1, 60)
-    wait_until(lambda: site.client.inspect_container("web")["HostConfig"]["RestartPolicy"]["Name"] != "always", 20)
-    wait_until(lambda: site.client.inspect_container("web")["State"]["Status"] == "exited", 20, what="its end")
+    wait_until(lambda: site.client.inspect_container("web")["HostConfig"]["RestartPolicy"]["Name"] != "always", 60)
+    wait_until(lambda: site.client.inspect_container("web")["State"]["Status"] == "exited", 60, what="its end")
 
     started = site.events()["start"]
     site.rounds()

@@ -38,21 +38,21 @@ FOOTAGE_RECENT = Metric(
     "gauge",
     "What of the last hour for which it is too late is missing, by cause; what comes after all is not missing.",
     ("dvr", "cause"),
-    limit=6500,
+    limit=2000,
 )
 FOOTAGE_HOLE_START = Metric(
     "vv_footage_hole_start_timestamp_seconds",
     "gauge",
     "When the longest piece begins that is missing of that hour, by cause; at most a day before its end.",
     ("dvr", "cause"),
-    limit=6500,
+    limit=2000,
 )
 FOOTAGE_HOLE_END = Metric(
     "vv_footage_hole_end_timestamp_seconds",
     "gauge",
     "When that piece ends; of one that goes on, up to when it is too late.",
     ("dvr", "cause"),
-    limit=6500,
+    limit=2000,
 )
 FOOTAGE_OPEN = Metric(
     "vv_footage_open_hole_timestamp_seconds",

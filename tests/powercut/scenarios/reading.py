@@ -32,7 +32,8 @@ def run(root: Path) -> None:
     batch.BATCH_FILES = 2
     reader.FORGET_INTERVAL = 5.0
     device = Exporter(root, commit_interval=7.0)
-    device.store._connection.execute("PRAGMA wal_autocheckpoint = 20")
+    # Some commits to a checkpoint: each of those syncs, whatever the commits do.
+    device.store._connection.execute("PRAGMA wal_autocheckpoint = 80")
     lasting = Journal(str(settings(root).journal_dir))
     for number in range(11):
         short = Journal(str(settings(root).journal_dir))
