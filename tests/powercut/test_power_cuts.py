@@ -27,12 +27,12 @@ class Extent(NamedTuple):
 
 EXTENTS = {
     "scripts": Extent(20, 600),
-    "reading": Extent(13, 5_200),
+    "reading": Extent(3, 5_200),
     "quarantine": Extent(8, 60),
     "trying": Extent(8, 400),
-    "supervising": Extent(3, 700),
+    "supervising": Extent(2, 700),
     "asking": Extent(12, 100),
-    "delivering": Extent(13, 3_000),
+    "delivering": Extent(6, 3_000),
 }
 LEAST = 10_000
 
