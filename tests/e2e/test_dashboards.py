@@ -42,6 +42,7 @@ MAY_BE_EMPTY = {
     ("vv-pipeline", "Mean duration, last hour and usual", "C"): "the same",
     ("vv-pipeline", "Broken chains", "A"): "logs are verified at the start, when there are none, and an hour later",
     ("vv-pipeline", "Since a line was signed outside of its chain", "A"): "no line was",
+    ("vv-pipeline", "Since the last complete verification of chains", "A"): "the same as of broken chains",
     ("vv-dvr", "Footage missing, by cause", "A"): "nothing is missing of it",
     ("vv-dvr", "How far back the footage will reach", "A"): "there are no files of footage",
     ("vv-dvr", "How far back the footage will reach", "B"): "no target is set",

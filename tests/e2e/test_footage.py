@@ -69,6 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.exporter.start()
         site.exporter.wait_for('vv_footage_seconds_total{dvr="yard",step="analysed"}', 3000, 60)
         site.exporter.wait_for('vv_footage_seconds_total{dvr="gate",step="recorded"}', 6300, 60)
+        site.exporter.wait_for('vv_footage_oldest_timestamp_seconds{dvr="gate"}', site.begin, 60)
         yield site
 
 
