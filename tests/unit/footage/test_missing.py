@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,7 +113,7 @@ def agent_stopped(device: Device, seconds: float) -> None:
     device.tell("dvr_connected")
 
 
-def of_storage(state: str) -> object:
+def of_storage(state: str) -> Callable[[Device, float], None]:
     def happen(device: Device, seconds: float) -> None:
         device.wait(30, with_frames=True)
         device.storage = frozenset({state})
@@ -148,7 +149,7 @@ def clock_stepped(device: Device, seconds: float) -> None:
     device.states.round()
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[[Device, float], None]] = {
     "dvr_down": dvr_down,
     "dvr_frozen": dvr_frozen,
     "agent_crashed": agent_crashed,
@@ -173,7 +174,7 @@ def test_each_fault_is_found_where_it_was_with_its_cause_and_counted_once(
     device.record(600)
     for cause in chance.sample(list(FAULTS), len(FAULTS)):
         start = milliseconds(clock())
-        FAULTS[cause](device, chance.randrange(200, 600))  # type: ignore[operator]
+        FAULTS[cause](device, chance.randrange(200, 600))
         wanted.append((start, milliseconds(clock()), cause))
         device.record(chance.randrange(100, 500))
     device.record(400)

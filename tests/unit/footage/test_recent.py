@@ -42,7 +42,7 @@ def test_a_hole_is_shown_with_its_cause_and_edges(store: Store, clock: Clock, ca
     device.tell("dvr_connected")
     device.record(120)
     start = clock()
-    FAULTS[cause](device, 300)  # type: ignore[operator]
+    FAULTS[cause](device, 300)
     end = clock()
     device.record(300)
 
@@ -138,7 +138,7 @@ def test_each_hole_that_is_over_is_told_once_with_its_sum_and_edges(store: Store
     device.record(300)
     lengths = [chance.randrange(200, 500) for _ in range(4)]
     for length in lengths:
-        FAULTS[chance.choice(["dvr_down", "agent_crashed", "agent_stopped"])](device, length)  # type: ignore[operator]
+        FAULTS[chance.choice(["dvr_down", "agent_crashed", "agent_stopped"])](device, length)
         device.record(chance.randrange(60, 300))
         device.accounts = FootageAccounts(store, {}, clock)  # the exporter is restarted
     FAULTS["dvr_down"](device, 30)  # too short to be told
