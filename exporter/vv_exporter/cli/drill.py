@@ -130,13 +130,15 @@ def _print_progress(text: str, started: float) -> float:
 
 def _print_channel(one: ChannelReport, width: int) -> None:
     name = printable(one.channel).ljust(width)
+    accepted = _("accepted")
     if one.state == "accepted":
-        mark = click.style(_("accepted"), fg="green")
+        mark = click.style(accepted, fg="green")
         click.echo(f"{name}  {mark}  {one.seconds or 0.0:6.1f} s  {one.severity}")
         return
-    mark = click.style(_("failed").ljust(len(_("accepted"))), fg="red")
+    mark = click.style(_("failed").ljust(len(accepted)), fg="red")
+    cure = _("do: {cure}").format(cure=printable(one.cure))
     click.echo(f"{name}  {mark}  {printable(one.reason)}")
-    click.echo(f"{'':<{width}}  {'':<{len(_('accepted'))}}  {_('do: {cure}').format(cure=printable(one.cure))}")
+    click.echo(f"{'':<{width}}  {'':<{len(accepted)}}  {cure}")
 
 
 def _not_counted_text(settings: Settings) -> str:

@@ -78,7 +78,7 @@ def verify(file: BinaryIO) -> None:
         found = json.loads(file.read(MAX_STATEMENT))
         document = msgspec.convert(found, Statement)
     except (ValueError, RecursionError, msgspec.ValidationError):
-        click.echo(f"vv: {_('this is no statement of footage')}", err=True)
+        click.echo("vv: " + _("this is no statement of footage"), err=True)
         sys.exit(2)
     try:
         key_id = signer_of(found)

@@ -55,7 +55,8 @@ class Finding:
     unknown: bool = False
 
     def __str__(self) -> str:
-        return f"{_('unknown') if self.unknown else _('wrong')}: {self.subject}: {self.problem}: {self.cure}"
+        state = _("unknown") if self.unknown else _("wrong")
+        return f"{state}: {self.subject}: {self.problem}: {self.cure}"
 
 
 @dataclass(frozen=True)

@@ -111,4 +111,4 @@ def last_lines(log: Path, count: int = 15) -> str:
             text = texts.escaped(stream.read().decode(errors="replace"))
     except OSError:
         text = ""
-    return "\n".join(f"  {line}" for line in text.splitlines()[-count:]) or f"  {_('(no output)')}"
+    return "\n".join(f"  {line}" for line in text.splitlines()[-count:] or [_("(no output)")])

@@ -341,7 +341,8 @@ def summary(settings: Settings) -> str:
     width = max(map(len, lines))
     listed = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines.items())
     watched = _("Device {device} is watched.").format(device=settings.device_id)
-    return f"\n{watched}\n{listed}\n{_('Ctrl-C stops everything.')}\n"
+    end = _("Ctrl-C stops everything.")
+    return f"\n{watched}\n{listed}\n{end}\n"
 
 
 def _vv_command() -> str:
