@@ -6,8 +6,8 @@ VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
 SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
 INVENTORY ?= $(firstword $(wildcard fleet/inventory.yml) fleet/inventory.example.yml)
-# Most tests of whole devices wait; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
-SIDE_BY_SIDE ?= -n 3 --dist loadfile
+# Most tests of whole devices wait, so their files go first; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
+SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo fleet test quick mutants field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
