@@ -1,4 +1,4 @@
-"""GStreamer's RTSP server, which tests take for a DVR."""
+"""GStreamer's RTSP server, which tests take for a DVR, and ffmpeg, which they take for a recorder."""
 
 import os
 import shutil
@@ -18,6 +18,7 @@ _PACKAGES = (
     "gstreamer1.0-plugins-base",
     "gstreamer1.0-plugins-good",
     "gstreamer1.0-plugins-ugly",
+    "ffmpeg",
 )
 _IMPORTS = """
 import gi
@@ -36,11 +37,18 @@ def rtsp_command(folder: Path | None = None) -> list[str]:
     return [str(fetched if fetched.exists() and not system.exists() else system)]
 
 
+def ffmpeg(folder: Path | None = None) -> str:
+    """The ffmpeg that can be run with `rtsp_environment`: what was fetched, or the system's."""
+    fetched = (folder or home()) / "rtsp" / "usr" / "bin" / "ffmpeg"
+    return str(fetched) if fetched.exists() else "ffmpeg"
+
+
 def rtsp_environment(folder: Path | None = None) -> dict[str, str]:
-    """The environment in which GStreamer's RTSP server, which only tests use, finds what was fetched."""
+    """The environment in which GStreamer's RTSP server and ffmpeg, which only tests use, find what was fetched."""
     root = (folder or home()) / "rtsp"
     triplet = sysconfig.get_config_var("MULTIARCH") or ""
     libraries = [root / part / triplet for part in ("usr/lib", "lib")]
+    libraries += [libraries[0] / part for part in ("pulseaudio", "blas", "lapack")]  # of ffmpeg
     gstreamer = libraries[0] / "gstreamer-1.0"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(str(library) for library in libraries)
@@ -55,8 +63,11 @@ def rtsp_environment(folder: Path | None = None) -> dict[str, str]:
 
 
 def has_rtsp(folder: Path | None = None) -> bool:
-    """Whether GStreamer's RTSP server can be run."""
-    command = [*rtsp_command(folder), "-c", _IMPORTS]
+    """Whether GStreamer's RTSP server and ffmpeg can be run."""
+    return all(_succeeds(one, folder) for one in ([*rtsp_command(folder), "-c", _IMPORTS], [ffmpeg(folder), "-version"]))
+
+
+def _succeeds(command: list[str], folder: Path | None) -> bool:
     try:
         done = subprocess.run(command, env=rtsp_environment(folder), capture_output=True, timeout=120, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -65,7 +76,7 @@ def has_rtsp(folder: Path | None = None) -> bool:
 
 
 def _fetch(folder: Path, work: Path) -> None:
-    with step("Fetching GStreamer's RTSP server for the tests (up to 170 MB, once)") as shown:
+    with step("Fetching GStreamer's RTSP server and ffmpeg for the tests (up to 190 MB, once)") as shown:
         mirrors()
         apt = Apt(work / "own")
         apt.update(shown)

@@ -16,6 +16,10 @@ from vv_exporter.alertmanager.silences import watch
 from vv_exporter.alertmanager.silences.client import RefusedError, Silence, Silences
 from vv_exporter.alertmanager.silences.watch import differs, record
 from vv_exporter.common.matchers import Matcher, check, parse_filter, parse_matcher, to_filter
+from vv_exporter.footage import states
+from vv_exporter.footage.causes import UNKNOWN, explain
+from vv_exporter.footage.ledger import milliseconds
+from vv_exporter.footage.report import View
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.state.store import Store
 from vv_exporter.state.timeline import Filter, read
@@ -166,6 +170,90 @@ def test_its_end_is_told_once(store: Store, then: str) -> None:
 
     assert told(store)[1:] == ["No longer silenced: alertname=DiskSpaceLow component=storage"]
     assert ("no longer holds" in read(store, Filter()).moments[0].details) is (then == "gone")
+
+
+def of_footage(id_: str, begin: float, end: float, state: str = "active", **labels: str) -> Silence:
+    matchers = tuple(Matcher(name, "=", value) for name, value in {"alertname": "FootageMissing", **labels}.items())
+    return Silence(id_, state, matchers, begin, end, begin, "ana", "the lens is cleaned")
+
+
+def maintained(store: Store, dvr: str, start: float, end: float) -> list[tuple[float, float, str]]:
+    view = View(store)
+    known = states.known_of(view.lasting, view.ended, dvr, milliseconds(start), milliseconds(end))
+    parts = explain(milliseconds(start), milliseconds(end), known)
+    return [(one.start / 1000 - start, one.end / 1000 - start, one.detail) for one in parts if one.cause != UNKNOWN]
+
+
+class TestMaintenance:
+    """Who silences FootageMissing announces that footage will be missing, and why."""
+
+    def record(self, store: Store, now: float, *found: Silence) -> None:
+        with store.transaction() as tx:
+            record(tx, list(found), now)
+
+    def test_it_is_the_cause_of_what_is_missing_meanwhile_of_that_camera(self, store: Store) -> None:
+        now = Clock()()
+        self.record(store, now + 5, of_footage("1", now, now + 3600, dvr="gate"))
+        self.record(store, now + 910, of_footage("1", now, now + 900, "expired", dvr="gate"))
+
+        assert maintained(store, "gate", now - 100, now + 2000) == [(100, 1000, "the lens is cleaned")]
+        assert maintained(store, "yard", now - 100, now + 2000) == []
+
+    def test_who_silences_all_of_a_camera_announces_it_as_well(self, store: Store) -> None:
+        now = Clock()()
+        everything = (Matcher("dvr", "=", "gate"),)
+        self.record(store, now, Silence("1", "active", everything, now, now + 3600, now, "ana", "it is moved"))
+
+        assert maintained(store, "gate", now, now + 50) == [(0, 50, "it is moved")]
+        assert maintained(store, "yard", now, now + 50) == []
+
+    def test_without_a_camera_it_is_of_all(self, store: Store) -> None:
+        now = Clock()()
+        self.record(store, now, of_footage("1", now, now + 3600))
+
+        assert maintained(store, "yard", now, now + 50) == [(0, 50, "the lens is cleaned")]
+
+    @pytest.mark.parametrize(
+        "matchers",
+        [
+            (Matcher("alertname", "=", "DvrUnreachable"), Matcher("dvr", "=", "gate")),
+            (Matcher("alertname", "=~", "Foo|FootageMissing"), Matcher("dvr", "=", "gate")),
+            (Matcher("alertname", "=", "FootageMissing"), Matcher("dvr", "!=", "yard")),
+            (Matcher("component", "=", "gate"),),
+            (Matcher("device", "=", "edge-7"),),
+            (Matcher("alertname", "=", "FootageMissing"), Matcher("severity", "=", "critical")),
+        ],
+    )
+    def test_what_says_not_of_which_camera_it_is_announces_nothing(
+        self, store: Store, matchers: tuple[Matcher, ...]
+    ) -> None:
+        now = Clock()()
+        self.record(store, now, Silence("1", "active", matchers, now, now + 3600, now, "ana", "x"))
+
+        assert maintained(store, "gate", now, now + 50) == []
+
+    def test_one_that_is_to_come_begins_when_it_says(self, store: Store) -> None:
+        now = Clock()()
+        self.record(store, now, of_footage("1", now + 600, now + 3600, "pending", dvr="gate"))
+
+        assert maintained(store, "gate", now, now + 300) == []
+        assert maintained(store, "gate", now, now + 1000) == [(600, 1000, "the lens is cleaned")]
+
+    def test_of_two_the_second_goes_on(self, store: Store) -> None:
+        now = Clock()()
+        first, second = of_footage("1", now, now + 100, dvr="gate"), of_footage("2", now + 50, now + 900, dvr="gate")
+        self.record(store, now + 60, first, second)
+        self.record(store, now + 110, of_footage("1", now, now + 100, "expired", dvr="gate"), second)
+        self.record(store, now + 950)
+
+        assert maintained(store, "gate", now, now + 2000) == [(0, 900, "the lens is cleaned")]
+
+    def test_one_that_lasts_days_ends_on_its_day(self, store: Store) -> None:
+        now = Clock()()
+        self.record(store, now, of_footage("1", now, now + 300_000, dvr="gate"))
+        self.record(store, now + 300_010)
+
+        assert maintained(store, "gate", now, now + 400_000) == [(0, 300_000, "the lens is cleaned")]
 
 
 def test_one_that_ended_before_anybody_looked_is_not_told(store: Store) -> None:

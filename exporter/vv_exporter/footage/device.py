@@ -38,7 +38,8 @@ ALIVE: Kind[Alive] = Kind("footage_alive", Alive)
 
 
 def note_start(store: Store, boot: str, boottime: float) -> None:
-    """Note that the device was off, if it was started since an exporter was at work. Before this start is counted.
+    """Note that the device was off, if it was started since an exporter was at work, and that nobody probed DVRs since.
+    Before this start is counted.
 
     `boot` is the id of the device's start ("" where there is none), `boottime` how many seconds ago that was.
     """
@@ -48,6 +49,8 @@ def note_start(store: Store, boot: str, boottime: float) -> None:
             if alive is not None and boot and alive.boot != boot:
                 state = "device_off" if tx.get(RUNNING, "") is None else "power_lost"
                 states.lasted(tx, DEVICE, state, alive.at / 1000, tx.now - boottime)
+            if alive is not None:
+                states.nobody_probed(tx, alive.at / 1000)
             tx.put(ALIVE, "", Alive(boot, milliseconds(tx.now)))
     except StoreError as error:
         log.error("whether the device was off could not be noted: %s", error)

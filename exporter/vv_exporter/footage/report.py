@@ -10,7 +10,7 @@ from vv_exporter.footage.calendar import ALWAYS, expected
 from vv_exporter.footage.causes import CONNECTED, Known, Part, explain
 from vv_exporter.footage.intervals import Span, Spans, clipped, common, gaps, total
 from vv_exporter.footage.ledger import CAMERAS, DAY, DAYS, STEPS, Camera, Day, closed_of, latest_of, spans_of
-from vv_exporter.footage.states import ENDED, LASTING, EndedThatDay, Now, known_of
+from vv_exporter.footage.states import ENDED, LASTING, PROBED_UP, EndedThatDay, Now, known_of
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store, Transaction
 
@@ -133,6 +133,7 @@ def _missing_parts(view: View, dvr: str, basis: str, wanted: Spans, start: int, 
     known = [*known_of(view.lasting, view.ended, dvr, begin, now)]
     received = spans_of(view.day, dvr, "received", begin, now)
     if basis == "recorded":
+        known = [one._replace(cause="recorder") if one.cause == PROBED_UP else one for one in known]
         known += (Known(a, b, "recorder") for a, b in received)
         # Of an agent that reports no frames nobody knows whether there were any.
         known = known if received else [one for one in known if one.cause != CONNECTED]

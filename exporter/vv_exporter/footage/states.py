@@ -25,8 +25,8 @@ MAX_A_DAY = 300
 MAX_DETAIL = 100
 MAX_DAYS = 20_000
 
-PROBED_DOWN = "probed_down"
-"""The exporter's own probe got no stream."""
+PROBED_DOWN, PROBED_UP = "probed_down", "probed_up"
+"""The exporter's own probe got no stream, or frames of one."""
 _CAUSE_OF = {PROBED_DOWN: "dvr_down"}
 _OF_AGENTS = frozenset({"dvr_down", "dvr_frozen", "agent_crashed", "agent_stopped", CONNECTED})
 
@@ -115,6 +115,28 @@ def agent_stopped(tx: Transaction, dvr: str, time: float) -> None:
 def agent_crashed(tx: Transaction, dvr: str, time: float) -> None:
     """An agent was killed."""
     _now_only(tx, dvr, "agent_crashed", time)
+
+
+def dvr_probed(tx: Transaction, dvr: str, result: str) -> None:
+    """The exporter's own probe got an answer: that holds until the next one."""
+    if result == "ok":
+        end(tx, dvr, tx.now, PROBED_DOWN)
+        begin(tx, dvr, PROBED_UP, tx.now)
+    else:
+        end(tx, dvr, tx.now, PROBED_UP)
+        begin(tx, dvr, PROBED_DOWN, tx.now, result)
+
+
+def no_longer_probed(tx: Transaction, dvr: str) -> None:
+    """The exporter does not probe it any more."""
+    end(tx, dvr, tx.now, PROBED_DOWN, PROBED_UP)
+
+
+def nobody_probed(tx: Transaction, since: float) -> None:
+    """There was no exporter since then: that a DVR gave a stream is known until then only."""
+    for dvr, known in tx.docs(LASTING).items():
+        if PROBED_UP in known.states:
+            end(tx, dvr, max(since, known.states[PROBED_UP].since / 1000), PROBED_UP)
 
 
 def is_missed(tx: Transaction, dvr: str) -> bool:

@@ -96,10 +96,7 @@ class DvrProbe:
                     frames=answer.frames,
                     is_held_back=answer.held_back,
                 )
-                if answer.result == "ok":
-                    states.end(tx, self.name, tx.now, states.PROBED_DOWN)
-                else:
-                    states.begin(tx, self.name, states.PROBED_DOWN, tx.now, answer.result)
+                states.dvr_probed(tx, self.name, answer.result)
         except StoreError as failure:
             log.error("a probe of DVR %s could not be counted: %s", self.name, failure)
         if answer.result != self._last:
@@ -134,6 +131,7 @@ class DvrProbes:
             for known in tx.docs(LINKS).values():
                 if known.source == "probe" and known.dvr not in names:
                     forget(tx, known.dvr, "probe")
+                    states.no_longer_probed(tx, known.dvr)
             for name in names:
                 tx.ensure(DVR_ATTEMPTS, *((name, "probe", result) for result in RESULTS))
                 tx.ensure(DVR_LOST, (name, "probe"))

@@ -219,6 +219,61 @@ def test_frames_without_a_recording_are_the_recorders_fault(store: Store, clock:
     assert [part[:3] for part in device.account().missing] == [(start, start + 300_000, "recorder")]
 
 
+def probe(device: Device, result: str) -> None:
+    with device.store.transaction() as tx:
+        states.dvr_probed(tx, "gate", result)
+
+
+def test_where_nobody_reports_the_exporters_own_probe_tells_the_recorder_from_the_dvr(
+    store: Store, clock: Clock
+) -> None:
+    device = Device(store, clock)
+    probe(device, "ok")
+    device.record(120)
+    killed = milliseconds(clock())
+    device.wait(300)
+    probe(device, "ok")
+    device.record(300)
+    cut = milliseconds(clock())
+    device.wait(20)
+    probe(device, "refused")
+    device.wait(300)
+    probe(device, "ok")
+    device.record(400)
+
+    assert device.account().missing == (
+        (killed, killed + 300_000, "recorder", ""),
+        (cut, cut + 320_000, "dvr_down", "refused"),
+    )
+
+
+def test_a_stream_that_only_the_probe_gets_is_no_fault_of_a_recorder_that_is_not_there(
+    store: Store, clock: Clock
+) -> None:
+    device = Device(store, clock)
+    probe(device, "ok")
+    device.wait(200, with_frames=True)
+    start = milliseconds(clock())
+    device.wait(300)
+    device.wait(400, with_frames=True)
+
+    assert [part[:3] for part in device.account().missing] == [(start, start + 300_000, "unknown")]
+
+
+def test_what_was_probed_before_a_time_without_an_exporter_says_nothing_of_it(store: Store, clock: Clock) -> None:
+    device = Device(store, clock)
+    probe(device, "ok")
+    device.record(120)
+    start = milliseconds(clock())
+    clock.advance(500)
+    device.up += 500
+    device._boot()
+    probe(device, "ok")
+    device.record(400)
+
+    assert [part[:3] for part in device.account().missing] == [(start, start + 500_000, "unknown")]
+
+
 def test_what_may_still_come_is_not_missing(store: Store, clock: Clock) -> None:
     device = Device(store, clock)
     device.record(120)

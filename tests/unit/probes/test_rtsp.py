@@ -20,6 +20,7 @@ from tests.support.ports import free_port
 from tests.support.rtsp import RtspServer
 from tests.support.waiting import wait_until
 from vv_exporter.collectors.dvr import Dvrs
+from vv_exporter.footage.states import LASTING
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS
 from vv_exporter.probes import rtsp
 from vv_exporter.probes.dvr_probes import DvrProbe, DvrProbes
@@ -845,6 +846,9 @@ def test_probes_that_left_the_configuration_are_forgotten(tmp_path: Path) -> Non
 
     assert not [name for name, *_ in shown(probing) if name == "vv_dvr_up"]
     assert shown(probing)["vv_dvr_attempts_total", "front", "probe", "refused"] == 1
+    lasting = probing.store.document(LASTING, "front")
+    assert lasting is not None
+    assert lasting.states == {}
     others.stop()
     probing.store.close()
 

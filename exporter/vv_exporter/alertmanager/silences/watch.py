@@ -1,4 +1,7 @@
-"""Tells the timeline of silences, whoever made them: the page, `vv silence`, amtool, another Alertmanager's page."""
+"""Tells the timeline of silences, whoever made them: the page, `vv silence`, amtool, another Alertmanager's page.
+
+Who silences FootageMissing, or all of a camera, announces maintenance: the ledger of footage is told of that, too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import msgspec
 from vv_exporter.alertmanager.silences.client import Silence, SilenceError, Silences
 from vv_exporter.common.clock import isoformat, span
 from vv_exporter.common.times import UnixTime
+from vv_exporter.footage import states
+from vv_exporter.footage.states import DEVICE
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -16,6 +21,8 @@ from vv_exporter.state.timeline import MAX_TITLE, Entry, shortened, tell
 
 INTERVAL_SECONDS = 15.0
 MAX_KNOWN = 1000
+ANNOUNCED_BY, MAINTENANCE = "FootageMissing", "maintenance"
+"""The alert whose silence announces maintenance, and the cause of what is missing meanwhile."""
 SILENCES = "silences"
 """What `vv_series_limited_total` has of them: no metric shows them."""
 
@@ -26,6 +33,8 @@ class Known(msgspec.Struct, frozen=True, omit_defaults=True):
     what: str
     component: str
     ends: UnixTime
+    camera: str | None = None
+    """Whose footage it announces maintenance of: "" of all, None of none."""
 
 
 KNOWN: Kind[Known] = Kind("silence", Known)
@@ -68,11 +77,14 @@ def record(tx: Transaction, found: Sequence[Silence], now: float) -> None:
     over = [id_ for id_ in known if id_ not in by_id or not by_id[id_].holds]
     for id_ in over:
         tx.delete(KNOWN, id_)
-        _tell_end(tx, known[id_], by_id.get(id_), now)
+        ended, time = by_id.get(id_), _end_of(known[id_], by_id.get(id_), now)
+        _tell_end(tx, known[id_], ended, time, now)
+        _end_maintenance(tx, known[id_].camera, time)
     new = [one for one in found if one.holds and one.id not in known]
     for one in new[: max(0, MAX_KNOWN - len(known) + len(over))]:
-        tx.put(KNOWN, one.id, Known(shortened(one.what, MAX_TITLE), one.matcher("component"), one.ends))
+        tx.put(KNOWN, one.id, Known(shortened(one.what, MAX_TITLE), one.matcher("component"), one.ends, _camera_of(one)))
         _tell_begin(tx, one)
+        _begin_maintenance(tx, one)
 
 
 def _tell_begin(tx: Transaction, one: Silence) -> None:
@@ -85,8 +97,31 @@ def _tell_begin(tx: Transaction, one: Silence) -> None:
     tell(tx, one.updated or one.starts, Entry("silence.added", title, "warning", one.matcher("component"), details))
 
 
-def _tell_end(tx: Transaction, known: Known, ended: Silence | None, now: float) -> None:
-    time = min(ended.ends if ended else known.ends, now)
+def _end_of(known: Known, ended: Silence | None, now: float) -> float:
+    return min(ended.ends if ended else known.ends, now)
+
+
+def _tell_end(tx: Transaction, known: Known, ended: Silence | None, time: float, now: float) -> None:
     why = "" if ended or known.ends <= now else sentence("Alertmanager no longer holds it.")
     title = sentence("No longer silenced: {what}", what=known.what)
     tell(tx, time, Entry("silence.ended", title, "info", known.component, why))
+
+
+def _camera_of(one: Silence) -> str | None:
+    """One that also names a severity, say, was made of a message that came: it hushes, and announces nothing."""
+    labels = {matcher.name: matcher.value for matcher in one.matchers if matcher.operator == "="}
+    says_only_where = len(labels) == len(one.matchers) and labels.keys() <= {"alertname", "device", "dvr"}
+    is_of_footage = labels.get("alertname", ANNOUNCED_BY if "dvr" in labels else "") == ANNOUNCED_BY
+    return labels.get("dvr", "") if says_only_where and is_of_footage else None
+
+
+def _begin_maintenance(tx: Transaction, one: Silence) -> None:
+    camera = _camera_of(one)
+    if camera is not None:
+        states.begin(tx, camera or DEVICE, MAINTENANCE, one.starts, one.reason)
+
+
+def _end_maintenance(tx: Transaction, camera: str | None, time: float) -> None:
+    """Unless another silence announces it still."""
+    if camera is not None and all(one.camera != camera for one in tx.docs(KNOWN).values()):
+        states.end(tx, camera or DEVICE, time, MAINTENANCE)

@@ -1,0 +1,128 @@
+"""A recorder that knows nothing of the exporter, on a real RTSP server: what it misses is found, and why, by
+configuration alone.
+
+Files are of ten seconds and faults last half a minute, so that this takes a few minutes; `RECORDER_FILE=60
+RECORDER_FAULT=90` is what recorders do. The clock is set in `tests/field`, where the machine is our own.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.device import Channels, Device, about
+from tests.support.disks import SmallDisk, small_disk
+from tests.support.recorders import Recorder
+from tests.support.rtsp import RtspServer
+from tests.support.servers import Programs
+from tests.support.waiting import wait_until
+
+FILE = float(os.environ.get("RECORDER_FILE", "10"))
+FAULT = float(os.environ.get("RECORDER_FAULT", "30"))
+LATE = 120.0 + FILE
+"""Seconds after which footage is missing that is not there (docs/footage.md), and more where files grow longer."""
+NOTICED = 3.0
+"""Seconds in which ffmpeg writes down what it got: the camera sends a key frame a second, and names hold whole ones."""
+BACK = 8.0
+"""Seconds in which the shell's loop has ffmpeg again, and ffmpeg its first frame."""
+
+pytestmark = [pytest.mark.prometheus, pytest.mark.rtsp, pytest.mark.timeout(1800)]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """When the recorder could not record, and why."""
+
+    cause: str
+    start: float
+    end: float
+
+
+class Site:
+    """A camera, its recorder, the disk of its files, and a device that watches."""
+
+    def __init__(self, device: Device, camera: RtspServer, recorder: Recorder, disk: SmallDisk) -> None:
+        self.device, self.camera, self.recorder, self.disk = device, camera, recorder, disk
+        self.faults: list[Fault] = []
+
+    def missing(self) -> list[dict[str, object]]:
+        answer = requests.get(f"{self.device.url('exporter')}/api/v1/footage", timeout=30).json()
+        return [part for one in answer["cameras"] if one["dvr"] == "gate" for part in one["missing"]]
+
+    def suffer(self, cause: str, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        """Something is wrong for a while, between two times in which all is well."""
+        time.sleep(2 * FILE + BACK)
+        began = time.time()
+        begin()
+        time.sleep(FAULT)
+        self.faults.append(Fault(cause, began, time.time()))
+        end()
+
+    def fill(self) -> None:
+        self.disk.fill()
+
+    def empty(self) -> None:
+        self.disk.empty()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, rtsp_tools: None, programs: Programs) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    with RtspServer(method="") as camera, small_disk(folder / "videos", "64m") as disk, Channels() as channels:
+        config = (
+            f"dvrs:\n  gate: {{url: {camera.url()!r}, interval: 5s, timeout: 3s}}\n"
+            f'footage:\n  gate: {{files: "{{dvr}}_{{start:%Y%m%dT%H%M%S}}.mp4", length: {FILE:.0f}s, dvr_keeps: 7d}}\n'
+        )
+        environ = {
+            **channels.environ(),
+            "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+            "VIDEO_STORAGE_ROOT": str(disk.folder),
+            "DISK_WARNING_FREE": "15%",
+            "DISK_CRITICAL_FREE": "10%",
+            "VV_FOOTAGE_MISSING": "15s",
+        }
+        with (
+            Device(folder / "device", environ, config) as device,
+            Recorder(camera.url(), disk.folder, "gate", FILE) as recorder,
+        ):
+            site = Site(device, camera, recorder, disk)
+            site.suffer("dvr_down", camera.stop, camera.start)
+            site.suffer("recorder", recorder.kill, recorder.start)
+            site.suffer("ingest_paused", site.fill, site.empty)
+            site.channels = channels
+            wait_until(lambda: len(site.missing()) >= 3, LATE + FILE + 90, what="the last hole")
+            yield site
+        assert channels.violations() == []
+
+
+def test_each_hole_is_found_with_its_cause_and_no_other(site: Site) -> None:
+    found = site.missing()
+
+    assert [part["cause"] for part in found] == [fault.cause for fault in site.faults]
+    for part, fault in zip(found, site.faults, strict=True):
+        assert fault.start - NOTICED <= part["start"] <= fault.start + NOTICED
+        assert fault.end - NOTICED <= part["end"] <= fault.end + BACK
+
+
+def test_the_alert_says_what_no_other_alert_has_told(site: Site) -> None:
+    fault = next(one for one in site.faults if one.cause == "recorder")
+    request = site.channels.slack.wait_for(about("Footage of gate is missing", "cause recorder"), 120)
+
+    text = request.body.decode()
+    assert any(time.strftime("%H:%M:%S UTC", time.gmtime(fault.start + s)) in text for s in range(-3, 4))
+    assert "the DVR has its own recording until" in text
+    assert "cause dvr_down" not in text, "DvrUnreachable has told of that"
+
+
+def test_the_timeline_tells_of_each_hole_when_it_is_over(site: Site) -> None:
+    def told() -> list[str]:
+        answer = requests.get(f"{site.device.url('exporter')}/api/v1/timeline", timeout=30).json()
+        return [one["detail"] for one in answer["entries"] if one["kind"] == "footage.missing"]
+
+    wait_until(lambda: len(told()) == 3, 120, what="three holes in the timeline")
+    words = ("the DVR gave no stream", "frames came, and nothing was recorded", "storing was paused, as the disk was full")
+    assert all(any(word in line for line in told()) for word in words), told()
