@@ -64,7 +64,8 @@ def rtsp_environment(folder: Path | None = None) -> dict[str, str]:
 
 def has_rtsp(folder: Path | None = None) -> bool:
     """Whether GStreamer's RTSP server and ffmpeg can be run."""
-    return all(_succeeds(one, folder) for one in ([*rtsp_command(folder), "-c", _IMPORTS], [ffmpeg(folder), "-version"]))
+    imports, version = [*rtsp_command(folder), "-c", _IMPORTS], [ffmpeg(folder), "-version"]
+    return _succeeds(imports, folder) and _succeeds(version, folder)
 
 
 def _succeeds(command: list[str], folder: Path | None) -> bool:

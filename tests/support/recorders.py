@@ -14,9 +14,9 @@ from typing import Self
 from tools import rtsp
 
 _LOOP = """while :; do
-  "$FFMPEG" -nostdin -loglevel error -rtsp_transport tcp -i "$URL" -c copy -f segment -segment_time "$SECONDS_OF_FILE" \\
-    -reset_timestamps 1 -strftime 1 -segment_format mp4 -segment_format_options movflags=+frag_keyframe+empty_moov \\
-    "$CAMERA"_%Y%m%dT%H%M%S.mp4
+  "$FFMPEG" -nostdin -loglevel error -rtsp_transport tcp -i "$URL" -c copy \\
+    -f segment -segment_time "$SECONDS_OF_FILE" -reset_timestamps 1 -strftime 1 \\
+    -segment_format mp4 -segment_format_options movflags=+frag_keyframe+empty_moov "$CAMERA"_%Y%m%dT%H%M%S.mp4
   sleep 1
 done"""
 

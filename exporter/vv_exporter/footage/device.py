@@ -24,22 +24,25 @@ log = logging.getLogger(__name__)
 INTERVAL = 5.0
 ALIVE_SECONDS = 60.0
 """Seconds between signs of life, each of which is written down with the next commit."""
+RESTART_SECONDS = 180.0
+"""From the latest sign of life that was written down until the next exporter, where one is started again at once."""
 STORAGE_STATES = ("storage_missing", "storage_readonly", "ingest_paused")
 
 
-class Alive(msgspec.Struct, frozen=True):
-    """An exporter was at work then (milliseconds), in the boot of that id."""
+class Alive(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An exporter was at work then (milliseconds), in the boot of that id, so many seconds after its beginning."""
 
     boot: str
     at: int
+    up: float = 0.0
 
 
 ALIVE: Kind[Alive] = Kind("footage_alive", Alive)
 
 
 def note_start(store: Store, boot: str, boottime: float) -> None:
-    """Note that the device was off, if it was started since an exporter was at work, and that nobody probed DVRs since.
-    Before this start is counted.
+    """Note that the device was off, if it was started since an exporter was at work, or that its clock was set since,
+    and that nobody probed DVRs. Before this start is counted.
 
     `boot` is the id of the device's start ("" where there is none), `boottime` how many seconds ago that was.
     """
@@ -49,11 +52,19 @@ def note_start(store: Store, boot: str, boottime: float) -> None:
             if alive is not None and boot and alive.boot != boot:
                 state = "device_off" if tx.get(RUNNING, "") is None else "power_lost"
                 states.lasted(tx, DEVICE, state, alive.at / 1000, tx.now - boottime)
+            elif alive is not None and boot and _clock_was_set(alive, tx.now, boottime):
+                states.lasted(tx, DEVICE, "clock_stepped", alive.at / 1000, tx.now)
             if alive is not None:
                 states.nobody_probed(tx, alive.at / 1000)
-            tx.put(ALIVE, "", Alive(boot, milliseconds(tx.now)))
+            tx.put(ALIVE, "", Alive(boot, milliseconds(tx.now), boottime))
     except StoreError as error:
         log.error("whether the device was off could not be noted: %s", error)
+
+
+def _clock_was_set(alive: Alive, now: float, boottime: float) -> bool:
+    """Whether it was set forward since, in the little time that a restart takes: after longer nobody knows when."""
+    passed = boottime - alive.up
+    return 0.0 < alive.up and passed <= RESTART_SECONDS and now - alive.at / 1000 - passed > STEP_SECONDS
 
 
 class DeviceStates:
@@ -83,7 +94,7 @@ class DeviceStates:
         if since_start - self._alive_at >= ALIVE_SECONDS:
             with self._store.transaction() as tx:
                 tx.may_wait = True  # the minute's sample takes it along
-                tx.put(ALIVE, "", Alive(self._boot, milliseconds(now)))
+                tx.put(ALIVE, "", Alive(self._boot, milliseconds(now), since_start))
             self._alive_at = since_start
 
     def _note_clock(self, now: float, since_start: float) -> None:

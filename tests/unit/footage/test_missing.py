@@ -390,6 +390,28 @@ class TestTheDevice:
 
         assert not self.lasted(store)
 
+    def test_a_clock_that_is_set_forward_while_the_exporter_starts_anew_leaves_its_time_out(
+        self, store: Store, clock: Clock
+    ) -> None:
+        device = Device(store, clock)
+        device.wait(ALIVE_SECONDS)
+        clock.advance(30 + 500)
+        device.up += 30
+        device._boot()
+
+        assert self.lasted(store) == {"clock_stepped": 1}
+
+    def test_of_a_clock_that_is_set_in_a_long_time_without_an_exporter_nobody_knows_when(
+        self, store: Store, clock: Clock
+    ) -> None:
+        device = Device(store, clock)
+        device.wait(ALIVE_SECONDS)
+        clock.advance(3600 + 500)
+        device.up += 3600
+        device._boot()
+
+        assert not self.lasted(store)
+
     def test_a_kernel_without_an_id_of_its_start_says_nothing_either(self, store: Store, clock: Clock) -> None:
         device = Device(store, clock)
         clock.advance(500)

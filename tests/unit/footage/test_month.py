@@ -208,7 +208,8 @@ class Device:
 
     def happen(self, kind: str, seconds: float) -> None:
         if kind == "clock_set_back":
-            return self.clocks.set_error(self.clocks.error - seconds)
+            self.clocks.set_error(self.clocks.error - seconds)
+            return
         start = self.clocks.wall()
         if kind == "clock_stepped":
             hit = self.cameras
@@ -237,7 +238,7 @@ class Device:
         return [(part.start / 1000, part.end / 1000, part.cause) for part in parts]
 
     def recordings(self) -> dict[str, Day]:
-        """By day and camera. Not of frames, which are reported near faults only: what comes twice is not complete here."""
+        """By day and camera. Frames are reported near faults only: of a time that comes twice not all are here."""
         return {key: day for key, day in self.store.docs(DAYS).items() if "\nrecorded\n" in key}
 
     def counted(self, camera: Camera) -> dict[str, float]:

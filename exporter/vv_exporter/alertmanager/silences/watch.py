@@ -82,7 +82,9 @@ def record(tx: Transaction, found: Sequence[Silence], now: float) -> None:
         _end_maintenance(tx, known[id_].camera, time)
     new = [one for one in found if one.holds and one.id not in known]
     for one in new[: max(0, MAX_KNOWN - len(known) + len(over))]:
-        tx.put(KNOWN, one.id, Known(shortened(one.what, MAX_TITLE), one.matcher("component"), one.ends, _camera_of(one)))
+        tx.put(
+            KNOWN, one.id, Known(shortened(one.what, MAX_TITLE), one.matcher("component"), one.ends, _camera_of(one))
+        )
         _tell_begin(tx, one)
         _begin_maintenance(tx, one)
 
