@@ -23,9 +23,9 @@ from vv_exporter.footage.recent import (
     there_ratio,
     unsigned,
 )
-from vv_exporter.footage.report import Account, View, account, due, names
-from vv_exporter.footage.words import length, words
-from vv_exporter.language import gettext as _
+from vv_exporter.footage.report import Account, View, account, due, longest, names
+from vv_exporter.footage.words import length, told_lines, told_part
+from vv_exporter.language.sentences import nsentence, sentence
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.footage import (
     FOOTAGE_DAY_RATIO,
@@ -45,6 +45,8 @@ from vv_exporter.state.timeline import Entry, tell
 INTERVAL = 60.0
 FORGET_EVERY = 60  # rounds
 MOST_AT_ONCE = 31 * DAY
+MOST_TOLD = 10
+"""Parts of a hole of which the timeline tells one by one: the longest."""
 COUNTED = tuple(cause for cause in CAUSES if cause != "not_expected")
 
 
@@ -135,7 +137,7 @@ def count_missing(tx: Transaction, plans: Mapping[str, FootageSettings], limits:
         for cause, lost in _by_cause(one.missing, start, until).items():
             tx.inc(FOOTAGE_MISSING, (dvr, cause), lost / 1000)
         for hole in holes_that_ended(one.missing, start, until):
-            _tell(tx, dvr, hole, limits)
+            tell_hole(tx, dvr, hole, limits)
         accounts[dvr] = one
     if found != known.cameras:
         tx.put(ACCOUNTED, "", AllAccounted(found))
@@ -204,14 +206,18 @@ def _show(tx: Transaction, store: Store, metric: Metric, values: Mapping[Labels,
         tx.remove(metric, labels)
 
 
-def _tell(tx: Transaction, dvr: str, hole: tuple[Part, ...], limits: Limits) -> None:
+def tell_hole(tx: Transaction, dvr: str, hole: tuple[Part, ...], limits: Limits) -> None:
     """Tell of a hole that is over: how long it was, from when to when, why."""
     lost = total(part[:2] for part in hole) / 1000
     if lost <= limits.missing:
         return
-    lines = (
-        f"{isoformat(start / 1000)} to {isoformat(end / 1000)} ({length((end - start) / 1000)}): {words(cause, detail)}"
-        for start, end, cause, detail in hole
-    )
-    title = _("{length} of {dvr} are missing").format(length=length(lost), dvr=dvr)
-    tell(tx, hole[-1].end / 1000, Entry("footage.missing", title, "info", dvr, "\n".join(lines)))
+    shown = longest(hole, MOST_TOLD)
+    lines = [
+        told_part(isoformat(start / 1000), isoformat(end / 1000), (end - start) / 1000, cause, detail)
+        for start, end, cause, detail in shown
+    ]
+    if len(hole) > len(shown):
+        lines.append(nsentence("and {count} shorter part", "and {count} shorter parts", count=len(hole) - len(shown)))
+    details = told_lines(lines)
+    title = sentence("{length} of {dvr} are missing", length=length(lost), dvr=dvr)
+    tell(tx, hole[-1].end / 1000, Entry("footage.missing", title, "info", dvr, details))

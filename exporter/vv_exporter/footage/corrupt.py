@@ -8,8 +8,8 @@ import msgspec
 
 from vv_core.common.texts import encodable
 from vv_exporter.common.clock import isoformat
-from vv_exporter.language import gettext as _
 from vv_exporter.language import translatable
+from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.state.store import Kind, Store, Transaction
 from vv_exporter.state.timeline import Entry, tell
@@ -44,13 +44,14 @@ def note(tx: Transaction, dvr: str, start: int, end: int, path: str, problem: st
     if known is not None and known.problem == problem:
         return
     tx.put(CORRUPT, key, found)
-    error = _("{start} to {end} cannot be played: {problem}").format(
-        start=isoformat(start / 1000), end=isoformat(end / 1000), problem=_(PROBLEMS.get(problem, problem))
-    )
+    error = sentence(
+        "{start} to {end} cannot be played: {problem}",
+        start=isoformat(start / 1000), end=isoformat(end / 1000), problem=Sentence(PROBLEMS.get(problem, problem)),
+    )  # fmt: skip
     name = shorten(os.path.basename(key), MAX_NAME)  # noqa: PTH119 - may be no path of this system
-    title = _("A recording of {dvr} cannot be played").format(dvr=dvr)
-    tell(tx, tx.now, Entry("footage.corrupt", title, "error", dvr, shorten(error, MAX_ERROR), name))
-    failure = Failure(COMPONENT, f"footage_corrupt:{dvr}", tx.now, name, error=shorten(error, MAX_ERROR))
+    title = sentence("A recording of {dvr} cannot be played", dvr=dvr)
+    tell(tx, tx.now, Entry("footage.corrupt", title, "error", dvr, error, name))
+    failure = Failure(COMPONENT, f"footage_corrupt:{dvr}", tx.now, name, error=shorten(error.spoken(), MAX_ERROR))
     remember(tx, failure)
 
 

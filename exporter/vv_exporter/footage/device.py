@@ -64,7 +64,7 @@ def note_start(store: Store, boot: str, boottime: float) -> None:
 def _clock_was_set(alive: Alive, now: float, boottime: float) -> bool:
     """Whether it was set forward since, in the little time that a restart takes: after longer nobody knows when."""
     passed = boottime - alive.up
-    return 0.0 < alive.up and passed <= RESTART_SECONDS and now - alive.at / 1000 - passed > STEP_SECONDS
+    return alive.up > 0.0 and passed <= RESTART_SECONDS and now - alive.at / 1000 - passed > STEP_SECONDS
 
 
 class DeviceStates:

@@ -9,10 +9,9 @@ import msgspec
 
 from vv_exporter.common.clock import utc
 from vv_exporter.footage.accounts import watched_since
-from vv_exporter.footage.causes import Part
 from vv_exporter.footage.intervals import Spans, total
 from vv_exporter.footage.ledger import DAY, latest_of, milliseconds
-from vv_exporter.footage.report import Account, View, account, names
+from vv_exporter.footage.report import Account, View, account, longest, names
 from vv_exporter.language import gettext as _
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store
@@ -87,14 +86,6 @@ def between(day: str, now: float) -> tuple[int, int]:
         )
     start = (asked - date(1970, 1, 1)).days * DAY
     return start, min(start + DAY, max(milliseconds(now), start))
-
-
-def longest(parts: tuple[Part, ...], most: int) -> tuple[Part, ...]:
-    """So many of them, the longest, in their order."""
-    if len(parts) <= most:
-        return parts
-    kept = sorted(parts, key=lambda part: part.start - part.end)[:most]
-    return tuple(sorted(kept))
 
 
 def _camera_document(store: Store, one: Account) -> CameraFootage:

@@ -155,3 +155,11 @@ def _known_by_hole(holes: Iterable[Span], known: Iterable[Known]) -> Iterator[tu
 def missing(account_: Account) -> int:
     """How much is missing, in milliseconds."""
     return total((part.start, part.end) for part in account_.missing)
+
+
+def longest(parts: tuple[Part, ...], most: int) -> tuple[Part, ...]:
+    """So many of them, the longest, in their order."""
+    if len(parts) <= most:
+        return parts
+    kept = sorted(parts, key=lambda part: part.start - part.end)[:most]
+    return tuple(sorted(kept))

@@ -16,10 +16,10 @@ import msgspec
 from vv_core.chain import kept_heads
 from vv_exporter.common.clock import utc
 from vv_exporter.footage.corrupt import corrupt_between
-from vv_exporter.footage.document import MOST_MISSING, Missing, accounts, longest
+from vv_exporter.footage.document import MOST_MISSING, Missing, accounts
 from vv_exporter.footage.intervals import common, total
 from vv_exporter.footage.ledger import milliseconds
-from vv_exporter.footage.report import Account
+from vv_exporter.footage.report import Account, longest
 from vv_exporter.language import gettext as _
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vv_exporter.footage.causes import CAUSES
 from vv_exporter.language import gettext as _
+from vv_exporter.language.sentences import Sentence, sentence
 
 
 def words(cause: str, detail: str = "") -> str:
     """A cause as people read it."""
-    said = _(CAUSES.get(cause, cause))
-    return f"{said} ({detail})" if detail else said
+    return _in_words(cause, detail).spoken()
+
+
+def told_part(start: str, end: str, seconds: float, cause: str, detail: str) -> Sentence:
+    """A part of a hole, for the timeline: from when to when, how long it was, and why."""
+    return sentence(
+        "{start} to {end} ({length}): {cause}",
+        start=start, end=end, length=length(seconds), cause=_in_words(cause, detail),
+    )  # fmt: skip
+
+
+def told_lines(lines: Iterable[Sentence]) -> Sentence:
+    """Each in a line of its own."""
+    values = {f"line{number}": line for number, line in enumerate(lines)}
+    return Sentence("\n".join(f"{{{name}}}" for name in values), {**values})
+
+
+def _in_words(cause: str, detail: str) -> Sentence:
+    said = Sentence(CAUSES.get(cause, cause))
+    return Sentence("{cause} ({detail})", {"cause": said, "detail": detail}) if detail else said
 
 
 def length(seconds: float) -> str:

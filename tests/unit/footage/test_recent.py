@@ -6,11 +6,13 @@ import pytest
 
 from tests.support.clock import Clock
 from tests.unit.footage.test_missing import FAULTS, Device
-from vv_exporter.footage.accounts import FootageAccounts, Limits
+from vv_exporter.footage.accounts import FootageAccounts, Limits, tell_hole
+from vv_exporter.footage.causes import Part
 from vv_exporter.footage.ledger import milliseconds, note
 from vv_exporter.footage.report import DUE_AFTER
 from vv_exporter.footage.segments import done, recorded
 from vv_exporter.footage.words import length as length_in_words
+from vv_exporter.language import speaking
 from vv_exporter.metrics import Metric
 from vv_exporter.metrics.footage import (
     FOOTAGE_DAY_RATIO,
@@ -24,7 +26,7 @@ from vv_exporter.metrics.footage import (
 )
 from vv_exporter.settings import Duration, FootageSettings
 from vv_exporter.state.store import Store
-from vv_exporter.state.timeline import HISTORY
+from vv_exporter.state.timeline import HISTORY, Filter, read
 
 
 def shown(store: Store, metric: Metric) -> dict[str, float]:
@@ -145,6 +147,30 @@ def test_each_hole_that_is_over_is_told_once_with_its_sum_and_edges(store: Store
     device.record(900)
 
     assert told(store) == [f"{length_in_words(length)} of gate are missing" for length in lengths]
+
+
+def test_a_hole_is_told_in_the_readers_language(store: Store, clock: Clock) -> None:
+    device = Device(store, clock)
+    device.tell("dvr_connected")
+    device.record(300)
+    FAULTS["dvr_down"](device, 200)
+    device.record(600)
+    with speaking("pt-BR"):
+        (moment,) = (one for one in read(store, Filter()).moments if one.kind == "footage.missing")
+
+    assert moment.title == "Faltam 3 min 20 s de gate"
+    assert moment.details.endswith("(3 min 20 s): o DVR estava sem stream (refused)")
+
+
+def test_of_a_hole_of_many_parts_the_longest_are_told(store: Store, clock: Clock) -> None:
+    parts = tuple(Part(60_000 * n, 60_000 * n + 50_000 + n, "dvr_down", f"no {n}") for n in range(30))
+    with store.transaction() as tx:
+        tell_hole(tx, "gate", parts, Limits())
+    (moment,) = read(store, Filter()).moments
+
+    lines = moment.details.splitlines()
+    assert [line.rpartition("(")[2] for line in lines[:10]] == [f"no {n})" for n in range(20, 30)]
+    assert lines[10:] == ["and 20 shorter parts"]
 
 
 def test_a_hole_that_lasts_is_not_told_as_over(store: Store, clock: Clock) -> None:

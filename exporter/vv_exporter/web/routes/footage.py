@@ -12,10 +12,10 @@ from werkzeug import Request, Response
 
 from vv_exporter.common.clock import isoformat
 from vv_exporter.footage.causes import Part
-from vv_exporter.footage.document import accounts, between, footage, longest
+from vv_exporter.footage.document import accounts, between, footage
 from vv_exporter.footage.intervals import Spans, clipped, total
 from vv_exporter.footage.ledger import DAY, milliseconds
-from vv_exporter.footage.report import Account, missing
+from vv_exporter.footage.report import Account, longest, missing
 from vv_exporter.footage.words import length, words
 from vv_exporter.language import gettext as _
 from vv_exporter.web.pages import page
