@@ -31,6 +31,8 @@ from vv_exporter.footage.accounts import INTERVAL as FOOTAGE_INTERVAL
 from vv_exporter.footage.accounts import FootageAccounts, Limits
 from vv_exporter.footage.device import INTERVAL as DEVICE_INTERVAL
 from vv_exporter.footage.device import DeviceStates, note_start
+from vv_exporter.footage.statements import INTERVAL as STATED_EVERY
+from vv_exporter.footage.statements import StatementKeeper
 from vv_exporter.installation import statefolders
 from vv_exporter.journal.configured_jobs import ConfiguredJobs
 from vv_exporter.journal.files import reading
@@ -178,6 +180,7 @@ def in_order(
         # What the exporter keeps of itself.
         loop("housekeeping", "old history", housekeeping.round, housekeeping.interval),
         loop("footage", "footage that is missing", footage.round, FOOTAGE_INTERVAL),
+        loop("statements", "the statements of footage", StatementKeeper(store, settings, clock).round, STATED_EVERY),
         loop("samples", "samples for the digest", lambda: samples.note(store, series(), clock()), samples.INTERVAL),
         loop("clock", "whether the clock was set", store.follow_clock, CLOCK_INTERVAL),
         loop("scrapes", "what was shown last", scrapes.save, SAVE_INTERVAL_SECONDS),

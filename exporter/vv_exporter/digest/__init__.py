@@ -13,6 +13,7 @@ from vv_exporter.digest import pipeline, samples
 from vv_exporter.digest.alerts import Alerts
 from vv_exporter.digest.chains import ChainHead
 from vv_exporter.digest.disks import Disk, disks
+from vv_exporter.digest.footage import FootageDay
 from vv_exporter.digest.history import History
 from vv_exporter.digest.pipeline import Job, Stage, Video
 from vv_exporter.digest.uptime import Uptime, uptimes
@@ -22,6 +23,7 @@ __all__ = [
     "Delivery",
     "Digest",
     "Disk",
+    "FootageDay",
     "History",
     "Job",
     "ProvenChannel",
@@ -64,10 +66,18 @@ class Digest(msgspec.Struct, frozen=True):
     deliveries: tuple[Delivery, ...]
     proven: tuple[ProvenChannel, ...] = ()
     chains: tuple[ChainHead, ...] = ()
+    footage: tuple[FootageDay, ...] = ()
 
 
-def digest(history: History, device: str, since: float, until: float, chains: tuple[ChainHead, ...] = ()) -> Digest:
-    """The digest of a time; `chains` are as they are now."""
+def digest(
+    history: History,
+    device: str,
+    since: float,
+    until: float,
+    chains: tuple[ChainHead, ...] = (),
+    footage: tuple[FootageDay, ...] = (),
+) -> Digest:
+    """The digest of a time; `chains` are as they are now, `footage` is of the days that ended within it."""
     episodes = _alerts.episodes(history.notifications)
     within = [sample for sample in history.samples if sample.time <= until]
     missed = _alerts.missed_jobs(episodes, since, until)
@@ -90,6 +100,7 @@ def digest(history: History, device: str, since: float, until: float, chains: tu
             ProvenChannel(name, one.proven or None, one.seconds) for name, one in sorted(history.proofs.items())
         ),
         chains=chains,
+        footage=footage,
     )
 
 

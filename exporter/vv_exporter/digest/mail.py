@@ -7,6 +7,7 @@ is one line without control characters.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from functools import cache
@@ -18,6 +19,7 @@ from markupsafe import Markup
 from vv_exporter.common.clock import isoformat, utc
 from vv_exporter.digest import Digest
 from vv_exporter.digest.uptime import Uptime
+from vv_exporter.footage.words import words
 from vv_exporter.language import current, decimal, ngettext
 from vv_exporter.language import gettext as _
 from vv_exporter.state.timeline import shortened
@@ -26,6 +28,8 @@ from vv_exporter.status.table import size
 TEMPLATES = Path(__file__).with_name("templates")
 ROWS = 20  # of each section; the worst come first
 MAX_NAME = 160  # characters of a name or error that are shown
+MAX_ATTACHED = 4 << 20
+"""Bytes of attachments; base64 makes them a third more, and servers take 10 MB at least."""
 
 
 def subject(found: Digest) -> str:
@@ -75,6 +79,15 @@ def message(found: Digest, sender: str, to: str, now: float, status_url: str) ->
     return made
 
 
+def attach(made: EmailMessage, files: Mapping[str, bytes]) -> None:
+    """Put JSON documents into the mail, the latest first, as far as mail servers take them."""
+    left = MAX_ATTACHED
+    for name in sorted(files, reverse=True):
+        if len(files[name]) <= left:
+            left -= len(files[name])
+            made.add_attachment(files[name], maintype="application", subtype="json", filename=name)
+
+
 def _message_id(found: Digest, sender: str) -> str:
     about = f"{found.device} {found.since:.0f} {found.until:.0f}"
     domain = parseaddr(sender)[1].rpartition("@")[2] or "vv-exporter.invalid"
@@ -109,6 +122,7 @@ def _template_environment() -> jinja2.Environment:
         "bold": lambda text: Markup("<b>{}</b>").format(text),
         "isolated": lambda text: Markup("<bdi>{}</bdi>").format(text),
         "percent": _percent_text,
+        "cause": words,
         "line": line,
     }
     environment.globals["ROWS"] = ROWS

@@ -7,7 +7,9 @@ import logging
 from vv_exporter.context import Context
 from vv_exporter.digest import digest, history
 from vv_exporter.digest.chains import chain_heads
+from vv_exporter.digest.footage import footage_days
 from vv_exporter.digest.worker import DigestWorker
+from vv_exporter.footage.statements import kept_statements
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +35,17 @@ def send_digest(context: Context, since: float, until: float) -> None:
     from vv_exporter.messages import smtp
 
     settings = context.settings
-    chains = chain_heads(settings.state_dir)
-    found = digest(history.read(context.store, since, until), settings.device_id, since, until, chains)
+    kept = list(kept_statements(settings, since, until))
+    found = digest(
+        history.read(context.store, since, until),
+        settings.device_id,
+        since,
+        until,
+        chain_heads(settings.state_dir),
+        footage_days(statement for _, _, statement in kept),
+    )
     made = mail.message(found, settings.smtp_from, settings.alert_email_to, context.clock(), settings.public_url)
+    mail.attach(made, {name: content for name, content, _ in kept})
     refused = smtp.send(made, settings)
     if refused:
         log.warning("the digest was refused for %s", ", ".join(refused))

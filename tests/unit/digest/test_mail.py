@@ -15,7 +15,7 @@ from tests.support.clock import Clock
 from tests.support.digests import DAY, day
 from tests.support.receivers import MailServer
 from tests.support.states import HOSTILE, LONG
-from vv_exporter.digest import Digest, digest, history, mail
+from vv_exporter.digest import Digest, FootageDay, digest, history, mail
 from vv_exporter.messages import smtp
 from vv_exporter.settings import Settings, load
 from vv_exporter.state.store import Store
@@ -29,7 +29,10 @@ TAGS = set("html head meta title body div h1 h2 p table tbody tr td bdi br b spa
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Digest]:
     store = Store(tmp_path_factory.mktemp("digest") / "state.db", Clock(NOW))
     day(store, NOW)
-    yield digest(history.read(store, NOW - DAY, NOW), "edge-7", NOW - DAY, NOW)
+    footage = FootageDay("gate", "2026-11-26", 0.99, 860.0, {"dvr_down": 860.0}, 1)
+    quiet = FootageDay("yard", "2026-11-26", None, 0.0, {}, 0)
+    past = history.read(store, NOW - DAY, NOW)
+    yield digest(past, "edge-7", NOW - DAY, NOW, footage=(footage, quiet))
     store.close()
 
 
@@ -38,7 +41,7 @@ def emptied(full: Digest) -> Digest:
     alerts = msgspec.structs.replace(
         full.alerts, began=0, severities={}, components=(), ended=0, median=None, longest=None, still_open=0, open=()
     )
-    lists = dict.fromkeys(("stages", "videos", "jobs", "uptimes", "disks", "deliveries"), nothing)
+    lists = dict.fromkeys(("stages", "videos", "jobs", "uptimes", "disks", "footage", "deliveries"), nothing)
     return msgspec.structs.replace(full, alerts=alerts, **lists)
 
 
@@ -58,6 +61,16 @@ def shown(html: str) -> str:
     """The text that a mail program shows."""
     body = html5lib.parse(html, namespaceHTMLElements=False).find("body")
     return " ".join("".join(body.itertext()).split())
+
+
+def test_footage_of_each_day_is_told_with_the_causes(full: Digest) -> None:
+    told = "gate, 2026-11-26, the DVR gave no stream 14m 20s, 1 file cannot be played"
+
+    assert f" 99.0 %  {told}\n" in mail.text(full, STATUS)
+    assert "      -  yard, 2026-11-26\n" in mail.text(full, STATUS)
+    assert "gate2026-11-26, the DVR gave no stream 14m 20s, 1 file cannot be played 99.0 %" in shown(
+        mail.html(full, STATUS)
+    )
 
 
 def test_the_subject_is_the_whole_in_a_line(full: Digest) -> None:

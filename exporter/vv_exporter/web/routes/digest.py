@@ -9,6 +9,8 @@ from werkzeug import Request, Response
 
 from vv_exporter.digest import digest, history
 from vv_exporter.digest.chains import chain_heads
+from vv_exporter.digest.footage import footage_days
+from vv_exporter.footage.statements import kept_statements
 from vv_exporter.state.timeline import moment_of
 from vv_exporter.web.routes import Route, Site
 
@@ -25,8 +27,10 @@ def build(site: Site) -> Iterable[Route]:
             since = min(moment_of(request.args.get("since", DEFAULT), now), now)
         except ValueError as error:
             return Response(f"since: {error}\n", status=400, content_type="text/plain; charset=utf-8")
-        chains = chain_heads(context.settings.state_dir)
-        found = digest(history.read(context.store, since, now), context.settings.device_id, since, now, chains)
+        settings = context.settings
+        footage = footage_days(stated for _, _, stated in kept_statements(settings, since, now))
+        past, chains = history.read(context.store, since, now), chain_heads(settings.state_dir)
+        found = digest(past, settings.device_id, since, now, chains, footage)
         return Response(msgspec.json.encode(found), content_type="application/json")
 
     yield Route("/api/v1/digest", tell, at_once=1)
