@@ -29,7 +29,7 @@ def board() -> Board:
             agent sees, and what the exporter's own probe sees."""
         ),
         variables=(several("dvr", "DVR", "vv_dvr_up"),),
-        rows=(_now(), _time(), _footage(), _details()),
+        rows=(_now(), _time(), _details()),
     )
 
 
@@ -187,78 +187,6 @@ def _time() -> Row:
                     "{{dvr}}",
                 ),
                 unit="short",
-            ),
-        ),
-    )
-
-
-def _footage() -> Row:
-    return Row(
-        "Footage",
-        (
-            lines(
-                "Footage missing, by cause",
-                """Of the last hour, for each camera. Above the dashed line FootageMissing tells of it, unless another
-                alert has told why. `vv footage` shows each hole.""",
-                Query(
-                    'max by (dvr, cause) (vv_footage_recent_missing_seconds{device="$device",dvr=~"$dvr"})',
-                    "{{dvr}} · {{cause}}",
-                ),
-                limit('max(vv_threshold_footage_missing_seconds{device="$device"})', "told"),
-                unit="s",
-                size=(8, 7),
-                alerts=("FootageMissing",),
-            ),
-            lines(
-                "How far back the footage will reach",
-                """The age of the oldest file, and what there is room for. Below the dashed line footage that should be
-                kept is lost: lower the bit rate, or add a disk.""",
-                Query('max by (dvr) (vv_footage_retention_seconds{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
-                limit('max(vv_threshold_footage_retention_seconds{device="$device",dvr=~"$dvr"})', "should"),
-                unit="s",
-                size=(8, 7),
-                alerts=("RetentionShort",),
-            ),
-            lines(
-                "Recorded and not signed in time",
-                """Of a day, for each camera of which a time is set. What is not signed is no evidence: see what the
-                pipeline is busy with.""",
-                Query('max by (dvr) (vv_footage_unsigned_seconds{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
-                unit="s",
-                size=(8, 7),
-                alerts=("FootageUnsigned",),
-            ),
-            lines(
-                "Files that cannot be played",
-                """Of the last six hours: the recorder was cut off, or the disk fails. `vv timeline` says which
-                files.""",
-                Query('max by (dvr) (vv_footage_corrupt_files{device="$device",dvr=~"$dvr"})', "{{dvr}}"),
-                unit="short",
-                size=(8, 7),
-                alerts=("FootageCorrupt",),
-            ),
-            lines(
-                "What became of the footage",
-                """Seconds of footage a second, by step: 1 for each camera that is always recorded. A step that lags the
-                one before it: that stage is behind, or fails.""",
-                Query(
-                    'sum by (step) (rate(vv_footage_seconds_total{device="$device",dvr=~"$dvr"}[$__rate_interval]))',
-                    "{{step}}",
-                ),
-                unit="short",
-                size=(8, 7),
-            ),
-            lines(
-                "Age of the latest footage",
-                """How long ago the latest footage ends, by step. One that only grows: nothing comes any more.""",
-                Query(
-                    """
-                    time() - max by (dvr, step) (vv_footage_latest_timestamp_seconds{device="$device",dvr=~"$dvr"})
-                    """,
-                    "{{dvr}} · {{step}}",
-                ),
-                unit="s",
-                size=(8, 7),
             ),
         ),
     )

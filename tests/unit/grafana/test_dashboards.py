@@ -46,7 +46,8 @@ def test_the_committed_files_are_what_is_generated() -> None:
 
 
 def test_there_is_a_dashboard_for_each_question() -> None:
-    assert set(BOARDS) == {"overview", "pipeline", "containers", "dvr", "jobs", "host", "alerts", "monitoring"}
+    questions = {"overview", "pipeline", "footage", "containers", "dvr", "jobs", "host", "alerts", "monitoring"}
+    assert set(BOARDS) == questions
 
 
 def test_addresses_of_dashboards_do_not_change() -> None:
