@@ -46,6 +46,8 @@ class Unchanged:
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[int, list[str]] = field(default_factory=dict)
     at_import: list[int] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    """Where each test stands: its name says so for those of this checkout alone."""
 
     def tests_of(self, first: int, last: int) -> list[str]:
         """Those that come by any of the lines; all of them for lines that are run at the import."""
@@ -99,7 +101,8 @@ def measure(path: Path, files: Sequence[str]) -> Unchanged:
         if code != PASSED:
             raise TestsFailError(f"{path.name}: the tests fail without a change\n{output[-4000:]}")
         told = json.loads(result.read_text())
-    return Unchanged(told["seconds"], {int(line): tests for line, tests in told["lines"].items()}, told["at_import"])
+    lines = {int(line): tests for line, tests in told["lines"].items()}
+    return Unchanged(told["seconds"], lines, told["at_import"], told["files"])
 
 
 def is_noticed(path: Path, code: CodeType, tests: Sequence[str], unchanged: Unchanged) -> bool:
@@ -107,7 +110,7 @@ def is_noticed(path: Path, code: CodeType, tests: Sequence[str], unchanged: Unch
     if not tests:
         return False
     chosen = sorted(tests, key=lambda test: unchanged.seconds[test])
-    files = list({test.split("::")[0]: None for test in chosen})
+    files = list({unchanged.files[test]: None for test in chosen})
     limit = LEAST_PROCESSOR_SECONDS + 10 * sum(unchanged.seconds[test] for test in chosen)
     with tempfile.TemporaryDirectory() as folder:
 
@@ -191,6 +194,7 @@ class _Recorder:
         started = time.perf_counter()
         result = yield
         self.unchanged.seconds[item.nodeid] = time.perf_counter() - started
+        self.unchanged.files[item.nodeid] = str(item.path)
         for line in self._lines:
             self.unchanged.lines.setdefault(line, []).append(item.nodeid)
         self._lines.clear()

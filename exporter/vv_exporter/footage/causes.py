@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vv_exporter.language import translatable
 
@@ -77,47 +77,59 @@ def explain(start: int, end: int, known: Iterable[Known]) -> tuple[Part, ...]:
     unknown part before a fault is of that fault, which was not noticed yet; one behind it is, too: what was
     interrupted has to begin again.
     """
-    here = [_with_start(one) for one in known if max(one.start, start) < min(one.end, end)]
-    edges = sorted({start, end, *(time for one in here for time in one[:2] if start < time < end)})
-    found = _complete_parts(_merge_parts(_explained_part(a, b, here) for a, b in pairwise(edges)))
-    return _merge_parts(part._replace(cause="dvr_frozen") if part.cause == CONNECTED else part for part in found)
+    here = [_with_start(one) for one in known if max(one.start, start) < min(one.end, end) and one.cause in _RANK]
+    if not here:
+        return (Part(start, end, UNKNOWN),)
+    found = _merged_pieces(_pieces(start, end, here))
+    _complete_pieces(found)
+    for piece in found:
+        if piece[2] == CONNECTED:
+            piece[2] = "dvr_frozen"
+    return tuple(Part(*piece) for piece in _merged_pieces(found))
+
+
+_Piece = list[Any]
+"""Start, end, cause and detail of a part that is still changed; a year has tens of thousands of them."""
 
 
 def _with_start(one: Known) -> Known:
-    return one._replace(end=one.end + STARTING) if one.cause in _OFF else one
+    return Known(one.start, one.end + STARTING, one.cause, one.detail) if one.cause in _OFF else one
 
 
-def _explained_part(start: int, end: int, known: Sequence[Known]) -> Part:
-    holding = [one for one in known if one.start <= start and one.end >= end and one.cause in _RANK]
-    if not holding:
-        return Part(start, end, UNKNOWN)
-    cause = min(holding, key=lambda one: (_RANK[one.cause], one.start, one.end, one.detail))
-    return Part(start, end, cause.cause, cause.detail)
-
-
-def _complete_parts(parts: Sequence[Part]) -> Iterator[Part]:
-    """With short parts that are not sure given to the fault behind or before them."""
-    for place, part in enumerate(parts):
-        before = parts[place - 1] if place else None
-        behind = parts[place + 1] if place + 1 < len(parts) else None
-        until_noticed, until_back = _WEAK.get(part.cause, (0, 0))
-        if behind is not None and _is_fault(behind) and part.end - part.start <= until_noticed:
-            yield part._replace(cause=behind.cause, detail=behind.detail)
-        elif before is not None and _is_fault(before) and part.end - part.start <= until_back:
-            yield part._replace(cause=before.cause, detail=before.detail)
+def _pieces(start: int, end: int, here: Sequence[Known]) -> Iterator[_Piece]:
+    """From edge to edge, each with the gravest cause that held."""
+    edges = sorted({start, end, *(time for one in here for time in one[:2] if start < time < end)})
+    for begin, until in pairwise(edges):
+        holding = [one for one in here if one.start <= begin and one.end >= until]
+        if holding:
+            one = holding[0] if len(holding) == 1 else min(holding, key=_rank_of)
+            yield [begin, until, one.cause, one.detail]
         else:
-            yield part
+            yield [begin, until, UNKNOWN, ""]
 
 
-def _is_fault(part: Part) -> bool:
-    return part.cause not in _EXACT and part.cause not in _WEAK
+def _rank_of(one: Known) -> tuple[int, int, int, str]:
+    return _RANK[one.cause], one.start, one.end, one.detail
 
 
-def _merge_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
-    found: list[Part] = []
-    for part in parts:
-        if found and found[-1][2:] == part[2:]:
-            found[-1] = found[-1]._replace(end=part.end)
+def _complete_pieces(pieces: Sequence[_Piece]) -> None:
+    """Give short pieces that are not sure to the fault behind or before them."""
+    causes = [(cause, detail, cause not in _EXACT and cause not in _WEAK) for _, _, cause, detail in pieces]
+    for place, piece in enumerate(pieces):
+        if piece[2] not in _WEAK:
+            continue
+        lasted, (until_noticed, until_back) = piece[1] - piece[0], _WEAK[piece[2]]
+        if place + 1 < len(pieces) and causes[place + 1][2] and lasted <= until_noticed:
+            piece[2:] = causes[place + 1][:2]
+        elif place and causes[place - 1][2] and lasted <= until_back:
+            piece[2:] = causes[place - 1][:2]
+
+
+def _merged_pieces(pieces: Iterable[_Piece]) -> list[_Piece]:
+    found: list[_Piece] = []
+    for piece in pieces:
+        if found and found[-1][2] == piece[2] and found[-1][3] == piece[3]:
+            found[-1][1] = piece[1]
         else:
-            found.append(part)
-    return tuple(found)
+            found.append(piece)
+    return found

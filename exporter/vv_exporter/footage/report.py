@@ -139,7 +139,10 @@ def _missing_parts(view: View, dvr: str, basis: str, wanted: Spans, start: int, 
         known = known if received else [one for one in known if one.cause != CONNECTED]
     for hole, here in _known_by_hole(holes, known):
         for part in explain(*hole, here):
-            yield from (part._replace(start=a, end=b) for a, b in clipped(wanted, part.start, part.end))
+            if wanted[0][0] <= part.start and part.end <= wanted[0][1]:  # nearly always: footage is always expected
+                yield part
+            else:
+                yield from (part._replace(start=a, end=b) for a, b in clipped(wanted, part.start, part.end))
 
 
 def _known_by_hole(holes: Iterable[Span], known: Iterable[Known]) -> Iterator[tuple[Span, list[Known]]]:

@@ -124,10 +124,9 @@ def _strip_path(spans: Spans, start: int, end: int) -> str:
 
 def _days_of_month(month: Account) -> list[dict[str, Any]]:
     """The 30 days: how much of what was expected is there, and how much is missing, as heights."""
-    found = []
+    found, missing = [], _missing_by_day(month)
     for place, begin in enumerate(range(month.start, month.end, DAY)):
-        wanted = total(clipped(month.expected, begin, begin + DAY))
-        gone = total(clipped((part[:2] for part in month.missing), begin, begin + DAY))
+        wanted, gone = total(clipped(month.expected, begin, begin + DAY)), missing.get(place, 0)
         share = gone / wanted if wanted else 0.0
         found.append(
             {
@@ -138,6 +137,19 @@ def _days_of_month(month: Account) -> list[dict[str, Any]]:
                 "gone": max(_HEIGHT * share, 2.0) if gone else 0.0,
             }
         )
+    return found
+
+
+def _missing_by_day(month: Account) -> dict[int, int]:
+    """Milliseconds by the day's place, in one pass: a camera may have thousands of holes."""
+    found: dict[int, int] = {}
+    for part in month.missing:
+        start = part.start
+        while start < part.end:
+            place = (start - month.start) // DAY
+            until = min(part.end, month.start + (place + 1) * DAY)
+            found[place] = found.get(place, 0) + until - start
+            start = until
     return found
 
 
