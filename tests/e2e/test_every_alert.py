@@ -2,8 +2,9 @@
 a real Alertmanager with the configuration as it is rendered, and a receiver for every channel.
 
 What makes each alert fire are the series of its unit test (`tests/rules/`), as the history of a device of its own. So
-an alert that is added is here without a change. Times that differ from a device's: see `tests/support/past.py`, and
-Alertmanager collects for a second. What inhibits what is another matter: test_inhibitions.py.
+an alert that is added is here without a change. All of it is tried in each language. Times that differ from a device's:
+see `tests/support/past.py`, and Alertmanager collects for a second. What inhibits what is another matter:
+test_inhibitions.py.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from tests.support.receivers import Mail, Recorder, Request
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from tests.support.world import CHANNELS, TEXTS, Alert, World, open_world, seen
+from vv_exporter.render.annotations import TOLD as TRANSLATED
+from vv_exporter.render.annotations import messages
 from vv_exporter.render.prometheus import here
 
 pytestmark = pytest.mark.prometheus
@@ -33,6 +36,9 @@ TOLD = [name for name in NAMES if not name.endswith(".none")]
 NAME = re.compile(r"\b[A-Z]\w+\.(?:critical|error|warning|info|none)\b")
 NUMBERS = re.compile(r"[-+]?\d[\w.:%+-]*(?:\s+[-+]?\d[\w.:%+-]*)*")
 PATIENCE = 90  # seconds
+LANGUAGES = ("en", "pt-BR")
+RESOLVED = re.compile(r"\bRESOLV(?:ED|IDO) ")
+DRILL = re.compile(r"\[?(\S+ <b>)?(?:DRILL|SIMULADO)\b")
 # Of Slack: it cannot tell of itself.
 BY_OTHERS = {"NotificationsFailing.error": {"telegram", "mail", "webhook", "log"}}
 
@@ -94,26 +100,28 @@ class Wire:
 def status_of(item: Request | Mail) -> str:
     """`firing` or `resolved`."""
     if isinstance(item, Mail):
-        resolved = item.subject.startswith("[RESOLVED ")
+        resolved = bool(RESOLVED.match(item.subject, 1))
     elif item.path.endswith("/close"):
         resolved = True
     elif "event_action" in item.json:
         resolved = item.json["event_action"] == "resolve"
     elif "attachments" in item.json:
-        resolved = item.json["attachments"][0]["title"].startswith("RESOLVED ")
+        resolved = bool(RESOLVED.match(item.json["attachments"][0]["title"]))
     elif "parse_mode" in item.json:
-        resolved = "<b>RESOLVED " in item.json["text"]
+        resolved = bool(RESOLVED.search(item.json["text"].split("\n")[0]))
     else:
         resolved = item.json.get("status") == "resolved"
     return "resolved" if resolved else "firing"
 
 
-@pytest.fixture(scope="module")
-def wire(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+@pytest.fixture(scope="module", params=LANGUAGES)
+def wire(
+    programs: Programs, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Wire]:
     """All alerts fire and end, once. What does not come within its time is left to the tests."""
     folder = tmp_path_factory.mktemp("wire")
     chosen = [proof.on_a_device_of_its_own() for proof in proofs()]
-    with open_world(folder, programs) as world:
+    with open_world(folder, programs, VV_LANGUAGE=request.param) as world:
         wire = Wire(world, {proof.name: proof for proof in chosen})
         config = folder / "config" / "prometheus.yml"
         with prometheus_with_a_past(config, folder / "prometheus", programs, chosen) as prometheus:
@@ -167,7 +175,14 @@ def test_an_alert_says_what_its_unit_test_says(wire: Wire, name: str) -> None:
 
     assert alert["labels"] == proof.labels
     said_here = {name: here(text, wire.world.settings) for name, text in proof.annotations.items()}
-    assert words(alert["annotations"]) == words(said_here)
+    if wire.world.settings.language == "en":
+        assert words(alert["annotations"]) == words(said_here)
+    else:
+        found, rule = words(alert["annotations"]), ALERTS[NAMES.index(name)]
+        assert found.keys() == words(said_here).keys()
+        assert [
+            part for part in TRANSLATED if found.get(part) == said_here[part] and messages(rule["annotations"][part])
+        ] == []
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -232,4 +247,4 @@ def test_nobody_takes_a_drill_for_a_fault(wire: Wire, name: str) -> None:
 
     heads = {channel: HEADLINES[channel](wire.items(name, channel, "firing")[0]) for channel in channels}
     assert heads
-    assert {channel: head for channel, head in heads.items() if not re.match(r"\[?(\S+ <b>)?DRILL\b", head)} == {}
+    assert {channel: head for channel, head in heads.items() if not DRILL.match(head)} == {}

@@ -34,12 +34,15 @@ for number, text in enumerate(ast.literal_eval(sys.stdin.read())):
 """
 
 
-@pytest.fixture(scope="module")
-def world(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module", params=("en", "pt-BR"))
+def world(
+    programs: Programs, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[World]:
     """A script has raised every case as a critical alert and as a warning."""
     folder = tmp_path_factory.mktemp("hostile")
-    with open_world(folder, programs) as world:
+    with open_world(folder, programs, VV_LANGUAGE=request.param) as world:
         environ = QUIET | {"VV_ALERTMANAGER_PORT": str(world.settings.alertmanager_port), "VV_DEVICE_ID": "edge-7"}
+        environ["VV_LANGUAGE"] = request.param
         with Exporter(folder / "exporter", **environ) as exporter:
             subprocess.run(
                 [sys.executable, "-c", SCRIPT],

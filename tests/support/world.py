@@ -106,8 +106,13 @@ class Alert:
 
 
 @contextmanager
-def open_world(folder: Path, programs: Programs, timing: Callable[[Path], None] = hasten) -> Iterator[World]:
-    """All channels set to receivers, Alertmanager's times changed by `timing`; the configuration is in `config/`."""
+def open_world(
+    folder: Path, programs: Programs, timing: Callable[[Path], None] = hasten, **environ: str
+) -> Iterator[World]:
+    """All channels set to receivers, Alertmanager's times changed by `timing`; the configuration is in `config/`.
+
+    `environ` is what is set besides.
+    """
     with ExitStack() as stack:
         slack, telegram = stack.enter_context(Slack()), stack.enter_context(Telegram())
         pagerduty, opsgenie = stack.enter_context(PagerDuty()), stack.enter_context(Opsgenie())
@@ -133,6 +138,7 @@ def open_world(folder: Path, programs: Programs, timing: Callable[[Path], None] 
                 "ALERT_EMAIL_TO": "ana@example.org, rui@example.org",
                 "ALERTMANAGER_WEBHOOK_URL": webhook.url,
                 "DEADMAN_URL": deadman.url,
+                **environ,
             }
         )
         config = folder / "config" / "alertmanager.yml"
