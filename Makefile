@@ -7,7 +7,7 @@ SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
 INVENTORY ?= $(firstword $(wildcard fleet/inventory.yml) fleet/inventory.example.yml)
 # Most tests of whole devices wait, so their files go first; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
-SIDE_BY_SIDE ?= -n 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo fleet test quick mutants field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean

@@ -20,6 +20,9 @@ from faults import TOUR, Fault, missed_job
 from make_videos import any_scenes, make_clip
 from notices import AppLog, Notice, parse
 
+from vv_exporter.language import ENGLISH, decimal, speaking_everywhere
+from vv_exporter.language import gettext as _
+
 PAUSE = 3.0
 LOOK = 0.03
 KEEP_DAYS = "0.01"
@@ -61,15 +64,16 @@ class Tour:
 
     def run(self) -> None:
         """Show every fault, then the result."""
-        say("demo", "the pipeline gets a new video every few seconds; now it is broken in several ways")
+        say("demo", _("the pipeline gets a new video every few seconds; now it is broken in several ways"))
         with missed_job(self, "log_exporter"):
             for fault in TOUR:
                 self._breathe()
                 try:
                     fault(self)
                 except TimeoutError as error:
-                    say("demo", f"this fault cannot be shown: {error}")
-        say("demo", "the tour is over; this is how long it took until each fault was told:\n" + table(self._told))
+                    say("demo", _("this fault cannot be shown: {error}").format(error=error))
+        title = _("the tour is over; this is how long it took until each fault was told:")
+        say("demo", f"{title}\n{table(self._told)}")
 
     def watch(self) -> NoReturn:
         """Show alerts until the end."""
@@ -78,7 +82,8 @@ class Tour:
 
     def announce(self, what: str, alert: str, within: float) -> None:
         """Tell what happens now, and what to expect."""
-        say("demo", f"{what} → expect {alert} within {within:.0f} s")
+        expected = _("{what} → expect {alert} within {seconds} s")
+        say("demo", expected.format(what=what, alert=alert, seconds=round(within)))
 
     def wait_for_line(self, pattern: str, seconds: float) -> re.Match[str]:
         """Wait for a line of ``app.log``. Raises `TimeoutError`."""
@@ -95,7 +100,10 @@ class Tour:
             self._look()
         took = None if seen is None else seen - fault.since
         self._told.append((fault, took))
-        say("demo", f"{fault.alert} took {took:.1f} s" if took is not None else f"{fault.alert} DID NOT COME")
+        if took is None:
+            say("demo", _("{alert} DID NOT COME").format(alert=fault.alert))
+        else:
+            say("demo", _("{alert} took {seconds} s").format(alert=fault.alert, seconds=decimal(f"{took:.1f}")))
 
     def _seen(self, fault: Fault) -> float | None:
         for notice in self._arrived:
@@ -128,13 +136,13 @@ def show(notice: Notice) -> None:
     if notice.firing:
         for line in notice.details.splitlines():
             lines += textwrap.wrap(line, 96, break_long_words=False, break_on_hyphens=False)
-    say("ALERT" if notice.firing else "resolved", ("\n" + " " * 21).join(lines))
+    say(_("ALERT") if notice.firing else _("resolved"), ("\n" + " " * 21).join(lines))
 
 
 def table(told: list[tuple[Fault, float | None]]) -> str:
     """Fault, alert, seconds."""
-    rows = [("fault", "alert", "seconds")]
-    rows += [(fault.what, fault.alert, "-" if took is None else f"{took:.1f}") for fault, took in told]
+    rows = [(_("fault"), _("alert"), _("seconds"))]
+    rows += [(fault.what, fault.alert, "-" if took is None else decimal(f"{took:.1f}")) for fault, took in told]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
     return textwrap.indent("\n".join(lines), "    ")
@@ -159,7 +167,7 @@ def main(mode: str) -> int:
         if mode != "healthy":
             tour.run()
             camera.exports = True
-        say("demo", "the pipeline is at work; app.log shows it, Ctrl-C ends it")
+        say("demo", _("the pipeline is at work; app.log shows it, Ctrl-C ends it"))
         tour.watch()
     except Stopped:
         return 0
@@ -171,4 +179,5 @@ def main(mode: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:] or ["faults"]))
+    with speaking_everywhere(os.environ.get("VV_LANGUAGE") or ENGLISH):
+        sys.exit(main(*sys.argv[1:] or ["faults"]))

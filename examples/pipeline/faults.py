@@ -21,6 +21,7 @@ from device import HERE, Pipeline
 from make_videos import any_scenes, make_clip, make_cut_off, make_flicker
 
 from vv_core.alerter import send_alert
+from vv_exporter.language import gettext as _
 
 LONG = 120  # seconds of video that take scan_video a second or more
 VV = Path(sys.executable).with_name("vv")
@@ -53,14 +54,15 @@ class Demo(Protocol):
 
 def raised_alert(demo: Demo) -> None:
     """A script raises an alert."""
-    demo.announce('a script calls send_alert("CRITICAL", "Recording has stopped", …)', "VVEvent", 10)
-    fault = Fault("a script raises a CRITICAL alert", "VVEvent", "Recording has stopped", time.time())
+    title = _("Recording has stopped")
+    demo.announce(_('a script calls send_alert("CRITICAL", "{title}", …)').format(title=title), "VVEvent", 10)
+    fault = Fault(_("a script raises a CRITICAL alert"), "VVEvent", title, time.time())
     send_alert(
         "CRITICAL",
-        "Recording has stopped",
-        {"camera": "front-door", "last frame": time.strftime("%H:%M:%SZ", time.gmtime())},
+        title,
+        {_("camera"): "front-door", _("last frame"): time.strftime("%H:%M:%SZ", time.gmtime())},
         "demo.py",
-        suggested_actions=["Nothing to do: this is the demo"],
+        suggested_actions=[_("Nothing to do: this is the demo")],
     )
     demo.wait_for_alert(fault, 30)
 
@@ -68,17 +70,28 @@ def raised_alert(demo: Demo) -> None:
 def corrupt_video(demo: Demo) -> None:
     """A video that is cut off."""
     name = demo.pipeline.deliver("cut-off", make_cut_off)
-    demo.announce(f"{name} is only the first part of a video: scan_video refuses it", "StageFailing", 20)
+    demo.announce(
+        _("{name} is only the first part of a video: scan_video refuses it").format(name=name), "StageFailing", 20
+    )
     demo.pipeline.run("orchestrator.py").result()
-    demo.wait_for_alert(Fault(f"a corrupt video, {name}", "StageFailing", name, time.time()), 60)
+    demo.wait_for_alert(Fault(_("a corrupt video, {name}").format(name=name), "StageFailing", name, time.time()), 60)
 
 
 def flickering_camera(demo: Demo, scenes: int = 25, schema: str = "logline") -> None:
     """A video with more scenes than a schema foresees."""
     name = demo.pipeline.deliver(f"flicker-{schema}", partial(make_flicker, scenes=scenes))
-    demo.announce(f"{name} has {scenes} scenes: its {schema} is not valid", "SchemaValidationFailed", 20)
+    demo.announce(
+        _("{name} has {scenes} scenes: its {schema} is not valid").format(name=name, scenes=scenes, schema=schema),
+        "SchemaValidationFailed",
+        20,
+    )
     demo.pipeline.run("orchestrator.py").result()
-    fault = Fault(f"{name}: its {schema} is not valid", "SchemaValidationFailed", name, time.time())
+    fault = Fault(
+        _("{name}: its {schema} is not valid").format(name=name, schema=schema),
+        "SchemaValidationFailed",
+        name,
+        time.time(),
+    )
     demo.wait_for_alert(fault, 60)
 
 
@@ -88,9 +101,11 @@ def lost_key(demo: Demo) -> None:
     away = key.rename(key.with_suffix(".away"))
     try:
         name = demo.pipeline.deliver("lobby", lambda path: make_clip(path, any_scenes(1)))
-        demo.announce(f"the key is gone: the logline of {name} cannot be signed", "HmacSigningFailed", 20)
+        demo.announce(
+            _("the key is gone: the logline of {name} cannot be signed").format(name=name), "HmacSigningFailed", 20
+        )
         demo.pipeline.run("orchestrator.py").result()
-        demo.wait_for_alert(Fault("the key is gone", "HmacSigningFailed", name, time.time()), 60)
+        demo.wait_for_alert(Fault(_("the key is gone"), "HmacSigningFailed", name, time.time()), 60)
     finally:
         away.rename(key)
     demo.pipeline.run("orchestrator.py").result()
@@ -104,27 +119,37 @@ def tampered_logline(demo: Demo) -> None:
     demo.wait_for_line(f"{name}: done", 60)
     logline = demo.pipeline.folder("output") / f"{Path(name).stem}.logline.json"
     logline.write_text(logline.read_text().replace('"line": "', '"line": "no alarm: '))
-    demo.announce(f"somebody changes {logline.name}", "HmacVerificationFailed", 20)
+    demo.announce(_("somebody changes {file}").format(file=logline.name), "HmacVerificationFailed", 20)
     demo.pipeline.run("logline_verifier.py").result()
-    fault = Fault(f"{logline.name} was changed", "HmacVerificationFailed", Path(name).stem, time.time())
+    fault = Fault(
+        _("{file} was changed").format(file=logline.name), "HmacVerificationFailed", Path(name).stem, time.time()
+    )
     demo.wait_for_alert(fault, 60)
 
 
 def killed_stage(demo: Demo) -> None:
     """SIGKILL in the middle of a video; the next run takes it again."""
     name, pid = _scanning(demo, "garage")
-    demo.announce(f"killing scan_video in the middle of {name}", "StageCrashed", 30)
+    demo.announce(_("killing scan_video in the middle of {name}").format(name=name), "StageCrashed", 30)
     os.kill(pid, signal.SIGKILL)
-    demo.wait_for_alert(Fault(f"scan_video killed in the middle of {name}", "StageCrashed", name, time.time()), 60)
+    demo.wait_for_alert(
+        Fault(_("scan_video killed in the middle of {name}").format(name=name), "StageCrashed", name, time.time()), 60
+    )
 
 
 def hanging_stage(demo: Demo) -> None:
     """A stage that hangs, until its alert is there: then it goes on where it was."""
     name, pid = _scanning(demo, "garden")
     limit = demo.pipeline.environ["MAX_PROCESSING_TIME_SCAN_VIDEO"]
-    demo.announce(f"scan_video hangs in the middle of {name}; its limit is {limit}", "StageOverdue", 30)
+    demo.announce(
+        _("scan_video hangs in the middle of {name}; its limit is {limit}").format(name=name, limit=limit),
+        "StageOverdue",
+        30,
+    )
     with _stopped(pid):
-        fault = Fault(f"scan_video hangs; its limit is {limit}", "StageOverdue", "scan_video", time.time())
+        fault = Fault(
+            _("scan_video hangs; its limit is {limit}").format(limit=limit), "StageOverdue", "scan_video", time.time()
+        )
         demo.wait_for_alert(fault, 60)
 
 
@@ -133,10 +158,10 @@ def hopeless_video(demo: Demo) -> None:
     name = demo.pipeline.deliver("attic", lambda path: make_clip(path, any_scenes(1)))
     taken = demo.pipeline.folder("output") / f"{Path(name).stem}.summary.json"
     taken.mkdir()
-    demo.announce(f"summarize_scene fails with {name} three times", "VideoAttemptsExhausted", 20)
-    for _ in range(3):
+    demo.announce(_("summarize_scene fails with {name} three times").format(name=name), "VideoAttemptsExhausted", 20)
+    for _run in range(3):
         demo.pipeline.run("orchestrator.py").result()
-    fault = Fault(f"{name} fails three times", "VideoAttemptsExhausted", name, time.time())
+    fault = Fault(_("{name} fails three times").format(name=name), "VideoAttemptsExhausted", name, time.time())
     demo.wait_for_alert(fault, 60)
     taken.rmdir()
 
@@ -146,19 +171,21 @@ def unexpected_folder(demo: Demo) -> None:
     name = demo.pipeline.deliver("cellar", lambda path: make_clip(path, any_scenes(1)))
     taken = demo.pipeline.folder("processed") / name
     taken.mkdir()
-    demo.announce(f"the orchestrator cannot move {name}, and does not expect that", "UnhandledException", 20)
+    demo.announce(
+        _("the orchestrator cannot move {name}, and does not expect that").format(name=name), "UnhandledException", 20
+    )
     demo.pipeline.run("orchestrator.py").result()
-    demo.wait_for_alert(Fault("an exception nobody handles", "UnhandledException", name, time.time()), 60)
+    demo.wait_for_alert(Fault(_("an exception nobody handles"), "UnhandledException", name, time.time()), 60)
     taken.rmdir()
 
 
 def failing_job(demo: Demo) -> None:
     """A cron job that fails: its disk is not there."""
     target = demo.pipeline.folder("output").parent / "nas" / "backup"
-    demo.announce("vv cron runs a backup to a disk that is not there", "JobFailed", 20)
+    demo.announce(_("vv cron runs a backup to a disk that is not there"), "JobFailed", 20)
     command = ["cp", "--recursive", str(demo.pipeline.folder("output")), str(target)]
     _cron(demo, "nightly_backup", *command).communicate()
-    demo.wait_for_alert(Fault("a cron job fails", "JobFailed", "nightly_backup", time.time()), 60)
+    demo.wait_for_alert(Fault(_("a cron job fails"), "JobFailed", "nightly_backup", time.time()), 60)
 
 
 def killed_job(demo: Demo) -> None:
@@ -168,12 +195,12 @@ def killed_job(demo: Demo) -> None:
     end = time.monotonic() + 30
     while not (pid := marker.read_text() if marker.exists() else "") and time.monotonic() < end:
         time.sleep(0.05)
-    demo.announce("killing vv cron in the middle of a job", "JobCrashed", 30)
+    demo.announce(_("killing vv cron in the middle of a job"), "JobCrashed", 30)
     for victim in (cron.pid, int(pid)):
         os.kill(victim, signal.SIGKILL)
     cron.communicate()
     marker.unlink()
-    demo.wait_for_alert(Fault("a cron job is killed", "JobCrashed", "hourly_report", time.time()), 60)
+    demo.wait_for_alert(Fault(_("a cron job is killed"), "JobCrashed", "hourly_report", time.time()), 60)
 
 
 @contextlib.contextmanager
@@ -181,9 +208,15 @@ def missed_job(demo: Demo, name: str) -> Iterator[None]:
     """A job that nobody runs. It takes a minute or two, in which other things may go wrong."""
     due = _due(demo, name)
     at = time.strftime("%H:%M:%SZ", time.gmtime(due))
-    demo.announce(f"nobody runs {name}, which is due at {at} (grace 10 s, the rule waits 30 s)", "JobMissed", 120)
+    demo.announce(
+        _("nobody runs {name}, which is due at {at} (grace 10 s, the rule waits 30 s)").format(name=name, at=at),
+        "JobMissed",
+        120,
+    )
     yield
-    demo.wait_for_alert(Fault(f"{name} is due at {at}, nobody runs it", "JobMissed", name, due), 150)
+    demo.wait_for_alert(
+        Fault(_("{name} is due at {at}, nobody runs it").format(name=name, at=at), "JobMissed", name, due), 150
+    )
 
 
 def refusing_dvr(demo: Demo) -> None:
@@ -191,10 +224,10 @@ def refusing_dvr(demo: Demo) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         url = f"rtsp://127.0.0.1:{nobody.getsockname()[1]}/live"
-        demo.announce("agent_dvr asks a DVR that is off for its stream", "DvrUnreachable", 30)
+        demo.announce(_("agent_dvr asks a DVR that is off for its stream"), "DvrUnreachable", 30)
         since = time.time()
         with agent(demo, "yard", DVR_URL=url):
-            demo.wait_for_alert(Fault("a DVR is off", "DvrUnreachable", "yard", since), 60)
+            demo.wait_for_alert(Fault(_("a DVR is off"), "DvrUnreachable", "yard", since), 60)
 
 
 @contextlib.contextmanager

@@ -350,7 +350,7 @@ def fill_the_disk(folder: Path, programs: Programs) -> None:
         wait_until(lambda: site.prometheus.alerts("Down", "firing"), 90, what="what is wrong without samples")
         assert site.prometheus.alerts("Lasting") == []
         # Prometheus says at each resend that it has ended, until it is sent again.
-        held = wait_until(lambda: site.of_the_rule("Lasting"), 30, what="what is held")
+        held = wait_until(lambda: site.of_the_rule("Lasting"), 90, what="what is held")
         assert held["status"]["state"] == "suppressed"
         wait_until(lambda: time.time() > end, 90, what="the end of the other")
         disk.empty()

@@ -64,9 +64,10 @@ def _said_by_rules(file: Path) -> Iterator[tuple[str, str]]:
 def _programs(checkout: Path) -> Catalog:
     catalogue = _catalogue()
     package = checkout / "exporter" / "vv_exporter"
-    found = extract_from_dir(package, _PROGRAMS, _OPTIONS, _KEYWORDS, comment_tags=_NOTES, strip_comment_tags=True)
-    for file, _, message, comments, context in sorted(found, key=lambda one: one[:2]):
-        catalogue.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
+    for folder, shown in ((package, ""), (checkout / "examples" / "pipeline", "examples/pipeline/")):
+        found = extract_from_dir(folder, _PROGRAMS, _OPTIONS, _KEYWORDS, comment_tags=_NOTES, strip_comment_tags=True)
+        for file, _, message, comments, context in sorted(found, key=lambda one: one[:2]):
+            catalogue.add(message, locations=[(shown + file, 0)], auto_comments=comments, context=context)
     for message in messages_of_commands(vv):
         catalogue.add(message, locations=[("cli", 0)])
     return catalogue

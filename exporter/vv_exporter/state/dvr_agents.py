@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vv_exporter.language import gettext as _
 from vv_exporter.language import translatable
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.dvr import DVR_AGENT_UP
@@ -64,7 +65,7 @@ def miss_agents(tx: Transaction, writer: str, last_seen: float) -> None:
         tell(tx, last_seen, Entry("dvr.agent_gone", title, "error", agent.component, sentence(KILLED)))
         if not agent.replaced:
             tx.put(GONE_AGENTS, agent.dvr, agent)
-            remember(tx, Failure(agent.component, f"dvr_agent:{agent.dvr}", last_seen, error=KILLED))
+            remember(tx, Failure(agent.component, f"dvr_agent:{agent.dvr}", last_seen, error=_(KILLED)))
 
 
 def agents_up(store: Store) -> dict[str, bool]:

@@ -53,7 +53,8 @@ def test_no_message_stands_inside_an_f_string() -> None:
     marks = {"_", "translatable", "sentence", "nsentence", "ngettext"}
     inside = [
         f"{path.relative_to(ROOT)}:{call.lineno}"
-        for path in sorted((ROOT / "exporter").rglob("*.py"))
+        for folder in ("exporter", "examples")
+        for path in sorted((ROOT / folder).rglob("*.py"))
         for formatted in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(formatted, ast.JoinedStr)
         for call in ast.walk(formatted)

@@ -6,6 +6,7 @@ from vv_exporter.common.times import is_later
 from vv_exporter.journal.events import Heartbeat, JobFinished, JobSkipped, JobStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.journal.folds.stages import CRASH
+from vv_exporter.language import gettext as _
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.jobs import (
     JOB_LAST_COMPLETION,
@@ -103,7 +104,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         latest(tx, JOB_LAST_COMPLETION, (run.name,), ended)
         title = sentence("Job {job} crashed", job=run.name)
         tell(tx, ended, Entry("job.crashed", title, "error", run.component, sentence(CRASH)))
-        _remember_failure(tx, f"job_crash:{run.name}", run.component, ended, CRASH)
+        _remember_failure(tx, f"job_crash:{run.name}", run.component, ended, _(CRASH))
 
 
 def _remember_failure(tx: Transaction, kind: str, component: str, time: float, error: str) -> None:

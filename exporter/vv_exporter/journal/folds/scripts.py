@@ -7,6 +7,7 @@ from typing import Any
 from vv_exporter.journal.events import ScriptEnded, ScriptStarted
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.journal.folds.stages import CRASH
+from vv_exporter.language import gettext as _
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exceptions import SCRIPT_CRASHES
 from vv_exporter.settings import Settings
@@ -54,7 +55,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
             time=last_seen,
             video=shorten(script.video, MAX_NAME),
             video_sha256=shorten(script.video_sha256, 64),
-            error=shorten(CRASH, MAX_ERROR),
+            error=shorten(_(CRASH), MAX_ERROR),
         ),
     )
 

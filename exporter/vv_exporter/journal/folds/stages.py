@@ -8,6 +8,7 @@ from vv_exporter.common.times import admitted_seconds
 from vv_exporter.footage import segments
 from vv_exporter.journal.events import StageFinished, StageNoted, StageStarted
 from vv_exporter.journal.folds import Handler, Source, latest
+from vv_exporter.language import gettext as _
 from vv_exporter.language import translatable
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.pipeline import (
@@ -123,7 +124,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
                 time=ended,
                 video=shorten(run.video, MAX_NAME),
                 video_sha256=shorten(run.video_sha256, 64),
-                error=CRASH,
+                error=_(CRASH),
             ),
         )
 
