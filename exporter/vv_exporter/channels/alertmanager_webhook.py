@@ -6,6 +6,7 @@ from typing import Any
 
 from vv_exporter.channels import Channel
 from vv_exporter.channels._hook import Hook
+from vv_exporter.language import translatable
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 
@@ -55,7 +56,7 @@ def _build_channel(settings: Settings) -> Hook:
 
 CHANNEL = Channel(
     name="alertmanager-webhook",
-    title="webhook (Alertmanager's JSON)",
+    title=translatable("webhook (Alertmanager's JSON)"),
     kind="webhook",
     needs=("alertmanager_webhook_url",),
     build=_build_channel,

@@ -22,7 +22,7 @@ class Deadman:
     """Posts to `url`, which is the secret."""
 
     name = "deadman"
-    title = "dead man's switch"
+    title = translatable("dead man's switch")
 
     def __init__(self, url: str) -> None:
         self._url = url

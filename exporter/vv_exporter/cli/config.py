@@ -123,8 +123,8 @@ def _limit_text(free: FreeSpace, size: float) -> str:
 def _channels_line(settings: Settings) -> str:
     from vv_exporter.channels import all_channels
 
-    on = [channel.title for channel in all_channels() if channel.is_configured(settings)]
-    off = [f"{one.title} ({one.variables()})" for one in all_channels() if not one.is_configured(settings)]
+    on = [_(channel.title) for channel in all_channels() if channel.is_configured(settings)]
+    off = [f"{_(one.title)} ({one.variables()})" for one in all_channels() if not one.is_configured(settings)]
     return _("device {device}; channels on: {on}; off: {off}").format(
         device=settings.device_id, on=", ".join(on), off=", ".join(off) or _("none")
     )

@@ -321,7 +321,7 @@ def stopping() -> Iterator[list[Child]]:
 def summary(settings: Settings) -> str:
     """What a person wants to know once all is running."""
     exporter = settings.exporter_url
-    channels = [channel.title for channel in switched_on(settings)]
+    channels = [_(channel.title) for channel in switched_on(settings)]
     lines = {
         _("status page"): f"{exporter}/",
         _("metrics"): f"{exporter}/metrics",

@@ -9,6 +9,7 @@ from vv_exporter.channels import switched_on
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.notifications import LAST
 from vv_exporter.language import current
+from vv_exporter.language import gettext as _
 from vv_exporter.status import Known, Status, status
 from vv_exporter.web.firing import Firing
 from vv_exporter.web.guard import gather
@@ -41,7 +42,7 @@ class Report:
             known = Known(
                 firing.alerts,
                 firing.time,
-                self._channels,
+                [_(title) for title in self._channels],
                 last.time if last else None,
                 accounts,
                 context.beats.verdict,
