@@ -1,17 +1,29 @@
 """Free ports of the loopback interface."""
 
+import itertools
+import os
 import random
 import socket
 
-# Below those that the kernel gives to whoever asks for any (ip_local_port_range): nobody else takes one meanwhile.
-_PORTS = range(20_000, 32_000)
-_random = random.SystemRandom()  # other processes of the tests choose, too
+# Below those that the kernel gives to whoever asks for any (ip_local_port_range).
+_FIRST, _END = 20_000, 32_000
+
+
+def _own_ports() -> list[int]:
+    """Those of this process of the tests: others, which run beside it, choose among others."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(range(_FIRST + worker, _END, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+    random.SystemRandom().shuffle(ports)  # somebody may run the tests twice
+    return ports
+
+
+_ports = itertools.cycle(_own_ports())  # one that was given is not given again before its user has had time to take it
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    """A TCP port of 127.0.0.1 that nobody listens on now, and that no other test will be given soon."""
     while True:
-        port = _random.choice(_PORTS)
+        port = next(_ports)
         with socket.socket() as sock:
             try:
                 sock.bind(("127.0.0.1", port))
