@@ -18,6 +18,8 @@ import msgspec
 from vv_core.common import environment
 from vv_core.signing import SigningError, sign_payload
 from vv_exporter.common.smallfiles import read_small, write_small
+from vv_exporter.common.times import EARLIEST
+from vv_exporter.footage.ledger import DAY
 from vv_exporter.footage.statement import Statement, day_between, statement
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Store
@@ -30,6 +32,8 @@ KEEP = 400
 """Statements that are kept: as many days as the ledger has."""
 MAX_BYTES = 4 << 20
 COMPONENT = "vv-exporter"
+_FIRST = EARLIEST + (DAYS_BACK + 2) * DAY / 1000
+"""Unix seconds before which no clock is right, and no day is asked for."""
 
 
 def statement_of(store: Store, settings: Settings, day: str, now: float) -> tuple[Statement, dict[str, Any]]:
@@ -53,9 +57,12 @@ class StatementKeeper:
     def round(self) -> None:
         """Keep what is final by now, and drop what is too old. Raises `StoreError`."""
         folder, now = statements_folder(self._settings), self._clock()
+        if now < _FIRST:  # the clock is not set yet
+            return
         yesterday = date.fromisoformat(day_between("yesterday", self._settings.digest_timezone, now)[0])
-        for back in range(DAYS_BACK):
-            day = (yesterday - timedelta(days=back)).isoformat()
+        days = [(yesterday - timedelta(days=back)).isoformat() for back in range(DAYS_BACK)]
+        self._empty.intersection_update(days)
+        for day in days:
             if day not in self._empty and not file_of(folder, day).exists():
                 self._keep(folder, day, now)
 
@@ -87,6 +94,9 @@ def kept_statements(settings: Settings, since: float, until: float) -> Iterator[
     """The statements of days that ended between two times, by their files' names, the oldest first; what cannot be read
     is left out."""
     zone, folder = settings.digest_timezone, statements_folder(settings)
+    since = max(since, until - KEEP * DAY / 1000, _FIRST)
+    if until <= since:
+        return
     day = date.fromisoformat(day_between("yesterday", zone, since)[0])
     while (ended := day_between(day.isoformat(), zone, until)[2]) <= until:
         file = file_of(folder, day.isoformat())

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.clock import Clock
 from vv_core.signing import verify_signature
+from vv_exporter.common.times import EARLIEST
 from vv_exporter.digest.footage import footage_days
 from vv_exporter.digest.mail import MAX_ATTACHED, attach
 from vv_exporter.footage import statements
@@ -92,6 +93,17 @@ def test_a_device_without_cameras_keeps_nothing(store: Store, clock: Clock, sett
     assert names(settings) == []
 
 
+@pytest.mark.parametrize("now", [0.0, 1000.0, EARLIEST, EARLIEST + 100_000.0])
+def test_a_clock_that_is_not_set_yet_makes_no_statement_and_no_error(
+    keeper: StatementKeeper, clock: Clock, settings: Settings, now: float
+) -> None:
+    clock.now = now
+    keeper.round()
+
+    assert names(settings) == []
+    assert list(kept_statements(settings, now - 86_400, now)) == []
+
+
 def test_the_oldest_go(keeper: StatementKeeper, clock: Clock, settings: Settings) -> None:
     folder = statements_folder(settings)
     folder.mkdir()
@@ -149,6 +161,15 @@ class TestTheDigest:
         assert days(midnight - HOUR, midnight + 7 * HOUR) == ["2023-11-14"]
         assert days(midnight, midnight + 23 * HOUR) == []
         assert days(midnight - 1, midnight + 48 * HOUR) == ["2023-11-14", "2023-11-15", "2023-11-16"]
+
+    def test_it_is_asked_of_any_time(self, keeper: StatementKeeper, clock: Clock, settings: Settings) -> None:
+        clock.now = NOON + 2 * 24 * HOUR
+        keeper.round()
+
+        for since in (0.0, -1e10, EARLIEST):
+            found = [stated.day for _, _, stated in kept_statements(settings, since, clock.now)]
+            assert found == ["2023-11-14", "2023-11-15"]
+        assert list(kept_statements(settings, clock.now, 0.0)) == []
 
     @pytest.mark.parametrize("content", [b"", b"{", b"[" * 5000, b"{}", b"x" * 100])
     def test_a_file_that_is_no_statement_is_left_out(
