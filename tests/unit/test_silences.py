@@ -207,6 +207,17 @@ class TestMaintenance:
         assert maintained(store, "gate", now, now + 50) == [(0, 50, "it is moved")]
         assert maintained(store, "yard", now, now + 50) == []
 
+    def test_its_reason_is_shown_as_one_harmless_line(self, store: Store) -> None:
+        now = Clock()()
+        matchers = (Matcher("dvr", "=", "gate"),)
+        hostile = "new\nlens \x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}" + "x" * 500
+        self.record(store, now, Silence("1", "active", matchers, now, now + 3600, now, "ana", hostile))
+
+        ((_, _, detail),) = maintained(store, "gate", now, now + 50)
+        assert detail.startswith("new lens ")
+        assert len(detail) <= 100
+        assert not {*map(ord, detail)} & {*UNSAFE}
+
     def test_without_a_camera_it_is_of_all(self, store: Store) -> None:
         now = Clock()()
         self.record(store, now, of_footage("1", now, now + 3600))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from vv_core.common.texts import encodable
+from vv_core.common.texts import line
 from vv_exporter.footage.causes import CONNECTED, Known
 from vv_exporter.footage.ledger import CAMERAS, DAY, DAYS, KEEP_DAYS, MAX_CAMERAS, latest_of, milliseconds
 from vv_exporter.metrics.exporter import SERIES_LIMITED
@@ -66,7 +66,7 @@ ENDED: Kind[EndedThatDay] = Kind("footage_ended", EndedThatDay)
 def begin(tx: Transaction, subject: str, state: str, time: float, detail: str = "") -> None:
     """A state begins, unless it lasts already; with another `detail` it ends, and begins anew."""
     states = _lasting_states(tx, subject)
-    detail = encodable(detail[:MAX_DETAIL])
+    detail = line(detail, MAX_DETAIL)
     known = states.get(state)
     if known is None or known.detail != detail:
         if known is not None:
@@ -89,7 +89,7 @@ def end(tx: Transaction, subject: str, time: float, *states: str) -> None:
 
 def lasted(tx: Transaction, subject: str, state: str, start: float, end: float, detail: str = "") -> None:
     """A state lasted from `start` until `end`: it was noticed afterwards."""
-    _keep_ended(tx, subject, Ended(state, milliseconds(start), milliseconds(end), encodable(detail[:MAX_DETAIL])))
+    _keep_ended(tx, subject, Ended(state, milliseconds(start), milliseconds(end), line(detail, MAX_DETAIL)))
 
 
 def dvr_failed(tx: Transaction, dvr: str, result: str, time: float) -> None:
