@@ -81,7 +81,9 @@ def flickering_camera(demo: Demo, scenes: int = 25, schema: str = "logline") -> 
     """A video with more scenes than a schema foresees."""
     name = demo.pipeline.deliver(f"flicker-{schema}", partial(make_flicker, scenes=scenes))
     demo.announce(
-        _("{name} has {scenes} scenes: its {schema} is not valid").format(name=name, scenes=scenes, schema=schema),
+        _("{name} has too many scenes ({scenes}): its {schema} is not valid").format(
+            name=name, scenes=scenes, schema=schema
+        ),
         "SchemaValidationFailed",
         20,
     )

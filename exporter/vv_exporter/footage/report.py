@@ -10,6 +10,7 @@ from vv_exporter.footage.calendar import ALWAYS, expected
 from vv_exporter.footage.causes import CONNECTED, Known, Part, explain
 from vv_exporter.footage.intervals import Span, Spans, clipped, common, gaps, total
 from vv_exporter.footage.ledger import CAMERAS, DAY, DAYS, STEPS, Camera, Day, closed_of, latest_of, spans_of
+from vv_exporter.footage.segments import JOIN
 from vv_exporter.footage.states import ENDED, LASTING, PROBED_UP, EndedThatDay, Now, known_of
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store, Transaction
@@ -96,8 +97,7 @@ def account(
     """What there is of a camera, and what is missing. It is watched since `since`, or since its first footage."""
     camera = view.cameras().get(dvr)
     basis, until = basis_of(camera, plan), due(camera, plan, now)
-    begins = [time for time in (since, camera.since if camera is not None else None) if time is not None]
-    wanted = _expected_spans(view, camera, plan, max(start, min(begins, default=end)), end, until, basis)
+    wanted = _expected_spans(view, camera, plan, max(start, _begin_of(camera, since, end)), end, until, basis)
     steps = {step: spans_of(view.day, dvr, step, start, end) for step in STEPS}
     return Account(
         dvr,
@@ -110,6 +110,13 @@ def account(
         closed_of(view.day, dvr, basis, start, end),
         tuple(_missing_parts(view, dvr, basis, wanted, start, now)),
     )
+
+
+def _begin_of(camera: Camera | None, since: int | None, end: int) -> int:
+    """Footage is expected since it is watched, or came. What is no hole between two files is none before the first."""
+    first = camera.since if camera is not None else None
+    begin = min((time for time in (since, first) if time is not None), default=end)
+    return first if first is not None and first - begin <= JOIN else begin
 
 
 def _expected_spans(

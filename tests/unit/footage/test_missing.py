@@ -308,6 +308,21 @@ def test_a_camera_of_which_there_never_was_footage_is_missed_if_it_is_configured
     assert store.value(FOOTAGE_MISSING, ("gate", "unknown")) == pytest.approx((1_000_000 - late) / 1000)
 
 
+@pytest.mark.parametrize(("late", "missing"), [(0.1, 0), (2.0, 0), (2.5, 2500)])
+def test_a_recorder_that_begins_a_moment_after_the_exporter_misses_nothing(
+    store: Store, clock: Clock, late: float, missing: int
+) -> None:
+    """Names of files hold whole seconds: so much is no hole between two files either."""
+    device = Device(store, clock, plans={"gate": FootageSettings(files="{dvr}_{start:%s}.mp4")})
+    device.accounts.round()
+    clock.advance(late)
+    device.up += late
+    device.record(600)
+
+    assert total(part[:2] for part in device.account().missing) == missing
+    assert store.value(FOOTAGE_MISSING, ("gate", "unknown")) == pytest.approx(missing / 1000)
+
+
 def test_a_camera_that_is_not_configured_is_forgotten(store: Store, clock: Clock) -> None:
     device = Device(store, clock)
     device.record(60)
