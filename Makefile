@@ -6,7 +6,7 @@ VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
 SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
 INVENTORY ?= $(firstword $(wildcard fleet/inventory.yml) fleet/inventory.example.yml)
-# Most tests of whole devices wait, so their files go first; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
+# Tests of whole devices wait, so their files go first, beside one that computes; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
 SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

@@ -7,8 +7,9 @@ from tests.rules.catalogue import RULES
 from tests.rules.mutate import noticed, proofs, survivors
 from tests.support.servers import Programs
 
+pytestmark = [pytest.mark.prometheus, pytest.mark.first]
 
-@pytest.mark.prometheus
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("file", RULES, ids=lambda path: path.stem)
 def test_every_change_of_a_rule_is_noticed(file: Path, programs: Programs) -> None:
@@ -18,7 +19,6 @@ def test_every_change_of_a_rule_is_noticed(file: Path, programs: Programs) -> No
     assert left == []
 
 
-@pytest.mark.prometheus
 @pytest.mark.parametrize("file", RULES, ids=lambda path: path.stem)
 def test_unchanged_rules_are_not_noticed(file: Path, programs: Programs) -> None:
     quickest = proofs(file)[0]
