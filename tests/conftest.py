@@ -18,6 +18,7 @@ from tools.browser import browser as find_browser
 from tools.browser import browser_environment
 from tools.rtsp import has_rtsp
 from tools.store import STORE, store
+from vv_core import _ends
 from vv_exporter.stack.programs import TOOLS, find
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup() -> None:
-    """pytest keeps a failure where Python keeps what ends a process: of one test it must not end the next ones'."""
+    """pytest keeps a failure where Python keeps what ends a process, and a test of `guard` says that this one is about
+    to end: neither must end those of the next tests."""
     vars(sys).pop("last_value", None)
+    _ends._failed = False
 
 
 @pytest.fixture(scope="session")
