@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clocks import Clocks
+from tests.support.fast_store import FastStore
 from tests.support.journals import RawWriter
 from vv_exporter.collectors.dvr import Dvrs
 from vv_exporter.collectors.jobs import JobsCollector
@@ -38,8 +39,6 @@ from vv_exporter.metrics.jobs import JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
 from vv_exporter.settings import Settings, load
 from vv_exporter.state.openalerts import ALERTS
-from vv_exporter.state.store import Store
-from vv_exporter.state.timekeeping import Timekeeper
 from vv_exporter.status.series import Series
 
 HISTORIES = int(os.environ.get("CLOCK_HISTORIES", "100"))
@@ -54,14 +53,6 @@ CONFIG = f"""
 jobs: {{nightly: {{schedule: "{SCHEDULE}", grace: 2m, max_runtime: 15m}}}}
 stages: {{scan: {{limit: {STAGE_LIMIT:.0f}s}}}}
 """
-
-
-class FastStore(Store):
-    """No power is cut here that the disk would feel: what is committed is there."""
-
-    def __init__(self, path: Path, clocks: Clocks) -> None:
-        super().__init__(path, clocks.wall, timekeeper=Timekeeper(clocks.boottime, clocks.boot))
-        self._connection.execute("PRAGMA synchronous = OFF")
 
 
 class Fact:

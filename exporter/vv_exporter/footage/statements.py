@@ -1,7 +1,7 @@
 """The statements of the days that are over: signed, and kept as a file each, as soon as no more footage may come.
 
-A day without an exporter is made up for, as far as a week back. What comes later than footage may changes later
-statements (`vv footage statement --day …`), and not the one that is kept.
+A day without an exporter is made up for, as far as a week back. Footage that comes later still changes what
+`vv footage statement --day …` says, and not the statement that is kept.
 """
 
 from __future__ import annotations

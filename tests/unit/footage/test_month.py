@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clocks import Clocks
+from tests.support.fast_store import FastStore
 from tests.support.journals import RawWriter
 from vv_exporter.footage.accounts import FootageAccounts, watched_since
 from vv_exporter.footage.device import DeviceStates, note_start
@@ -32,8 +33,6 @@ from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.footage import FOOTAGE_MISSING
 from vv_exporter.settings import Settings, load
 from vv_exporter.state.starts import counted
-from vv_exporter.state.store import Store
-from vv_exporter.state.timekeeping import Timekeeper
 
 SIMULATED_DAYS = int(os.environ.get("FOOTAGE_DAYS", "6"))
 SEED = int(os.environ.get("FOOTAGE_SEED", "0"))
@@ -47,19 +46,6 @@ OPENING, CLOSING = 6, 22  # hours in which footage of the dock is expected
 CONFIG = f"""
 footage: {{dock: {{expected: "* {OPENING}-{CLOSING - 1} * * *"}}}}
 """
-
-
-class FastStore(Store):
-    """No power is cut here that the disk would feel: what is committed is there."""
-
-    def __init__(self, path: Path, clocks: Clocks) -> None:
-        super().__init__(path, clocks.wall, timekeeper=Timekeeper(clocks.boottime, clocks.boot))
-        self._connection.execute("PRAGMA synchronous = OFF")
-
-    def lose(self) -> None:
-        """As a kill does: what was not committed never was."""
-        self._connection.rollback()
-        self._connection.close()
 
 
 @dataclass
