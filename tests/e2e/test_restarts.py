@@ -28,7 +28,8 @@ from vv_exporter.settings import load
 
 RESTARTS = int(os.environ.get("VV_TEST_RESTARTS", "8"))
 SEED = int(os.environ.get("VV_TEST_RESTARTS_SEED", "7"))
-AFTER_SECONDS = 12
+AFTER_SECONDS = 40
+"""Alertmanager keeps what Prometheus does not send again for as long: any restart here is over by then."""
 FAULTS = {"FaultAtOnce": 0, "FaultLater": 3, "FaultSlow": 6}
 """Rules of these names, and the seconds of their `for`."""
 

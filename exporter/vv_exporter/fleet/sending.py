@@ -18,8 +18,8 @@ def _send_all_file(settings: Settings) -> Path:
 
 
 def request(settings: Settings, seconds: float, now: float) -> None:
-    """Have everything sent for so many seconds; 0 ends it. Raises `OSError`."""
-    files.write(_send_all_file(settings), f"{now + seconds:.0f}\n")
+    """Have everything sent for so many seconds; 0 ends it at once. Raises `OSError`."""
+    files.write(_send_all_file(settings), f"{now + seconds:.0f}\n" if seconds else "0\n")
 
 
 def until(settings: Settings, now: float) -> float | None:

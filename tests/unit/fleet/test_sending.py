@@ -133,11 +133,20 @@ def test_everything_is_sent_until_then_whatever_stands_in_the_file(tmp_path: Pat
     # Asked for by a clock that was ahead.
     assert sending.until(here, 1600.0 - sending.MAX_SECONDS - 1) is None
 
-    sending.request(here, 0.0, now=1000.0)
-    assert sending.until(here, 1000.0) is None
     for text in ("", "soon", "nan", "inf", "1e400", "\xff"):
         (tmp_path / "state" / "fleet-send-all-until").write_text(text)
         assert sending.until(here, 1000.0) is None
+
+
+@pytest.mark.parametrize("now", [1000.0, 1000.5, 1000.6, 1000.999])
+def test_an_end_is_one_at_once_at_any_moment_and_whatever_becomes_of_the_clock(tmp_path: Path, now: float) -> None:
+    here = settings(tmp_path)
+    (tmp_path / "state").mkdir()
+    sending.request(here, 600.0, now)
+    sending.request(here, 0.0, now)
+
+    assert sending.until(here, now) is None
+    assert sending.until(here, now - 300.0) is None
 
 
 AGENT = """\
