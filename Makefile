@@ -6,11 +6,12 @@ VENV := $(if $(filter python3,$(PYTHON)),.venv,.vv/venv-$(notdir $(PYTHON)))
 SETUP := $(PYTHON) bootstrap.py --venv $(VENV)
 ARGS ?=
 INVENTORY ?= $(firstword $(wildcard fleet/inventory.yml) fleet/inventory.example.yml)
-# Tests of whole devices wait, so their files go first, beside one that computes; a file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
+# A file is run by one process, in order. To debug: SIDE_BY_SIDE= make test ARGS=...
 SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST = $(VENV)/bin/python -m pytest $(SIDE_BY_SIDE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo fleet test quick mutants field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
+.PHONY: help run demo fleet test test-devices test-parts quick mutants field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -30,7 +31,21 @@ fleet: ## Run the centre of a fleet here, until Ctrl-C (INVENTORY=fleet/inventor
 # A tool that cannot be had is told in one line; the tests that need it are skipped, or fail in CI.
 test: ## Run all tests, those with real servers and a Docker Engine included (ARGS= goes to pytest)
 	@$(SETUP) --tools --engine --recent-engine --rtsp --browser --store || test -x $(VENV)/bin/pytest
-	@$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+ifneq ($(ARGS),)
+	@$(PYTEST) $(ARGS)
+else
+	@mkdir -p .vv/logs
+	@$(MAKE) --no-print-directory test-parts > .vv/logs/test-parts.log 2>&1 & parts=$$!; \
+	$(MAKE) --no-print-directory test-devices; devices=$$?; \
+	echo "All other tests, which run beside these:"; tail -n +1 -f --pid=$$parts .vv/logs/test-parts.log; \
+	wait $$parts && exit $$devices
+endif
+
+test-devices: ## Those of whole devices alone, tests/e2e: they wait more than they compute
+	@$(PYTEST) $(or $(ARGS),tests/e2e)
+
+test-parts: ## All others alone: they compute, and give way to what runs beside them
+	@VV_TEST_RUN=1 nice -n 5 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(or $(ARGS),--ignore tests/e2e)
 
 quick: lint ## Check style and types, and run the unit tests without the exhaustive ones: three minutes on two cores
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not exhaustive" tests/unit -q $(ARGS)

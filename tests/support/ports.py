@@ -7,12 +7,14 @@ import socket
 
 # Below those that the kernel gives to whoever asks for any (ip_local_port_range).
 _FIRST, _END = 20_000, 32_000
+_RUNS = 2  # of pytest at once: VV_TEST_RUN is 0 or 1 (`make test`)
 
 
 def _own_ports() -> list[int]:
     """Those of this process of the tests: others, which run beside it, choose among others."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    ports = list(range(_FIRST + worker, _END, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+    first = _FIRST + _RUNS * worker + int(os.environ.get("VV_TEST_RUN", "0"))
+    ports = list(range(first, _END, _RUNS * int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
     random.SystemRandom().shuffle(ports)  # somebody may run the tests twice
     return ports
 

@@ -5,13 +5,17 @@ import pytest
 from tests.support import ports
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_each_process_of_the_tests_has_ports_of_its_own(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", str(count))
+@pytest.mark.parametrize("counts", [(1, 1), (1, 2), (3, 2), (4, 4)], ids=str)
+def test_each_process_of_the_tests_has_ports_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, counts: tuple[int, int]
+) -> None:
     found: list[int] = []
-    for worker in range(count):
-        monkeypatch.setenv("PYTEST_XDIST_WORKER", f"gw{worker}")
-        found += ports._own_ports()
+    for run, count in enumerate(counts):
+        monkeypatch.setenv("VV_TEST_RUN", str(run))
+        monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", str(count))
+        for worker in range(count):
+            monkeypatch.setenv("PYTEST_XDIST_WORKER", f"gw{worker}")
+            found += ports._own_ports()
 
     assert sorted(found) == [*range(20_000, 32_000)]
 
