@@ -21,7 +21,7 @@ from vv_exporter.cli._language import messages as messages_of_commands
 from vv_exporter.language import FOLDER
 from vv_exporter.render.annotations import TOLD
 from vv_exporter.render.annotations import messages as messages_of
-from vv_exporter.render.templates import WORDS
+from vv_exporter.render.templates import FLEET_WORDS, WORDS
 from vv_exporter.render.templates import messages as messages_of_templates
 
 _PROGRAMS = [("**.py", "python"), ("**.html", "jinja2"), ("**.txt", "jinja2")]
@@ -47,9 +47,9 @@ def _alerts(checkout: Path) -> Catalog:
         for file in sorted((checkout / folder).glob("*.yml")):
             for alert, message in _said_by_rules(file):
                 catalogue.add(message, locations=[(f"{folder}/{file.name}", 0)], auto_comments=[alert])
-    words = Path("alertmanager", "templates", WORDS)
-    for message in messages_of_templates((checkout / words).read_text(encoding="utf-8")):
-        catalogue.add(message, locations=[(str(words), 0)])
+    for words in (Path("alertmanager", "templates", WORDS), Path("fleet", "templates", FLEET_WORDS)):
+        for message in messages_of_templates((checkout / words).read_text(encoding="utf-8")):
+            catalogue.add(message, locations=[(str(words), 0)])
     return catalogue
 
 

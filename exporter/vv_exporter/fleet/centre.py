@@ -22,6 +22,7 @@ from vv_exporter.language import ENGLISH, current, speaking
 from vv_exporter.render import alertmanager, base, files
 from vv_exporter.render import secrets as channel_secrets
 from vv_exporter.render.annotations import translated_rules
+from vv_exporter.render.templates import FLEET_WORDS, translated
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.settings.catalogue import project_runbooks
 
@@ -87,7 +88,9 @@ def _rule_file(path: Path) -> str:
 
 
 def _read_templates(source: Path) -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted((source / "fleet/templates").glob("*.tmpl"))}
+    """The template files by name, their words in the current language."""
+    found = {path.name: path.read_text(encoding="utf-8") for path in sorted((source / "fleet/templates").glob("*.tmpl"))}
+    return found | {FLEET_WORDS: translated(found[FLEET_WORDS])}
 
 
 def _make_tokens(folder: Path, names: Iterable[str]) -> dict[str, str]:

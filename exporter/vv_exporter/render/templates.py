@@ -1,6 +1,6 @@
 """Alertmanager's templates: the words that they share, as messages of the catalogue, and in another language.
 
-All that they say stands in one file, a `{{ define "vv.say.…" }}` for each sentence.
+All that they say stands in one file, a `{{ define "vv.say.…" }}` for each sentence; in another what a fleet's centre adds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from vv_exporter.language import current, gettext
 
 WORDS = "words.tmpl"
+FLEET_WORDS = "fleet_words.tmpl"
 _SENTENCE = re.compile(r'(\{\{ define "vv\.say\.[\w.]+" \}\})(.+?)(\{\{ end \}\})$', re.MULTILINE)
 _LANGUAGE = '{{ define "vv.language" }}en{{ end }}'
 

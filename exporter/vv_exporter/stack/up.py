@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from threading import Event
 
 from vv_exporter.channels import deadman, switched_on
@@ -322,6 +323,7 @@ def summary(settings: Settings) -> str:
     """What a person wants to know once all is running."""
     exporter = settings.exporter_url
     channels = [_(channel.title) for channel in switched_on(settings)]
+    title = quote(_("A test"))
     lines = {
         _("status page"): f"{exporter}/",
         _("metrics"): f"{exporter}/metrics",
@@ -329,7 +331,7 @@ def summary(settings: Settings) -> str:
         "Alertmanager": f"http://{LOOPBACK}:{settings.alertmanager_port}/api/v2/alerts",
         _("alerts, in words"): f"tail -f {settings.logs / 'app.log'}",
         _("state and logs"): f"{settings.state_dir}",
-        _("a test alert"): f"VV_STATE_DIR={settings.state_dir} {_vv_command()} alert ERROR 'A test' --details 'Hello'",
+        _("a test alert"): f"VV_STATE_DIR={settings.state_dir} {_vv_command()} alert ERROR {title}",
         _("channels"): ", ".join(channels) or _("none (SLACK_WEBHOOK_URL and others: see .env.example)"),
     }
     if settings.video_storage_root is None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,68 @@ def test_templates_are_in_the_centres_language(tmp_path: Path) -> None:
     words = (rendered(tmp_path, VV_LANGUAGE="pt-BR") / "templates" / "words.tmpl").read_text(encoding="utf-8")
 
     assert '{{ define "vv.language" }}pt-BR{{ end }}' in words
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize(
+    ("language", "site", "title", "lists"),
+    [
+        ("en", "São João", "JobMissed: 60 devices at São João", ("Devices (60): d00 d01", "d49 and others", "Over (1): d60")),
+        ("pt-BR", "São João", "JobMissed: 60 dispositivos em São João", ("Dispositivos (60): d00 d01", "d49 e outros")),
+        ("en", "", "JobMissed: 60 devices", ()),
+        ("pt-BR", "", "JobMissed: 60 dispositivos", ("Já resolvidos (1): d60",)),
+        ("pt-BR", "<b>`*\n" + "x" * 500, "JobMissed: 60 dispositivos em", ()),
+    ],
+)  # fmt: skip
+def test_many_devices_are_told_in_the_centres_language(
+    tmp_path: Path, programs: Programs, language: str, site: str, title: str, lists: tuple[str, ...]
+) -> None:
+    out = rendered(tmp_path, VV_LANGUAGE=language)
+    sent = many_devices(site)
+
+    assert filled(programs, out, "fleet.subject", sent).startswith(f"ERROR: {title}")
+    for name in ("fleet.slack.title", "fleet.telegram.message"):
+        text = filled(programs, out, name, sent)
+        assert "<b>`" not in text
+        assert f"ERROR: {title}" in text
+        assert len(text) < 4096
+    plain = filled(programs, out, "fleet.plain", sent)
+    assert [one for one in lists if one not in plain] == []
+    resolved = filled(programs, out, "fleet.subject", {**sent, "status": "resolved"})
+    assert resolved.startswith("RESOLVED: " if language == "en" else "RESOLVIDO: ")
+
+
+def many_devices(site: str) -> dict[str, Any]:
+    """What Alertmanager fills templates with: an alert of 60 devices of a site, and of one more that is over."""
+    labels = {"alertname": "JobMissed", "severity": "error", **({"site": site} if site else {})}
+    alerts = [
+        {
+            "status": "resolved" if number == 60 else "firing",
+            "labels": {**labels, "device": f"d{number:02}"},
+            "annotations": {"summary": "Job", "description": "It is late."},
+            "startsAt": "2026-01-31T10:30:00Z",
+            "endsAt": "2026-01-31T10:42:00Z",
+            "fingerprint": f"{number:016x}",
+        }
+        for number in range(61)
+    ]
+    return {
+        "receiver": "all",
+        "status": "firing",
+        "alerts": alerts,
+        "groupLabels": {},
+        "commonLabels": labels,
+        "commonAnnotations": {},
+        "externalURL": "http://localhost",
+    }
+
+
+def filled(programs: Programs, out: Path, name: str, data: dict[str, Any]) -> str:
+    """A template of the centre, as Alertmanager fills it."""
+    (out / "data.json").write_text(json.dumps(data))
+    told = [f"--template.glob={out}/templates/*.tmpl", f"--template.data={out}/data.json"]
+    command = [programs.amtool, "template", "render", *told, f'--template.text={{{{ template "{name}" . }}}}']
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def test_promtool_takes_the_rules_in_the_centres_language(tmp_path: Path, programs: Programs) -> None:
