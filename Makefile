@@ -11,7 +11,7 @@ SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 PYTEST = $(VENV)/bin/python -m pytest $(SIDE_BY_SIDE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo fleet test test-devices test-parts quick mutants field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
+.PHONY: help run demo fleet test test-devices test-parts quick mutants mutants-rules field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ field-arm64: setup ## Try the wheels of all pinned packages on an emulated arm64
 
 mutants: setup ## Change the pure modules at 200 places, and see whether a unit test notices each (ARGS="--jobs 2")
 	@$(VENV)/bin/python -m tests.mutation $(ARGS)
+
+mutants-rules: tools ## The same of each rule of Prometheus, at all places: 20 minutes on two cores
+	@$(VENV)/bin/python -m tests.rules.mutate .vv/bin/promtool $(ARGS)
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .

@@ -192,9 +192,9 @@ def test_templates_are_in_the_centres_language(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("language", "site", "title", "lists"),
     [
-        ("en", "São João", "JobMissed: 60 devices at São João", ("Devices (60): d00 d01", "d49 and others", "Over (1): d60")),
+        ("en", "São João", "JobMissed: 60 devices at São João", ("Devices (60): d00 d01", "d49 and others")),
         ("pt-BR", "São João", "JobMissed: 60 dispositivos em São João", ("Dispositivos (60): d00 d01", "d49 e outros")),
-        ("en", "", "JobMissed: 60 devices", ()),
+        ("en", "", "JobMissed: 60 devices", ("Over (1): d60",)),
         ("pt-BR", "", "JobMissed: 60 dispositivos", ("Já resolvidos (1): d60",)),
         ("pt-BR", "<b>`*\n" + "x" * 500, "JobMissed: 60 dispositivos em", ()),
     ],
