@@ -89,7 +89,9 @@ def _rule_file(path: Path) -> str:
 
 def _read_templates(source: Path) -> dict[str, str]:
     """The template files by name, their words in the current language."""
-    found = {path.name: path.read_text(encoding="utf-8") for path in sorted((source / "fleet/templates").glob("*.tmpl"))}
+    found = {
+        path.name: path.read_text(encoding="utf-8") for path in sorted((source / "fleet/templates").glob("*.tmpl"))
+    }
     return found | {FLEET_WORDS: translated(found[FLEET_WORDS])}
 
 
