@@ -1,6 +1,6 @@
 """Alertmanager's templates: the words that they share, as messages of the catalogue, and in another language.
 
-All that they say stands in one file, a `{{ define "vv.say.…" }}` for each sentence; what a fleet's centre adds in another.
+All that they say stands in one file, a `{{ define "vv.say.…" }}` for each sentence; what a centre adds in another.
 """
 
 from __future__ import annotations
