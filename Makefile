@@ -11,7 +11,7 @@ SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 PYTEST = $(VENV)/bin/python -m pytest $(SIDE_BY_SIDE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo fleet test test-devices test-parts quick mutants mutants-rules field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
+.PHONY: help run demo fleet test test-devices test-rules test-units quick mutants mutants-rules field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -35,17 +35,21 @@ ifneq ($(ARGS),)
 	@$(PYTEST) $(ARGS)
 else
 	@mkdir -p .vv/logs
-	@$(MAKE) --no-print-directory test-parts > .vv/logs/test-parts.log 2>&1 & parts=$$!; \
-	$(MAKE) --no-print-directory test-devices; devices=$$?; \
-	echo "All other tests, which run beside these:"; tail -n +1 -f --pid=$$parts .vv/logs/test-parts.log; \
-	wait $$parts && exit $$devices
+	@$(MAKE) --no-print-directory test-rules > .vv/logs/test-rules.log 2>&1 & rules=$$!; status=0; \
+	$(MAKE) --no-print-directory test-devices || status=1; \
+	$(MAKE) --no-print-directory test-units || status=1; \
+	echo "tests/rules, which run beside these:"; tail -n +1 -f --pid=$$rules .vv/logs/test-rules.log; \
+	wait $$rules && exit $$status
 endif
 
 test-devices: ## Those of whole devices alone, tests/e2e: they wait more than they compute
 	@$(PYTEST) $(or $(ARGS),tests/e2e)
 
-test-parts: ## All others alone: they compute, and give way to what runs beside them
-	@VV_TEST_RUN=1 nice -n 5 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(or $(ARGS),--ignore tests/e2e)
+test-rules: ## Those of the rules alone, tests/rules: they only compute, and give way to what runs beside them
+	@VV_TEST_RUN=1 nice -n 5 $(VENV)/bin/python -m pytest -n 1 tests/rules $(ARGS)
+
+test-units: ## All others alone
+	@$(PYTEST) $(or $(ARGS),--ignore tests/e2e --ignore tests/rules)
 
 quick: lint ## Check style and types, and run the unit tests without the exhaustive ones: three minutes on two cores
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not exhaustive" tests/unit -q $(ARGS)

@@ -19,7 +19,7 @@ PART = sum((os.environ.get("FUZZ_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
 """For a number the remainder of its division by three."""
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("file", RULES, ids=lambda path: path.stem)
 def test_every_change_of_a_rule_is_noticed(file: Path, programs: Programs) -> None:
     left, tried = survivors(file, programs.promtool, PART, PARTS)

@@ -275,6 +275,7 @@ def test_what_an_earlier_version_changed_meanwhile_is_found(tmp_path: Path) -> N
     store.close()
 
 
+@pytest.mark.exhaustive
 def test_a_kill_while_it_is_brought_up_to_date_loses_nothing(tmp_path: Path) -> None:
     before, path = tmp_path / "before.db", tmp_path / "state.db"
     earlier_database(before, entries=18)
@@ -294,6 +295,7 @@ def test_a_kill_while_it_is_brought_up_to_date_loses_nothing(tmp_path: Path) -> 
     assert kills > 50
 
 
+@pytest.mark.exhaustive
 def test_a_disk_that_becomes_full_while_it_is_brought_up_to_date_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
 
