@@ -46,7 +46,7 @@ test-devices: ## Those of whole devices alone, tests/e2e: they wait more than th
 	@$(PYTEST) $(or $(ARGS),tests/e2e)
 
 test-rules: ## Those of the rules alone, tests/rules: they only compute, and give way to what runs beside them
-	@VV_TEST_RUN=1 nice -n 5 $(VENV)/bin/python -m pytest -n 1 tests/rules $(ARGS)
+	@VV_TEST_RUN=1 nice -n 19 $(VENV)/bin/python -m pytest -n 1 --timeout 3600 tests/rules $(ARGS)
 
 test-units: ## All others alone
 	@$(PYTEST) $(or $(ARGS),--ignore tests/e2e --ignore tests/rules)

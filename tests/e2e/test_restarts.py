@@ -156,6 +156,7 @@ def test_each_incident_is_opened_and_closed_once_over_restarts(site: Site) -> No
     for name in FAULTS:
         wait_until(lambda name=name: is_told(site, name), 120, what=f"the end of {name}")
     wait_until(lambda: not open_incidents(site), 60, what="the end of every incident")
+    wait_until(lambda: not open_in_chat(site), 60, what="the end in the chat of all that it was told of")
 
     assert len(site.webhook.received) >= 2
     check_webhook(site)
@@ -205,6 +206,13 @@ def check_chat(site: Site) -> None:
         if texts:
             assert ["RESOLVED" in text for text in texts].count(True) == 1, texts
             assert "RESOLVED" in texts[-1]
+
+
+def open_in_chat(site: Site) -> set[str]:
+    texts = [str(one.json) for one in site.slack.received]
+    return {
+        id_ for id_ in ids(site) if (said := [text for text in texts if id_ in text]) and "RESOLVED" not in said[-1]
+    }
 
 
 def incidents(site: Site) -> dict[str, list[Request]]:
