@@ -49,7 +49,7 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
         page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
         page.goto(url)
         yield page
-    assert complaints == []
+    assert complaints == [], complaints
 
 
 def follow(page: Page, link: Locator) -> None:
