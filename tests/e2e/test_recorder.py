@@ -65,17 +65,17 @@ class Site:
 
     def suffer(self, cause: str, begin: Callable[[], None], end: Callable[[], None]) -> None:
         """Something is wrong for a while, between two times in which all is well."""
-        before = wait_until(self.latest_file, BACK, what="a file")
-        wait_until(lambda: self.latest_file() > before + FILE, 2 * FILE + BACK, what="two files more")
+        back = time.time()
+        wait_until(lambda: self.files_since(back) >= 2, 3 * FILE + BACK, what="two new files")
         began = time.time()
         begin()
         time.sleep(FAULT)
         self.faults.append(Fault(began, time.time(), cause))
         end()
 
-    def latest_file(self) -> float:
-        """When the latest file begins that has anything in it; 0 for none."""
-        return max((start for start, _ in self.files()), default=0.0)
+    def files_since(self, time: float) -> int:
+        """How many files that have anything in them begin after it."""
+        return sum(start > time for start, _ in self.files())
 
     def files(self) -> list[tuple[float, float]]:
         """The files that have anything in them: when each begins by its name, and when it was written last."""
