@@ -230,6 +230,6 @@ class Alertmanager(Server):
 
 def check(*command: str | Path) -> str:
     """Run a checking tool (promtool, amtool) and return what it said; its complaint is the failure."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
