@@ -62,11 +62,6 @@ def _unskipped(report: R) -> R:
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Nothing is left alone at the end that computes for long."""
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
-
-
 def pytest_runtest_setup() -> None:
     """pytest keeps a failure where Python keeps what ends a process, and a test of `guard` says that this one is about
     to end: neither must end those of the next tests."""

@@ -12,7 +12,7 @@ from tests.rules.catalogue import RULES
 from tests.rules.mutate import mutants, noticed, proofs, survivors
 from tests.support.servers import Programs
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.first]
+pytestmark = pytest.mark.prometheus
 
 PARTS = 3
 PART = sum((os.environ.get("FUZZ_SEED") or datetime.now(UTC).strftime("%Y%m%d")).encode()) % PARTS
