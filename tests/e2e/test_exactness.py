@@ -122,15 +122,14 @@ def test_what_a_scrape_has_seen_the_first_one_after_a_kill_sees_again(tmp_path: 
 
 def first_scrape(exporter: Exporter) -> dict[str, float]:
     """What the first one that is answered shows to Prometheus."""
-    found: list[str] = []
+    found: list[dict[str, float]] = []
 
     def scrape() -> bool:
-        header = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
-        found.append(requests.get(f"{exporter.url}/metrics", headers=header, timeout=10).text)
+        found.append(exporter.scraped())
         return True
 
     wait_until(scrape, 60, what="a scrape")
-    return samples(found[-1])
+    return found[-1]
 
 
 def committed(state: Path) -> float:

@@ -63,7 +63,7 @@ def test_it_starts_answers_and_counts_on_when_there_is_room(
 
     disk.fill()
     exporter.start()
-    assert exporter.metrics()[HEARTBEATS] == 3
+    assert exporter.scraped()[HEARTBEATS] == 3
     assert requests.get(exporter.url, timeout=10).status_code == 200
 
     disk.empty()
@@ -72,7 +72,7 @@ def test_it_starts_answers_and_counts_on_when_there_is_room(
     wait_until(lambda: 'vv_dvr_attempts_total{dvr="gate",result="refused",source="probe"}' in exporter.metrics())
     exporter.stop()
     exporter.start()
-    assert exporter.metrics()[HEARTBEATS] == 4
+    assert exporter.scraped()[HEARTBEATS] == 4
 
 
 def test_a_new_one_starts_too_and_begins_to_count_when_there_is_room(exporter: Exporter, disk: SmallDisk) -> None:

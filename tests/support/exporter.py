@@ -102,6 +102,11 @@ class Exporter:
         """All samples, by name with labels in alphabetical order, e.g. `a_total{x="1",y="2"}`."""
         return samples(requests.get(f"{self.url}/metrics", timeout=10).text)
 
+    def scraped(self) -> dict[str, float]:
+        """All samples as Prometheus gets them: after a kill it is answered when the journal is counted again."""
+        prometheus = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
+        return samples(requests.get(f"{self.url}/metrics", headers=prometheus, timeout=10).text)
+
     def wait_for(self, sample: str, value: float, timeout: float = 15.0) -> None:
         """Wait until the sample (labels in alphabetical order) has this value."""
         wait_until(lambda: self.metrics().get(sample) == value, timeout, what=f"{sample} {value:g}")
