@@ -8,9 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import requests
-
-from tests.support.exporter import Exporter, samples
+from tests.support.exporter import Exporter
 from tests.support.journals import RawWriter
 from tests.support.waiting import wait_until
 

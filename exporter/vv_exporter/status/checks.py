@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from vv_exporter.language import gettext as _
+from vv_exporter.language import translatable
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.state.timeline import shortened
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import QUOTED, Cell, Table, when
 
+SIGNATURES = (translatable("hmac sign"), translatable("hmac verify"))
 RECENT = 3600.0  # seconds for which a failure is shown as one
 
 
@@ -56,12 +58,19 @@ def table(checks: Sequence[Check], now: float) -> Table:
     return Table("security", _("Schemas and signatures"), columns, [_check_row(one, now) for one in ordered])
 
 
+def _check_name(name: str) -> str:
+    """Which check it is, in the current language."""
+    if name in SIGNATURES:
+        return _(name)
+    return _("schema {name}").format(name=name.removeprefix("schema "))
+
+
 def _check_row(one: Check, now: float) -> tuple[Cell, ...]:
     recent = one.last_failure is not None and now - one.last_failure < RECENT
     moment = None if one.last_failure is None else (one.last_failure, one.component)
     last = Cell("–", "muted") if one.last_failure is None else when(one.last_failure, now)
     return (
-        Cell(one.name),
+        Cell(_check_name(one.name)),
         Cell(one.component),
         Cell(str(one.passed)),
         Cell(str(one.failed), "warning" if recent else "" if one.failed else "muted"),

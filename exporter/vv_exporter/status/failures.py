@@ -7,11 +7,33 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from vv_exporter.language import gettext as _
+from vv_exporter.language import translatable
 from vv_exporter.metrics.pipeline import LAST_FAILURE, LAST_FAILURE_INFO
 from vv_exporter.state.timeline import shortened
 from vv_exporter.status.series import Series
 from vv_exporter.status.table import QUOTED, Cell, Table, when
 
+KINDS = {
+    "alert": translatable("Alert of a script"),
+    "chain": translatable("The chain {subject} is broken"),
+    "container_failed": translatable("The self-monitor gave up on a container"),
+    "crash": translatable("A script crashed"),
+    "dvr": translatable("DVR {subject} does not answer as it should"),
+    "dvr_agent": translatable("The agent of DVR {subject} was killed"),
+    "exception": translatable("Exception {subject}"),
+    "exhausted": translatable("Stage {subject} gave up on a video"),
+    "footage_corrupt": translatable("A recording of {subject} cannot be played"),
+    "hmac:sign": translatable("A payload could not be signed"),
+    "hmac:verify": translatable("A signature could not be verified"),
+    "job_crash": translatable("Job {subject} crashed"),
+    "job_failure": translatable("Job {subject} failed"),
+    "quarantined": translatable("A file was moved to corrupted/: {subject}"),
+    "schema": translatable("JSON is not valid by the schema {subject}"),
+    "stage_crash": translatable("Stage {subject} crashed"),
+    "stage_failure": translatable("Stage {subject} failed"),
+    "stage_overrun": translatable("Stage {subject} takes too long"),
+}
+"""What failed, by a failure's kind or the part before its colon; `subject` is what is behind that."""
 SHOWN = 10
 RECENT = 3600.0  # seconds for which a failure is worth a look
 
@@ -53,11 +75,17 @@ def table(failures: Sequence[LastFailure], now: float) -> Table:
     return Table("failures", _("Latest failures"), columns, [_failure_row(one, now) for one in failures])
 
 
+def spoken_kind(kind: str) -> str:
+    """What failed, in the current language."""
+    what, _colon, subject = kind.partition(":")
+    message = KINDS.get(kind) or KINDS.get(what)
+    return _(message).format(subject=subject) if message else kind
+
+
 def _failure_row(one: LastFailure, now: float) -> tuple[Cell, ...]:
-    what, _, subject = one.kind.partition(":")
     video = Cell(one.video.rpartition("/")[2] or "–", "" if one.video else "muted", note=one.video_sha256[:12])
     return (
-        Cell(f"{what.replace('_', ' ')} {subject}".strip()),
+        Cell(spoken_kind(one.kind)),
         when(one.time, now, "warning" if now - one.time < RECENT else "")._replace(moment=(one.time, one.component)),
         Cell(one.component),
         Cell(shortened(one.error, QUOTED)),

@@ -30,7 +30,7 @@ DATA = {
     "edge-1", "English", "português (Brasil)", "SHA-256", "GB", "MB", "kB", "TB", "UTC", "min", "PID", "p50", "p95",
     "alertname=N7", "critical", "error", "warning", "info", "running", "unhealthy", "healthy", "exited", "starting",
     "policy", "manual", "vv-", "front", "/srv/video", "scan_video", "scan_video.py", "summarize_scene",
-    "summarize_scene.py", "cleanup_old_files", "logline_generator.py", "hmac sign", "schema analytic", "stage failure",
+    "summarize_scene.py", "cleanup_old_files", "logline_generator.py", "analytic",
     "no frames in", ESCAPED, ESCAPED.rpartition("/")[2], ".mp4", "abababababab",
 }  # fmt: skip
 Get = Callable[..., requests.Response]

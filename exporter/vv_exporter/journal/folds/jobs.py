@@ -7,6 +7,7 @@ from vv_exporter.journal.events import Heartbeat, JobFinished, JobSkipped, JobSt
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.journal.folds.stages import CRASH
 from vv_exporter.language import gettext as _
+from vv_exporter.language.sdk import OF_ENDS, joined, spoken, understood
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.jobs import (
     JOB_LAST_COMPLETION,
@@ -60,7 +61,9 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
     else:
         output = event.output.strip().rpartition("\n")[2]
         component = event.component or source.component
-        details = f"{event.error}\n{shortened(event.output, MAX_DETAILS // 2, end=True)}"
+        error = understood(event.error, OF_ENDS)
+        said = shortened(event.output, MAX_DETAILS // 2, end=True)
+        details = joined("{error}\n{output}", error=error, output=said)
         if event.exit_code is None:
             title = sentence("Job {job} failed after {seconds} s", job=event.job, seconds=event.seconds)
         else:
@@ -70,7 +73,7 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
             )  # fmt: skip
         tell(tx, event.ts, Entry("job.failed", title, "error", component, details))
         _remember_failure(
-            tx, f"job_failure:{event.job}", component, event.ts, ": ".join(filter(None, (event.error, output)))
+            tx, f"job_failure:{event.job}", component, event.ts, ": ".join(filter(None, (spoken(error), output)))
         )
 
 

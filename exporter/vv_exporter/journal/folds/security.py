@@ -5,6 +5,7 @@ from __future__ import annotations
 from vv_exporter.footage import segments
 from vv_exporter.journal.events import HmacUsed, SchemaValidated
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sdk import OF_SIGNATURES, joined, spoken, understood
 from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.settings import Settings
@@ -38,8 +39,11 @@ def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -
             segments.done(tx, "signed", event.video, event.video_sha256)
         return
     tx.inc(HMAC_OPERATIONS, (operation, component, "failed"))
-    key = f" (key {event.key_id})" if event.key_id else ""
-    error = f"{event.reason or 'failed'}{key}: {event.error}"
+    reason, why = event.reason or "failed", understood(event.error, OF_SIGNATURES)
+    if event.key_id:
+        error: Sentence | str = sentence("{reason} (key {key}): {why}", reason=reason, key=event.key_id, why=why)
+    else:
+        error = joined("{reason}: {why}", reason=reason, why=why)
     signing = operation == "sign"
     title = sentence("A payload could not be signed") if signing else sentence("A signature could not be verified")
     _tell_failure(tx, f"hmac:{operation}", component, event, error, title, "critical")
@@ -50,7 +54,7 @@ def _tell_failure(
     kind: str,
     component: str,
     event: SchemaValidated | HmacUsed,
-    error: str,
+    error: Sentence | str,
     title: Sentence,
     severity: str,
 ) -> None:
@@ -64,7 +68,7 @@ def _tell_failure(
             time=event.ts,
             video=shorten(event.video, MAX_NAME),
             video_sha256=shorten(event.video_sha256, 64),
-            error=shorten(error, MAX_ERROR),
+            error=shorten(spoken(error), MAX_ERROR),
         ),
     )
 

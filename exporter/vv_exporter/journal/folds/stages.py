@@ -10,6 +10,7 @@ from vv_exporter.journal.events import StageFinished, StageNoted, StageStarted
 from vv_exporter.journal.folds import Handler, Source, latest
 from vv_exporter.language import gettext as _
 from vv_exporter.language import translatable
+from vv_exporter.language.sdk import OF_ENDS, spoken, understood
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.pipeline import (
     EXCEPTIONS,
@@ -90,7 +91,8 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     video = event.video or (run.video if run else "")
     sha256 = event.video_sha256 or (run.video_sha256 if run else "")
     title = sentence("Stage {stage} failed after {seconds} s", stage=event.stage, seconds=event.seconds)
-    tell(tx, event.ts, Entry("stage.failed", title, "error", component, event.error, video, sha256))
+    error = understood(event.error, OF_ENDS)
+    tell(tx, event.ts, Entry("stage.failed", title, "error", component, error, video, sha256))
     remember(
         tx,
         Failure(
@@ -99,7 +101,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
             time=event.ts,
             video=shorten(video, MAX_NAME),
             video_sha256=shorten(sha256, 64),
-            error=shorten(event.error, MAX_ERROR),
+            error=shorten(spoken(error), MAX_ERROR),
         ),
     )
 
@@ -141,7 +143,7 @@ def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
             time=time,
             video=shorten(run.video, MAX_NAME),
             video_sha256=shorten(run.video_sha256, 64),
-            error=str(title),
+            error=title.spoken(),
         ),
     )
 

@@ -10,6 +10,7 @@ import msgspec
 from vv_exporter.common.times import UnixTime
 from vv_exporter.journal.events import VideoExhausted, VideoQuarantined
 from vv_exporter.journal.folds import Handler, Source
+from vv_exporter.language.sdk import OF_ENDS, spoken, understood
 from vv_exporter.language.sentences import Sentence, nsentence, sentence
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
 from vv_exporter.settings import Settings
@@ -70,7 +71,8 @@ def _remember_video(
 ) -> None:
     component = event.component or source.component
     family = "video.exhausted" if isinstance(event, VideoExhausted) else "video.quarantined"
-    tell(tx, event.ts, Entry(family, title, "error", component, event.error, event.video, event.video_sha256))
+    error = understood(event.error, OF_ENDS)
+    tell(tx, event.ts, Entry(family, title, "error", component, error, event.video, event.video_sha256))
     remember(
         tx,
         Failure(
@@ -79,7 +81,7 @@ def _remember_video(
             time=event.ts,
             video=shorten(event.video, MAX_NAME),
             video_sha256=shorten(event.video_sha256, 64),
-            error=shorten(event.error, MAX_ERROR),
+            error=shorten(spoken(error), MAX_ERROR),
         ),
     )
 
