@@ -13,6 +13,7 @@ import vv_exporter
 from vv_core.common import texts
 from vv_exporter.common.clock import isoformat, moment, span, utc
 from vv_exporter.common.times import EARLIEST, LONGEST_SECONDS, Move, UnixTime, admitted, admitted_seconds
+from vv_exporter.language import speaking
 from vv_exporter.state.openalerts import OpenAlert
 from vv_exporter.state.store import KINDS
 
@@ -151,3 +152,9 @@ def floats(node: inspect.Type, name: str = "") -> set[str]:
     if isinstance(node, inspect.DictType):
         return floats(node.value_type, name)
     return {name} if isinstance(node, inspect.FloatType) else set()
+
+
+@pytest.mark.parametrize(("language", "shown"), [("en", "4.6 s"), ("pt-BR", "4,6 s")])
+def test_a_duration_has_the_decimal_point_of_the_language(language: str, shown: str) -> None:
+    with speaking(language):
+        assert span(4.6) == shown

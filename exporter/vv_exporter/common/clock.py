@@ -8,6 +8,7 @@ import math
 import time
 from datetime import UTC, datetime
 
+from vv_exporter.language import decimal
 from vv_exporter.language import gettext as _
 
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0  # the seconds of 0001-01-01 and of 9999-12-31T23:59:59
@@ -42,7 +43,7 @@ def span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     if 0 < seconds < 10:
-        return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+        return f"{decimal(f'{seconds:.1f}')} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
     return f"{max(seconds, 0):.0f} s"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from vv_core.common import texts
+from vv_exporter.language import decimal
 from vv_exporter.language import gettext as _
 
 _TICK = 0.2
@@ -42,7 +43,7 @@ class Step:
 
     def end(self, result: str) -> None:
         """Show the last state of this step."""
-        self._write_line(f"{self._what}: {result} ({time.monotonic() - self._began:.1f} s)")
+        self._write_line(f"{self._what}: {result} ({decimal(f'{time.monotonic() - self._began:.1f}')} s)")
         if self._terminal:
             self._out.write("\n")
             self._out.flush()

@@ -23,9 +23,11 @@ def validated(tx: Transaction, event: SchemaValidated, source: Source, settings:
         return
     tx.inc(SCHEMA_VALIDATIONS, (event.schema, component, "invalid"))
     where = f"{event.path}: " if event.path else ""
-    excerpt = f"; it begins: {event.excerpt}" if event.excerpt else ""
+    error: Sentence | str = f"{where}{event.error}"
+    if event.excerpt:
+        error = sentence("{error}; it begins: {excerpt}", error=error, excerpt=event.excerpt)
     title = sentence("JSON is not valid by the schema {schema}", schema=event.schema)
-    _tell_failure(tx, f"schema:{event.schema}", component, event, f"{where}{event.error}{excerpt}", title, "error")
+    _tell_failure(tx, f"schema:{event.schema}", component, event, error, title, "error")
 
 
 def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -> None:
