@@ -30,7 +30,8 @@ SIGNATURE = {"operation": "verify", "result": "failed", "reason": "mismatch", "k
          "mismatch (chave main): a assinatura não confere: os dados foram alterados, ou a chave é outra"),
         ("hmac", {**SIGNATURE, "key_id": "", "reason": ""}, f"failed: {UNFIT}",
          "failed: a assinatura não confere: os dados foram alterados, ou a chave é outra"),
-        ("schema.validated", {"schema": "logline", "result": "invalid", "path": "/line", "error": "too long", "excerpt": "{x"},
+        ("schema.validated",
+         {"schema": "logline", "result": "invalid", "path": "/line", "error": "too long", "excerpt": "{x"},
          "/line: too long; it begins: {x", "/line: too long; começa com: {x"),
     ],
 )  # fmt: skip
