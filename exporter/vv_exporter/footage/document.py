@@ -11,7 +11,7 @@ from vv_exporter.common.clock import utc
 from vv_exporter.footage.accounts import watched_since
 from vv_exporter.footage.intervals import Spans, total
 from vv_exporter.footage.ledger import DAY, latest_of, milliseconds
-from vv_exporter.footage.report import Account, View, account, longest, names
+from vv_exporter.footage.report import Account, Lost, View, account, longest, lost, names
 from vv_exporter.language import gettext as _
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store
@@ -69,6 +69,12 @@ def accounts(store: Store, plans: Mapping[str, FootageSettings], start: int, end
     """What there is of each camera, and what is missing."""
     view, since = View(store), watched_since(store)
     return tuple(account(view, dvr, plans.get(dvr), start, end, now, since.get(dvr)) for dvr in names(view, plans))
+
+
+def losses(store: Store, plans: Mapping[str, FootageSettings], start: int, end: int, now: int) -> tuple[Lost, ...]:
+    """How much of each camera is missing, in the same order."""
+    view, since = View(store), watched_since(store)
+    return tuple(lost(view, dvr, plans.get(dvr), start, end, now, since.get(dvr)) for dvr in names(view, plans))
 
 
 def between(day: str, now: float) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vv_exporter.footage.calendar import ALWAYS, expected
 from vv_exporter.footage.causes import CONNECTED, Known, Part, explain
-from vv_exporter.footage.intervals import Span, Spans, clipped, common, gaps, total
+from vv_exporter.footage.intervals import Span, Spans, clipped, common, gaps
 from vv_exporter.footage.ledger import CAMERAS, DAY, DAYS, STEPS, Camera, Day, closed_of, latest_of, spans_of
 from vv_exporter.footage.segments import JOIN
 from vv_exporter.footage.states import ENDED, LASTING, PROBED_UP, EndedThatDay, Now, known_of
@@ -72,6 +72,25 @@ class Account(NamedTuple):
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
+class Lost(NamedTuple):
+    """How much is missing of a camera between two times (milliseconds), and not why: that is most of the work.
+
+    `basis`, `due` and `expected` as in `Account`; `holes` are whole, they may reach beyond what is expected.
+    """
+
+    basis: str
+    start: int
+    end: int
+    due: int
+    expected: Spans
+    holes: Spans
+
+    @property
+    def missing(self) -> Spans:
+        """What was expected and is not there."""
+        return common(self.holes, self.expected)
+
+
 def names(view: View, plans: Mapping[str, FootageSettings]) -> list[str]:
     """All cameras, by name: those of vv.yml, and those of which there is footage."""
     return sorted({*plans, *view.cameras()})
@@ -91,24 +110,32 @@ def due(camera: Camera | None, plan: FootageSettings | None, now: int) -> int:
     return now - DUE_AFTER - max(length, camera.longest if camera is not None else 0)
 
 
-def account(
+def lost(
     view: View, dvr: str, plan: FootageSettings | None, start: int, end: int, now: int, since: int | None = None
-) -> Account:
-    """What there is of a camera, and what is missing. It is watched since `since`, or since its first footage."""
+) -> Lost:
+    """How much of a camera is missing. It is watched since `since`, or since its first footage."""
     camera = view.cameras().get(dvr)
     basis, until = basis_of(camera, plan), due(camera, plan, now)
     wanted = _expected_spans(view, camera, plan, max(start, _begin_of(camera, since, end)), end, until, basis)
+    return Lost(basis, start, end, min(until, end), wanted, _holes(view, dvr, basis, wanted, start, now))
+
+
+def account(
+    view: View, dvr: str, plan: FootageSettings | None, start: int, end: int, now: int, since: int | None = None
+) -> Account:
+    """What there is of a camera, and what is missing, with its causes. As `lost` has it."""
+    found = lost(view, dvr, plan, start, end, now, since)
     steps = {step: spans_of(view.day, dvr, step, start, end) for step in STEPS}
     return Account(
         dvr,
-        basis,
+        found.basis,
         start,
         end,
-        min(until, end),
-        wanted,
+        found.due,
+        found.expected,
         {step: spans for step, spans in steps.items() if spans},
-        closed_of(view.day, dvr, basis, start, end),
-        tuple(_missing_parts(view, dvr, basis, wanted, start, now)),
+        closed_of(view.day, dvr, found.basis, start, end),
+        tuple(_missing_parts(view, dvr, found, now)),
     )
 
 
@@ -129,13 +156,19 @@ def _expected_spans(
     return expected(ALWAYS, "UTC", start, min(end, latest + FORGOTTEN_AFTER))
 
 
-def _missing_parts(view: View, dvr: str, basis: str, wanted: Spans, start: int, now: int) -> Iterator[Part]:
-    """The parts of holes that lie in what is wanted; each hole is explained as a whole, as far as it is known."""
+def _holes(view: View, dvr: str, basis: str, wanted: Spans, start: int, now: int) -> Spans:
+    """The holes of which a part is wanted, each as a whole, as far as it is known."""
     if not wanted:
-        return
+        return ()
     begin = start - _BEFORE
-    holes = [hole for hole in gaps(spans_of(view.day, dvr, basis, begin, now), begin, now) if hole[1] > start]
-    if not any(common(holes, wanted)):
+    holes = gaps(spans_of(view.day, dvr, basis, begin, now), begin, now)
+    return tuple(hole for hole in holes if hole[1] > start and hole[0] < wanted[-1][1])
+
+
+def _missing_parts(view: View, dvr: str, found: Lost, now: int) -> Iterator[Part]:
+    """The parts of holes that lie in what is wanted; each hole is explained as a whole."""
+    begin, basis, wanted, holes = found.start - _BEFORE, found.basis, found.expected, found.holes
+    if not found.missing:
         return
     known = [*known_of(view.lasting, view.ended, dvr, begin, now)]
     received = spans_of(view.day, dvr, "received", begin, now)
@@ -160,11 +193,6 @@ def _known_by_hole(holes: Iterable[Span], known: Iterable[Known]) -> Iterator[tu
             holding.append(coming.pop())
         holding = [one for one in holding if one.end > hole[0]]
         yield hole, holding
-
-
-def missing(account_: Account) -> int:
-    """How much is missing, in milliseconds."""
-    return total((part.start, part.end) for part in account_.missing)
 
 
 def longest(parts: tuple[Part, ...], most: int) -> tuple[Part, ...]:

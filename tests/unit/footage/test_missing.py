@@ -15,9 +15,9 @@ from vv_exporter.footage.accounts import FootageAccounts, watched_since
 from vv_exporter.footage.calendar import expected
 from vv_exporter.footage.causes import CAUSES
 from vv_exporter.footage.device import ALIVE_SECONDS, DeviceStates, note_start
-from vv_exporter.footage.intervals import total
+from vv_exporter.footage.intervals import total, union
 from vv_exporter.footage.ledger import DAY, milliseconds, note
-from vv_exporter.footage.report import DUE_AFTER, FORGOTTEN_AFTER, Account, View, account
+from vv_exporter.footage.report import DUE_AFTER, FORGOTTEN_AFTER, Account, View, account, lost
 from vv_exporter.footage.segments import recorded
 from vv_exporter.metrics.footage import FOOTAGE_MISSING
 from vv_exporter.settings import FootageSettings
@@ -79,7 +79,11 @@ class Device:
     def account(self) -> Account:
         now = milliseconds(self.clock())
         since = watched_since(self.store).get("gate")
-        return account(View(self.store), "gate", self.plans.get("gate"), self.begun, now, now, since)
+        asked = View(self.store), "gate", self.plans.get("gate"), self.begun, now, now, since
+        found, without_causes = account(*asked), lost(*asked)
+        assert union(part[:2] for part in found.missing) == union(without_causes.missing)
+        assert found.expected == without_causes.expected
+        return found
 
     def tell(self, what: str, *details: str) -> None:
         with self.store.transaction() as tx:

@@ -26,8 +26,9 @@ from tests.support.fast_store import FastStore
 from tests.support.journals import RawWriter
 from vv_exporter.footage.accounts import FootageAccounts, watched_since
 from vv_exporter.footage.device import DeviceStates, note_start
+from vv_exporter.footage.intervals import union
 from vv_exporter.footage.ledger import DAY, DAYS, Day, milliseconds
-from vv_exporter.footage.report import View, account
+from vv_exporter.footage.report import View, account, lost
 from vv_exporter.journal.folds import Folds, discover
 from vv_exporter.journal.reader import Reader
 from vv_exporter.metrics.footage import FOOTAGE_MISSING
@@ -220,7 +221,9 @@ class Device:
     def found(self, camera: Camera) -> list[tuple[float, float, str]]:
         now, plan = milliseconds(self.clocks.wall()), self.settings.footage.get(camera.name)
         since = watched_since(self.store).get(camera.name)
-        parts = account(View(self.store), camera.name, plan, milliseconds(self.begun), now, now, since).missing
+        asked = View(self.store), camera.name, plan, milliseconds(self.begun), now, now, since
+        parts = account(*asked).missing
+        assert union(part[:2] for part in parts) == union(lost(*asked).missing)
         return [(part.start / 1000, part.end / 1000, part.cause) for part in parts]
 
     def recordings(self) -> dict[str, Day]:

@@ -12,10 +12,10 @@ from werkzeug import Request, Response
 
 from vv_exporter.common.clock import isoformat
 from vv_exporter.footage.causes import Part
-from vv_exporter.footage.document import accounts, between, footage
+from vv_exporter.footage.document import accounts, between, footage, losses
 from vv_exporter.footage.intervals import Spans, clipped, total
 from vv_exporter.footage.ledger import DAY, milliseconds
-from vv_exporter.footage.report import Account, longest, missing
+from vv_exporter.footage.report import Account, Lost, longest
 from vv_exporter.footage.words import length, words
 from vv_exporter.language import gettext as _
 from vv_exporter.web.pages import page
@@ -44,10 +44,8 @@ def build(site: Site) -> Iterable[Route]:
             day, problem = "", str(error)
             start, end = between(day, now)
         here = accounts(store, plans, start, end, milliseconds(now))
-        month = accounts(
-            store, plans, (milliseconds(now) // DAY - DAYS + 1) * DAY, milliseconds(now), milliseconds(now)
-        )
-        shown = sorted(zip(here, month, strict=True), key=lambda both: -missing(both[1]))[:MOST_CAMERAS]
+        month = losses(store, plans, (milliseconds(now) // DAY - DAYS + 1) * DAY, milliseconds(now), milliseconds(now))
+        shown = sorted(zip(here, month, strict=True), key=lambda both: -total(both[1].missing))[:MOST_CAMERAS]
         shown.sort(key=lambda both: both[0].dvr)
         most = min(max(LINKS // max(len(here), 1), LEAST_LINKS), MOST_LINKS)
         answer = page(
@@ -79,7 +77,7 @@ def build(site: Site) -> Iterable[Route]:
     yield Route("/api/v1/footage", tell, at_once=2)
 
 
-def _camera_values(one: Account, month: Account, most: int) -> dict[str, Any]:
+def _camera_values(one: Account, month: Lost, most: int) -> dict[str, Any]:
     start, end = one.start, max(one.end, one.start + 1)
     told = longest(one.missing, most)
     there = one.steps.get(one.basis, ())
@@ -122,7 +120,7 @@ def _strip_path(spans: Spans, start: int, end: int) -> str:
     return "".join(f"M{a} 0h{max(b - a, 1)}v{_HEIGHT}H{a}z" for a, b in bars)
 
 
-def _days_of_month(month: Account) -> list[dict[str, Any]]:
+def _days_of_month(month: Lost) -> list[dict[str, Any]]:
     """The 30 days: how much of what was expected is there, and how much is missing, as heights."""
     found, missing = [], _missing_by_day(month)
     for place, begin in enumerate(range(month.start, month.end, DAY)):
@@ -140,14 +138,13 @@ def _days_of_month(month: Account) -> list[dict[str, Any]]:
     return found
 
 
-def _missing_by_day(month: Account) -> dict[int, int]:
+def _missing_by_day(month: Lost) -> dict[int, int]:
     """Milliseconds by the day's place, in one pass: a camera may have thousands of holes."""
     found: dict[int, int] = {}
-    for part in month.missing:
-        start = part.start
-        while start < part.end:
+    for start, end in month.missing:
+        while start < end:
             place = (start - month.start) // DAY
-            until = min(part.end, month.start + (place + 1) * DAY)
+            until = min(end, month.start + (place + 1) * DAY)
             found[place] = found.get(place, 0) + until - start
             start = until
     return found
