@@ -339,6 +339,19 @@ class _Part:
         text = f"{many} missing: {gap.where} was signed after that"
         self.report._take(Finding("missing", self.chain, gap.first, gap.last, gap.where, text, gap.by))
 
+    def add_behind_boot(self, line: _Line, number: int, where: str) -> None:
+        """Take a line behind one that was signed after a boot: whoever signed it was gone by then.
+
+        One that is here already, or stands behind its own part's as well, is told as that.
+        """
+        if self.mac(line.number) is None and self._find_gap(line.number) is None:
+            self._report_behind_boot(line, number, where)
+        self.add(line)
+
+    def _report_behind_boot(self, line: _Line, number: int, where: str) -> None:
+        text = f"stands behind number {number} ({where}), which was signed after the device had booted"
+        self._report_line("reordered", line, text, number)
+
     def tell(self, kind: str, first: int, last: int, where: str, text: str) -> None:
         """Report something of the numbers `first` to `last`."""
         self.report._take(Finding(kind, self.chain, first, last, where, text))
@@ -399,6 +412,8 @@ class ChainCheck:
             self._wanted.setdefault((head.chain, head.number), set()).add(head.mac)
         self._seen: dict[tuple[str, int], set[str]] = {}
         self._parts: dict[tuple[str, str], _Part] = {}
+        self._off: dict[tuple[str, str], tuple[int, str]] = {}
+        """By chain and part: the first line that was signed after the device had booted, with its number."""
         self._keyless: set[str] = set()
         self._latest = ""  # the chain of the last line that had one
 
@@ -486,7 +501,14 @@ class ChainCheck:
         part = self._parts.get((chain, link["id"]))
         if part is None:
             part = self._parts[chain, link["id"]] = _Part(chain, link["id"], link["first"], self.report)
-        part.add(line)
+        later = self._off.get((chain, part.id))
+        if later is None:
+            part.add(line)
+        else:
+            part.add_behind_boot(line, *later)
+        restart = link.get("restart")
+        if restart is not None and restart["why"] == "boot":
+            self._off.setdefault((chain, str(restart["id"])), (number, where))
         head = self.report.heads.get(chain)
         if head is None or (link["id"], number) > (head.part, head.number):
             self.report.heads[chain] = Head(chain, number, mac, line.key_id, part=link["id"])

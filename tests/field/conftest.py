@@ -73,7 +73,7 @@ def set_up(machine: Machine, slack: Slack) -> None:
             machine.check(line.rpartition(": ")[2], timeout=BOOT)
 
 
-def write_settings(machine: Machine, slack: Slack) -> None:
+def write_settings(machine: Machine, slack: Slack, **more: str) -> None:
     """What the operator writes into /etc/vv/vv.env."""
     settings = {
         "VV_DEVICE_ID": "field",
@@ -81,6 +81,7 @@ def write_settings(machine: Machine, slack: Slack) -> None:
         "VV_DIRECT_AFTER": "10s",
         "VV_ALERT_PATH_AFTER": "30s",
         "SLACK_WEBHOOK_URL": slack.url.replace("127.0.0.1", HOST),
+        **more,
     }
     lines = " ".join(f"{name}={value}" for name, value in settings.items())
     machine.check(f"printf '%s\\n' {lines} > /etc/vv/vv.env")

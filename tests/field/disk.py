@@ -24,7 +24,7 @@ RELEASE = "trixie"
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "debootstrap": "debootstrap"}
 PACKAGES = (
     "systemd,systemd-sysv,dbus,udev,linux-image-cloud-amd64,initramfs-tools,python3,python3-venv,"
-    "docker.io,docker-cli,iproute2,iptables,nftables,make,git,ca-certificates,busybox-static"
+    "docker.io,docker-cli,iproute2,iptables,nftables,make,git,ca-certificates,busybox-static,ffmpeg"
 )
 _FSTAB = """/dev/vda / ext4 defaults 0 1
 /dev/disk/by-id/virtio-state /var/lib/vv ext4 defaults 0 2

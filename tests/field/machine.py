@@ -177,7 +177,7 @@ class Machine:
             return shown == value
 
         try:
-            self._wait(is_shown, timeout, f"{sample} {value:g}")
+            self.wait_until(is_shown, timeout, f"{sample} {value:g}")
         except AssertionError as error:
             error.add_note(f"at last it was {shown}")
             raise
@@ -192,7 +192,7 @@ class Machine:
             return done.code == 0
 
         try:
-            self._wait(succeeded, timeout, command)
+            self.wait_until(succeeded, timeout, command)
         except AssertionError as error:
             error.add_note(f"at last it said: {done.output[-2000:]}")
             raise
@@ -267,7 +267,9 @@ class Machine:
             time.sleep(0.1)
             return False
 
-    def _wait(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+        """Wait for a condition of the device, and leave it time for its own work."""
+
         def seen() -> bool:
             time.sleep(PAUSE)
             return condition()

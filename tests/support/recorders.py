@@ -13,12 +13,18 @@ from typing import Self
 
 from tools import rtsp
 
-_LOOP = """while :; do
+LOOP = """while :; do
   "$FFMPEG" -nostdin -loglevel error -rtsp_transport tcp -i "$URL" -c copy \\
     -f segment -segment_time "$SECONDS_OF_FILE" -reset_timestamps 1 -strftime 1 \\
     -segment_format mp4 -segment_format_options movflags=+frag_keyframe+empty_moov "$CAMERA"_%Y%m%dT%H%M%S.mp4
   sleep 1
 done"""
+"""What the shell runs; `FFMPEG`, `URL`, `CAMERA`, `SECONDS_OF_FILE` and `TZ` are its environment."""
+
+
+def settings(ffmpeg: str, url: str, camera: str, seconds: float) -> dict[str, str]:
+    """The environment of the loop."""
+    return {"TZ": "UTC", "FFMPEG": ffmpeg, "URL": url, "CAMERA": camera, "SECONDS_OF_FILE": f"{seconds:g}"}
 
 
 class Recorder:
@@ -26,14 +32,7 @@ class Recorder:
 
     def __init__(self, url: str, folder: Path, camera: str, seconds: float) -> None:
         self._folder = folder
-        self._env = {
-            **rtsp.rtsp_environment(),
-            "TZ": "UTC",
-            "FFMPEG": rtsp.ffmpeg(),
-            "URL": url,
-            "CAMERA": camera,
-            "SECONDS_OF_FILE": f"{seconds:g}",
-        }
+        self._env = {**rtsp.rtsp_environment(), **settings(rtsp.ffmpeg(), url, camera, seconds)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -48,7 +47,7 @@ class Recorder:
     def start(self) -> None:
         """Start the loop."""
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _LOOP], cwd=self._folder, env=self._env, start_new_session=True, stderr=subprocess.DEVNULL
+            ["/bin/sh", "-c", LOOP], cwd=self._folder, env=self._env, start_new_session=True, stderr=subprocess.DEVNULL
         )
 
     def kill(self) -> None:
