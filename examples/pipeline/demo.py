@@ -5,6 +5,7 @@ With ``healthy`` as argument nothing is broken.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -16,14 +17,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from device import Pipeline
-from faults import TOUR, Fault, missed_job
+from faults import TOUR, Fault, missed_job, missing_footage
 from make_videos import any_scenes, make_clip
 from notices import AppLog, Notice, parse
 
+from vv_core.dvr import DvrLink
+from vv_core.footage import recorded
 from vv_exporter.language import ENGLISH, decimal, speaking_everywhere
 from vv_exporter.language import gettext as _
 
+CAMERA = "front-door"
 PAUSE = 3.0
+FRAME = 0.5
 LOOK = 0.03
 KEEP_DAYS = "0.01"
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -33,19 +38,46 @@ class Stopped(Exception):  # noqa: N818 - not an error
     """Somebody asked for the end."""
 
 
+class Agent(threading.Thread):
+    """Gets the stream of the camera's DVR, which can be switched off, and reports that as agents do."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__(name="agent", daemon=True)
+        self._stop_asked = stop
+        self.dvr_off = threading.Event()
+
+    def run(self) -> None:
+        """Go on until the end is asked for."""
+        link = DvrLink(CAMERA, component="agent_dvr.py", longest_pause=2)
+        for attempt in link.attempts():
+            with attempt:
+                while not self._stop_asked.wait(FRAME):
+                    if self.dvr_off.is_set():
+                        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+                    link.frame()
+                link.close()
+
+
 class Camera(threading.Thread):
     """A new video every few seconds, and cron, which runs the jobs that take care of it."""
 
-    def __init__(self, pipeline: Pipeline, stop: threading.Event) -> None:
+    def __init__(self, pipeline: Pipeline, agent: Agent, stop: threading.Event) -> None:
         super().__init__(name="camera", daemon=True)
         self._pipeline = pipeline
+        self._agent = agent
         self._stop_asked = stop
         self.exports = False
 
     def run(self) -> None:
         """Go on until the end is asked for."""
+        since = time.time()
         while not self._stop_asked.wait(PAUSE):
-            self._pipeline.deliver("front-door", lambda path: make_clip(path, any_scenes()))
+            if self._agent.dvr_off.is_set():
+                since = time.time()
+                continue
+            name = self._pipeline.deliver(CAMERA, lambda path: make_clip(path, any_scenes()))
+            since, before = time.time(), since
+            recorded(CAMERA, before, since, video=self._pipeline.folder("input") / name, component="agent_dvr.py")
             self._pipeline.run("orchestrator.py")
             self._pipeline.run("logline_verifier.py")
             if self.exports:
@@ -56,8 +88,9 @@ class Camera(threading.Thread):
 class Tour:
     """Tells what happens, and each alert as it arrives."""
 
-    def __init__(self, log: AppLog, pipeline: Pipeline) -> None:
+    def __init__(self, log: AppLog, pipeline: Pipeline, agent: Agent) -> None:
         self.pipeline = pipeline
+        self._agent = agent
         self._log = log
         self._arrived: list[Notice] = []
         self._told: list[tuple[Fault, float | None]] = []
@@ -65,9 +98,9 @@ class Tour:
     def run(self) -> None:
         """Show every fault, then the result."""
         say("demo", _("the pipeline gets a new video every few seconds; now it is broken in several ways"))
-        with missed_job(self, "log_exporter"):
+        with missed_job(self, "log_exporter"), missing_footage(self, CAMERA, self._agent.dvr_off):
             for fault in TOUR:
-                self._breathe()
+                self.pause()
                 try:
                     fault(self)
                 except TimeoutError as error:
@@ -84,6 +117,10 @@ class Tour:
         """Tell what happens now, and what to expect."""
         expected = _("{what} → expect {alert} within {seconds} s")
         say("demo", expected.format(what=what, alert=alert, seconds=round(within)))
+
+    def tell(self, what: str) -> None:
+        """Tell what is there to see."""
+        say("demo", what)
 
     def wait_for_line(self, pattern: str, seconds: float) -> re.Match[str]:
         """Wait for a line of ``app.log``. Raises `TimeoutError`."""
@@ -105,16 +142,17 @@ class Tour:
         else:
             say("demo", _("{alert} took {seconds} s").format(alert=fault.alert, seconds=decimal(f"{took:.1f}")))
 
+    def pause(self) -> None:
+        """Let a moment pass, in which what is told is shown."""
+        end = time.monotonic() + PAUSE
+        while time.monotonic() < end:
+            self._look()
+
     def _seen(self, fault: Fault) -> float | None:
         for notice in self._arrived:
             if notice.firing and notice.alert == fault.alert and fault.about in notice.title + notice.details:
                 return notice.at
         return None
-
-    def _breathe(self) -> None:
-        end = time.monotonic() + PAUSE
-        while time.monotonic() < end:
-            self._look()
 
     def _look(self) -> list[str]:
         time.sleep(LOOK)
@@ -157,12 +195,14 @@ def main(mode: str) -> int:
     """Run the pipeline until Ctrl-C or SIGTERM."""
     stop = threading.Event()
     pipeline = Pipeline()
-    camera = Camera(pipeline, stop)
+    agent = Agent(stop)
+    camera = Camera(pipeline, agent, stop)
     camera.exports = mode == "healthy"
-    tour = Tour(AppLog(Path(os.environ["VV_LOG_DIR"]) / "app.log"), pipeline)
+    tour = Tour(AppLog(Path(os.environ["VV_LOG_DIR"]) / "app.log"), pipeline, agent)
     try:
         for number in ENDINGS:
             signal.signal(number, end)
+        agent.start()
         camera.start()
         if mode != "healthy":
             tour.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -15,14 +16,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 from device import HERE, Pipeline
 from make_videos import any_scenes, make_clip, make_cut_off, make_flicker
 
 from vv_core.alerter import send_alert
+from vv_exporter.footage.words import length, words
 from vv_exporter.language import gettext as _
 
+PIECE = 10.0  # seconds within which there is footage when the DVR is there
+OFF = 15.0  # seconds for which a DVR is off at least
+SHOWN_WITHIN = 240.0  # seconds: it is missing when it is two minutes late and the longest piece
 LONG = 120  # seconds of video that take scan_video a second or more
 VV = Path(sys.executable).with_name("vv")
 
@@ -45,11 +51,17 @@ class Demo(Protocol):
     def announce(self, what: str, alert: str, within: float) -> None:
         """Tell what happens now, and what to expect."""
 
+    def tell(self, what: str) -> None:
+        """Tell what is there to see."""
+
     def wait_for_line(self, pattern: str, seconds: float) -> re.Match[str]:
         """Wait for a line of ``app.log``. Raises `TimeoutError`."""
 
     def wait_for_alert(self, fault: Fault, seconds: float) -> None:
         """Wait until a fault is told."""
+
+    def pause(self) -> None:
+        """Let a moment pass, in which what is told is seen."""
 
 
 def raised_alert(demo: Demo) -> None:
@@ -60,7 +72,7 @@ def raised_alert(demo: Demo) -> None:
     send_alert(
         "CRITICAL",
         title,
-        {_("camera"): "front-door", _("last frame"): time.strftime("%H:%M:%SZ", time.gmtime())},
+        {_("camera"): "front-door", _("last frame"): _clock(time.time())},
         "demo.py",
         suggested_actions=[_("Nothing to do: this is the demo")],
     )
@@ -209,7 +221,7 @@ def killed_job(demo: Demo) -> None:
 def missed_job(demo: Demo, name: str) -> Iterator[None]:
     """A job that nobody runs. It takes a minute or two, in which other things may go wrong."""
     due = _due(demo, name)
-    at = time.strftime("%H:%M:%SZ", time.gmtime(due))
+    at = _clock(due)
     demo.announce(
         _("nobody runs {name}, which is due at {at} (grace 10 s, the rule waits 30 s)").format(name=name, at=at),
         "JobMissed",
@@ -219,6 +231,30 @@ def missed_job(demo: Demo, name: str) -> Iterator[None]:
     demo.wait_for_alert(
         Fault(_("{name} is due at {at}, nobody runs it").format(name=name, at=at), "JobMissed", name, due), 150
     )
+
+
+@contextlib.contextmanager
+def missing_footage(demo: Demo, camera: str, dvr_off: Event) -> Iterator[None]:
+    """A camera whose DVR is off for a while. That footage is missing is known when it is too late for it, in two
+    minutes or three: other things may go wrong meanwhile."""
+    _pause_for(demo, PIECE)  # so that there is footage before
+    demo.announce(_("the DVR of {camera} is switched off").format(camera=camera), "DvrUnreachable", 30)
+    since = time.time()
+    dvr_off.set()
+    demo.wait_for_alert(Fault(_("a DVR is off"), "DvrUnreachable", camera, since), 60)
+    _pause_for(demo, since + OFF - time.time())
+    dvr_off.clear()
+    until = time.time()
+    yield
+    demo.tell(_("recordings may come late: what {camera} lacks is known in about two minutes").format(camera=camera))
+    end = time.monotonic() + SHOWN_WITHIN
+    while (lost := _lost(demo, camera, until)) is None and time.monotonic() < end:
+        demo.pause()
+    if lost is None:
+        demo.tell(_("{camera}: the missing footage is not shown").format(camera=camera))
+    else:
+        text = _("{length} of {camera} are missing, from {start} to {end}: {cause}; see {url}")
+        demo.tell(text.format(camera=camera, url=f"http://127.0.0.1:{_port(demo)}/footage", **lost))
 
 
 def refusing_dvr(demo: Demo) -> None:
@@ -241,6 +277,12 @@ def agent(demo: Demo, dvr: str, **environ: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _pause_for(demo: Demo, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        demo.pause()
 
 
 TOUR = (raised_alert, corrupt_video, flickering_camera, tampered_logline, killed_stage, hanging_stage, failing_job)
@@ -275,8 +317,36 @@ def _cron(demo: Demo, job: str, *command: str) -> subprocess.Popen[bytes]:
 
 def _due(demo: Demo, job: str) -> float:
     """When a job is due, as the exporter has it."""
-    url = f"http://127.0.0.1:{demo.pipeline.environ.get('VV_EXPORTER_PORT', '19461')}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        text = answer.read().decode()
-    (value,) = re.findall(rf'^vv_job_next_due_timestamp_seconds{{job="{job}"}} (\S+)', text, re.MULTILINE)
+    (value,) = re.findall(
+        rf'^vv_job_next_due_timestamp_seconds{{job="{job}"}} (\S+)', _get(demo, "/metrics"), re.MULTILINE
+    )
     return float(value)
+
+
+def _lost(demo: Demo, camera: str, until: float) -> dict[str, str] | None:
+    """The first piece of a camera's footage that is missing, in words, once it is too late for what was recorded after
+    `until`; None before."""
+    for found in json.loads(_get(demo, "/api/v1/footage"))["cameras"]:
+        if found["dvr"] == camera and found["due"] > until + PIECE and found["missing"]:
+            one = found["missing"][0]
+            return {
+                "length": length(one["end"] - one["start"]),
+                "start": _clock(one["start"]),
+                "end": _clock(one["end"]),
+                "cause": words(one["cause"], one["detail"]),
+            }
+    return None
+
+
+def _get(demo: Demo, path: str) -> str:
+    url = f"http://127.0.0.1:{_port(demo)}{path}"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def _port(demo: Demo) -> str:
+    return demo.pipeline.environ.get("VV_EXPORTER_PORT", "19461")
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%SZ", time.gmtime(at))

@@ -12,7 +12,7 @@ from tests.support.demo import TOUR, Demo
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.prometheus
+pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(600)]
 
 FIRING = re.compile(r"ALERT FIRING (\w+) (\w+): (.*)")
 ROW = re.compile(r"^    (.+?)  +(\w+)  +([\d.-]+)$", re.MULTILINE)
@@ -58,6 +58,7 @@ def seen(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def test_each_fault_brings_its_alert_once_and_there_is_no_other(seen: dict[str, Seen]) -> None:
     assert sorted((alert, severity) for severity, alert, _ in seen["faults"].notices) == [
+        ("DvrUnreachable", "ERROR"),
         ("HmacVerificationFailed", "CRITICAL"),
         ("JobFailed", "ERROR"),
         ("JobMissed", "ERROR"),
@@ -73,7 +74,7 @@ def test_what_was_announced_is_told_at_the_end_with_its_seconds(seen: dict[str, 
     announced = re.findall(r"expect (\w+) within \d+ s", seen["faults"].output)
     rows = {alert: float(seconds) for _, alert, seconds in ROW.findall(seen["faults"].output)}
 
-    assert len(announced) == 8
+    assert len(announced) == 9
     assert sorted(rows) == sorted(announced)
     assert "DID NOT COME" not in seen["faults"].output
 
@@ -93,6 +94,15 @@ def test_alerts_name_the_video_and_the_error(seen: dict[str, Seen]) -> None:
     assert "nightly_backup" in faults.text("JobFailed")
     assert "log_exporter" in faults.text("JobMissed")
     assert faults.text("VVEvent").startswith("Recording has stopped | camera: front-door")
+
+
+def test_the_hole_in_the_footage_is_shown_with_its_cause(seen: dict[str, Seen]) -> None:
+    lost = re.search(
+        r"(\d+) s of front-door are missing, from \S+ to \S+: the DVR gave no stream", seen["faults"].output
+    )
+
+    assert lost
+    assert 10 <= int(lost[1]) <= 60
 
 
 def test_videos_whose_stage_was_killed_or_hung_are_finished(seen: dict[str, Seen]) -> None:

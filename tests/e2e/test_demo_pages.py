@@ -16,7 +16,7 @@ from tests.support.demo import TOUR, Demo, running
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.prometheus]
+pytestmark = [pytest.mark.browser, pytest.mark.prometheus, pytest.mark.timeout(600)]
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&.mp4"
 ROOMY = {"DISK_WARNING_FREE": "2MB", "DISK_CRITICAL_FREE": "1MB"}

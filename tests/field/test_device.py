@@ -52,6 +52,13 @@ def test_the_doctor_has_nothing_more_to_say_after_its_cures(device: Machine) -> 
     device.wait_for(PROBED, 1.0)
 
 
+def test_disks_that_only_the_units_may_not_write_are_not_told_as_read_only(device: Machine) -> None:
+    shown = {name: value for name, value in device.metrics().items() if name.startswith("vv_filesystem_readonly{")}
+
+    assert len(shown) == 2
+    assert set(shown.values()) == {0.0}
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_kernel_keeps_what_a_unit_promises(device: Machine, unit: str) -> None:
     pid = main_pid(device, unit)

@@ -1,7 +1,7 @@
 """A running `vv up` or `vv up --demo`, as somebody starts it in a terminal.
 
 with running(folder, "--demo") as demo:
-    wait_until(lambda: demo.says("the tour is over"), 150)
+    wait_until(lambda: demo.says("the tour is over"), TOUR)
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import psutil
 
 from tests.support.ports import free_port
 
-TOUR = 150
+TOUR = 300
 """Seconds until the demo has shown all its faults, the start of the stack included."""
 _OURS = ("VV_", "DOCKER_", "DISK_", "DVR_")
 

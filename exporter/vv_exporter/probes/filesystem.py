@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -79,7 +80,8 @@ def judge(answer: Answer | None, since: float, now: float, allowed: float) -> St
 def look(path: Path) -> Answer:
     """Ask for the usage, and write nothing: for a system disk, where a write every few seconds only wears it."""
     try:
-        return Answer(_usage_of(path), None)
+        with _opened(path, os.O_PATH) as place:
+            return Answer(_usage_of(place), None)
     except OSError as error:
         return Answer(None, str(error))
 
@@ -94,30 +96,18 @@ def usage_within(path: Path, seconds: float) -> Usage | None:
     return answers[0].usage if answers else None
 
 
-def look_through(mount: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> Callable[[Path], Answer]:
-    """Ask for the usage at `mount`, where a container has the machine's path, read-only.
-
-    Whether the file system itself is read-only stands in its own options, not in those of the mount.
-    """
-
-    def probe(_: Path) -> Answer:
-        answer = look(mount)
-        readonly = None if answer.usage is None else _super_readonly(mountinfo.read_text(), str(mount))
-        if answer.usage is None or readonly is None:
-            return answer
-        return replace(answer, usage=replace(answer.usage, readonly=readonly))
-
-    return probe
+def look_through(mount: Path) -> Callable[[Path], Answer]:
+    """Ask for the usage at `mount`, where a container has the machine's path."""
+    return lambda _: look(mount)
 
 
-def _super_readonly(mountinfo: str, mount_point: str) -> bool | None:
-    """What proc_pid_mountinfo(5) says of the file system mounted there, None when nothing is."""
-    found = None
-    for line in mountinfo.splitlines():
-        mount, _, filesystem = line.partition(" - ")
-        if mount.split()[4] == mount_point:
-            found = "ro" in filesystem.split()[-1].split(",")
-    return found
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _is_never_missing(_: int | None) -> str:
@@ -210,15 +200,32 @@ class PathProbe:
         return replace(answer, duration=self._monotonic() - began)
 
 
-def _usage_of(path: Path | int) -> Usage:
-    found = os.statvfs(path)
+def _usage_of(place: int) -> Usage:
+    found = os.fstatvfs(place)
     return Usage(
         size=found.f_blocks * found.f_frsize,
         free=found.f_bavail * found.f_frsize,
         inodes=found.f_files,
         inodes_free=found.f_favail,
-        readonly=bool(found.f_flag & os.ST_RDONLY),
+        readonly=bool(found.f_flag & os.ST_RDONLY) and _is_readonly(place),
     )
+
+
+def _is_readonly(place: int) -> bool:
+    """Whether the file system is read-only, and not just its mount here: a container has the machine's disks read-only,
+    as has a service of systemd (ProtectSystem). Its own options say so (proc_pid_fdinfo(5), proc_pid_mountinfo(5));
+    where nobody does, the mount's have to do."""
+    try:
+        about = Path(f"/proc/self/fdinfo/{place}").read_text(encoding="ascii")
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return True
+    found = re.search(r"^mnt_id:\s*(\d+)$", about, re.MULTILINE)
+    for line in mounts.splitlines() if found else ():
+        mount, _, filesystem = line.partition(" - ")
+        if found and mount.partition(" ")[0] == found[1]:
+            return "ro" in filesystem.split()[-1].split(",")
+    return True
 
 
 def _try_to_write(path: Path, root: int) -> None:

@@ -2,13 +2,16 @@
 
 import logging
 import os
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from tests.support.clock import Clock
+from tests.support.disks import small_disk
 from tests.support.waiting import wait_until
 from vv_exporter.probes.filesystem import (
     FOLDER,
@@ -196,31 +199,34 @@ def test_what_a_killed_probe_left_behind_does_not_disturb(tmp_path: Path) -> Non
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-@pytest.mark.parametrize(("options", "readonly"), [("rw,errors=remount-ro", False), ("ro,errors=remount-ro", True)])
-def test_through_a_read_only_mount_the_file_system_itself_is_seen(tmp_path: Path, options: str, readonly: bool) -> None:
-    (tmp_path / "mountinfo").write_text(
-        "22 1 0:21 / / ro,relatime - overlay overlay ro,lowerdir=/l\n"
-        f"23 22 8:1 /etc {tmp_path} ro,relatime master:1 - ext4 /dev/sda1 {options}\n"
-        f"24 22 8:2 / {tmp_path}/other rw - ext4 /dev/sdb1 rw\n"
-    )
-    probe = look_through(tmp_path, tmp_path / "mountinfo")
+@pytest.mark.parametrize("ask", [look, lambda path: look_through(path)(Path("/")), look_and_write])
+@pytest.mark.parametrize("inside", ["", "a folder"])
+def test_a_mount_that_is_read_only_here_is_no_file_system_that_is(
+    tmp_path: Path, ask: Callable[[Path], Answer], inside: str
+) -> None:
+    """As systemd's ProtectSystem and a container's volumes are, for the exporter alone."""
+    with small_disk(tmp_path / "disk 1") as disk:
+        place = disk.folder / inside
+        place.mkdir(exist_ok=True)
+        seen = {}
+        for options in ("remount,bind,ro", "remount,bind,rw", "remount,ro"):
+            subprocess.run(["mount", "-o", options, str(disk.folder)], check=True)
+            answer = ask(place)
+            assert answer.usage is not None
+            assert answer.usage.size == 4 << 20
+            seen[options] = answer.usage.readonly
 
-    answer = probe(Path("/"))
+    assert seen == {"remount,bind,ro": False, "remount,bind,rw": False, "remount,ro": True}
 
-    usage = look(tmp_path).usage  # what is free may have changed since
-    assert usage is not None
+
+def test_where_nobody_says_more_the_mount_has_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk.folder)], check=True)
+        monkeypatch.setattr(Path, "read_text", Mock(side_effect=PermissionError))
+        answer = look(disk.folder)
+
     assert answer.usage is not None
-    assert (answer.usage.size, answer.usage.inodes, answer.usage.readonly) == (usage.size, usage.inodes, readonly)
-    assert answer.error is None
-
-
-def test_a_path_that_is_no_mount_is_asked_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "mountinfo").write_text("22 1 8:1 / / ro,relatime - ext4 /dev/sda1 ro\n")
-
-    answer = look_through(tmp_path, tmp_path / "mountinfo")(Path("/"))
-
-    assert answer.usage is not None
-    assert not answer.usage.readonly
+    assert answer.usage.readonly
 
 
 def test_a_machine_path_that_is_not_mounted_is_a_failure(tmp_path: Path) -> None:
