@@ -5,9 +5,9 @@ import pytest
 from tests.support import ports
 
 
-@pytest.mark.parametrize("counts", [(1, 1), (1, 2), (3, 2), (4, 4)], ids=str)
+@pytest.mark.parametrize("counts", [(1, 1, 1), (1, 2, 3), (3, 1, 2), (4, 4, 4)], ids=str)
 def test_each_process_of_the_tests_has_ports_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, counts: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch, counts: tuple[int, int, int]
 ) -> None:
     found: list[int] = []
     for run, count in enumerate(counts):
