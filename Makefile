@@ -55,7 +55,8 @@ quick: lint ## Check style and types, and run the unit tests without the exhaust
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not exhaustive" tests/unit -q $(ARGS)
 
 # Root on Debian; one disk of 3 GB is made once and kept in .vv/field. docs/field.md
-field: setup ## Try a whole device in an emulator: systemd, cgroup v2, clock (ARGS= goes to pytest)
+field: ## Try a whole device in an emulator: systemd, cgroup v2, clock (ARGS= goes to pytest)
+	@$(SETUP) --tools --rtsp
 	@$(VENV)/bin/python -m pytest tests/field --timeout 1800 -q $(ARGS)
 
 field-arm64: setup ## Try the wheels of all pinned packages on an emulated arm64

@@ -60,6 +60,9 @@ useradd --no-create-home --gid vv pipeline
 update-initramfs -u
 rm -rf .venv .vv ~root/.cache
 """
+SERVERS = ("prometheus", "promtool", "alertmanager", "amtool")
+"""What `vv up` runs there; on the device's `PATH` when they are asked for (`SERVERS_PATH`)."""
+SERVERS_PATH = "/opt/servers/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OF_THIS_MACHINE = ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt", "etc/pip.conf", "etc/hosts")
 """How the registry of packages is reached from here, while the product is installed."""
 
@@ -152,6 +155,7 @@ def _install(root: Path, files: list[Path]) -> None:
         target = checkout / path.relative_to(CHECKOUT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
+    _copy_servers(root / "opt/servers")
     shutil.copytree(GUEST, root / "opt/field", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(GUEST / "field-agent.service", root / "etc/systemd/system")
     (root / "etc/initramfs-tools/conf.d/field").write_text(_INITRD)
@@ -178,6 +182,15 @@ def _install(root: Path, files: list[Path]) -> None:
     for folder in ("etc", "var"):  # nothing is to be brought up to date: systemd-update-done.service(8)
         (root / folder / ".updated").touch()
     (root / "etc/systemd/network/field.network").write_text(_NETWORK)
+
+
+def _copy_servers(folder: Path) -> None:
+    """As `make tools` has fetched them, with what lies beside them."""
+    for name in ("lib", "share"):
+        shutil.copytree(home() / name, folder / name, symlinks=True)
+    (folder / "bin").mkdir()
+    for name in SERVERS:
+        shutil.copy2(home() / "bin" / name, folder / "bin")
 
 
 def _install_environment() -> dict[str, str]:

@@ -134,6 +134,7 @@ MESSAGES_OF_MANY = {
     "{used} of {limit} cores": "counted in parts",
     "{used} cores": "counted in parts",
     "the filter is longer than {count} characters": "a constant",
+    "the object has more than {limit} values": "a constant",
     "more than {count} matchers, or one longer than {length} characters": "constants",
 }
 
