@@ -180,7 +180,7 @@ def lines(document: Footage) -> list[str]:
 
 
 def _camera_lines(camera: CameraFootage) -> list[str]:
-    steps = ", ".join(f"{length(seconds)} {step}" for step, seconds in camera.seconds.items())
+    steps = ", ".join(f"{length(seconds)} {_(step)}" for step, seconds in camera.seconds.items())
     if camera.missing_seconds:
         missing = _("{time} missing").format(time=length(camera.missing_seconds))
         verdict = click.style(missing, fg="red")

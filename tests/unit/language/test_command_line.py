@@ -19,7 +19,10 @@ from tests.support.pseudo import forgotten, speaking_pseudo
 from tests.support.states import device
 from vv_exporter import cli
 from vv_exporter.cli._language import CLICKS_WORDS, let_click_speak, translated
+from vv_exporter.cli.footage import lines as footage_lines
 from vv_exporter.cli.status import lines
+from vv_exporter.footage.document import CameraFootage, Footage, Missing
+from vv_exporter.footage.ledger import STEPS
 from vv_exporter.language import speaking_everywhere
 from vv_exporter.status import Known, status
 from vv_exporter.web.guard import gather
@@ -156,3 +159,25 @@ def test_what_commands_answer_is_in_the_catalogue(file: str) -> None:
     ]
 
     assert found == []
+
+
+def test_what_is_said_of_a_cameras_footage_is_in_the_catalogue() -> None:
+    missing = Missing(NOW - 90, NOW - 60, "dvr_down", "")
+    camera = CameraFootage(
+        dvr="gate",
+        basis="recorded",
+        due=NOW,
+        expected_seconds=90.0,
+        seconds=dict.fromkeys(STEPS, 60.0),
+        missing_seconds=30.0,
+        missing_by_cause={"dvr_down": 30.0},
+        closed_seconds=2.0,
+        latest={},
+        missing=(missing,),
+        left_out=1,
+    )
+    with speaking_pseudo():
+        shown = "\n".join(footage_lines(Footage(NOW, NOW - 90, NOW, (camera,))))
+
+    assert forgotten(shown, ["gate", "min"]) == []
+    assert [step for step in STEPS if f"«{step}»" not in shown] == []
