@@ -41,7 +41,7 @@ FIRST_FRAME = 10_000
 """Milliseconds from a stream until its first frame, while which it is not frozen."""
 
 _RANK = {cause: rank for rank, cause in enumerate((*(one for one in CAUSES if one != UNKNOWN), CONNECTED))}
-_EXACT = frozenset({"not_expected", "maintenance", "clock_stepped"})
+_EXACT = frozenset({"not_expected", "maintenance"})
 """Begin and end when they say, with nothing before or after."""
 _WEAK = {
     UNKNOWN: (NOTICED_AFTER, BACK_AFTER),

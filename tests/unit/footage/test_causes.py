@@ -40,13 +40,21 @@ def test_what_is_noticed_late_began_with_the_hole_and_what_comes_back_late_belon
     ]
 
 
-@pytest.mark.parametrize("cause", ["maintenance", "not_expected", "clock_stepped"])
+@pytest.mark.parametrize("cause", ["maintenance", "not_expected"])
 def test_what_says_when_it_was_reaches_no_further(cause: str) -> None:
     assert parts(Known(MINUTE, HOUR - MINUTE, cause)) == [
         (0, MINUTE, UNKNOWN),
         (MINUTE, HOUR - MINUTE, cause),
         (HOUR - MINUTE, HOUR, UNKNOWN),
     ]
+
+
+@pytest.mark.parametrize("around", [UNKNOWN, "recorder"])
+def test_the_rest_of_a_file_in_which_the_clock_was_set_is_missing_because_of_that(around: str) -> None:
+    """Its name says where it began, and nothing says which of it was written after the clock was set."""
+    known = [Known(MINUTE, HOUR - MINUTE, "clock_stepped")] + ([] if around == UNKNOWN else [Known(0, HOUR, around)])
+
+    assert parts(*known) == [(0, HOUR, "clock_stepped")]
 
 
 @pytest.mark.parametrize(("graver", "other"), list(pairwise(list(CAUSES)[:-1])))
