@@ -248,7 +248,7 @@ def missing_footage(demo: Demo, camera: str, dvr_off: Event) -> Iterator[None]:
     yield
     demo.tell(_("recordings may come late: what {camera} lacks is known in about two minutes").format(camera=camera))
     end = time.monotonic() + SHOWN_WITHIN
-    while (lost := _lost(demo, camera, until)) is None and time.monotonic() < end:
+    while (lost := _lost(demo, camera, since, until)) is None and time.monotonic() < end:
         demo.pause()
     if lost is None:
         demo.tell(_("{camera}: the missing footage is not shown").format(camera=camera))
@@ -323,12 +323,17 @@ def _due(demo: Demo, job: str) -> float:
     return float(value)
 
 
-def _lost(demo: Demo, camera: str, until: float) -> dict[str, str] | None:
-    """The first piece of a camera's footage that is missing, in words, once it is too late for what was recorded after
-    `until`; None before."""
-    for found in json.loads(_get(demo, "/api/v1/footage"))["cameras"]:
-        if found["dvr"] == camera and found["due"] > until + PIECE and found["missing"]:
-            one = found["missing"][0]
+def _lost(demo: Demo, camera: str, since: float, until: float) -> dict[str, str] | None:
+    """What of a camera's footage is missing behind `since`, in words, once it is too late for what was recorded after
+    `until`; None before, and while the exporter does not answer."""
+    try:
+        cameras = json.loads(_get(demo, "/api/v1/footage"))["cameras"]
+    except OSError:
+        return None
+    for found in cameras:
+        holes = [hole for hole in found["missing"] if hole["end"] > since]
+        if found["dvr"] == camera and found["due"] > until + PIECE and holes:
+            one = holes[0]
             return {
                 "length": length(one["end"] - one["start"]),
                 "start": _clock(one["start"]),

@@ -6,8 +6,8 @@ read, and kept as a sentence; what a script says is left as it is.
 
 from __future__ import annotations
 
-import re
 from functools import cache
+from string import Formatter
 from typing import TypeAlias
 
 from vv_exporter.language import translatable as _
@@ -42,12 +42,17 @@ OF_SIGNATURES: Said = (
 )
 """Why there is no signature, or none that fits (`vv_core.signing`)."""
 
+LONGEST = 2000
+"""Characters of a text that is looked at: the SDK says nothing longer."""
+
 
 def understood(text: str, said: Said) -> Sentence | str:
     """The text as a sentence, if it is one of those; else the text."""
-    for message, pattern in _patterns(said):
-        if found := pattern.fullmatch(text):
-            return Sentence(message, found.groupdict())
+    if len(text) <= LONGEST:
+        for message in said:
+            values = _values_of(message, text)
+            if values is not None:
+                return Sentence(message, {**values})
     return text
 
 
@@ -63,11 +68,31 @@ def joined(form: str, **values: Sentence | str) -> Sentence | str:
     return form.format_map(values)
 
 
+def _values_of(message: str, text: str) -> dict[str, str] | None:
+    """What stands in the message's places, if the text is that message. Each ends where what follows it is found first:
+    one pass, whatever somebody writes."""
+    (before, *behind), names = _pieces_of(message)
+    if not text.startswith(before):
+        return None
+    values, at = dict[str, str](), len(before)
+    for name, literal in zip(names, behind, strict=True):
+        is_last = len(values) == len(names) - 1
+        end = len(text) - len(literal) if is_last else text.find(literal, at + 1)
+        if end <= at or not text.startswith(literal, end):
+            return None
+        values[name], at = text[at:end], end + len(literal)
+    is_whole = at == len(text)
+    return values if is_whole and _is_number(values.get("code", "0")) else None
+
+
 @cache
-def _patterns(said: Said) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((message, re.compile(_pattern_of(message), re.DOTALL)) for message in said)
+def _pieces_of(message: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What stands around the places of a message, and the names of those."""
+    pieces = [(literal, name) for literal, name, _spec, _conversion in Formatter().parse(message)]
+    names = tuple(name for _, name in pieces if name is not None)
+    literals = tuple(literal for literal, _ in pieces)
+    return (literals if len(literals) > len(names) else (*literals, "")), names
 
 
-def _pattern_of(message: str) -> str:
-    numbers = re.escape(message).replace(r"\{code\}", r"(?P<code>-?\d+)")
-    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", numbers)
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()

@@ -71,6 +71,17 @@ def test_what_a_script_says_is_left_as_it_is(text: str) -> None:
     assert sdk.understood(text, sdk.OF_ENDS) is text
 
 
+@pytest.mark.parametrize("said", [sdk.OF_ENDS, sdk.OF_SIGNATURES])
+def test_whatever_is_written_is_judged_in_one_pass(said: sdk.Said) -> None:
+    """Each beginning of a message, each end, and what could be taken for its middle, again and again."""
+    for message in said:
+        pieces = [piece for piece in re.split(r"\{\w+\}", message) if piece]
+        for many in ("a".join(pieces) * 50, "a".join(piece * 400 for piece in pieces), message * 30, pieces[0] * 10**6):
+            for text in (many, f"a{many}", f"{many}a", many[: sdk.LONGEST]):
+                found = sdk.understood(text, said)
+                assert str(found) == text
+
+
 def kinds() -> set[str]:
     """What stands before the colon of each kind of failure, and those that have none, from the code."""
     own = {path: path.read_text() for path in EXPORTER.rglob("*.py") if "status" not in path.parts}
