@@ -25,6 +25,7 @@ from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.containers.expectation import listed
 from vv_exporter.context import Context, Service
 from vv_exporter.delivery import notifications
+from vv_exporter.delivery.statements import StatementPoster
 from vv_exporter.delivery.webhook_worker import WebhookWorker
 from vv_exporter.digest import samples
 from vv_exporter.footage.accounts import INTERVAL as FOOTAGE_INTERVAL
@@ -148,6 +149,7 @@ def in_order(
         services.boot,
     )
     housekeeping = Housekeeping(store, settings.history_days * DAY, clock)
+    poster = StatementPoster(store, settings, clock)
 
     def loop(
         name: str, what: str, work: Callable[[], None], interval: float | Callable[[], float]
@@ -181,6 +183,11 @@ def in_order(
         loop("housekeeping", "old history", housekeeping.round, housekeeping.interval),
         loop("footage", "footage that is missing", footage.round, FOOTAGE_INTERVAL),
         loop("statements", "the statements of footage", StatementKeeper(store, settings, clock).round, STATED_EVERY),
+        *(
+            [loop("posting", "posting the statements of footage", poster.round, STATED_EVERY)]
+            if poster.is_wanted
+            else []
+        ),
         loop("samples", "samples for the digest", lambda: samples.note(store, series(), clock()), samples.INTERVAL),
         loop("clock", "whether the clock was set", store.follow_clock, CLOCK_INTERVAL),
         loop("scrapes", "what was shown last", scrapes.save, SAVE_INTERVAL_SECONDS),

@@ -256,6 +256,11 @@ class Webhook(HttpReceiver):
             yield "Content-Type is not application/json"
         if not re.fullmatch(r"\S{1,200}", request.headers.get("Idempotency-Key", "")):
             yield "no Idempotency-Key"
+        if request.headers.get("VV-Document") == "statement" and isinstance(request.json, dict):
+            yield from (
+                f"a statement without {name}" for name in ("day", "device", "cameras") if name not in request.json
+            )
+            return
         status = request.headers.get("VV-Alert-Status")
         if status not in self.STATUSES:
             yield f"VV-Alert-Status: {status!r}"

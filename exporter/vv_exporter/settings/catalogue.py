@@ -455,6 +455,12 @@ class Settings:
     webhook_url: Secret = _secret(
         "WEBHOOK_URL", "Generic webhook: each alert as a small JSON object (docs/webhook.md).", parse.secret_url
     )
+    webhook_statements: str = _variable(
+        "WEBHOOK_STATEMENTS",
+        "Post the signed statement of each day's footage there as well (docs/webhook.md).",
+        parse.choice("true", "false"),
+        "false",
+    )
     alertmanager_webhook_url: Secret = _secret(
         "ALERTMANAGER_WEBHOOK_URL",
         "Another one, for programs that read Alertmanager's own JSON, sent by Alertmanager.",
