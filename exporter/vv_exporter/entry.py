@@ -1,4 +1,5 @@
-"""The entry point of ``vv``: what a script reports in plain words is recorded at once, all else goes to click.
+"""The entry point of ``vv``: what a script reports in plain words is recorded at once, and what the Engine asks of a
+container every half minute answered; all else goes to click.
 
 To load click, and what comes with it, takes longer than all else (``benchmarks/bench_cli.py``). A call is plain when it
 is complete and right, and holds nothing that click would read in another way; help and mistakes are click's.
@@ -27,10 +28,13 @@ def main() -> None:
 
 
 def plain(words: Sequence[str]) -> Callable[[], int] | None:
-    """What a plain call of `alert`, `heartbeat` or `cron` does; None for every other call."""
-    parse = {"alert": _alert_report, "heartbeat": _heartbeat_report, "cron": _cron_report}.get(
-        words[0] if words else ""
-    )
+    """What a plain call of `alert`, `heartbeat`, `cron` or `health` does; None for every other call."""
+    parse = {
+        "alert": _alert_report,
+        "heartbeat": _heartbeat_report,
+        "cron": _cron_report,
+        "health": _health_report,
+    }.get(words[0] if words else "")
     return None if parse is None else parse(list(words[1:]))
 
 
@@ -118,6 +122,41 @@ def _cron_report(words: list[str]) -> Callable[[], int] | None:
         from vv_exporter.reporting.reports import run_job
 
         return run_job(options.once["--job"], overlap, timeout, tuple(cmd))
+
+    return report
+
+
+def _health_report(words: list[str]) -> Callable[[], int] | None:
+    options = _Options(words, once=("--port", "--socket"))
+    part = options.rest[0] if options.complete and len(options.rest) == 1 else ""
+    may_have = {"exporter": {"--port"}, "self-monitor": set[str](), "docker-proxy": {"--socket"}}.get(part)
+    port, path = options.once.get("--port"), options.once.get("--socket")
+    if may_have is None or not options.once.keys() <= may_have:
+        return None
+    if port is not None and not (port.isascii() and port.isdigit()):
+        return None
+    if part == "docker-proxy" and (not path or os.path.isdir(path)):  # noqa: PTH112 - pathlib takes as long as all else
+        return None
+
+    def report() -> int:
+        from vv_core.common.environment import state_dir
+        from vv_exporter import health
+
+        said = ""
+        try:
+            if part == "exporter":
+                said = health.exporter(int(port or 0) or health.exporter_port())
+            elif part == "self-monitor":
+                from pathlib import Path
+
+                health.self_monitor(Path(state_dir()) / "self-monitor")
+            else:
+                health.docker_proxy(str(path))
+        except health.UnhealthyError as error:
+            print(f"Error: {part}: {error}", file=sys.stderr)
+            return 1
+        print(*filter(None, (said, "healthy")), sep="\n")
+        return 0
 
     return report
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from prometheus_client.core import Metric as Family
 
 from vv_core.common.texts import label
+from vv_exporter import health
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS as LAST_LINE_SECONDS
 from vv_exporter.alert_path.last_line import LastLine
 from vv_exporter.alert_path.unsaved import UnsavedMessages
@@ -53,7 +54,7 @@ from vv_exporter.state.scrapes import SAVE_INTERVAL_SECONDS, Scrapes
 from vv_exporter.state.starts import counted
 from vv_exporter.state.store import Store
 from vv_exporter.state.timekeeping import Timekeeper
-from vv_exporter.status import Past, health
+from vv_exporter.status import Past
 from vv_exporter.web import ListenError, Server, WebConfigError, create_app, load_web_config
 from vv_exporter.web.guard import Guarded, gather
 

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
+from vv_exporter import health
 from vv_exporter.cli.health import command
 from vv_exporter.common.clock import boot_id, boottime
 from vv_exporter.runtime import systemd
-from vv_exporter.status import health
 
 
 def serving(answer: bytes) -> int:

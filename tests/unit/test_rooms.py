@@ -36,6 +36,7 @@ ROOMS = (
     "context",
     "containers",
     "supervisor",
+    "health",
     "docker_proxy",
     "probes",
     "journal",

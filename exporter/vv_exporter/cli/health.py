@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from vv_core.common.environment import state_dir
 from vv_exporter.language import gettext as _
-
-DEFAULT_PORT = 19461
 
 
 @click.command("health")
@@ -27,12 +24,12 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
 
     Made for the health checks of containers: it reads the environment, and no vv.yml.
     """
-    from vv_exporter.status import health
+    from vv_exporter import health
 
     said = ""
     try:
         if part == "exporter":
-            said = health.exporter(port or _exporter_port())
+            said = health.exporter(port or health.exporter_port())
         elif part == "self-monitor":
             health.self_monitor(Path(state_dir()) / "self-monitor")
         elif socket is None:
@@ -44,8 +41,3 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
     if said:
         click.echo(said)
     click.echo("healthy")
-
-
-def _exporter_port() -> int:
-    text = os.environ.get("VV_EXPORTER_PORT", "")
-    return int(text) if text.isascii() and text.isdigit() else DEFAULT_PORT

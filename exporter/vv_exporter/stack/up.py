@@ -16,6 +16,7 @@ from pathlib import Path
 from shlex import quote
 from threading import Event
 
+from vv_exporter import health
 from vv_exporter.channels import deadman, switched_on
 from vv_exporter.common.programs import home
 from vv_exporter.installation import statefolders
@@ -43,7 +44,6 @@ from vv_exporter.stack.servers import (
 )
 from vv_exporter.stack.supervision import End, Supervised, describe_exit
 from vv_exporter.stack.telegramcrash import TelegramCrash
-from vv_exporter.status import health
 from vv_exporter.supervisor.actions import has_work
 
 ALERTMANAGER = "Alertmanager"

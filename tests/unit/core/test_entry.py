@@ -17,7 +17,18 @@ from vv_exporter.cli import vv
 from vv_exporter.reporting.reports import NotRecordedError
 
 REPORTS = ("report_alert", "report_heartbeat", "run_job")
-OPTIONS = ("--details", "--component", "--context", "--suggest", "--dedupe-key", "--job", "--overlap", "--timeout")
+OPTIONS = (
+    "--port",
+    "--socket",
+    "--details",
+    "--component",
+    "--context",
+    "--suggest",
+    "--dedupe-key",
+    "--job",
+    "--overlap",
+    "--timeout",
+)
 VALUES = (
     "",
     "-",
@@ -36,6 +47,12 @@ VALUES = (
     "-1",
     "x y",
     "ä",
+    "19",
+    "\u0663",
+    "/",
+    "exporter",
+    "self-monitor",
+    "docker-proxy",
 )
 
 values = st.sampled_from(VALUES) | st.text(max_size=5)
@@ -44,7 +61,7 @@ words = st.one_of(
     st.sampled_from(OPTIONS),
     st.builds("{}={}".format, st.sampled_from(OPTIONS), values),
 )
-calls = st.tuples(st.sampled_from(("alert", "heartbeat", "cron")), st.lists(words, max_size=8)).map(
+calls = st.tuples(st.sampled_from(("alert", "heartbeat", "cron", "health")), st.lists(words, max_size=8)).map(
     lambda p: [p[0], *p[1]]
 )
 
@@ -69,10 +86,14 @@ def reported(run: Callable[[], object]) -> list[tuple[object, ...]]:
     alert = recorder("alert", "level", "title", "details", "component", "context", "suggest", "dedupe_key")
     job = recorder("job", "name", "overlap", "timeout", "cmd")
     heartbeat = recorder("heartbeat", "job")
+    exporter, proxy = recorder("exporter", "port"), recorder("proxy", "path")
     with (
         patch("vv_exporter.reporting.reports.report_alert", alert),
         patch("vv_exporter.reporting.reports.report_heartbeat", heartbeat),
         patch("vv_exporter.reporting.reports.run_job", job),
+        patch("vv_exporter.health.exporter", lambda port: str(exporter(port))),
+        patch("vv_exporter.health.docker_proxy", lambda path: proxy(str(path))),
+        patch("vv_exporter.health.self_monitor", recorder("self-monitor", "folder")),
         patch("vv_exporter.cli.alert.report_alert", alert),
         patch("vv_exporter.cli.heartbeat.report_heartbeat", heartbeat),
         patch("vv_exporter.cli.cron.run_job", job),
@@ -85,6 +106,13 @@ def reported(run: Callable[[], object]) -> list[tuple[object, ...]]:
 @example(["alert", "ERROR", "t", "--details=", "--context", "a=b", "--context=c=d=e", "--suggest", "x", "--suggest=-y"])
 @example(["cron", "--job=j", "--timeout", "2h", "--overlap=wait", "--", "--job", "-h"])
 @example(["cron", "--job", "j", "x", "--", "--help"])
+@example(["health", "exporter"])
+@example(["health", "--port=19", "exporter"])
+@example(["health", "exporter", "--port", "0"])
+@example(["health", "self-monitor"])
+@example(["health", "docker-proxy", "--socket", "/nowhere/docker.sock"])
+@example(["health", "docker-proxy", "--socket", "/"])
+@example(["health", "docker-proxy", "--socket", "s", "--port", "19"])
 def test_what_is_plain_is_what_click_reads(call: list[str]) -> None:
     report = entry.plain(call)
     if report is None:
@@ -103,6 +131,9 @@ def test_what_is_plain_is_what_click_reads(call: list[str]) -> None:
         "alert ERROR title --details -",
         "cron --job j --overlap skip --timeout 15m -- sh -c true",
         "cron --job=j true --help",
+        "health exporter",
+        "health self-monitor",
+        "health docker-proxy --socket /run/vv/read/docker.sock",
     ],
 )
 def test_what_scripts_write_is_plain(call: str) -> None:

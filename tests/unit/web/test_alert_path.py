@@ -10,13 +10,13 @@ import requests
 from click.testing import CliRunner
 
 from tests.unit.web.conftest import Serve
+from vv_exporter import health
 from vv_exporter.alert_path.state import PathState
 from vv_exporter.alertmanager.token import ensure_token
 from vv_exporter.cli.health import command
 from vv_exporter.collectors.alert_path import build
 from vv_exporter.context import Context
 from vv_exporter.delivery import notifications
-from vv_exporter.status import health
 from vv_exporter.web import Server, create_app
 from vv_exporter.web.guard import Guarded
 from vv_exporter.web.routes.metrics import TIMEOUT_HEADER

@@ -20,7 +20,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from tests.support.certificates import Certificates
 from tests.support.waiting import wait_until
 from tests.unit.web.conftest import Serve
-from vv_exporter.status import health
+from vv_exporter import health
 from vv_exporter.web import App, WebConfig
 from vv_exporter.web.auth import BasicAuth
 from vv_exporter.web.config import HTTPConfig, TLSConfig

@@ -1,17 +1,21 @@
-"""Whether a part of the product does its work, asked from outside it: by `vv health`, and by systemd's watchdog."""
+"""Whether a part of the product does its work, asked from outside it: by `vv health`, and by systemd's watchdog.
+
+A container's Engine asks every half minute: what one of them alone needs is imported when it is asked for.
+"""
 
 from __future__ import annotations
 
+import os
 import socket
-import ssl
-import time
 from contextlib import suppress
-from math import isinf
-from pathlib import Path
 
-from vv_exporter.common.clock import boot_id, boottime, span
-from vv_exporter.supervisor.room import Room
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from pathlib import Path
 
+DEFAULT_PORT = 19461
 TIMEOUT = 5.0
 MAX_ANSWER = 4096  # bytes that are read
 LOOKED_WITHIN = 60.0
@@ -28,15 +32,12 @@ def exporter(port: int, host: str = "127.0.0.1") -> str:
     is not known to work. Raises `UnhealthyError`."""
     address = (host, port)
     try:
-        answer = b""
-        with socket.create_connection(address, TIMEOUT) as plain, suppress(ConnectionError):
-            answer = _send_request(plain, b"/-/healthy")
-            answer = _whole_answer(plain, answer)
+        answer = _ask_plainly(address)
         if not answer.startswith(b"HTTP/"):
-            with socket.create_connection(address, TIMEOUT) as plain, _any_certificate().wrap_socket(plain) as secure:
-                answer = _whole_answer(secure, _send_request(secure, b"/-/healthy"))
-    except ssl.SSLError:
-        return ""  # it wants a certificate of ours: it is at work
+            secured = _ask_with_tls(address)
+            if secured is None:
+                return ""  # it wants a certificate of ours: it is at work
+            answer = secured
     except OSError as error:
         raise UnhealthyError(f"port {port} does not answer ({error})") from error
     _judge_answer(answer)
@@ -46,6 +47,12 @@ def exporter(port: int, host: str = "127.0.0.1") -> str:
 
 def self_monitor(folder: Path, now: float | None = None) -> None:
     """The self-monitor that keeps its state in `folder` has looked lately. Raises `UnhealthyError`."""
+    import time
+    from math import isinf
+
+    from vv_exporter.common.clock import boot_id, boottime, span
+    from vv_exporter.supervisor.room import Room
+
     try:
         view = Room(folder).view()
     except PermissionError as error:
@@ -57,7 +64,13 @@ def self_monitor(folder: Path, now: float | None = None) -> None:
         raise UnhealthyError("it last looked with another clock" if isinf(age) else f"it last looked {span(age)} ago")
 
 
-def docker_proxy(path: Path) -> None:
+def exporter_port(environ: Mapping[str, str] = os.environ) -> int:
+    """The port that the exporter of this environment has."""
+    text = environ.get("VV_EXPORTER_PORT", "")
+    return int(text) if text.isascii() and text.isdigit() else DEFAULT_PORT
+
+
+def docker_proxy(path: str | Path) -> None:
     """The proxy's socket is served, and the Engine behind it answers. Raises `UnhealthyError`."""
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -89,7 +102,29 @@ def _judge_answer(answer: bytes) -> None:
         raise UnhealthyError(f"it answers {answer[:60]!r}")
 
 
+def _ask_plainly(address: tuple[str, int]) -> bytes:
+    """What the exporter answers without TLS; nothing where it speaks TLS alone. Raises `OSError`."""
+    answer = b""
+    with socket.create_connection(address, TIMEOUT) as plain, suppress(ConnectionError):
+        answer = _send_request(plain, b"/-/healthy")
+        answer = _whole_answer(plain, answer)
+    return answer
+
+
+def _ask_with_tls(address: tuple[str, int]) -> bytes | None:
+    """The same with TLS; None where the answer is that it wants a certificate. Raises `OSError`."""
+    import ssl
+
+    try:
+        with socket.create_connection(address, TIMEOUT) as plain, _any_certificate().wrap_socket(plain) as secure:
+            return _whole_answer(secure, _send_request(secure, b"/-/healthy"))
+    except ssl.SSLError:
+        return None
+
+
 def _any_certificate() -> ssl.SSLContext:
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # it is loopback
