@@ -344,6 +344,8 @@ def fill_the_disk(folder: Path, programs: Programs) -> None:
         site.prometheus.reload()
         site.slack.wait_for(about("A lasting fault"), 60)
         site.slack.wait_for(about("An ending fault"), 60)
+        for name in ("Lasting", "Ending"):  # what is not known yet cannot be held
+            wait_until(lambda name=name: is_leased(site, name), 60, what=f"the lease of {name}")
 
         disk.fill()
         site.slack.wait_for(about("The alert path is broken: not stored"), TOLD_WITHIN_SECONDS)
