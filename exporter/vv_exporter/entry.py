@@ -127,33 +127,24 @@ def _cron_report(words: list[str]) -> Callable[[], int] | None:
 
 
 def _health_report(words: list[str]) -> Callable[[], int] | None:
+    from vv_exporter import health
+
     options = _Options(words, once=("--port", "--socket"))
     part = options.rest[0] if options.complete and len(options.rest) == 1 else ""
     may_have = {"exporter": {"--port"}, "self-monitor": set[str](), "docker-proxy": {"--socket"}}.get(part)
-    port, path = options.once.get("--port"), options.once.get("--socket")
+    port, path = options.once.get("--port"), options.once.get("--socket", "")
     if may_have is None or not options.once.keys() <= may_have:
         return None
-    if port is not None and not (port.isascii() and port.isdigit()):
+    if port is not None and not health.is_number(port):
         return None
     if part == "docker-proxy" and (not path or os.path.isdir(path)):  # noqa: PTH112 - pathlib takes as long as all else
         return None
 
     def report() -> int:
-        from vv_core.common.environment import state_dir
-        from vv_exporter import health
-
-        said = ""
         try:
-            if part == "exporter":
-                said = health.exporter(int(port or 0) or health.exporter_port())
-            elif part == "self-monitor":
-                from pathlib import Path
-
-                health.self_monitor(Path(state_dir()) / "self-monitor")
-            else:
-                health.docker_proxy(str(path))
+            said = health.ask(part, int(port or 0), path)
         except health.UnhealthyError as error:
-            print(f"Error: {part}: {error}", file=sys.stderr)
+            print(f"Error: {error}", file=sys.stderr)
             return 1
         print(*filter(None, (said, "healthy")), sep="\n")
         return 0

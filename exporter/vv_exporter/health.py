@@ -9,6 +9,8 @@ import os
 import socket
 from contextlib import suppress
 
+from vv_core.common.environment import state_dir
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
@@ -27,6 +29,21 @@ class UnhealthyError(Exception):
     """It does not; the message says why."""
 
 
+def ask(part: str, port: int | None = None, path: str | Path = "") -> str:
+    """Ask a part by its name, the exporter at its port, the proxy at its socket; gives what else is to be said of it.
+    Raises `UnhealthyError`."""
+    try:
+        if part == "exporter":
+            return exporter(port or exporter_port())
+        if part == "self-monitor":
+            self_monitor(os.path.join(state_dir(), "self-monitor"))  # noqa: PTH118 - pathlib takes as long as all else
+        else:
+            docker_proxy(path)
+    except UnhealthyError as error:
+        raise UnhealthyError(f"{part}: {error}") from error
+    return ""
+
+
 def exporter(port: int, host: str = "127.0.0.1") -> str:
     """The exporter at this address answers, with or without TLS and users; gives what it says of an alert path that
     is not known to work. Raises `UnhealthyError`."""
@@ -38,21 +55,23 @@ def exporter(port: int, host: str = "127.0.0.1") -> str:
             if secured is None:
                 return ""  # it wants a certificate of ours: it is at work
             answer = secured
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the latter for a number that no port has
         raise UnhealthyError(f"port {port} does not answer ({error})") from error
     _judge_answer(answer)
     said = answer.partition(b"\r\n\r\n")[2].decode(errors="replace").splitlines()
     return said[0] if said and said[0].startswith("alert path: ") else ""
 
 
-def self_monitor(folder: Path, now: float | None = None) -> None:
+def self_monitor(folder: str | Path, now: float | None = None) -> None:
     """The self-monitor that keeps its state in `folder` has looked lately. Raises `UnhealthyError`."""
     import time
     from math import isinf
+    from pathlib import Path
 
     from vv_exporter.common.clock import boot_id, boottime, span
     from vv_exporter.supervisor.room import Room
 
+    folder = Path(folder)
     try:
         view = Room(folder).view()
     except PermissionError as error:
@@ -67,7 +86,12 @@ def self_monitor(folder: Path, now: float | None = None) -> None:
 def exporter_port(environ: Mapping[str, str] = os.environ) -> int:
     """The port that the exporter of this environment has."""
     text = environ.get("VV_EXPORTER_PORT", "")
-    return int(text) if text.isascii() and text.isdigit() else DEFAULT_PORT
+    return int(text) if is_number(text) else DEFAULT_PORT
+
+
+def is_number(text: str) -> bool:
+    """Whether it may be a port."""
+    return text.isascii() and text.isdigit() and len(text) <= 5
 
 
 def docker_proxy(path: str | Path) -> None:

@@ -47,6 +47,12 @@ def test_an_exporter_that_fails_or_is_away_is_not() -> None:
         health.exporter(free_port())
 
 
+@pytest.mark.parametrize("port", [70_000, 2**70])
+def test_a_port_that_there_is_not_is_told_as_that(port: int) -> None:
+    with pytest.raises(health.UnhealthyError, match=f"port {port} does not answer"):
+        health.exporter(port)
+
+
 def test_an_exporter_that_hangs_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(health.UnhealthyError, match="timed out"):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from vv_core.common.environment import state_dir
 from vv_exporter.language import gettext as _
 
 
@@ -26,18 +25,12 @@ def command(part: str, port: int | None, socket: Path | None) -> None:
     """
     from vv_exporter import health
 
-    said = ""
+    if part == "docker-proxy" and socket is None:
+        raise click.UsageError(_("name the proxy's socket: --socket SOCKET"))
     try:
-        if part == "exporter":
-            said = health.exporter(port or health.exporter_port())
-        elif part == "self-monitor":
-            health.self_monitor(Path(state_dir()) / "self-monitor")
-        elif socket is None:
-            raise click.UsageError(_("name the proxy's socket: --socket SOCKET"))
-        else:
-            health.docker_proxy(socket)
+        said = health.ask(part, port, socket or "")
     except health.UnhealthyError as error:
-        raise click.ClickException(f"{part}: {error}") from error
+        raise click.ClickException(str(error)) from error
     if said:
         click.echo(said)
     click.echo("healthy")

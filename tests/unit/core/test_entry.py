@@ -86,14 +86,14 @@ def reported(run: Callable[[], object]) -> list[tuple[object, ...]]:
     alert = recorder("alert", "level", "title", "details", "component", "context", "suggest", "dedupe_key")
     job = recorder("job", "name", "overlap", "timeout", "cmd")
     heartbeat = recorder("heartbeat", "job")
-    exporter, proxy = recorder("exporter", "port"), recorder("proxy", "path")
+    exporter, proxy, monitor = recorder("exporter", "port"), recorder("proxy", "path"), recorder("monitor", "folder")
     with (
         patch("vv_exporter.reporting.reports.report_alert", alert),
         patch("vv_exporter.reporting.reports.report_heartbeat", heartbeat),
         patch("vv_exporter.reporting.reports.run_job", job),
         patch("vv_exporter.health.exporter", lambda port: str(exporter(port))),
         patch("vv_exporter.health.docker_proxy", lambda path: proxy(str(path))),
-        patch("vv_exporter.health.self_monitor", recorder("self-monitor", "folder")),
+        patch("vv_exporter.health.self_monitor", lambda folder: monitor(str(folder))),
         patch("vv_exporter.cli.alert.report_alert", alert),
         patch("vv_exporter.cli.heartbeat.report_heartbeat", heartbeat),
         patch("vv_exporter.cli.cron.run_job", job),
@@ -110,6 +110,7 @@ def reported(run: Callable[[], object]) -> list[tuple[object, ...]]:
 @example(["health", "--port=19", "exporter"])
 @example(["health", "exporter", "--port", "0"])
 @example(["health", "self-monitor"])
+@example(["health", "exporter", "--port", "9" * 5000])
 @example(["health", "docker-proxy", "--socket", "/nowhere/docker.sock"])
 @example(["health", "docker-proxy", "--socket", "/"])
 @example(["health", "docker-proxy", "--socket", "s", "--port", "19"])
