@@ -86,7 +86,7 @@ def test_what_the_clock_left_out_is_missing_because_it_was_set(recording: Machin
 
     # Since the exporter began to watch, until the recorder was there, is another hole.
     holes = [hole for hole in found["missing"] if hole["end"] > before - 2 * FILE]
-    assert [hole["cause"] for hole in holes] == ["clock_stepped"], (found, files(recording))
+    assert [hole["cause"] for hole in holes] == ["clock_stepped"], json.dumps([found, files(recording)])
     assert before - 2 * FILE <= holes[0]["start"] <= before + FILE
     assert before + STEP - FILE <= holes[0]["end"] <= before + STEP + 2 * FILE
 

@@ -15,7 +15,7 @@ from vv_exporter.cli import vv
 from vv_exporter.cli.quarantine import command as quarantine
 from vv_exporter.metrics import gauges
 from vv_exporter.metrics.pipeline import STAGE_RUNNING
-from vv_exporter.stack.reports import say
+from vv_exporter.stack.terminal import say
 from vv_exporter.state.openalerts import OpenAlert
 from vv_exporter.state.timeline import clean
 from vv_exporter.web.guard import Guarded, gather

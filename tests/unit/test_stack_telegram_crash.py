@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from vv_core.testing import Events, captured
-from vv_exporter.settings import Settings, load
-from vv_exporter.stack.telegramcrash import TITLE, TelegramCrash
+from vv_exporter.render import render
+from vv_exporter.settings import load
+from vv_exporter.stack.telegramcrash import TITLE, avert_next
 
 TRACE = """\
   level=INFO msg="Listening on" address=127.0.0.1:9093
@@ -30,19 +31,21 @@ OTHERS = (
 
 
 class Stack:
-    """What the configuration was rendered with, and what Alertmanager printed."""
+    """Alertmanager's configuration as `vv up` wrote it, and what Alertmanager printed."""
 
     def __init__(self, folder: Path) -> None:
-        self.rendered: list[str] = []
-        self.trouble: list[Exception] = []
-        self.printed = TRACE
-        settings = load({"VV_STATE_DIR": str(folder)})
-        self.crash = TelegramCrash(settings, self.render, lambda _: self.printed, folder / "alertmanager.log")
+        self.settings = load({"VV_STATE_DIR": str(folder), "TELEGRAM_BOT_TOKEN": "1:x", "TELEGRAM_CHAT_ID": "-100"})
+        self.config, self.log = folder / "config", folder / "alertmanager.log"
+        self.log.write_text(TRACE)
+        render(self.settings, self.config)
 
-    def render(self, settings: Settings) -> None:
-        if self.trouble:
-            raise self.trouble.pop()
-        self.rendered.append(settings.telegram_through_exporter)
+    def avert_next(self) -> bool:
+        return avert_next(self.settings, self.config, self.log)
+
+    @property
+    def through_exporter(self) -> bool:
+        address = f"http://127.0.0.1:{self.settings.exporter_port}"
+        return f"api_url: {address}" in (self.config / "alertmanager.yml").read_text()
 
 
 @pytest.fixture
@@ -57,10 +60,10 @@ def told() -> Iterator[Events]:
 
 
 def test_the_next_start_writes_by_way_of_the_exporter_and_people_are_told_once(stack: Stack, told: Events) -> None:
-    assert stack.crash.avert_next()
-    assert not stack.crash.avert_next()  # another end later on, with the same trace still in the log
+    assert stack.avert_next()
+    assert not stack.avert_next()  # another end later on, with the same trace still in the log
 
-    assert stack.rendered == ["true"]
+    assert stack.through_exporter
     (alert,) = told.of("alert")
     assert (alert["level"], alert["title"]) == ("ERROR", TITLE)
     assert "TELEGRAM_THROUGH_EXPORTER=true" in str(alert["suggested_actions"])
@@ -68,19 +71,22 @@ def test_the_next_start_writes_by_way_of_the_exporter_and_people_are_told_once(s
 
 @pytest.mark.parametrize("printed", OTHERS)
 def test_any_other_end_is_none_of_this(stack: Stack, printed: str, told: Events) -> None:
-    stack.printed = printed
+    stack.log.write_text(printed)
 
-    assert not stack.crash.avert_next()
+    assert not stack.avert_next()
 
-    assert stack.rendered == []
+    assert not stack.through_exporter
     assert told.of("alert") == []
 
 
 def test_what_cannot_be_written_is_tried_at_the_next_end(stack: Stack, told: Events) -> None:
-    stack.trouble.append(OSError(28, "No space left on device"))
+    stack.config.rename(elsewhere := stack.config.with_name("elsewhere"))
+    stack.config.touch()
 
-    assert not stack.crash.avert_next()
+    assert not stack.avert_next()
     assert told.of("alert") == []
-    assert stack.crash.avert_next()
+    stack.config.unlink()
+    elsewhere.rename(stack.config)
+    assert stack.avert_next()
 
-    assert stack.rendered == ["true"]
+    assert stack.through_exporter

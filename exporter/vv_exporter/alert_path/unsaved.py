@@ -15,7 +15,7 @@ from vv_exporter.channels import Provider, ProviderError
 from vv_exporter.delivery.in_short import send_somehow
 from vv_exporter.messages.message import Message, line
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
-from vv_exporter.runtime.loop import Backoff
+from vv_exporter.runtime.backoff import Backoff
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.openalerts import SEVERITIES, severity_rank
 from vv_exporter.state.store import Store

@@ -20,7 +20,7 @@ from vv_exporter.language import gettext as _
 from vv_exporter.language.sentences import nsentence
 from vv_exporter.messages.message import Message, line
 from vv_exporter.render.commands import Commands
-from vv_exporter.runtime.loop import Backoff
+from vv_exporter.runtime.backoff import Backoff
 from vv_exporter.settings import Settings
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.store import Store, Transaction

@@ -21,7 +21,8 @@ import msgspec
 
 from vv_exporter.channels import ProviderError, defect
 from vv_exporter.language.sentences import Sentence, sentence
-from vv_exporter.runtime.loop import INTERVAL, SHORTEST, Backoff, Loop
+from vv_exporter.runtime.backoff import Backoff
+from vv_exporter.runtime.loop import INTERVAL, SHORTEST, Loop
 from vv_exporter.state.store import Kind, Store, Transaction
 
 log = logging.getLogger(__name__)

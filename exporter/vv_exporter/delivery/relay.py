@@ -29,7 +29,8 @@ from vv_exporter.delivery.accounts import TOLD
 from vv_exporter.delivery.dividing import Outcome, send_divided
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.runtime.loop import Backoff, Loop
+from vv_exporter.runtime.backoff import Backoff
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.dropped import drop_alert
 from vv_exporter.state.openalerts import ALERTS, ENDED, SEVERITIES, OpenAlert, end_alert

@@ -33,7 +33,7 @@ from vv_exporter.delivery.in_short import send_somehow
 from vv_exporter.language import gettext as _
 from vv_exporter.language.sentences import sentence
 from vv_exporter.messages.message import ERROR, Message
-from vv_exporter.runtime.loop import Backoff
+from vv_exporter.runtime.backoff import Backoff
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Kind, Store, Transaction
 from vv_exporter.state.timeline import Entry, tell

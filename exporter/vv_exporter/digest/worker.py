@@ -17,7 +17,8 @@ from vv_exporter.common.schedule import next_due
 from vv_exporter.common.times import UnixTime
 from vv_exporter.messages.smtp import MailError
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
-from vv_exporter.runtime.loop import Backoff, Loop
+from vv_exporter.runtime.backoff import Backoff
+from vv_exporter.runtime.loop import Loop
 from vv_exporter.state.store import Kind, Store
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,12 @@ from vv_exporter.settings import Settings
 from vv_exporter.settings.values import without_secrets
 from vv_exporter.stack import fetch, programs, victoria
 from vv_exporter.stack.processes import Child
-from vv_exporter.stack.progress import step
-from vv_exporter.stack.reports import say
+from vv_exporter.stack.progress import last_lines, step
 from vv_exporter.stack.servers import LOOPBACK, ready
+from vv_exporter.stack.stopsignals import StopSignals
 from vv_exporter.stack.supervision import End, Supervised
-from vv_exporter.stack.up import StackError, asked_to_stop, stopping
+from vv_exporter.stack.terminal import say
+from vv_exporter.stack.up import StackError, stopping
 
 _LOOK_SECONDS = 0.2
 _READY_SECONDS = 60.0
@@ -39,7 +40,7 @@ def run(devices: list[Device], settings: Settings, folder: Path, ports: Ports) -
     configuration = folder / "config"
     centre.render(devices, settings, configuration, f"http://{LOOPBACK}:{ports.store}")
     wanted = servers({**found, "alertmanager": alertmanager}, configuration, folder, ports)
-    with asked_to_stop() as stop, stopping() as started:
+    with StopSignals() as stop, stopping() as started:
         running = []
         for server in wanted:
             supervised = _supervise_server(server, folder, settings)
@@ -63,7 +64,8 @@ def _supervise_server(server: Server, folder: Path, settings: Settings) -> Super
     log = folder / "logs" / f"{server.name.lower().replace(' ', '-')}.log"
 
     def report(end: End) -> None:
-        say(f"{end.name} {end.how}; it is started again. It said last:\n{without_secrets(end.output, settings)}")
+        output = without_secrets(last_lines(log, 10), settings)
+        say(f"{end.name} {end.how}; it is started again. It said last:\n{output}")
 
     return Supervised(Child(server.name, server.command, log), time.monotonic, report)
 

@@ -20,7 +20,6 @@ AFTER_DEFECT = 1.0  # seconds to the next try after something that should not ha
 STOP_SECONDS = 8.0  # how long the end of a round is waited for
 NOT_WAITED_FOR = 0.0  # `stop_seconds` of what hangs as soon as a disk or a DVR does
 HUNG_SECONDS = 1.0  # the same, of what mostly ends at once all the same
-FIRST = 1.0  # seconds of the first pause; doubled for each further one
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,33 +169,3 @@ _STARTED: dict[str, Loop] = {}
 def started() -> list[Loop]:
     """The loops of this process that were started and not stopped, as `threading.enumerate` knows its threads."""
     return list(_STARTED.values())
-
-
-class Backoff:
-    """Pauses between tries: 1 s, 2 s, 4 s, … up to `longest` seconds."""
-
-    def __init__(self, longest: float, monotonic: Callable[[], float]) -> None:
-        self._longest = longest
-        self._monotonic = monotonic
-        self._not_before = float("-inf")
-        self.failures = 0
-        """Tries in a row that failed."""
-
-    def ready(self) -> bool:
-        """Whether it is time for a try."""
-        return self._monotonic() >= self._not_before
-
-    def failed(self, at_least: float = 0.0) -> None:
-        """A try failed: pause, for `at_least` so many seconds if somebody asked for that."""
-        pause = min(FIRST * 2.0 ** min(self.failures, 64), self._longest)
-        self.failures += 1
-        self._not_before = self._monotonic() + max(pause, at_least)
-
-    def hasten(self) -> None:
-        """The next try may be a good one: it need not wait."""
-        self._not_before = float("-inf")
-
-    def succeeded(self) -> None:
-        """A try succeeded."""
-        self.failures = 0
-        self._not_before = float("-inf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import os
 import secrets
 import shutil
 import sys
@@ -63,6 +64,7 @@ def emptied(folder: Path) -> TextIO:
             raise StackError(odd.format(folder=folder))
         lock = marker.open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.set_inheritable(lock.fileno(), True)  # `vv up` becomes another program (`keeper`), and it is still ours
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

@@ -15,6 +15,7 @@ from vv_exporter.render.intervals import resend_delay
 from vv_exporter.settings import Settings
 
 DEFAULT_AFTER_SECONDS = 180.0  # VV_ALERT_PATH_AFTER
+ALERTMANAGER = "Alertmanager"
 LOOPBACK = "127.0.0.1"
 RETENTION_TIME = "30d"
 RETENTION_SIZE = "1GB"
@@ -48,8 +49,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - who owns what lies there is looked at
 
 
 @contextlib.contextmanager
-def prometheus_scratch(data: Path, memory: Path = MEMORY) -> Iterator[None]:
-    """Have Prometheus' list of running queries in memory while the block runs.
+def prometheus_scratch(data: Path, memory: Path = MEMORY) -> Iterator[Path | None]:
+    """Have Prometheus' list of running queries in memory while the block runs, in a folder that is gone behind it.
 
     It is a sparse file, mapped into memory: on a file system without free space Prometheus before 3.13.2 dies of
     SIGBUS when it writes there, and cannot be started again. Prometheus opens it by name, so a link will do. Where
@@ -65,10 +66,10 @@ def prometheus_scratch(data: Path, memory: Path = MEMORY) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         _point_link(data / "queries.active", scratch / "queries.active")
     except OSError:
-        yield
+        yield None
         return
     try:
-        yield
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -10,38 +10,56 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
 
-from vv_exporter.runtime.loop import Backoff
-from vv_exporter.stack.processes import Child
+from vv_exporter.runtime.backoff import Backoff
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vv_exporter.stack.processes import Child
+
+    History = tuple[float | None, int, tuple[float, ...]]
 
 LONGEST_PAUSE_SECONDS = 15.0
 STEADY_SECONDS = 30.0
 WINDOW_SECONDS = 600.0
 AGAIN_AND_AGAIN = 3  # ends within the window that are more than an accident
+NEW: History = (None, 0, ())
+"""When a program was started (None: it does not run), its ends in a row, and when those of lately came."""
 
 
-class End(NamedTuple):
-    """A program is not running: `how` that came, what it printed last, how many `ends` in a row and `lately`."""
+class End:
+    """A program is not running: `how` that came, and how many ends there were in a row and `lately`."""
 
-    name: str
-    how: str
-    output: str
-    in_a_row: int
-    lately: int
+    def __init__(self, name: str, how: str, in_a_row: int, lately: int) -> None:
+        self.name = name
+        self.how = how
+        self.in_a_row = in_a_row
+        self.lately = lately
 
 
 class Supervised:
     """One program of the stack. `monotonic` gives seconds that never go back."""
 
-    def __init__(self, child: Child, monotonic: Callable[[], float], report_end: Callable[[End], None]) -> None:
+    def __init__(
+        self,
+        child: Child,
+        monotonic: Callable[[], float],
+        report_end: Callable[[End], None],
+        history: History = NEW,
+    ) -> None:
         self.child = child
         self._monotonic = monotonic
         self._report_end = report_end
-        self._backoff = Backoff(LONGEST_PAUSE_SECONDS, monotonic)
-        self._ends: deque[float] = deque()
-        self._started_at: float | None = None  # None while it does not run
+        self._started_at, failures, ends = history  # None while it does not run
+        self._backoff = Backoff(LONGEST_PAUSE_SECONDS, monotonic, failures)
+        self._ends = deque(ends)
+
+    @property
+    def history(self) -> History:
+        """What is to be known where somebody else goes on with it."""
+        return self._started_at, self._backoff.failures, tuple(self._ends)
 
     @property
     def running(self) -> bool:
@@ -83,7 +101,7 @@ class Supervised:
         self._ends.append(now)
         while self._ends[0] < now - WINDOW_SECONDS:
             self._ends.popleft()
-        self._report_end(End(self.child.name, how, self.child.tail(), self._backoff.failures, len(self._ends)))
+        self._report_end(End(self.child.name, how, self._backoff.failures, len(self._ends)))
 
 
 def describe_exit(code: int) -> str:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from vv_core.alerter import send_alert
+from vv_exporter.render import render
 from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings, SettingsError
-from vv_exporter.stack.reports import COMPONENT, say
+from vv_exporter.stack.progress import last_lines
+from vv_exporter.stack.terminal import COMPONENT, say
 
 log = logging.getLogger(__name__)
 
@@ -32,41 +33,40 @@ DETAILS = (
 )
 
 
-class TelegramCrash:
-    """`render` writes Alertmanager's configuration; `output` gives so many lines of the end of what it printed."""
+def avert_next(settings: Settings, config: Path, log_file: Path) -> bool:
+    """Before Alertmanager is started again: whether it ended by this, and it will not again.
 
-    def __init__(
-        self, settings: Settings, render: Callable[[Settings], None], output: Callable[[int], str], log_file: Path
-    ) -> None:
-        self._settings = settings
-        self._render = render
-        self._output = output
-        self._log_file = log_file
+    Its configuration, in the folder `config`, is written anew. Once that has changed nothing, it was so already.
+    """
+    if settings.telegram_through_exporter == "true" or not is_telegram_crash(last_lines(log_file, TRACE_LINES)):
+        return False
+    changed = dataclasses.replace(settings, telegram_through_exporter="true")
+    before = _configuration(config)
+    try:
+        render(changed, config)
+    except (OSError, SettingsError) as error:
+        log.error("Alertmanager cannot be configured to write to Telegram by way of the exporter: %s", error)
+        return False
+    if _configuration(config) == before:
+        return False
+    say(f"{TITLE} ({log_file}). {DETAILS}")
+    send_alert(
+        "ERROR",
+        TITLE,
+        DETAILS,
+        COMPONENT,
+        suggested_actions=(
+            "Have the proxy at TELEGRAM_API_URL pass on the whole answer of sendMessage, `result.chat` included",
+            "Until then set TELEGRAM_THROUGH_EXPORTER=true: Alertmanager does not crash at the next start",
+            Commands(changed).here("See that it arrives: `vv notify test --channel telegram`"),
+        ),
+    )
+    return True
 
-    def avert_next(self) -> bool:
-        """Before Alertmanager is started again: whether it ended by this, for the first time, and it will not again."""
-        if self._settings.telegram_through_exporter == "true" or not is_telegram_crash(self._output(TRACE_LINES)):
-            return False
-        changed = dataclasses.replace(self._settings, telegram_through_exporter="true")
-        try:
-            self._render(changed)
-        except (OSError, SettingsError) as error:
-            log.error("Alertmanager cannot be configured to write to Telegram by way of the exporter: %s", error)
-            return False
-        self._settings = changed
-        say(f"{TITLE} ({self._log_file}). {DETAILS}")
-        send_alert(
-            "ERROR",
-            TITLE,
-            DETAILS,
-            COMPONENT,
-            suggested_actions=(
-                "Have the proxy at TELEGRAM_API_URL pass on the whole answer of sendMessage, `result.chat` included",
-                "Until then set TELEGRAM_THROUGH_EXPORTER=true: Alertmanager does not crash at the next start",
-                Commands(self._settings).here("See that it arrives: `vv notify test --channel telegram`"),
-            ),
-        )
-        return True
+
+def _configuration(config: Path) -> bytes:
+    path = config / "alertmanager.yml"
+    return path.read_bytes() if path.exists() else b""
 
 
 def is_telegram_crash(output: str) -> bool:

@@ -6,15 +6,13 @@ With them runs the self-monitor, where a Docker Engine answers and there is some
 import contextlib
 import errno
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from threading import Event
 
 from vv_exporter import health
 from vv_exporter.channels import deadman, switched_on
@@ -23,18 +21,17 @@ from vv_exporter.installation import statefolders
 from vv_exporter.language import gettext as _
 from vv_exporter.language import translatable
 from vv_exporter.render import files, render
-from vv_exporter.render.commands import Commands, environment_file
+from vv_exporter.render.commands import environment_file
 from vv_exporter.render.intervals import resend_delay
-from vv_exporter.runtime import signals
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, variables
 from vv_exporter.settings.environmentfile import environment_line
 from vv_exporter.settings.values import without_secrets
-from vv_exporter.stack import fetch, programs, victoria
+from vv_exporter.stack import fetch, keeper, programs, reports, victoria
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.progress import Step, step
-from vv_exporter.stack.reports import report_end, report_running, say
 from vv_exporter.stack.servers import (
+    ALERTMANAGER,
     LOOPBACK,
     agent_command,
     alertmanager_command,
@@ -42,13 +39,14 @@ from vv_exporter.stack.servers import (
     prometheus_scratch,
     ready,
 )
-from vv_exporter.stack.supervision import End, Supervised, describe_exit
-from vv_exporter.stack.telegramcrash import TelegramCrash
+from vv_exporter.stack.stopsignals import StopSignals
+from vv_exporter.stack.supervision import Supervised
+from vv_exporter.stack.terminal import say
 from vv_exporter.supervisor.actions import has_work
 
-ALERTMANAGER = "Alertmanager"
+STOPPING = translatable("Stopping …")
+STOPPED = translatable("All is stopped.")
 _READY_SECONDS = 60.0
-_LOOK_SECONDS = 0.2
 
 
 class StackError(Exception):
@@ -80,7 +78,7 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
     _prepare_configuration(settings, folder, environment)
     # What this process reports goes to the exporter that it runs.
     os.environ["VV_STATE_DIR"] = str(settings.state_dir)
-    with asked_to_stop() as stop, stopping() as started, prometheus_scratch(folder / "prometheus"):
+    with StopSignals() as stop, stopping() as started, prometheus_scratch(folder / "prometheus") as scratch:
         parts = [
             (_supervise_child(part.child, folder, settings), part)
             for part in _stack_parts(settings, folder, environment)
@@ -99,7 +97,10 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
         if demo is not None:
             demo.start()
             started.append(demo)
-        _supervise_until_stop(running, demo, stop)
+        if not stop.is_set():
+            last = keeper.Last(_(STOPPING), _(STOPPED), None if scratch is None else str(scratch))
+            keeper.hand_over(running, demo, folder, environment, last)
+        keeper.keep_running(running, demo, stop, pending=lambda _: False)
 
 
 def _prepare_configuration(settings: Settings, folder: Path, environment: Mapping[str, str]) -> None:
@@ -141,30 +142,8 @@ def _write_environment(folder: Path, environment: Mapping[str, str]) -> None:
 
 
 def _supervise_child(child: Child, folder: Path, settings: Settings) -> Supervised:
-    log, commands = child.log or folder / "logs", Commands(settings)
-    crash = TelegramCrash(settings, lambda changed: render(changed, folder / "config"), child.tail, log)
-
-    def report(end: End) -> None:
-        if child.name != ALERTMANAGER or not crash.avert_next():
-            report_end(end._replace(output=without_secrets(end.output, settings)), str(log), commands)
-
-    return Supervised(child, time.monotonic, report)
-
-
-def _supervise_until_stop(running: Sequence[Supervised], demo: Child | None, stop: Event) -> None:
-    """Until somebody asks for the end."""
-    troubled: set[str] = set()
-    while not stop.wait(_LOOK_SECONDS):
-        for one in running:
-            one.check()
-            if not one.running:
-                troubled.add(one.child.name)
-            elif one.steady and one.child.name in troubled:
-                troubled.remove(one.child.name)
-                report_running(one.child.name)
-        if demo is not None and (code := demo.exit_code()) is not None:
-            say(f"{demo.name} {describe_exit(code)}.")
-            demo = None
+    log = Path(child.log or folder / "logs")
+    return Supervised(child, time.monotonic, lambda end: reports.report(end, log, folder, settings))
 
 
 def check_ports(settings: Settings) -> None:
@@ -254,7 +233,7 @@ def _find_program(tool: programs.Tool) -> Path:
     return found
 
 
-def _start_supervised(supervised: Supervised, part: Part, stop: Event, settings: Settings) -> bool:
+def _start_supervised(supervised: Supervised, part: Part, stop: StopSignals, settings: Settings) -> bool:
     """Start a server and wait until it serves; one that ends is reported and tried again. False if all shall stop."""
     with step(_("Starting {server}").format(server=_(part.name))) as shown:
         supervised.start()
@@ -278,32 +257,16 @@ def _exporter_serves(settings: Settings) -> bool:
     return True
 
 
-def _wait_until_ready(supervised: Supervised, serves: Callable[[], bool], shown: Step, stop: Event) -> bool:
+def _wait_until_ready(supervised: Supervised, serves: Callable[[], bool], shown: Step, stop: StopSignals) -> bool:
     end = time.monotonic() + _READY_SECONDS
     while supervised.running and time.monotonic() < end:
         if serves():
             return True
         shown.update()
         supervised.check()
-        if stop.wait(_LOOK_SECONDS / 4):
+        if stop.wait(keeper.LOOK_SECONDS / 4):
             break
     return False
-
-
-@contextlib.contextmanager
-def asked_to_stop() -> Iterator[Event]:
-    """An event that the signals which end a foreground program set. Under nohup it outlives its terminal."""
-    stop = Event()
-    before: dict[signal.Signals, signals.Handler] = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-            continue
-        before[number] = signals.on(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -313,10 +276,10 @@ def stopping() -> Iterator[list[Child]]:
     try:
         yield started
     finally:
-        say("\n" + _("Stopping …"))
+        say("\n" + _(STOPPING))
         for child in reversed(started):
             child.stop()
-        say(_("All is stopped."))
+        say(_(STOPPED))
 
 
 def summary(settings: Settings) -> str:
