@@ -206,7 +206,7 @@ def break_and_mend(site: Site, fault: Fault) -> None:
     fault.inflict(site)
     broken = site.slack.wait_for(about("The alert path is broken: "), TOLD_WITHIN_SECONDS)
     assert broken.time - began < TOLD_WITHIN_SECONDS
-    assert f"The alert path is broken: {fault.hop}" in broken.body.decode(), (fault.name, broken.body)
+    assert f"The alert path is broken: {fault.hop}" in broken.body.decode(), (fault.name, titles(site))
     assert "AlertPathBroken" in broken.body.decode()
     assert "What to do" in broken.body.decode()
     found = site.document()
