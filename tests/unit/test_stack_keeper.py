@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,7 +16,6 @@ import pytest
 from tests.support.waiting import wait_until
 from vv_exporter.stack.keeper import Last, Reports, keep_running
 from vv_exporter.stack.processes import Child
-from vv_exporter.stack.stopsignals import StopSignals
 from vv_exporter.stack.supervision import NEW, STEADY_SECONDS, End, Supervised
 
 PROGRAM = """
@@ -29,12 +28,12 @@ from vv_exporter.stack.supervision import Supervised
 
 folder, before = Path(sys.argv[1]), sys.argv[2]
 with StopSignals():
-    running = []
+    running, ends = [], []
     for name in ("one", "other"):
         child = Child(name, ["sh", "-c", f"echo {name} began; exec sleep 600"], folder / f"{name}.log")
-        running.append(Supervised(child, time.monotonic, print))
+        running.append(Supervised(child, time.monotonic, ends.append))
         running[-1].start()
-    missing = Supervised(Child("missing", [folder / "program"], folder / "missing.log"), time.monotonic, print)
+    missing = Supervised(Child("missing", [folder / "program"], folder / "missing.log"), time.monotonic, ends.append)
     missing.start()
     demo = Child("demo", ["sh", "-c", "exit 3"], None)
     demo.start()
@@ -48,7 +47,7 @@ raise SystemExit("not handed over")
 class Kept:
     """A process that became the keeper of two programs, of one that cannot be run, and of a demo that has ended."""
 
-    def __init__(self, folder: Path, before: str = "pass") -> None:
+    def __init__(self, folder: Path, before: str) -> None:
         (folder / "scratch").mkdir()
         self.folder = folder
         self.output = folder / "output"
@@ -63,8 +62,11 @@ class Kept:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @property
+    def pids(self) -> list[int]:
         wait_until(lambda: self.output.read_text().count("\n") >= 1, 60, what="the programs")
-        self.pids = json.loads(self.output.read_text().splitlines()[0])
+        return list(json.loads(self.output.read_text().splitlines()[0]))
 
     def end(self) -> int:
         return self.process.wait(60)
@@ -80,12 +82,25 @@ class Kept:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Kept]:
-    made = Kept(tmp_path)
-    wait_until(lambda: "keeper vv up" in made.command_line(), 60, what="the keeper")
-    yield made
-    made.process.terminate()
-    made.end()
+def become(tmp_path: Path) -> Iterator[Callable[[str], Kept]]:
+    """Makes one, and ends it behind the test."""
+    made: list[Kept] = []
+
+    def make(before: str) -> Kept:
+        made.append(Kept(tmp_path, before))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.process.terminate()
+        one.end()
+
+
+@pytest.fixture
+def kept(become: Callable[[str], Kept]) -> Kept:
+    made = become("pass")
+    wait_until(lambda: "vv_exporter.stack.keeper" in made.command_line(), 60, what="the keeper")
+    return made
 
 
 def test_an_end_is_reported_and_the_program_started_again_while_the_other_runs_on(kept: Kept) -> None:
@@ -126,8 +141,8 @@ def test_who_asks_for_the_end_ends_all(kept: Kept, number: signal.Signals) -> No
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_who_asks_while_it_becomes_the_keeper_is_heard(tmp_path: Path, number: str) -> None:
-    kept = Kept(tmp_path, f"os.kill(os.getpid(), signal.{number})")
+def test_who_asks_while_it_becomes_the_keeper_is_heard(become: Callable[[str], Kept], number: str) -> None:
+    kept = become(f"os.kill(os.getpid(), signal.{number})")
 
     assert kept.end() == 0
     assert kept.output.read_text().endswith("\nStopping\nStopped\n")
@@ -145,8 +160,8 @@ def test_a_vv_yml_that_was_broken_since_costs_the_output_alone(kept: Kept) -> No
     assert "secret-path" not in kept.output.read_text()
 
 
-def test_where_the_system_refuses_it_stays_what_it_is(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, "sys.executable = '/nonexistent'")
+def test_where_the_system_refuses_it_stays_what_it_is(become: Callable[[str], Kept]) -> None:
+    kept = become("sys.executable = '/nonexistent'")
 
     assert kept.end() == 1
     assert kept.output.read_text().endswith("not handed over\n")
@@ -163,30 +178,26 @@ def test_it_loads_none_of_what_weighs() -> None:
 
 
 def test_a_program_waits_until_its_end_is_reported(tmp_path: Path) -> None:
-    """The report may change its configuration. The loop is asked to end once it was started again."""
+    """The report may change its configuration."""
     runs, looks = tmp_path / "runs", 0
     child = Child("one", ["sh", "-c", f"echo run >> {runs}"], None)
+    program = Supervised(child, lambda: 10.0 * looks, [].append)
 
-    def pending(name: str) -> bool:
+    def started_again(_: float) -> bool:
         nonlocal looks
         looks += 1
-        if runs.read_text().count("run") > 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-            return True
-        if looks < 30:
-            assert runs.read_text().count("run") <= 1
-            return looks > 3
-        return False
+        return looks > 21 and wait_until(lambda: runs.read_text().count("run") > 1, 60, what="the second run")
 
-    ends: list[End] = []
-    program = Supervised(child, lambda: float(looks), ends.append)
+    def pending(_: str) -> bool:
+        assert looks > 20 or runs.read_text().count("run") == 1
+        return 1 < looks <= 20
+
     program.start()
-    child.exit_code()
     wait_until(runs.exists, what="the first run")
-    with StopSignals() as stop:
-        keep_running([program], None, stop, pending)
+    wait_until(lambda: program.child.exit_code() is not None, what="its end")
+    keep_running([program], None, started_again, pending)
 
-    assert ends[0].how == "ended with exit code 0"
+    assert runs.read_text().count("run") == 2
 
 
 def test_a_report_that_cannot_be_begun_is_a_line_and_holds_nothing_up(

@@ -54,8 +54,8 @@ def hand_over(
         with open(number, "wb", closefd=False) as stream:
             marshal.dump(plan, stream)
         os.lseek(number, 0, os.SEEK_SET)
-        # Who looks for "vv up" among the processes is to find it.
-        os.execv(sys.executable, [sys.executable, "-m", "vv_exporter.stack.keeper", "vv", "up", str(number)])  # noqa: S606
+        # Who looks for "vv up" among the processes is to find it, with what it was asked.
+        os.execv(sys.executable, [sys.executable, "-m", "vv_exporter.stack.keeper", str(number), "vv", *sys.argv[1:]])  # noqa: S606
     except OSError:
         return
 
@@ -111,11 +111,14 @@ class Reports:
 
 
 def keep_running(
-    running: Sequence[Supervised], demo: Child | None, stop: StopSignals, pending: Callable[[str], bool]
+    running: Sequence[Supervised], demo: Child | None, wait: Callable[[float], bool], pending: Callable[[str], bool]
 ) -> None:
-    """Until somebody asks for the end. One whose end is `pending` is not started before that is reported."""
+    """Until somebody asks for the end, for which `wait` waits so many seconds (`StopSignals`).
+
+    One whose end is `pending` is not started before that is reported.
+    """
     troubled = {one.child.name for one in running if not one.running}
-    while not stop.wait(REST_SECONDS if all(one.steady for one in running) else LOOK_SECONDS):
+    while not wait(REST_SECONDS if all(one.steady for one in running) else LOOK_SECONDS):
         for one in running:
             if pending(one.child.name):
                 continue
@@ -136,7 +139,7 @@ def keep(plan: Mapping[str, Any]) -> None:
     running = [_supervised(one, reports) for one in plan["running"]]
     demo = None if plan["demo"] is None else _child(plan["demo"])
     with StopSignals() as stop:
-        keep_running(running, demo, stop, reports.pending)
+        keep_running(running, demo, stop.wait, reports.pending)
         say(f"\n{last.stopping}")
         for child in reversed([*(one.child for one in running), *([] if demo is None else [demo])]):
             child.stop()
@@ -159,6 +162,6 @@ def _child(one: Mapping[str, Any]) -> Child:
 
 
 if __name__ == "__main__":
-    with open(int(sys.argv[-1]), "rb") as told:  # noqa: PTH123 - it has no path
+    with open(int(sys.argv[1]), "rb") as told:  # noqa: PTH123 - it has no path
         handed_over = marshal.load(told)  # noqa: S302 - from this very process (`hand_over`)
     keep(handed_over)

@@ -100,7 +100,7 @@ def run(settings: Settings, environment: Mapping[str, str], demo: Child | None =
         if not stop.is_set():
             last = keeper.Last(_(STOPPING), _(STOPPED), None if scratch is None else str(scratch))
             keeper.hand_over(running, demo, folder, environment, last)
-        keeper.keep_running(running, demo, stop, pending=lambda _: False)
+        keeper.keep_running(running, demo, stop.wait, pending=lambda _: False)
 
 
 def _prepare_configuration(settings: Settings, folder: Path, environment: Mapping[str, str]) -> None:
