@@ -140,7 +140,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._command: Command | None = None
-        self._early: list[int] = []
+        self._early: list[tuple[int, bool]] = []
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
@@ -166,8 +166,11 @@ class Signals:
     def to(self, command: Command) -> None:
         """Pass on what came and what will come."""
         self._command = command
-        for number in self._early:
-            command.send(number)
+        for number, heard in self._early:
+            if heard:
+                command.pass_on(number)
+            else:
+                command.send(number)
 
     def wait_for(self, command: Command) -> None:
         """Wait until the command has ended.
@@ -182,7 +185,8 @@ class Signals:
         if self._command is not None:
             self._command.pass_on(number)
         elif number not in _STOPPING:
-            self._early.append(number)
+            # Once the command is there it is in the foreground, too, though this process does not know it yet.
+            self._early.append((number, _has_child()))
         if number == signal.SIGTSTP:
             self._stop_with_command()
 
@@ -197,6 +201,14 @@ class Signals:
             signal.signal(number, handler)
         if self._command is not None:
             self._command.pass_on(signal.SIGCONT)
+
+
+def _has_child() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _forwarded_signals() -> set[int]:

@@ -429,3 +429,40 @@ def test_a_job_in_the_foreground_of_a_terminal_hears_ctrl_c_once(state: State, t
                 os.read(terminal, 4096)
     finally:
         os.close(terminal)
+
+
+EARLY = """
+import os, signal, subprocess, sys
+from vv_exporter.reporting.cron_command import Command, Place, Signals
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+with Signals() as signals:
+    if sys.argv[1] == "before":
+        interrupt()
+    with subprocess.Popen(["sleep", "600"]) as process:
+        if sys.argv[1] == "behind":
+            interrupt()
+        signals.to(Command(process, Place[sys.argv[2]]))
+        try:
+            print(process.wait(0.5))
+        except subprocess.TimeoutExpired:
+            print("not heard from here")
+            process.kill()
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "place", "told"),
+    [
+        ("before", "TERMINAL", str(-signal.SIGINT)),
+        ("before", "SHARED", str(-signal.SIGINT)),
+        ("behind", "TERMINAL", "not heard from here"),  # but from the terminal
+        ("behind", "SHARED", str(-signal.SIGINT)),
+    ],
+)
+def test_what_comes_while_a_job_is_started_reaches_it_once(moment: str, place: str, told: str) -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY, moment, place], capture_output=True, text=True, check=False)
+
+    assert done.stdout.strip() == told, done.stderr
