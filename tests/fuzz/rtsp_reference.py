@@ -99,6 +99,11 @@ LOOSER: list[tuple[str, Callable[[Seen], bool]]] = [
         "an answer that does not begin as one of RTSP: ffmpeg passes over it, it may be another protocol",
         lambda seen: any(not answer.status.upper().startswith("RTSP/") for answer in seen.dialogue.answers.values()),
     ),
+    (
+        "a camera that refuses with 200 and bytes before an answer: ffmpeg takes those for a request, replies, and "
+        "takes the challenge for an answer to OPTIONS",
+        lambda seen: _changed("junk_before_an_answer")(seen) and " 401" not in seen.dialogue.refusal.status,
+    ),
 ]
 """Why ffmpeg may play what is not up for the probe."""
 
