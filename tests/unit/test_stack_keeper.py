@@ -200,6 +200,30 @@ def test_a_program_waits_until_its_end_is_reported(tmp_path: Path) -> None:
     assert runs.read_text().count("run") == 2
 
 
+def test_trouble_with_one_program_is_said_and_costs_the_others_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where an upgrade takes away the modules that a report needs."""
+    runs, looks = tmp_path / "runs", 0
+
+    def refuse(end: End) -> None:
+        raise ModuleNotFoundError("vv_core")
+
+    def started_again(_: float) -> bool:
+        nonlocal looks
+        looks += 1
+        return runs.exists() and runs.read_text().count("run") > 1
+
+    odd = Supervised(Child("odd", ["true"], None), lambda: 10.0 * looks, refuse)
+    other = Supervised(Child("other", ["sh", "-c", f"echo run >> {runs}"], None), lambda: 10.0 * looks, [].append)
+    odd.start()
+    other.start()
+    wait_until(lambda: odd.child.exit_code() is not None and other.child.exit_code() is not None, what="their ends")
+    keep_running([odd, other], None, started_again, lambda _: False)
+
+    assert "odd: ModuleNotFoundError('vv_core')" in capsys.readouterr().err
+
+
 def test_a_report_that_cannot_be_begun_is_a_line_and_holds_nothing_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,17 +120,23 @@ def keep_running(
     troubled = {one.child.name for one in running if not one.running}
     while not wait(REST_SECONDS if all(one.steady for one in running) else LOOK_SECONDS):
         for one in running:
-            if pending(one.child.name):
-                continue
-            one.check()
-            if not one.running:
-                troubled.add(one.child.name)
-            elif one.steady and one.child.name in troubled:
-                troubled.remove(one.child.name)
-                say(f"{capitalized(one.child.name)} runs again.")
+            try:
+                if not pending(one.child.name):
+                    _look_at(one, troubled)
+            except Exception as error:  # such as an upgrade that takes modules away: the others are kept
+                print(f"{one.child.name}: {error!r}", file=sys.stderr, flush=True)
         if demo is not None and (code := demo.exit_code()) is not None:
             say(f"{demo.name} {describe_exit(code)}.")
             demo = None
+
+
+def _look_at(one: Supervised, troubled: set[str]) -> None:
+    one.check()
+    if not one.running:
+        troubled.add(one.child.name)
+    elif one.steady and one.child.name in troubled:
+        troubled.remove(one.child.name)
+        say(f"{capitalized(one.child.name)} runs again.")
 
 
 def keep(plan: Mapping[str, Any]) -> None:
