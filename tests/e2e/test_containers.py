@@ -41,7 +41,29 @@ class Device:
         host = self.client.create_host_config(network_mode="none", restart_policy=restart, **options)
         made = self.client.create_container(self.image, ["sh", "-c", command], name=name, host_config=host, **config)
         self.ids[name] = made["Id"]
+        self.start(name)
+
+    def start(self, name: str) -> None:
+        """As `docker start`."""
         self.client.start(name)
+        self._wait_for_command(name)
+
+    def restart(self, name: str) -> None:
+        """As `docker restart -t 0`."""
+        self.client.restart(name, timeout=0)
+        self._wait_for_command(name)
+
+    def _wait_for_command(self, name: str) -> None:
+        """Until its command runs or has ended. A SIGTERM before that meets runc, a program in Go, which ends with 2."""
+
+        def begun() -> bool:
+            process = self.client.inspect_container(name)["State"]["Pid"]
+            try:
+                return not Path(f"/proc/{process}/comm").read_text().startswith("runc")
+            except OSError:
+                return True
+
+        wait_until(begun, what=f"the command of {name}")
 
     def empty(self) -> None:
         for container in self.client.containers(all=True):
@@ -113,11 +135,11 @@ def test_a_crash_loop_by_policy_is_counted_exactly(device: Device) -> None:
 
 def test_restarts_by_hand_are_counted_although_docker_forgets_them(device: Device) -> None:
     device.run("web", policy="always")
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     device.client.stop("web", timeout=0)
     device.shows(running=0, expected=0)
-    device.client.start("web")
-    device.client.restart("web", timeout=0)
+    device.start("web")
+    device.restart("web")
 
     device.shows(restarts_manual=3, restarts_policy=0, restarts_daemon=0, exits_signal=3, running=1, expected=1)
 
@@ -143,10 +165,10 @@ def test_a_death_for_want_of_memory_is_counted_once(device: Device) -> None:
 
 def test_counts_go_on_when_the_container_is_recreated(device: Device) -> None:
     device.run("web", policy="always")
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     device.client.remove_container("web", force=True)
     device.run("web", policy="always")
-    device.client.restart("web", timeout=0)
+    device.restart("web")
 
     device.shows(restarts_manual=2, exits_signal=3, running=1, expected=1)
 
@@ -201,7 +223,7 @@ def test_what_a_container_uses_is_read_from_the_kernel(device: Device) -> None:
     stats = device.client.stats("web", stream=False)["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
     assert shown["cpu_seconds_total"] <= stats <= used(device)["cpu_seconds_total"]
 
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     wait_until(lambda: 0 < used(device)["cpu_seconds_total"] < stats, 20, what="a new cgroup, which begins at 0")
     device.client.stop("web", timeout=0)
     wait_until(lambda: used(device) == {}, 10, what="the end of its series")
@@ -306,7 +328,7 @@ def test_what_happened_while_the_exporter_was_down_is_counted(device: Device) ->
     device.run("web", "sleep 0.1; exit 1", "on-failure", 2)
     device.shows(restarts_policy=2)
     device.exporter.stop()
-    device.client.start("web")
+    device.start("web")
     wait_until(lambda: device.client.inspect_container("web")["RestartCount"] == 2, 20, what="two more restarts")
     wait_until(lambda: not device.client.inspect_container("web")["State"]["Running"], 20, what="its end")
     device.exporter.start()
@@ -318,7 +340,7 @@ def test_what_the_engine_forgot_meanwhile_is_counted_as_far_as_it_is_certain(dev
     device.run("web", "test -e /tmp/ok && sleep 1000; touch /tmp/ok; sleep 1000", "always")
     device.shows(running=1)
     device.exporter.stop()
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     device.run("other")
     for _ in range(150):
         device.client.rename("other", "another")
@@ -333,9 +355,9 @@ def test_health_probes_that_flood_the_engines_memory_hide_nothing(device: Device
     device.run("web", policy="always")
     device.shows(running=1)
     device.exporter.stop()
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     device.client.stop("web", timeout=0)
-    device.client.start("web")
+    device.start("web")
     probes = device.client.events(filters={"event": "exec_create"})
     for number in range(4):
         device.run(f"probed-{number}", healthcheck={"test": ["CMD", "true"], "interval": 10**7, "retries": 3})
@@ -350,7 +372,7 @@ def test_health_probes_that_flood_the_engines_memory_hide_nothing(device: Device
 
     # Of the two restarts by hand the first has left no trace: what is certain is counted, and no more.
     device.shows(restarts_manual=1, restarts_policy=0, restarts_daemon=0, running=1)
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     device.shows(restarts_manual=2, restarts_policy=0, restarts_daemon=0, running=1)
 
 
@@ -361,7 +383,7 @@ def test_probes_while_somebody_watches_hide_nothing_at_all(device: Device) -> No
     device.shows(running=1)
     probes = device.client.events(filters={"event": "exec_create"})
     for _ in range(3):
-        device.client.restart("web", timeout=0)
+        device.restart("web")
         for _ in range(100):
             next(probes)
     probes.close()
@@ -372,7 +394,7 @@ def test_probes_while_somebody_watches_hide_nothing_at_all(device: Device) -> No
 def test_killing_the_exporter_at_any_time_changes_no_count(device: Device) -> None:
     device.run("web", policy="always")
     for round_ in range(6):
-        device.client.restart("web", timeout=0)
+        device.restart("web")
         time.sleep(0.13 * round_)  # no condition to wait for: it is to be hit at different moments
         device.exporter.kill()
         device.exporter.start()
@@ -401,7 +423,7 @@ def test_an_engine_that_hangs_for_a_minute_delays_nothing_and_loses_nothing(own_
         os.kill(device.engine.pid, signal.SIGCONT)
     device.exporter.wait_for("vv_docker_event_stream_connected", 1, 60)
     device.shows(restarts_policy=1, exits_signal=1, running=1)
-    device.client.restart("web", timeout=0)
+    device.restart("web")
 
     assert max(scrapes) < 3, "the collectors' deadline, and the machine's own slowness"
     assert stop < 8
@@ -449,7 +471,7 @@ def test_a_container_whose_shim_is_stuck_costs_itself_only(device: Device) -> No
 
     device.shows(120, running=1, inspect_success=1)
     assert device.value('vv_docker_request_success{request="inspect"}') == 1
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     device.shows(restarts_manual=1, restarts_policy=0, exits_signal=1)
 
 
@@ -471,7 +493,7 @@ def test_an_engine_that_is_restarted_starts_its_containers_again(own_device: Dev
     assert device.value('vv_container_expected{name="stopped"}') == 0
 
     device.exporter.stop()
-    device.client.restart("web", timeout=0)
+    device.restart("web")
     device.exporter.start()
 
     device.shows(restarts_daemon=1, restarts_manual=1, restarts_policy=0, exits_signal=2, running=1)
