@@ -157,7 +157,9 @@ def test_a_vv_yml_that_was_broken_since_costs_the_output_alone(kept: Kept) -> No
 
     kept.said(f"One was ended by SIGKILL; it is started again. What it said last: {kept.folder / 'one.log'}")
     wait_until(lambda: (kept.folder / "one.log").read_text().count("one began") == 2, 60, what="the second start")
-    assert "secret-path" not in kept.output.read_text()
+    journal = "".join(path.read_text() for path in (kept.folder / "state").rglob("*.jsonl"))
+    assert "One ended and is started again" in journal
+    assert "secret-path" not in kept.output.read_text() + journal
 
 
 def test_where_the_system_refuses_it_stays_what_it_is(become: Callable[[str], Kept]) -> None:

@@ -67,10 +67,11 @@ def main(folder: str, log: str, name: str, how: str, in_a_row: str, lately: str)
     end = End(name, how, int(in_a_row), int(lately))
     try:
         report(end, Path(log), Path(folder), load(os.environ))
-    except (
-        SettingsError
-    ) as error:  # vv.yml was changed since: what the program said may hold a secret that nobody knows
+    except SettingsError as error:
+        # They were changed since. Which words of the output are secrets nobody knows then, so that it is not shown.
         say(f"{capitalized(name)} {how}; it is started again. What it said last: {log}\n{error}")
+        title = f"{capitalized(name)} ended and is started again"
+        send_alert("ERROR", title, f"{how}. What it said last: {log}. {error}", COMPONENT, dedupe_key=f"{name} ends")
 
 
 if __name__ == "__main__":
