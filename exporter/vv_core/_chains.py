@@ -114,9 +114,7 @@ class Head:
             mac = sign(link)
             self._open[thread] = number
             state.update(number=number, mac=mac, key_id=key_id, uptime=link["uptime"])
-            state["unwritten"] = [
-                [lost, told if told and told < number else number] for lost, told in unwritten.items()
-            ]
+            state["unwritten"] = [[lost, by if by and by < number else number] for lost, by in unwritten.items()]
             try:
                 self._save_head(state)
             except BaseException:
@@ -128,7 +126,7 @@ class Head:
     def give_back(self, link: Link) -> None:
         """See `give_back` of the module."""
         with _Held(self) as found:
-            if found is None or found["number"] < link["number"]:
+            if found is None or found["number"] < link["number"] or self._why_new_part(found):
                 return
             self._open = {thread: number for thread, number in self._open.items() if number != link["number"]}
             unwritten = [*found["unwritten"], [link["number"], 0]][-MAX_UNWRITTEN:]
@@ -141,7 +139,8 @@ class Head:
         try:
             with _Held(self) as found:
                 self._open.clear()
-                if found is not None:
+                # One that was replaced stays as it is: whoever signs next must see that.
+                if found is not None and not self._why_new_part(found):
                     self._save_head(found)
         except OSError:
             return
@@ -260,14 +259,10 @@ class Head:
         if found is None and known is None:
             blank = not os.pread(self._fd, 2 * _SLOT, 0).strip(b"\0")
             return _new_part(0, "", None), None if blank else {"why": "unreadable"}
-        if found is None or (known is not None and known["id"] == found["id"] and known["number"] > found["number"]):
-            why, last = "replaced", known or {}
-        elif found["boot"] != self._boot:
-            why, last = "boot", found
-        elif abs(os.fstat(self._fd).st_ctime - found["time"]) > _TOUCHED:
-            why, last = "replaced", found
-        else:
+        why = "replaced" if found is None else self._why_new_part(found)
+        if found is not None and not why:
             return {**found, "open": dict(found["open"])}, None
+        last = (known if found is None or self._is_older(found) else found) or {}
         restart = {
             "why": why,
             "id": last["id"],
@@ -276,6 +271,19 @@ class Head:
             "since": last["since"],
         }
         return {**_new_part(last["number"], last["mac"], last), "restart": restart}, restart
+
+    def _why_new_part(self, found: State) -> str:
+        """Why the chain is not continued as the file has it; "" if it is."""
+        if self._is_older(found):
+            return "replaced"
+        if found["boot"] != self._boot:
+            return "boot"
+        return "replaced" if abs(os.fstat(self._fd).st_ctime - found["time"]) > _TOUCHED else ""
+
+    def _is_older(self, found: State) -> bool:
+        """Whether this process knows of a later number of the same part."""
+        known = self._known
+        return known is not None and known["id"] == found["id"] and known["number"] > found["number"]
 
     def _unsettled_numbers(self, state: State) -> tuple[set[int], dict[int, int]]:
         """The numbers that are open; and those that are unwritten, each with the number of the line that first said so.
@@ -292,7 +300,7 @@ class Head:
                 unwritten.update((number, 0) for number in numbers if number not in unwritten)
             else:
                 opened.update(numbers)
-        said = {number: told for number, told in unwritten.items() if told in (0, *opened) or told in unwritten}
+        said = {number: by for number, by in unwritten.items() if by in (0, *opened) or by in unwritten}
         kept = sorted(said)[-MAX_UNWRITTEN:]
         return opened, {number: 0 if said[number] in unwritten else said[number] for number in kept}
 

@@ -7,7 +7,7 @@ import time
 from contextvars import ContextVar
 from functools import wraps
 
-from vv_core import _told
+from vv_core import _reported
 from vv_core.common import journals, texts
 from vv_core.common.ids import uuid7_hex
 
@@ -50,7 +50,7 @@ class Run:
         self._span = span
         self.error: str | None = None
         self.exception: str | None = None
-        self.told = False  # the exception was reported before it came here
+        self.reported = False  # the exception was reported before it came here
         self.exit_code: int | None = None
         self.output: object = None
         self.notes: dict[str, str] = {}
@@ -99,8 +99,8 @@ class Run:
         if isinstance(error, SystemExit):
             self._exit_with(error.code)
             return
-        self.told = _told.is_marked(error)
-        _told.mark(error)
+        self.reported = _reported.is_reported(error)
+        _reported.mark_reported(error)
         self.exception = texts.name(texts.kind(error))
         self.fail(texts.printed(error) or self.exception)
 

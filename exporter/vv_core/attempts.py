@@ -46,11 +46,11 @@ _MAX_READ = 1_000  # of a stage's attempts: the newest
 _UUID = 36  # characters
 UNREADABLE = "its record cannot be read"
 _DAY = 86_400.0
-_ATTEMPT, _TOLD = ".attempt", ".exhausted"
+_ATTEMPT, _REPORTED = ".attempt", ".exhausted"
 _KNOWN = ".known"
 _TRIES = 10
 
-_told: set[str] = set()
+_complained: set[str] = set()
 
 
 class Attempts:
@@ -132,7 +132,7 @@ class Attempts:
         try:
             folder, prefix = self._video_folder(), os.fsencode(_file_name(stage))
             attempts = _attempts(folder, prefix)
-            for name in [*attempts, prefix + os.fsencode(_TOLD)]:
+            for name in [*attempts, prefix + os.fsencode(_REPORTED)]:
                 try:
                     _remove_path(os.path.join(folder, name))
                 except OSError as error:
@@ -153,21 +153,21 @@ class Attempts:
         return os.path.join(_attempts_folder(), os.fsencode(self._key))
 
     def _give_up(self, name: str, stage: str, history: History) -> None:
-        told = os.path.join(self._video_folder(), os.fsencode(name + _TOLD))
-        if not _read_small(told).endswith(b"told\n"):
-            self._tell_exhausted(told, stage, history)
+        marker = os.path.join(self._video_folder(), os.fsencode(name + _REPORTED))
+        if not _read_small(marker).endswith(b"told\n"):
+            self._report_exhausted(marker, stage, history)
         if self._quarantine and os.path.lexists(self.video):
             self.moved_to = self._move_video(stage, history) or self.moved_to
 
-    def _tell_exhausted(self, told: bytes, stage: str, history: History) -> None:
+    def _report_exhausted(self, marker: bytes, stage: str, history: History) -> None:
         """Report it under an id that is kept first: whoever is killed in between reports the same once more."""
-        content = _read_small(told)
+        content = _read_small(marker)
         if content and not _id_in(content):  # others wrote it
-            _remove_path(told)
+            _remove_path(marker)
         with suppress(FileExistsError):
-            files.write_new(told, os.fsencode(uuid7() + "\n"), mode=shared.COMMON_FILE)
+            files.write_new(marker, os.fsencode(uuid7() + "\n"), mode=shared.COMMON_FILE)
         fields: dict[str, object] = {
-            "id": _id_in(_read_small(told)),
+            "id": _id_in(_read_small(marker)),
             "stage": texts.name(stage) or "unnamed",
             "attempts": len(history),
             "video": texts.path(self.video, _MAX_PATH),
@@ -176,7 +176,7 @@ class Attempts:
         if self._sha256:
             fields["video_sha256"] = self._sha256
         if journals.emit("video.exhausted", self._component, fields, journals.LASTING):
-            _append_data(told, b"told\n")
+            _append_data(marker, b"told\n")
 
     def _move_video(self, stage: str, history: History) -> Path | None:
         from vv_core.quarantine import move_to_corrupted
@@ -323,13 +323,13 @@ def _failure_of(path: bytes) -> dict[str, str] | None:
         content = content if ended else os.pread(fd, _MAX_FILE, 0)  # it may have ended just now
         failure = {"time": _stamp_text(os.fstat(fd).st_mtime), "component": "", "error": CRASH}
         for line in content.splitlines():
-            failure.update(_told_in(line, failure))
+            failure.update(_fields_in(line, failure))
         return failure
     finally:
         os.close(fd)
 
 
-def _told_in(line: bytes, keys: Collection[str]) -> dict[str, str]:
+def _fields_in(line: bytes, keys: Collection[str]) -> dict[str, str]:
     """What a line of an attempt's file says of these; nothing if it is no JSON object."""
     import json
 
@@ -488,7 +488,7 @@ def _digest_of(data: bytes) -> str:
 
 def _log_uncounted(error: Exception) -> None:
     problem = texts.kind(error)
-    if problem in _told:
+    if problem in _complained:
         return
-    _told.add(problem)
+    _complained.add(problem)
     sdklog.warn("vv_core.attempts", "attempts cannot be counted: %s", texts.line(error, _MAX_ERROR))

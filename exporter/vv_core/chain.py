@@ -215,8 +215,9 @@ class _Part:
             self.highest = max(self.highest, number)
         if head is not None and self.restart is None and self.lowest != self.first:  # its first line is not here
             self.restart = head.restart
-        if head is not None:
-            self.excused_before.update(number for number in head.open | head.unwritten if number < self.first)
+        latest = self.latest.excused if self.latest is not None else frozenset[int]()
+        excused = head.open | head.unwritten if head is not None else latest
+        self.excused_before.update(number for number in excused if number < self.first)
         if head is not None and head.number >= self.highest:
             line = _Line(head.number + 1, "", "", "the chain's head", {}, head.open | head.unwritten, head.unwritten)
             self._miss_numbers(self.highest + 1, head.number, line.excused | self.early, line.where, line.number)
@@ -323,7 +324,7 @@ class _Part:
         if first > last:
             return
         if len(self.gaps) >= _MAX_GAPS:  # they can no longer be filled: what comes late is told as a second one
-            self._tell_missing(self.gaps.pop(0))
+            self._report_missing(self.gaps.pop(0))
         self.gaps.append(_Gap(first, last, where, by))
 
     def _find_gap(self, number: int) -> _Gap | None:
@@ -334,7 +335,7 @@ class _Part:
         self._keep_gap(gap.first, number - 1, gap.where, gap.by)
         self._keep_gap(number + 1, gap.last, gap.where, gap.by)
 
-    def _tell_missing(self, gap: _Gap) -> None:
+    def _report_missing(self, gap: _Gap) -> None:
         many = f"number {gap.first} is" if gap.first == gap.last else f"numbers {gap.first} to {gap.last} are"
         text = f"{many} missing: {gap.where} was signed after that"
         self.report._take(Finding("missing", self.chain, gap.first, gap.last, gap.where, text, gap.by))
@@ -352,14 +353,14 @@ class _Part:
         text = f"stands behind number {number} ({where}), which was signed after the device had booted"
         self._report_line("reordered", line, text, number)
 
-    def tell(self, kind: str, first: int, last: int, where: str, text: str) -> None:
+    def note(self, kind: str, first: int, last: int, where: str, text: str) -> None:
         """Report something of the numbers `first` to `last`."""
         self.report._take(Finding(kind, self.chain, first, last, where, text))
 
     def tell_lost(self, first: int, last: int, where: str) -> None:
         """Report that a power cut may have taken these."""
         text = f"{_numbers_text(first, last)} of the minute before the device went off: a power cut may have taken them"
-        self.tell("lost", first, last, where, text)
+        self.note("lost", first, last, where, text)
 
     def _report_line(self, kind: str, line: _Line, text: str, by: int = 0) -> None:
         text = f"number {line.number} ({line.where}) {text}"
@@ -370,16 +371,16 @@ class _Part:
         for gap in sorted(self.gaps, key=lambda gap: gap.first):
             if is_first and self.first <= gap.first and gap.last < (self.lowest or gap.last + 1):
                 text = f"{_numbers_text(gap.first, gap.last)} before the first line here ({gap.where})"
-                self.tell("earlier", gap.first, gap.last, gap.where, text)
+                self.note("earlier", gap.first, gap.last, gap.where, text)
             else:
-                self._tell_missing(gap)
+                self._report_missing(gap)
         for number, where in sorted(self.excused.items()):
-            self.tell("unwritten", number, number, where, f"number {number} may never have been written, says {where}")
+            self.note("unwritten", number, number, where, f"number {number} may never have been written, says {where}")
         for number, where in sorted(self.waiting.items()):
-            self.tell("open", number, number, where, f"number {number} was being written, says {where}")
+            self.note("open", number, number, where, f"number {number} was being written, says {where}")
         if self.raced:
             text = f"{texts.many(self.raced, 'line')} stand behind lines with higher numbers, written at the same time"
-            self.tell("raced", 0, 0, "", text)
+            self.note("raced", 0, 0, "", text)
 
 
 class ChainCheck:
@@ -455,6 +456,7 @@ class ChainCheck:
         parts = list(self._parts.values())
         for part in parts:
             part.end(self._heads.get((part.chain, part.id)))
+        self._pass_on_excuses(parts)
         for part in parts:
             self._join_parts(part)
         for part in parts:
@@ -463,6 +465,13 @@ class ChainCheck:
         for head in self._known:
             self._compare_links(head)
         return self.report
+
+    def _pass_on_excuses(self, parts: Iterable[_Part]) -> None:
+        """What a part says of numbers before the one that it continues is for those before that."""
+        for part in sorted(parts, key=lambda part: part.id, reverse=True):
+            before = self._parts.get((part.chain, str((part.restart or {}).get("id"))))
+            if before is not None:
+                before.excused_before.update(number for number in part.excused_before if number < before.first)
 
     def _take_signed(self, line: Mapping[str, Any], where: str) -> str:
         link, report = _link_of(line), self.report
@@ -521,7 +530,7 @@ class ChainCheck:
             return
         where = f"number {first}"
         if restart.get("why") == "unreadable":
-            part.tell("begun", first, first, where, "the chain was begun from number 1: its head could not be read")
+            part.note("begun", first, first, where, "the chain was begun from number 1: its head could not be read")
             return
         before = self._parts.get((part.chain, str(restart.get("id"))))
         if before is None:
@@ -532,15 +541,15 @@ class ChainCheck:
         twin = next((other for other in self._parts.values() if _are_twins(other, part)), None)
         if twin is not None:
             text = f"two parts begin with number {first}: a restored backup, or a copy of this device"
-            part.tell("continued", first, first, where, text)
+            part.note("continued", first, first, where, text)
         elif before.highest >= first:
             why = "the device had booted" if restart.get("why") == "boot" else "its head was put back or replaced"
             many = _numbers_text(first, before.highest)
             text = f"the chain went on behind number {first - 1}, though {many} had been signed: {why}"
-            part.tell("continued", first, before.highest, where, text)
+            part.note("continued", first, before.highest, where, text)
         known = before.mac(first - 1)
         if known is not None and part.before and known != part.before:
-            part.tell(
+            part.note(
                 "forked", first, first, where, f"number {first} does not follow the number {first - 1} that is there"
             )
         if before.highest < first - 1:
@@ -556,7 +565,7 @@ class ChainCheck:
             part.tell_lost(first, last, f"number {part.first}")
         else:
             text = f"{_numbers_text(first, last)} before the first line here"
-            part.tell("earlier", first, last, f"number {part.first}", text)
+            part.note("earlier", first, last, f"number {part.first}", text)
 
     def _missing_end(self, before: _Part, part: _Part, restart: Mapping[str, Any]) -> None:
         first, last, where = before.highest + 1, part.first - 1, f"number {part.first}"
@@ -585,7 +594,7 @@ class ChainCheck:
         end = max(older, key=lambda other: other.id).highest if older else 0
         if end < first - 1 and is_first:
             text = f"{_numbers_text(end + 1, first - 1)} before the first line here"
-            gone.tell("earlier", end + 1, first - 1, where, text)
+            gone.note("earlier", end + 1, first - 1, where, text)
         elif end < first - 1:  # of a part of which nothing is left, not even what it says of these
             gone.tell_lost(end + 1, first - 1, where)
 

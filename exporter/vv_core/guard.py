@@ -19,7 +19,7 @@ import sys
 from functools import wraps
 from threading import RLock, current_thread, main_thread
 
-from vv_core import _ends, _runs, _subject, _told
+from vv_core import _ends, _reported, _runs, _subject
 from vv_core.common import journals, sdklog, texts
 
 TYPE_CHECKING = False
@@ -214,16 +214,16 @@ def report(
     error: BaseException, component: str, video: object = None, video_sha256: object = None, *, twice: bool = False
 ) -> None:
     """Log `error`, and make it an event unless it has been reported. `twice`: Python will print it, too."""
-    if _told.is_guarded(error):
+    if _reported.is_guarded(error):
         return
     about = _subject.video_fields(video, video_sha256)
     kind = texts.name(texts.kind(error))
-    if not _told.is_marked(error):
+    if not _reported.is_reported(error):
         fields: dict[str, object] = {"exception": kind, "error": texts.line(error, _runs.MAX_ERROR) or kind}
         if frames := _frames_text(error):
             fields["traceback"] = frames
         journals.emit("exception", component, {**fields, **about}, journals.NEEDED)
-    _told.mark(error, by_guard=True)
+    _reported.mark_reported(error, by_guard=True)
     if not twice and not _is_heard():
         sys.excepthook(type(error), error, error.__traceback__)
         return

@@ -14,7 +14,7 @@ import os
 from itertools import islice
 from threading import Lock
 
-from vv_core import _subject, _told
+from vv_core import _reported, _subject
 from vv_core.common import journals, sdklog, texts
 from vv_core.common.flatjson import Fixed
 
@@ -127,7 +127,7 @@ def _tell_invalid(error: SchemaValidationError, component: str, about: dict[str,
     details = {"path": error.path, "excerpt": error.excerpt}
     known = {name: value for name, value in details.items() if value}
     journals.emit("schema.validated", component, {**fields, **known, **about}, journals.NEEDED)
-    _told.mark(error)
+    _reported.mark_reported(error)
     text = "schema validation failed: %s; the value begins: %s; video: %s"
     sdklog.log("vv_core.schemas", "error", text, error, error.excerpt, about.get("video", "unknown"))
 

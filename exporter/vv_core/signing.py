@@ -28,7 +28,7 @@ import stat
 from itertools import islice
 from threading import Lock
 
-from vv_core import _subject, _told
+from vv_core import _reported, _subject
 from vv_core.common import environment, journals, sdklog, texts
 
 TYPE_CHECKING = False
@@ -363,7 +363,7 @@ def _tell_failure(operation: str, failure: SigningError, component: str, about: 
     if failure.key_id:
         fields["key_id"] = failure.key_id
     journals.emit("hmac", component, {**fields, "error": failure.message, **about}, journals.NEEDED)
-    _told.mark(failure)
+    _reported.mark_reported(failure)
     text = "hmac %s failed: %s: %s; key: %s; video: %s"
     key_id, video = failure.key_id or "unknown", about.get("video", "unknown")
     sdklog.log("vv_core.signing", "critical", text, operation, failure.reason, failure.message, key_id, video)

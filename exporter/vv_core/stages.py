@@ -59,7 +59,7 @@ class Stage(_runs.Span):
         fields: dict[str, object] = {"outcome": "failure" if run.failed else "success", **run.notes}
         if run.error is not None:
             fields["error"] = run.error
-        if run.exception is not None and run.failed and not run.told:
+        if run.exception is not None and run.failed and not run.reported:
             fields["exception"] = run.exception
         return fields
 

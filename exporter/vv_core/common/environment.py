@@ -30,7 +30,7 @@ LOG_MAX = 16_000_000
 LEAST_LOG = 64_000
 """Least of ``VV_LOG_MAX``, bytes: room for a few of the longest lines."""
 
-_told: set[tuple[str, str]] = set()
+_complained: set[tuple[str, str]] = set()
 
 
 def state_dir(environ: Mapping[str, str] = os.environ) -> str:
@@ -103,7 +103,7 @@ def max_attempts(environ: Mapping[str, str] = os.environ) -> int:
         return MAX_ATTEMPTS
     if chosen.isascii() and chosen.isdigit() and len(chosen) <= _MOST_DIGITS and int(chosen):
         return int(chosen)
-    _tell_once("VV_MAX_ATTEMPTS", f"{chosen[:40]!r} is not a whole number above 0")
+    _complain_once("VV_MAX_ATTEMPTS", f"{chosen[:40]!r} is not a whole number above 0")
     return MAX_ATTEMPTS
 
 
@@ -140,14 +140,14 @@ def _parsed_variable(name: str, parser: str, environ: Mapping[str, str]) -> floa
     try:
         return parse(chosen)
     except ValueError as error:
-        _tell_once(name, str(error))
+        _complain_once(name, str(error))
         return None
 
 
-def _tell_once(name: str, problem: str) -> None:
-    if (name, problem) in _told:
+def _complain_once(name: str, problem: str) -> None:
+    if (name, problem) in _complained:
         return
-    _told.add((name, problem))
+    _complained.add((name, problem))
     from vv_core.common import sdklog
 
     sdklog.warn("vv_core", "%s: %s; its default is used", name, problem)

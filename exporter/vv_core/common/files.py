@@ -142,7 +142,7 @@ def sweep(folder: bytes) -> None:
 
 def write_new(path: bytes, data: bytes, replace: bool = False, mode: int = shared.READABLE_FILE) -> None:
     """Have a file with this content, whole or not at all. Raises `FileExistsError` unless `replace`, or `OSError`."""
-    unfinished, fd = temporary(os.path.dirname(path), mode)
+    unfinished, fd = temporary(shared.folder_of(path), mode)
     try:
         write_all(fd, data)
         os.fsync(fd)
@@ -156,4 +156,4 @@ def write_new(path: bytes, data: bytes, replace: bool = False, mode: int = share
         raise
     finally:
         os.close(fd)
-    sync_folder(os.path.dirname(path))
+    sync_folder(shared.folder_of(path))

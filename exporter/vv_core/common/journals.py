@@ -99,7 +99,7 @@ class Journal:
         self._fullness = 0.0
         self._looked = self._checked = self._failed = self._reported = float("-inf")
         self._complaint = ""
-        self._told: set[str] = set()
+        self._complaints: set[str] = set()
 
     def emit(self, kind: str, component: str, fields: Mapping[str, object], worth: float = ROUTINE) -> bool:
         """Record an event. False if it is lost; then it is counted. `fields` are safe text and finite numbers."""
@@ -119,7 +119,7 @@ class Journal:
             return not event.lost
         finally:
             if self._complaint:
-                self._tell_complaint()
+                self._log_complaint()
 
     def flush(self) -> bool:
         """Write what waits. True if all is written."""
@@ -346,11 +346,11 @@ class Journal:
         return self._folder
 
     def _note_complaint(self, problem: str, what: str = "events cannot be written") -> None:
-        if problem and problem not in self._told and len(self._told) < _QUEUE:
-            self._told.add(problem)
+        if problem and problem not in self._complaints and len(self._complaints) < _QUEUE:
+            self._complaints.add(problem)
             self._complaint = f"{what}: {problem}"
 
-    def _tell_complaint(self) -> None:
+    def _log_complaint(self) -> None:
         """Without the lock: a log handler may take its time, or report an event itself."""
         complaint, self._complaint = self._complaint, ""
         self._log_text(complaint)

@@ -63,15 +63,20 @@ def open_file(path: Path, flags: int, mode: int = COMMON_FILE) -> int:
     else:
         made = True
     try:
-        _settle_mode(fd, os.path.dirname(path), mode, made)
+        _settle_mode(fd, folder_of(path), mode, made)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
+def folder_of(path: Path) -> Path:
+    """The folder in which `path` lies; of a bare name the current one."""
+    return os.path.dirname(path) or path[:0] + (b"." if isinstance(path, bytes) else ".")
+
+
 def _make_below(path: Path, mode: int, above: int) -> None:
-    folder = os.path.dirname(path)
+    folder = folder_of(path)
     if not os.path.isdir(folder):
         _make_below(folder, above, WAY)
     try:

@@ -93,7 +93,7 @@ class AttemptFiles:
         self._device.prove()
         found = self._device.store.value(VIDEOS_EXHAUSTED, ("scan",)) or 0.0
         assert found >= before, "nobody was told"
-        sdk._told.clear()
+        sdk._complained.clear()
         shutil.rmtree(self._device.folder / "attempts", ignore_errors=True)
         shutil.rmtree(self._device.folder / "videos" / "corrupted", ignore_errors=True)
         self._lay()

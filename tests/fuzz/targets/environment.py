@@ -138,7 +138,7 @@ class Environment:
             load({"VV_STATE_DIR": str(self._folder), **environ})
         except SettingsError as error:
             problem_names_a_key(error)
-        environment._told.clear()
+        environment._complained.clear()
         limits = environment.log_max(environ), environment.journal_max(environ), environment.max_attempts(environ)
         assert all(limit >= 0 for limit in limits)
         for asked in (environment.state_dir, environment.log_dir, environment.device_id):

@@ -75,7 +75,7 @@ class Requests:
         self._site.rounds(ROUNDS)
         assert self._site.calls == ["start"] * 3, f"the Engine was asked for {self._site.calls}"
         assert self._site.told("container.gave_up"), "nobody was told that it was given up"
-        assert self._site.room.view() is not None, "there is no view"
+        assert self._site.mailbox.view() is not None, "there is no view"
         if self._fed > LIFETIME:
             self.close()
             self.__init__()  # type: ignore[misc]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.powercut.scenarios import named, say
-from vv_exporter.supervisor.room import Request, Room, View
+from vv_exporter.supervisor.mailbox import Mailbox, Request, View
 
 NAMES = ("web", "recorder", "uploader")
 
@@ -18,23 +18,23 @@ def prepare(root: Path) -> None:
 
 def run(root: Path) -> None:
     """Requests are left, while the view is shown anew; they are done in turn."""
-    room = Room(root / "self-monitor")
+    mailbox = Mailbox(root / "self-monitor")
     for number, name in enumerate(NAMES):
-        room.show(View(float(number), ()))
-        room.ask(Request("resume", name))
+        mailbox.show(View(float(number), ()))
+        mailbox.ask(Request("resume", name))
         say(f"asked {name}")
-    for path, request in room.requests():
+    for path, request in mailbox.requests():
         say(f"done {request.name}")
-        room.done(path)
+        mailbox.done(path)
 
 
 def check(root: Path, said: Sequence[str]) -> Iterator[str]:
     """What was asked is there until it is done, and the view is a whole one or none."""
-    room = Room(root / "self-monitor")
-    view = room.view()
+    mailbox = Mailbox(root / "self-monitor")
+    view = mailbox.view()
     if view is not None and view.checked not in range(len(NAMES)):
         yield f"the view is none that was shown: {view}"
-    waiting = {request.name for _, request in room.requests()} | set(named(said, "done"))
+    waiting = {request.name for _, request in mailbox.requests()} | set(named(said, "done"))
     yield from (f"{name!r} was asked for, and is forgotten" for name in named(said, "asked") if name not in waiting)
     if not waiting <= set(NAMES):
         yield f"nobody asked for {waiting - set(NAMES)}"

@@ -27,10 +27,10 @@ def prepare(root: Path) -> None:
 def run(root: Path) -> None:
     """Writers come and go; in between the exporter reads, and shows what it has counted."""
     from vv_core.common.journals import NEEDED, Journal
-    from vv_exporter.journal import batch, reader
+    from vv_exporter.journal import batch, folder
 
     batch.BATCH_FILES = 2
-    reader.FORGET_INTERVAL = 5.0
+    folder.FORGET_INTERVAL_SECONDS = 5.0
     device = Exporter(root, commit_interval=7.0)
     # Some commits to a checkpoint: each of those syncs, whatever the commits do.
     device.store._connection.execute("PRAGMA wal_autocheckpoint = 80")

@@ -56,7 +56,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     monkeypatch.setenv("VV_STATE_DIR", str(folder))
     for name in [name for name in os.environ if name.startswith(("VV_J", "VV_L", "VV_D", "MAX_PROCESSING"))]:
         monkeypatch.delenv(name)
-    environment._told.clear()
+    environment._complained.clear()
     journals.reset()
     yield State(folder)
     journals.reset()

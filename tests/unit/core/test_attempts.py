@@ -25,7 +25,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts._told.clear()
+    attempts._complained.clear()
     monkeypatch.delenv("VV_MAX_ATTEMPTS", raising=False)
 
 
@@ -357,6 +357,7 @@ class TestOdds:
         assert stat.S_IMODE((state.folder / "attempts").stat().st_mode) == 0o2770
 
 
+@pytest.mark.real_kernel
 class TestKills:
     """At each system call."""
 

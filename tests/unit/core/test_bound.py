@@ -12,6 +12,12 @@ from vv_core.common import bounds, journals
 from vv_core.common.journals import Journal
 
 
+@pytest.fixture(autouse=True)
+def has_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer makes room for a tenth of a second; how much it gets done in that is the machine's affair."""
+    monkeypatch.setattr(bounds.make_room, "__defaults__", (60.0,))
+
+
 def line(kind: str, **fields: Any) -> bytes:
     return json.dumps({"v": 1, "type": kind, "ts": 1.0, **fields}).encode()
 

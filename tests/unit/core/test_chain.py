@@ -264,6 +264,7 @@ class TestManyProcesses:
         return check.finish()
 
 
+@pytest.mark.real_kernel
 class TestKills:
     def test_a_kill_at_any_system_call_forks_nothing_and_loses_no_number_silently(self, tmp_path: Path) -> None:
         log = tmp_path / "log"
@@ -692,6 +693,19 @@ def _is_last_of_its_part(line: Line, log: list[Line]) -> bool:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(steps=[("sign", 0), ("back up", 0), ("sign", 0), ("restore", 0)], clock=1)
+@example(
+    steps=[("sign", 0), ("back up", 0), ("sign", 0), ("restore", 0), ("exit", 0), ("sign", 0)], clock=1
+)  # who ends well does not hide that it was replaced
+@example(
+    steps=[("sign", 1), ("sign", 0), ("back up", 0), ("sign", 1), ("restore", 0), ("give back", 0), ("sign", 2)],
+    clock=1,
+)
+@example(
+    steps=[("sign", 0), ("back up", 0), ("restore", 0), ("sign", 1), ("sign", 1), ("boot", 0), ("sign", 0)], clock=1
+)  # what a boot took of a part before the one that the boot ended
+@example(
+    steps=[("sign", 0), ("back up", 0), ("restore", 0), ("sign", 1), ("sign", 1), ("boot", 0), ("restore", 0)], clock=1
+)
 @example(steps=[("sign", 0), ("sign", 0), ("boot", 0), ("sign", 0), ("boot", 0), ("sign", 0)], clock=-1)
 @given(steps=st.lists(STEPS, max_size=60), clock=st.sampled_from([1, 0, -1]))
 def test_an_honest_chain_is_never_accused_and_a_line_that_is_deleted_is_named(

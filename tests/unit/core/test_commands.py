@@ -145,6 +145,7 @@ def test_a_job_that_is_killed_tells_the_signal(state: State) -> None:
     assert finished["error"] == "killed by signal 9 (SIGKILL)"
 
 
+@pytest.mark.real_kernel
 def test_a_command_that_cannot_start_is_told_and_gives_127(state: State) -> None:
     result = vv("cron", "--job", "cleanup", "--", "/no/such/command", "--job", "x")
 

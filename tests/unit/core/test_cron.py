@@ -292,6 +292,7 @@ print(done.returncode, len(done.stdout), done.stdout[-8:], resource.getrusage(re
 
         assert run.wait(30) == 7
 
+    @pytest.mark.real_kernel
     @pytest.mark.parametrize("kind", ["folder", "not executable", "no program"])
     def test_what_cannot_start_is_told_in_one_line(self, state: State, tmp_path: Path, kind: str) -> None:
         target = tmp_path / "cmd"

@@ -162,6 +162,7 @@ WITH_A_TERMINAL = {"a terminal", "a terminal's background"}
 LOCALES = {"none, as under cron": {"PATH": "/usr/bin:/bin"}, "chosen": {**os.environ, "LC_CTYPE": "C", "EMPTY": ""}}
 
 
+@pytest.mark.real_kernel
 @pytest.mark.parametrize(
     ("parent", "locale"), [*((parent, "none, as under cron") for parent in PARENTS), ("a script", "chosen")]
 )
@@ -216,6 +217,7 @@ def test_exit_codes(state: State, name: str, parent: Callable[[], object] | None
     assert shell_code(f"{' '.join(WRAPPER)} {job}", preexec_fn=parent) == shell_code(job)
 
 
+@pytest.mark.real_kernel
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("by_path", [False, True])
 def test_exit_codes_of_what_can_hardly_be_executed(state: State, tmp_path: Path, name: str, by_path: bool) -> None:
@@ -267,6 +269,7 @@ def job(*command: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@pytest.mark.real_kernel
 @pytest.mark.parametrize("options", [{}, {"start_new_session": True}, {"process_group": 0}], ids=str)
 def test_signals_that_one_can_listen_to_arrive_once(state: State, tmp_path: Path, options: dict[str, Any]) -> None:
     came = tmp_path / "came"
@@ -390,6 +393,7 @@ def test_a_job_lives_on_when_its_wrapper_is_killed(state: State, tmp_path: Path)
     daemon.prints()
 
 
+@pytest.mark.real_kernel
 def test_nobody_stays_behind(state: State) -> None:
     """Whoever reads on for those in the background ends with the last of them."""
     before = readers()

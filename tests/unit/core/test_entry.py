@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.core.conftest import State
@@ -102,6 +102,7 @@ def reported(run: Callable[[], object]) -> list[tuple[object, ...]]:
     return made
 
 
+@settings(deadline=None)  # what is slow here is the machine
 @given(calls)
 @example(["alert", "ERROR", "t", "--details=", "--context", "a=b", "--context=c=d=e", "--suggest", "x", "--suggest=-y"])
 @example(["cron", "--job=j", "--timeout", "2h", "--overlap=wait", "--", "--job", "-h"])

@@ -280,6 +280,7 @@ class TestNames:
         candidate(text.encode(), 0).decode()
 
 
+@pytest.mark.real_kernel
 class TestKills:
     """At each system call."""
 
@@ -325,8 +326,8 @@ class TestKills:
     def test_what_a_killed_process_left_unfinished_is_swept_by_the_next(
         self, root: Path, video: Path, other_disk: Path
     ) -> None:
-        for stops in range(1, 2000, 2):
-            killed_at(stops, lambda: self.move(video))
+        for call in range(1, 1000):
+            killed_at(call, lambda: self.move(video))
             if any(name.startswith(files.TEMPORARY) for name in names(other_disk)):
                 break
 

@@ -17,7 +17,7 @@ import pytest
 from tests.support.users import in_child, passable_folder
 from tests.support.waiting import wait_until
 from vv_core.attempts import Attempts
-from vv_core.common import shared
+from vv_core.common import files, shared
 from vv_core.jobs import heartbeat
 from vv_core.logs import setup_logging
 from vv_core.quarantine import move_to_corrupted, read, release
@@ -283,3 +283,16 @@ def is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
         return False
+
+
+def test_what_has_no_folder_in_its_name_lies_in_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.close(shared.open_file("text", os.O_WRONLY))
+    os.close(shared.open_file(b"bytes", os.O_WRONLY))
+    shared.make_folder("folder")
+    files.write_new(b"new", b"1")
+
+    assert {"text", "bytes", "folder", "new"} <= {path.name for path in tmp_path.iterdir()}
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == shared.COMMON_FOLDER
