@@ -56,7 +56,7 @@ class Asker:
 
     @property
     def unanswered(self) -> bool:
-        """Whether there is a container of which the Engine does not tell what it uses."""
+        """Whether there is a container of which the Engine does not report what it uses."""
         return bool(self._unanswered)
 
     def start(self) -> None:

@@ -5,7 +5,7 @@ container may have made groups of its own. If there is no such line (the Engine 
 ids mean nothing here; or we are, in a cgroup namespace of our own), the group is looked for where Docker's drivers put
 it, `docker/<id>` and `system.slice/docker-<id>.scope`, and then in the whole tree.
 
-A group that is gone, or a controller that is not there, is no error: what it would have told is left out.
+A group that is gone, or a controller that is not there, is no error: what it would have shown is left out.
 
 Sources: Documentation/admin-guide/cgroup-v1/{memory,cpuacct,blkio-controller}.rst and cgroup-v2.rst of Linux;
 proc(5) on net/dev. With version 1 the kernel does not know who wrote what the page cache writes later.
@@ -202,7 +202,7 @@ def _up_to(path: str, container: str) -> str:
 
 
 def _groups_that_exist(groups: Mapping[str, str]) -> dict[str, str]:
-    """The groups if they are there; a controller that is not tells nothing when it is read."""
+    """The groups if they are there; a controller that is not there shows nothing when it is read."""
     return dict(groups) if any(Path(group).is_dir() for group in groups.values()) else {}
 
 

@@ -102,7 +102,7 @@ class Engine:
         return len(self._get_body("/events", since="0", until=_api_time(until)).splitlines())
 
     def bridge_created(self) -> str:
-        """When it made its default bridge, which it does at each start; "" where it has none or does not tell."""
+        """When it made its default bridge, which it does at each start; "" where it has none or does not say."""
         try:
             body = self._get_or_none("/networks/bridge")
             return decode_untrusted(_NETWORK, body).created if body else ""
@@ -292,5 +292,5 @@ def connected(host: str) -> docker.APIClient:
         if not _VERSION.fullmatch(version):
             version = str(client.version(api_version=False).get("ApiVersion", ""))
     if not _VERSION.fullmatch(version):
-        raise docker.errors.DockerException("what answers tells no version of Docker's API")
+        raise docker.errors.DockerException("what answers reports no version of Docker's API")
     return docker.APIClient(base_url=host, version=version, timeout=TIMEOUT)

@@ -24,7 +24,7 @@ from vv_exporter.metrics.containers import RESTARTS
 def fold_inspection(records: Records, inspection: Inspection, since: int, now: float) -> Change:
     """One container as it is now, after all events that came before it; `since` is the time of the last known event.
 
-    A stale inspection (events have told more) changes nothing.
+    A stale inspection (events have shown more) changes nothing.
     """
     record = by_id(records.values(), inspection.id)
     if record is None:
@@ -37,10 +37,10 @@ def fold_inspection(records: Records, inspection: Inspection, since: int, now: f
 
 
 def fold_listed(records: Records, listed: Listed, now: float) -> Change:
-    """A container as the Engine's list has it, which does not answer an inspection; events do not tell of it.
+    """A container as the Engine's list has it, which does not answer an inspection; events do not report it.
 
     An end is counted by its exit code: whether it was for want of memory the list does not say. A start is counted when
-    an event or an inspection tells of it.
+    an event or an inspection shows it.
     """
     record = by_id(records.values(), listed.id)
     if not listed.name or not listed.state:

@@ -18,7 +18,7 @@ none.) Its cause:
 **An exit** is counted from its `die` event: `oom` when killed for memory, `ok` for code 0, `signal` for 128 + a signal,
 `error` for the rest. `docker kill` and `docker stop` end with a signal, too.
 
-**Gaps.** The Engine replays up to 256 events; if it still has what was missed, nothing was. Otherwise inspections tell
+**Gaps.** The Engine replays up to 256 events; if it still has what was missed, nothing was. Otherwise inspections show
 what is certain, and no more is counted (S is `State.StartedAt`, n is `RestartCount` less one that did not come, both
 against the record):
 
@@ -31,7 +31,7 @@ S newer, n not grown            1 restart through the API (`daemon` if the Engin
 new id, created in the gap      n `policy` restarts, and 1 exit if it does not run
 =============================== ===================================================================================
 
-An event and an inspection may tell the same twice, in either order. Events come in order, so they need no check among
+An event and an inspection may report the same twice, in either order. Events come in order, so they need no check among
 themselves; but within one moment order is no promise: `die` and `stop` of one `docker stop` come in either. A record
 that an inspection has moved is `ahead`: an event that it covers already (older than its last change, or its very start)
 is passed over, once.
@@ -41,8 +41,8 @@ after a crash it does so for leftovers on its way up. `engine_restarted` marks a
 inspection afterwards a `stop` is not an operator's and a start that the policy allows is `daemon`. Stops of the old
 Engine's last moments are taken back.
 
-**An Engine that does not answer an inspection** of one container tells of it by events, which are enough, and by its
-state in the list where there were none (`fold_listed`). That is shown; what a later inspection can tell (restarts, by
+**An Engine that does not answer an inspection** of one container shows it by events, which are enough, and by its
+state in the list where there were none (`fold_listed`). That is shown; what a later inspection can show (restarts, by
 whom) is counted then. A container that was never inspected is `listed_only`: its restart policy and whether it removes
 itself are not known.
 
@@ -103,7 +103,7 @@ def fold_event(
         return Change({})
     if record.ahead and event.time < max(record.started, record.finished):
         if event.action == "stop" and record.started <= event.time and not record.booting:
-            return Change({record.name: _stop_by_operator(record)})  # no inspection can tell who ended this run
+            return Change({record.name: _stop_by_operator(record)})  # no inspection can show who ended this run
         return Change({}, _count_earlier_exit(record, event))
     if event.action == "rename":
         return rename_record(records, record, event.name)
@@ -225,7 +225,7 @@ def _fold_start(record: ContainerRecord, event: Event, inspection: Inspection | 
 
 
 def _is_start_known(record: ContainerRecord, event: Event, run: Inspection | None) -> bool:
-    """Whether an inspection, or this event in an earlier stream, has told of this start."""
+    """Whether an inspection, or this event in an earlier stream, has shown this start."""
     if run is not None and run.started == record.started:
         return True
     if not record.ahead:  # events come in order; a clock that was set back does not hide them
@@ -250,7 +250,7 @@ def _fold_exit(record: ContainerRecord, event: Event, inspection: Inspection | N
 
 
 def _count_earlier_exit(record: ContainerRecord, event: Event) -> Counts:
-    """An inspection told of the restart, but could not tell of the exit before it."""
+    """An inspection showed the restart, but could not show the exit before it."""
     if event.action != "die" or event.time >= record.started:
         return ()
     return (Count(EXITS, (record.name, exit_reason(_exit_code(event), oom=False))),)
@@ -291,7 +291,7 @@ def _fold_other(record: ContainerRecord, event: Event, inspection: Inspection | 
 
 
 def _stop_by_operator(record: ContainerRecord) -> ContainerRecord:
-    """A container that still runs waits for its death: Docker 20.10 tells of that before the stop, 28.5 after it."""
+    """A container that still runs waits for its death: Docker 20.10 reports that before the stop, 28.5 after it."""
     stopped = replace(record, stopped=True, wanted=False)
     return stopped if record.running else replace(stopped, state="exited", health="", streak=0)
 

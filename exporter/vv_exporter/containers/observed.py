@@ -61,7 +61,7 @@ class Event(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """One entry of the list of containers. `exit_code` is None while it runs, and where the list does not tell."""
+    """One entry of the list of containers. `exit_code` is None while it runs, and where the list does not show it."""
 
     id: str
     name: str

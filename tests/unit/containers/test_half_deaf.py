@@ -11,7 +11,7 @@ from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.asker import Asker
 from vv_exporter.containers.engine import EngineError, NoAnswerError
-from vv_exporter.containers.records import CONTAINERS, REASONS, ContainerRecord
+from vv_exporter.containers.records import CONTAINERS, REASONS, ContainerRecord, all_series
 from vv_exporter.containers.watch import ContainerWatch
 from vv_exporter.context import Context
 from vv_exporter.metrics.containers import EXITS
@@ -64,7 +64,7 @@ class Device:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for: the Engine is in memory."""
-    monkeypatch.setattr(watching, "_WAIT", 0.0)
+    monkeypatch.setattr(watching, "_EVENT_WAIT_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_an_end_that_the_list_shows_before_its_event_is_counted_once(device: Dev
     device.go(5)
     device.containers.silent.add("web")
     device.containers.run("web", "exited", code=3)
-    device.go(watching.RECONCILE_INTERVAL)
+    device.go(watching.RECONCILE_INTERVAL_SECONDS)
     if told:
         device.containers.tell("web", "die", 20, exitCode="3")
     device.go(60)
@@ -195,7 +195,7 @@ def test_what_happened_is_counted_once_the_inspection_comes(device: Device) -> N
     device.go(60)
 
     assert device.shows("container_inspect_success", "web") == 1
-    assert device.store.value(watching.all_series("web")[2][0], ("web", "manual")) == 1
+    assert device.store.value(all_series("web")[2][0], ("web", "manual")) == 1
 
 
 def test_what_it_did_before_it_could_be_inspected_is_not_counted(device: Device) -> None:
@@ -206,7 +206,7 @@ def test_what_it_did_before_it_could_be_inspected_is_not_counted(device: Device)
     device.go(60)
 
     assert not device.record("web").listed_only
-    assert {device.store.value(metric, labels) for metric, labels in watching.all_series("web")} == {0}
+    assert {device.store.value(metric, labels) for metric, labels in all_series("web")} == {0}
 
 
 def test_a_crash_and_a_restart_while_it_cannot_be_inspected_are_counted(device: Device) -> None:
@@ -220,7 +220,7 @@ def test_a_crash_and_a_restart_while_it_cannot_be_inspected_are_counted(device: 
     device.containers.silent.clear()
     device.go(120)
 
-    values = {labels[1:]: device.store.value(metric, labels) for metric, labels in watching.all_series("web")}
+    values = {labels[1:]: device.store.value(metric, labels) for metric, labels in all_series("web")}
     assert values["error",] == 1
     assert values["manual",] == 1
     assert device.shows("container_running", "web") == 1

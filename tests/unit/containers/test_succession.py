@@ -49,7 +49,7 @@ def test_what_names_a_place(labels: Mapping[str, str], place: str) -> None:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Device]:
     containers, clock = Containers(), Clock()
-    monkeypatch.setattr(watching, "_WAIT", 0.0)
+    monkeypatch.setattr(watching, "_EVENT_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(watching, "Engine", lambda _host: MemoryEngine(containers))
     store = Store(tmp_path / "state.db", clock)
     yield Device(containers, tmp_path, store, clock)
@@ -101,9 +101,9 @@ def test_when_the_old_one_is_removed_its_series_end(device: Device, succession: 
     device.go(3)
     del device.containers.states[old]
     device.containers.tell(old, "destroy", 12, **old_labels)
-    device.go(int(watching.RECONCILE_INTERVAL) + 2)
+    device.go(int(watching.RECONCILE_INTERVAL_SECONDS) + 2)
 
-    assert FORGET_AFTER > 10 * watching.RECONCILE_INTERVAL
+    assert FORGET_AFTER > 10 * watching.RECONCILE_INTERVAL_SECONDS
     assert device.shows("container_running", old) is None
     assert device.shows("container_expected", new) == 1
 
@@ -180,7 +180,7 @@ def test_the_series_of_a_slot_end_with_its_last_task(device: Device) -> None:
     device.go(3)
     assert restarts(device) == 0
     device.clock.advance(FORGET_AFTER + 1)
-    device.go(int(watching.RECONCILE_INTERVAL) + 2)
+    device.go(int(watching.RECONCILE_INTERVAL_SECONDS) + 2)
 
     assert restarts(device) is None
 

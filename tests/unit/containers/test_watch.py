@@ -12,9 +12,10 @@ from tests.support.waiting import wait_until
 from vv_exporter.collectors.containers import ContainersCollector
 from vv_exporter.containers import watch as watching
 from vv_exporter.containers.asker import Asker
+from vv_exporter.containers.engine_record import ENGINE, EngineRecord
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.records import CONTAINERS, GONE, ContainerRecord, all_series
-from vv_exporter.containers.watch import ENGINE, ContainerWatch, EngineRecord
+from vv_exporter.containers.watch import ContainerWatch
 from vv_exporter.context import Context
 from vv_exporter.metrics.containers import RESTARTS
 from vv_exporter.settings import ContainersSettings, load

@@ -1,4 +1,4 @@
-"""What the timeline is told of a container, from a change in the ledger. No I/O, no clock."""
+"""What the timeline shows of a container, made from a change in the ledger. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _REASONS = {
     "oom": sentence("Container {name} was OOM-killed"),
 }
 _ASKED = sentence("Container {name} was stopped through Docker")
-Told = tuple[float, Entry]
+TimedEntry = tuple[float, Entry]
 
 
-def told(before: Mapping[str, ContainerRecord | None], change: Change) -> Iterator[Told]:
+def timeline_entries_of(before: Mapping[str, ContainerRecord | None], change: Change) -> Iterator[TimedEntry]:
     """Times (Unix seconds; 0: now) and entries: exits, restarts, health, and containers that are gone."""
     for count in change.counts:
         record = change.records.get(count.labels[0])
@@ -51,7 +51,7 @@ def told(before: Mapping[str, ContainerRecord | None], change: Change) -> Iterat
             yield from _transition_entries(known, record)
 
 
-def _exit_entry(count: Count, record: ContainerRecord | None) -> Told:
+def _exit_entry(count: Count, record: ContainerRecord | None) -> TimedEntry:
     name, reason = count.labels
     asked = record is not None and record.killed > 0 and reason != "oom"
     title = (_ASKED if asked else _REASONS[reason]).of(name=name)
@@ -62,14 +62,14 @@ def _exit_entry(count: Count, record: ContainerRecord | None) -> Told:
     )
 
 
-def _restart_entry(count: Count, record: ContainerRecord | None) -> Told:
+def _restart_entry(count: Count, record: ContainerRecord | None) -> TimedEntry:
     name, cause = count.labels
     title = _CAUSES[cause].of(name=name, count=count.amount)
     severity = "warning" if cause in ("policy", "self_monitor") else "info"
     return (record.started / SECOND if record else 0.0), Entry("container.restarted", title, severity, name)
 
 
-def _transition_entries(known: ContainerRecord, record: ContainerRecord) -> Iterator[Told]:
+def _transition_entries(known: ContainerRecord, record: ContainerRecord) -> Iterator[TimedEntry]:
     name = record.name
     if record.health != known.health and "unhealthy" in (record.health, known.health) and record.running:
         if record.health == "unhealthy":

@@ -1,4 +1,4 @@
-"""What the timeline is told of one change of a container's record."""
+"""What the timeline shows of one change of a container's record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from vv_exporter.containers.observed import SECOND
 from vv_exporter.containers.records import GONE, Change, ContainerRecord, Count
-from vv_exporter.containers.told import told
+from vv_exporter.containers.timeline_entries import timeline_entries_of
 from vv_exporter.metrics.containers import EXITS, OOM_KILLS, RESTARTS
 from vv_exporter.state.timeline import Entry
 
@@ -19,7 +19,7 @@ def record(**more: Any) -> ContainerRecord:
 
 
 def said(before: ContainerRecord | None, after: ContainerRecord | None, *counts: Count) -> list[tuple[float, Entry]]:
-    found = told({"web": before}, Change({"web": after}, counts))
+    found = timeline_entries_of({"web": before}, Change({"web": after}, counts))
     return [(time, replace(entry, title=str(entry.title))) for time, entry in found]
 
 

@@ -1,11 +1,11 @@
-"""What the timeline is told of containers, from histories recorded from a real Engine."""
+"""What the timeline shows of containers, from histories recorded from a real Engine."""
 
 import pytest
 
 from tests.unit.containers.ledgers import Ledger, paired, recorded
 from vv_exporter.containers.observed import SECOND, Event, Inspection
 from vv_exporter.containers.records import Change, Claim, ContainerRecord
-from vv_exporter.containers.told import told
+from vv_exporter.containers.timeline_entries import timeline_entries_of
 
 
 class Telling(Ledger):
@@ -17,7 +17,7 @@ class Telling(Ledger):
 
     def apply(self, change: Change) -> None:
         before = {name: self.records.get(name) for name in change.records}
-        self.told += [(str(entry.title), entry.severity) for _, entry in told(before, change)]
+        self.told += [(str(entry.title), entry.severity) for _, entry in timeline_entries_of(before, change)]
         super().apply(change)
 
 
