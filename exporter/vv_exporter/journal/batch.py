@@ -8,14 +8,15 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from vv_exporter.common.times import admitted
 from vv_exporter.journal import files
-from vv_exporter.journal.events import MAX_LINE, TYPES, Event, RejectedError, WriterStarted, decode
+from vv_exporter.journal.counting import Counting
+from vv_exporter.journal.events import MAX_LINE, TYPES, RejectedError, WriterStarted, decode
+from vv_exporter.journal.folder import Folder
 from vv_exporter.journal.folds import Source
 from vv_exporter.journal.lines import Bounds, bounds
 from vv_exporter.journal.progress import PROGRESS, Progress
@@ -29,22 +30,6 @@ log = logging.getLogger(__name__)
 
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_FILES = 200  # of which as many may be open at once, their locks held until the commit
-SETTLED = 5.0  # seconds without a change after which an unlocked file is taken for complete
-
-
-class Counting(Protocol):
-    """What a batch needs of its reader."""
-
-    @property
-    def store(self) -> Store: ...
-    def now(self) -> float: ...
-    def path(self, name: str) -> Path: ...
-    def listing(self) -> Iterable[str]: ...
-    def seen_alive(self, name: str) -> None: ...
-    def last_alive(self, name: str) -> float: ...
-    def fold(self, tx: Transaction, event: Event, source: Source) -> str: ...
-    def writer_gone(self, tx: Transaction, writer: str, last_seen: float) -> bool: ...
-    def forget_deleted(self, tx: Transaction) -> None: ...
 
 
 class Piece(NamedTuple):
@@ -61,6 +46,13 @@ class Piece(NamedTuple):
     ended: bool
 
 
+class Tally(NamedTuple):
+    """How many events were counted, by type, and how many lines were rejected, by reason."""
+
+    counted: Counter[str]
+    rejected: Counter[str]
+
+
 class Batch:
     """Files read in one round and counted in one transaction.
 
@@ -68,15 +60,17 @@ class Batch:
     halves, and so on down to the one line that is refused.
     """
 
-    def __init__(self, reader: Counting, stack: contextlib.ExitStack) -> None:
+    def __init__(self, store: Store, folder: Folder, counting: Counting, locks: contextlib.ExitStack) -> None:
         self.problem = ""
         self.pieces: list[Piece] = []
         self.written: dict[str, float] = {}
         """When the newest event that was counted was written, by file."""
         self.size = 0
         """Bytes that were read."""
-        self._reader = reader
-        self._stack = stack
+        self._store = store
+        self._folder = folder
+        self._counting = counting
+        self._locks = locks
         self._may_wait = False
         self._names: dict[str, list[str]] | None = None
 
@@ -102,23 +96,23 @@ class Batch:
             turns.took(more=piece is not None and piece.more)
 
     def _take_one(self, entry: files.Entry, share: int) -> Piece | None:
-        before = self._reader.store.document(PROGRESS, entry.name) or Progress()
+        before = self._store.document(PROGRESS, entry.name) or Progress()
         with contextlib.ExitStack() as closing:
-            descriptor = closing.enter_context(files.opened(self._reader.path(entry.name)))
+            descriptor = closing.enter_context(files.opened(self._folder.path(entry.name)))
             locked = files.try_lock(descriptor)
             if not locked:
-                self._reader.seen_alive(entry.name)
+                self._folder.note_alive(entry.name)
             size = os.fstat(descriptor).st_size
             begins = before.offset if before.done else files.data_from(descriptor, before.offset)
             wanted = 0 if before.done else max(min(share, size - begins), 0)
             data = os.pread(descriptor, wanted, begins)
             reaches = begins + len(data)
             more = not before.done and os.fstat(descriptor).st_size > reaches
-            ended = locked and not more and (self._writer_locks(before, data) or self._has_settled(entry))
+            ended = locked and not more and (self._writer_locks(before, data) or self._folder.has_settled(entry))
             if not data and not ended and begins == before.offset:
                 return None
             if ended:
-                self._stack.push(closing.pop_all())  # its lock is held until the commit
+                self._locks.push(closing.pop_all())  # its lock is held until the commit
             return Piece(entry, data, begins - before.offset, reaches, more, ended)
 
     def _writer_locks(self, before: Progress, data: bytes) -> bool:
@@ -129,9 +123,6 @@ class Batch:
             event = decode(data.partition(b"\n")[0])
             return isinstance(event, WriterStarted) and event.lock
         return False
-
-    def _has_settled(self, entry: files.Entry) -> bool:
-        return abs(self._reader.now() - entry.modified) >= SETTLED  # a time to come is none at which it was changed
 
     def commit(self, *, may_wait: bool = False) -> list[str]:
         """Count everything; gives the files that can be deleted as soon as that is on the disk, their locks held.
@@ -157,39 +148,55 @@ class Batch:
                 self._commit_pieces(part)
 
     def _commit_together(self, pieces: Iterable[Piece]) -> None:
-        with self._reader.store.transaction() as tx:
-            counted: Counter[str] = Counter()
-            rejected: Counter[str] = Counter()
-            written = {piece.entry.name: self._count_lines(tx, piece, counted, rejected) for piece in pieces}
-            for type_, count in counted.items():
+        with self._store.transaction() as tx:
+            tally = Tally(Counter(), Counter())
+            written = {piece.entry.name: self._count_lines(tx, piece, tally) for piece in pieces}
+            for type_, count in tally.counted.items():
                 tx.inc(EVENTS, (type_,), count)
-            for reason, count in (+rejected).items():
+            for reason, count in (+tally.rejected).items():
                 tx.inc(EVENTS_REJECTED, (reason,), count)
             self._end_writers(tx, pieces)
-            self._reader.forget_deleted(tx)
-            tx.may_wait = self._may_wait and not +rejected
+            self._folder.forget_gone(tx)
+            tx.may_wait = self._may_wait and not +tally.rejected
         self.written |= {name: newest for name, newest in written.items() if newest}
 
     def _refuse_piece(self, piece: Piece, error: ContentError) -> None:
         """Pass over a line, or the end of a file, that cannot be stored."""
         log.error("%s: passed over: %s", piece.entry.name, error)
-        with self._reader.store.transaction() as tx:
+        with self._store.transaction() as tx:
             before = tx.get(PROGRESS, piece.entry.name) or Progress()
             after = before.offset + piece.hole + len(piece.data)
             tx.put(PROGRESS, piece.entry.name, msgspec.structs.replace(before, offset=after, done=piece.ended))
             tx.inc(EVENTS_REJECTED, ("commit",))
 
-    def _count_lines(self, tx: Transaction, piece: Piece, counted: Counter[str], rejected: Counter[str]) -> float:
-        """Fold the lines; gives when the newest was written."""
+    def _count_lines(self, tx: Transaction, piece: Piece, tally: Tally) -> float:
+        """Fold the lines, and note how far; gives when the newest was written."""
         before = tx.get(PROGRESS, piece.entry.name) or Progress()
         begins, began_inside = before.offset + piece.hole, before.skipping or bool(piece.hole)
         within = bounds(piece.data, began_inside)
         # A line that is too long is counted once, where it is first seen to be.
-        rejected["oversize"] += bool(piece.hole) and not before.skipping
-        rejected["oversize"] += within.inside and not (began_inside and within.start == len(piece.data))
-        header, source = before, _source_of(piece.entry.writer, before)
-        newest = 0.0
-        for line in _uncounted_lines(piece.data, within, begins, before.ahead):
+        tally.rejected["oversize"] += bool(piece.hole) and not before.skipping
+        tally.rejected["oversize"] += within.inside and not (began_inside and within.start == len(piece.data))
+        lines = _uncounted_lines(piece.data, within, begins, before.ahead)
+        header, newest = self._fold_lines(tx, lines, piece.entry.writer, before, tally)
+        done = within.done
+        if piece.ended and done < len(piece.data):
+            tally.rejected["torn"] += 1
+            done = len(piece.data)
+        offset = begins + done
+        ahead = tuple(place for place in before.ahead if place >= offset)
+        after = msgspec.structs.replace(header, offset=offset, skipping=within.inside, done=piece.ended, ahead=ahead)
+        if after != before:
+            tx.put(PROGRESS, piece.entry.name, after)
+        return newest
+
+    def _fold_lines(
+        self, tx: Transaction, lines: Iterable[bytes], writer: str, header: Progress, tally: Tally
+    ) -> tuple[Progress, float]:
+        """Fold whole lines; gives the header, as far as one of them changes it, and when the newest was written."""
+        counted, rejected = tally
+        source, newest = _source_of(writer, header), 0.0
+        for line in lines:
             if len(line) >= MAX_LINE:
                 rejected["oversize"] += 1
                 continue
@@ -199,31 +206,22 @@ class Batch:
                 rejected[error.reason] += 1
                 continue
             if isinstance(event, WriterStarted):
-                header = _progress_with_header(before, event)
-                source = _source_of(piece.entry.writer, header)
-            if reason := self._reader.fold(tx, event, source):
+                header = _progress_with_header(header, event)
+                source = _source_of(writer, header)
+            if reason := self._counting.fold(tx, event, source):
                 rejected[reason] += 1
                 continue
             counted[TYPES[type(event)]] += 1
             self._may_wait = self._may_wait and is_routine(event)
             newest = max(newest, admitted(event.ts, tx.now))
-        done = within.done
-        if piece.ended and done < len(piece.data):
-            rejected["torn"] += 1
-            done = len(piece.data)
-        offset = begins + done
-        ahead = tuple(place for place in before.ahead if place >= offset)
-        after = msgspec.structs.replace(header, offset=offset, skipping=within.inside, done=piece.ended, ahead=ahead)
-        if after != before:
-            tx.put(PROGRESS, piece.entry.name, after)
-        return newest
+        return header, newest
 
     def _end_writers(self, tx: Transaction, pieces: Iterable[Piece]) -> None:
         """A writer is gone when all its files have ended: whoever moved on to a next file still holds that one."""
         ended = {piece.entry.name: piece for piece in pieces if piece.ended}
         last_seen: dict[str, float] = {}
         for name, piece in ended.items():
-            seen = max(piece.entry.modified, self._reader.last_alive(name))
+            seen = max(piece.entry.modified, self._folder.pop_last_alive(name))
             last_seen[piece.entry.writer] = max(last_seen.get(piece.entry.writer, 0.0), seen)
         for writer, seen in last_seen.items():
             with contextlib.suppress(_StillThereError):
@@ -231,7 +229,7 @@ class Batch:
 
     def _end_writer(self, tx: Transaction, writer: str, seen: float) -> None:
         """Raises `_StillThereError`. The folder is listed only where it matters: few leave something open."""
-        if self._reader.writer_gone(tx, writer, seen) and any(
+        if self._counting.end_writer(tx, writer, seen) and any(
             not (tx.get(PROGRESS, name) or Progress()).done for name in self._list_by_writer().get(writer, ())
         ):
             raise _StillThereError
@@ -240,7 +238,7 @@ class Batch:
         """The files by writer, listed with the locks held: a next file was locked before its predecessor was let go."""
         if self._names is None:
             self._names = {}
-            for name in self._reader.listing():
+            for name in self._folder.list_names():
                 self._names.setdefault(files.writer_of(name), []).append(name)
         return self._names
 

@@ -1,6 +1,6 @@
-"""Tells when the journal's files change, so that a device on which nothing happens is not woken ten times a second.
+"""Reports when the journal's files change, so that a device on which nothing happens is not woken ten times a second.
 
-inotify(7) tells of what this kernel's processes write, in containers too, but not of what others write into a shared
+inotify(7) reports what this kernel's processes write, in containers too, but not what others write into a shared
 file system (NFS, the folders of Docker Desktop), and there may be none left to have. Then one looks at the clock.
 """
 
@@ -67,7 +67,7 @@ class Changes:
         if self._inotify is None or self._inotify.read(timeout=0):
             return
         self._inotify.close()
-        self._do_without_inotify("it did not tell of a change", again=float("inf"))
+        self._do_without_inotify("it did not report a change", again=float("inf"))
 
     def wake(self) -> None:
         """End the waiting, now and from now on."""

@@ -1,4 +1,4 @@
-"""The journal's files: their names, and the lock that tells whether a writer lives."""
+"""The journal's files: their names, and the lock that shows whether a writer lives."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Lookahead:
             entry = self._pending[-1]
             try:
                 read = self._search_piece(entry, found, places)
-            except OSError:  # told by the batch that is to read it
+            except OSError:  # reported by the batch that is to read it
                 read = 0
             size += read
             if not read or self._searched[entry.name] >= entry.size:
@@ -135,7 +135,7 @@ def _candidate_lines(data: bytes, within: Bounds) -> Iterator[tuple[int, bytes, 
 def _decode_alert(line: bytes) -> AlertRaised | None:
     try:
         event = decode(line)
-    except RejectedError:  # told when it is its turn
+    except RejectedError:  # counted when it is its turn
         return None
     return event if isinstance(event, AlertRaised) else None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from vv_exporter.context import Context
-from vv_exporter.journal.folds.stages import tell_overrun
+from vv_exporter.journal.folds.stages import record_overrun
 from vv_exporter.metrics.pipeline import STAGE_OVERRUNS
 from vv_exporter.probes import files
 from vv_exporter.runtime.loop import HUNG_SECONDS, Loop
@@ -126,6 +126,6 @@ def note_overruns(store: Store, overdue: Callable[[Run], bool], limit: Callable[
                 if run is not None and not run.overdue:  # it may have ended meanwhile, and was counted then
                     tx.put(STAGE_RUNS, key, msgspec.structs.replace(run, overdue=True))
                     tx.inc(STAGE_OVERRUNS, (run.name,))
-                    tell_overrun(tx, run, limit(run), tx.now)
+                    record_overrun(tx, run, limit(run), tx.now)
     except StoreError:
         return  # said by the journal's reader, which meets the same; the next look tries again

@@ -20,7 +20,8 @@ from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Store
 from vv_exporter.state.timekeeping import Timekeeper
 from vv_exporter.supervisor.actions import Actions
-from vv_exporter.supervisor.loop import COMPONENT, EXPECTED, INTERVAL, Supervisor
+from vv_exporter.supervisor.loop import EXPECTED_ERRORS, ROUND_INTERVAL_SECONDS, Supervisor
+from vv_exporter.supervisor.publish import COMPONENT
 from vv_exporter.supervisor.selection import own_container
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
     stopping = until_signalled()
     own_folder(settings.state_dir, settings.self_monitor_dir, rights.VISIBLE_FOLDER)
-    with contextlib.suppress(OSError):  # root made it in an older installation: `vv doctor` tells
+    with contextlib.suppress(OSError):  # root made it in an older installation: `vv doctor` shows it
         statefolders.make_own_folder(settings.self_monitor_dir / "requests")
     with (
         only_one(settings.self_monitor_dir, "self-monitor"),
@@ -53,10 +54,10 @@ def run(settings: Settings) -> None:
             "supervisor",
             "looking after the containers",
             lambda: None if stopping.is_set() else supervisor.round(),
-            INTERVAL,
+            ROUND_INTERVAL_SECONDS,
             at_once=True,
             stop_seconds=_GRACE,
-            expected=EXPECTED,
+            expected=EXPECTED_ERRORS,
         )
         loop.start()
         journal.emit("script.started", COMPONENT, {})

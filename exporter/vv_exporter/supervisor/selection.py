@@ -1,4 +1,4 @@
-"""Which containers the self-monitor may restart. Nothing, unless it was told to; see docs/self-monitor.md."""
+"""Which containers the self-monitor may restart. Nothing, unless the settings say so; see docs/self-monitor.md."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Supervised(msgspec.Struct, frozen=True, omit_defaults=True):
     """It was given up and is yet to be stopped."""
     policy_before: str = ""
     """Docker's restart policy, as name:retries, that was taken from it when it was stopped."""
-    told: bool = False
+    reported: bool = msgspec.field(default=False, name="told")
     """Whether the journal knows that it was given up."""
 
 

@@ -16,7 +16,7 @@ from tests.support.clock import Clock
 from tests.support.killing import killed_at_each_call
 from tests.unit.journal.conftest import Journal, make_reader
 from tests.unit.journal.test_reader import beat
-from vv_exporter.journal import batch, files, lookahead, reader
+from vv_exporter.journal import batch, files, lookahead, plan, reader
 from vv_exporter.journal.batch import BATCH_BYTES
 from vv_exporter.journal.events import MAX_LINE
 from vv_exporter.journal.files import Entry
@@ -58,7 +58,7 @@ def rounds(journal: Journal) -> Iterator[int]:
 @pytest.fixture
 def always_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Search also the smallest backlog."""
-    monkeypatch.setattr(reader, "BATCH_BYTES", 0)
+    monkeypatch.setattr(plan, "BATCH_BYTES", 0)
 
 
 @pytest.mark.parametrize("where", ["same file", "another file", "file of the same writer"])
@@ -217,7 +217,7 @@ def test_an_alert_of_a_file_that_is_half_counted_has_its_component(journal: Jour
 def test_each_is_counted_once_whatever_system_call_the_exporter_is_killed_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "BATCH_BYTES", 0)
+    monkeypatch.setattr(plan, "BATCH_BYTES", 0)
     monkeypatch.setattr(batch, "BATCH_FILES", 1)
     settings = load({"VV_STATE_DIR": str(tmp_path), "VV_CONFIG": ""})
     directory, state = tmp_path / "journal", tmp_path / "state.db"
@@ -486,12 +486,12 @@ def test_each_writer_has_its_turn_and_the_files_of_a_writer_theirs(
 
 def test_the_search_is_bounded_in_each_round(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookahead, "SEARCH_PIECES", 3)
-    monkeypatch.setattr(reader, "BATCH_BYTES", 0)
+    monkeypatch.setattr(plan, "BATCH_BYTES", 0)
     for number in range(10):
         (journal.directory / f"w{number}.jsonl").write_bytes(beat())
     journal.clock.advance(1)
-    journal.reader._scan_folder()
-    before = len(journal.reader._lookahead)
-    journal.reader._lookahead.search()
+    journal.reader._plan.scan_folder()
+    before = len(journal.reader._plan.lookahead)
+    journal.reader._plan.lookahead.search()
 
-    assert before - len(journal.reader._lookahead) == 3
+    assert before - len(journal.reader._plan.lookahead) == 3

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from tests.unit.journal.conftest import Journal
-from vv_exporter.journal import reader
+from vv_exporter.journal import folder
 from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics.exporter import EVENTS
 from vv_exporter.state.store import Store
@@ -14,7 +14,7 @@ from vv_exporter.state.store import Store
 @pytest.fixture
 def syncs(monkeypatch: pytest.MonkeyPatch) -> Mock:
     sync = Mock()
-    monkeypatch.setattr(reader, "sync_folder", sync)
+    monkeypatch.setattr(folder, "sync_folder", sync)
     return sync
 
 
@@ -51,7 +51,7 @@ def test_it_is_forgotten_after_its_folder_was_synced_which_is_seldom(journal: Jo
     assert known(journal) == {"b", "c", "d"}  # the first that is deleted is forgotten with the next
     assert [call.args for call in syncs.call_args_list] == [(str(journal.directory),)]
 
-    journal.clock.advance(reader.FORGET_INTERVAL)
+    journal.clock.advance(folder.FORGET_INTERVAL_SECONDS)
     count(journal, "e")
     assert known(journal) == {"e"}
     assert syncs.call_count == 2
@@ -60,7 +60,7 @@ def test_it_is_forgotten_after_its_folder_was_synced_which_is_seldom(journal: Jo
 def test_very_many_are_forgotten_at_once(journal: Journal, syncs: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     count(journal, "a")
     count(journal, "b")
-    monkeypatch.setattr(reader, "FORGET_FILES", 2)
+    monkeypatch.setattr(folder, "FORGET_FILES", 2)
     count(journal, "c")
     assert known(journal) == {"b", "c"}
     count(journal, "d")
@@ -94,7 +94,7 @@ def test_what_is_to_be_forgotten_is_when_something_is_counted_next(journal: Jour
 def test_the_folder_is_synced_before_the_commit_that_forgets(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     commit = Store._write_transaction
-    monkeypatch.setattr(reader, "sync_folder", lambda _: steps.append("folder"))
+    monkeypatch.setattr(folder, "sync_folder", lambda _: steps.append("folder"))
     monkeypatch.setattr(
         Store, "_write_transaction", lambda store, changes: steps.append("commit") or commit(store, changes)
     )

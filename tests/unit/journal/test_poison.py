@@ -32,8 +32,8 @@ from vv_exporter.state.store import Kind, Transaction
 
 def handled_by(journal: Journal, event: type, handler: Callable[..., None]) -> None:
     """Let events of this type be folded by `handler`."""
-    folds = journal.reader._folds
-    journal.reader._folds = folds._replace(handlers={**folds.handlers, event: handler})
+    folds = journal.reader._counting._folds
+    journal.reader._counting._folds = folds._replace(handlers={**folds.handlers, event: handler})
 
 
 def test_a_fold_that_fails_halfway_leaves_nothing_behind(journal: Journal) -> None:
@@ -136,8 +136,8 @@ def test_a_disk_that_fails_is_not_taken_for_bad_content(
 
 
 def test_the_end_of_a_writer_that_cannot_be_folded_stops_nobody(journal: Journal) -> None:
-    first, *others = journal.reader._folds.writer_gone
-    journal.reader._folds = journal.reader._folds._replace(
+    first, *others = journal.reader._counting._folds.writer_gone
+    journal.reader._counting._folds = journal.reader._counting._folds._replace(
         writer_gone=(Mock(side_effect=ZeroDivisionError, __module__="broken"), first, *others)
     )
     writer = journal.writer()
@@ -155,7 +155,7 @@ def test_the_end_of_a_writer_that_cannot_be_stored_stops_nobody(journal: Journal
         if writer == "bad":
             tx.put(ODD, writer, Odd("\ud800"))
 
-    journal.reader._folds = journal.reader._folds._replace(writer_gone=(odd,))
+    journal.reader._counting._folds = journal.reader._counting._folds._replace(writer_gone=(odd,))
     for name in ("a", "bad", "c"):
         writer = journal.writer(name)
         writer.raw(beat())

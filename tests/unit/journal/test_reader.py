@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.unit.journal.conftest import Journal
-from vv_exporter.journal import changes, reader
+from vv_exporter.journal import changes, plan, reader
 from vv_exporter.journal.batch import BATCH_BYTES
 from vv_exporter.journal.progress import PROGRESS
 from vv_exporter.metrics.exporter import EVENTS, EVENTS_DROPPED, EVENTS_REJECTED
@@ -262,21 +262,21 @@ def test_the_next_file_may_come_while_the_first_is_being_read(journal: Journal) 
     first = journal.writer("w", 0)
     first.event("job.started", job="nightly", run="r1")
     journal.clock.advance(1)
-    original = journal.reader.seen_alive
+    original = journal.reader._folder.note_alive
     second = []
 
     def move_on(name: str) -> None:
         original(name)
 
-    listing = journal.reader.listing
+    listing = journal.reader._folder.list_names
 
     def late_listing() -> set[str]:
         second.append(journal.writer("w", 1))
         return listing()
 
     first.close()
-    journal.reader.seen_alive = move_on  # type: ignore[method-assign]
-    journal.reader.listing = late_listing  # type: ignore[method-assign]
+    journal.reader._folder.note_alive = move_on  # type: ignore[method-assign]
+    journal.reader._folder.list_names = late_listing  # type: ignore[method-assign]
     journal.reader.round()
 
     assert journal.value(JOB_RUNS, "nightly", "crashed") == 0
@@ -367,8 +367,8 @@ def test_a_file_that_its_writer_is_about_to_open_to_us_is_no_error(
 def test_at_work_it_follows_events_as_they_come_not_as_the_clock_says(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, inotify: bool
 ) -> None:
-    monkeypatch.setattr(reader, "RESTING", 60.0)
-    monkeypatch.setattr(reader, "LIVENESS_INTERVAL", 60.0)
+    monkeypatch.setattr(reader, "RESTING_SECONDS", 60.0)
+    monkeypatch.setattr(plan, "LIVENESS_INTERVAL_SECONDS", 60.0)
     if not inotify:
         monkeypatch.setattr(changes, "INotify", Mock(side_effect=OSError(24, "Too many open files")))
     journal.reader.start()
@@ -387,7 +387,7 @@ def test_at_work_it_follows_events_as_they_come_not_as_the_clock_says(
 def test_a_half_written_line_that_stays_is_no_reason_to_mistrust_the_kernel(journal: Journal) -> None:
     writer = journal.writer()
     writer.raw(b'{"v": 1, "type": "hear')
-    with patch.object(changes.Changes, "missed") as missed, patch.object(reader, "LIVENESS_INTERVAL", 0.05):
+    with patch.object(changes.Changes, "missed") as missed, patch.object(plan, "LIVENESS_INTERVAL_SECONDS", 0.05):
         journal.reader.start()
         looked = journal.reader.status
         wait_until(lambda: looked.backlog)

@@ -19,7 +19,7 @@ from vv_exporter.settings import load
 from vv_exporter.state.store import Store, Transaction
 from vv_exporter.state.timekeeping import Timekeeper
 from vv_exporter.supervisor.loop import Supervisor
-from vv_exporter.supervisor.room import Room
+from vv_exporter.supervisor.mailbox import Mailbox
 from vv_exporter.supervisor.state import SUPERVISED, Supervised
 
 replace = msgspec.structs.replace
@@ -74,7 +74,7 @@ class Site:
             }
         )
         self.settings.self_monitor_dir.mkdir()
-        self.room = Room(self.settings.self_monitor_dir)
+        self.mailbox = Mailbox(self.settings.self_monitor_dir)
         self.events: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.current = True

@@ -11,8 +11,8 @@ from vv_exporter.containers.engine import EngineError, NoAnswerError
 from vv_exporter.containers.records import GONE, ContainerRecord
 from vv_exporter.supervisor import loop
 from vv_exporter.supervisor.actions import RefusedError
-from vv_exporter.supervisor.loop import HEARTBEAT
-from vv_exporter.supervisor.room import Request
+from vv_exporter.supervisor.mailbox import Request
+from vv_exporter.supervisor.publish import HEARTBEAT_SECONDS
 
 LONG = 120  # rounds in which everything happens that will
 
@@ -66,7 +66,7 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, on_exhausted: str)
         results = {(event["attempt"], event["result"]) for event in site.told("container.restarted")}
         assert results == {(attempt, "ok") for attempt in site.attempts()}, where
         assert len({event["reason"] for event in site.told("container.gave_up")}) == 1, where
-        assert site.history.told, where
+        assert site.history.reported, where
         assert not site.history.stop_due, where
         assert ("stop" in site.calls) == (on_exhausted == "stop"), where
         site.store.close()
@@ -179,7 +179,7 @@ def test_resuming_starts_over_and_gives_back_what_was_taken(tmp_path: Path) -> N
     site = Site(tmp_path, failed(policy="on-failure", max_retries=2), SELF_MONITOR_ON_EXHAUSTED="stop")
     site.rounds(LONG)
     assert site.calls == ["start"] * 3 + ["policy no:0", "stop"]
-    path = site.room.ask(Request("resume", "web"))
+    path = site.mailbox.ask(Request("resume", "web"))
     site.after_start = {"state": "running"}
     site.rounds(10)
 
@@ -203,7 +203,7 @@ def test_a_recreated_container_begins_anew(tmp_path: Path) -> None:
 def test_a_forgotten_container_is_left_alone(tmp_path: Path) -> None:
     site = Site(tmp_path, failed(project="vv"), "self_monitor: {projects: [vv]}")
     site.rounds()
-    site.room.ask(Request("forget", "web"))
+    site.mailbox.ask(Request("forget", "web"))
     site.rounds(LONG)
 
     assert site.calls == []
@@ -282,12 +282,12 @@ def test_it_tells_that_it_lives_but_not_at_each_look(tmp_path: Path) -> None:
     site = Site(tmp_path, failed(state="running"))
     site.rounds(60)
 
-    assert len(site.told("supervisor.checked")) == 60 / HEARTBEAT
+    assert len(site.told("supervisor.checked")) == 60 / HEARTBEAT_SECONDS
 
 
 def test_a_request_that_makes_no_sense_is_thrown_away(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    path = site.room.ask(Request("resume", "nobody"))
+    path = site.mailbox.ask(Request("resume", "nobody"))
     broken = path.with_name("0.json")
     broken.write_text('{"action": "explode", "name": "web"}')
     site.rounds()
@@ -300,7 +300,7 @@ def test_a_request_that_makes_no_sense_is_thrown_away(tmp_path: Path) -> None:
 def test_of_more_containers_than_it_can_look_after_the_configured_stay_and_the_others_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "MAX_WATCHED", 2)
+    monkeypatch.setattr(loop, "MAX_WATCHED_CONTAINERS", 2)
     site = Site(
         tmp_path,
         config="containers: {essential: [zz], expected: [yy]}\nself_monitor: {containers: [aa, bb, yy, zz]}",

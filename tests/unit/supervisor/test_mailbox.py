@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.supervisor.site import FAILED, Site
 from vv_exporter.state.database import StoreError
-from vv_exporter.supervisor.room import Request
+from vv_exporter.supervisor.mailbox import Request
 
 LONG = 120
 NAME = f"{0:032x}.json"  # before every name that is made now
@@ -66,7 +66,7 @@ def test_what_is_no_request_costs_itself_only(tmp_path: Path, what: str) -> None
     NO_REQUESTS[what](mailbox(site) / NAME)
     site.rounds(LONG)
     assert site.calls == ["start"] * 3
-    later = site.room.ask(Request("resume", "web"))
+    later = site.mailbox.ask(Request("resume", "web"))
     site.rounds(LONG)
 
     assert not later.exists()
@@ -103,7 +103,7 @@ def test_a_flood_of_files_delays_a_request_but_no_container(tmp_path: Path, coun
     folder = mailbox(site)
     for number in range(count):
         os.mknod(folder / f"{number:032x}.json")
-    request = site.room.ask(Request("resume", "web"))
+    request = site.mailbox.ask(Request("resume", "web"))
     site.rounds(LONG)
 
     assert site.calls[:3] == ["start"] * 3
@@ -125,7 +125,7 @@ def test_a_request_that_cannot_be_done_now_waits_and_keeps_nothing_from_being_do
     site = Site(tmp_path, FAILED)
     site.rounds(LONG)
     monkeypatch.setattr(site.supervisor, "_do_request", lambda *_: (_ for _ in ()).throw(StoreError("full")))
-    path = site.room.ask(Request("resume", "web"))
+    path = site.mailbox.ask(Request("resume", "web"))
     with pytest.raises(StoreError, match="full"):
         site.rounds()
     assert path.exists()
@@ -143,7 +143,7 @@ def test_a_request_that_cannot_be_deleted_is_done_once(tmp_path: Path, monkeypat
     def refuse(path: Path, missing_ok: bool = False) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    path = site.room.ask(Request("resume", "web"))
+    path = site.mailbox.ask(Request("resume", "web"))
     monkeypatch.setattr(Path, "unlink", refuse)
     site.rounds(LONG)
     monkeypatch.undo()
@@ -170,7 +170,7 @@ def test_a_view_that_cannot_be_written_costs_the_view_only(tmp_path: Path, monke
     def refuse(view: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(site.supervisor._room, "show", refuse)
+    monkeypatch.setattr(site.supervisor._mailbox, "show", refuse)
     for _ in range(LONG):
         with pytest.raises(OSError, match="No space"):
             site.rounds()
@@ -184,15 +184,18 @@ def test_a_view_that_is_none_is_no_view(tmp_path: Path, content: bytes) -> None:
     site = Site(tmp_path)
     (site.settings.self_monitor_dir / "view.json").write_bytes(content)
 
-    assert site.room.view() is None
+    assert site.mailbox.view() is None
 
 
 def test_one_container_that_breaks_the_look_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(tmp_path, FAILED, "self_monitor: {containers: [aaa, web]}")
     with site.store.engine_changes() as tx:
         tx.put(site.container_kind, "aaa", FAILED.__class__(name="aaa", id="2", state="exited", wanted=True))
-    policy_restarts = site.supervisor._policy_restarts
-    monkeypatch.setattr(site.supervisor, "_policy_restarts", lambda name: policy_restarts(name) // (name != "aaa"))
+    histories = site.supervisor._histories
+    policy_restarts = histories._policy_restarts
+    monkeypatch.setattr(
+        site.supervisor._histories, "_policy_restarts", lambda name: policy_restarts(name) // (name != "aaa")
+    )
     for _ in range(LONG):
         with pytest.raises(Exception, match="container aaa"):
             site.rounds()

@@ -21,7 +21,7 @@ from vv_exporter.state.dropped import drop_alert
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.state.openalerts import ALERTS, SEVERITIES, OpenAlert, alert_key, end_alert
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 MAX_OPEN = 1000
 MAX_REMEMBERED = 32
@@ -61,7 +61,7 @@ def raised(tx: Transaction, event: AlertRaised, source: Source, settings: Settin
         occurrence = open_alerts.occurrence(alert, tx.now, settings.alert_window)
         open_alerts.add(alert, occurrence)
         tx.put(ALERTS, key, msgspec.structs.replace(alert, occurrence=occurrence))
-    tell(tx, event.ts, _raised_entry(alert))
+    add_to_timeline(tx, event.ts, _raised_entry(alert))
     if severity in ("error", "critical"):
         remember(
             tx,
@@ -85,7 +85,7 @@ def _count_repeat(tx: Transaction, known: OpenAlert, event: AlertRaised, ends: f
         digest = hashlib.sha256(msgspec.json.encode(_content_of(event))).hexdigest()[:8]
         if digest not in on_timeline:
             on_timeline = [*on_timeline[1 - MAX_REMEMBERED :], digest]
-            tell(tx, event.ts, _repeated_entry(known, event))
+            add_to_timeline(tx, event.ts, _repeated_entry(known, event))
     repeated = msgspec.structs.replace(
         known,
         count=known.count + 1,
@@ -159,7 +159,7 @@ def _make_room(tx: Transaction, open_alerts: _OpenAlerts, alert: OpenAlert) -> b
     least = min(least, alert, key=_importance_of)
     if least.reached_people:
         title = sentence("Ended early, since more alerts are open than are kept: {title}", title=least.title)
-        tell(tx, tx.now, Entry("alert.gave_way", title, component=least.component, alert_id=least.id))
+        add_to_timeline(tx, tx.now, Entry("alert.gave_way", title, component=least.component, alert_id=least.id))
     else:
         drop_alert(tx, least, sentence("more are open than are kept"))
     if least is alert:

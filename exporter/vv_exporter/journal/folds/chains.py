@@ -9,7 +9,7 @@ from vv_exporter.metrics.chains import CHAIN_OUTSIDE
 from vv_exporter.settings import Settings
 from vv_exporter.state.lastoutside import LAST_OUTSIDE, LastOutside
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 
 def outside(tx: Transaction, event: ChainOutside, source: Source, settings: Settings) -> None:
@@ -17,7 +17,9 @@ def outside(tx: Transaction, event: ChainOutside, source: Source, settings: Sett
     tx.inc(CHAIN_OUTSIDE, (event.chain,))
     tx.put(LAST_OUTSIDE, event.chain, LastOutside(tx.now))
     title = sentence("A line was signed outside the chain {chain}", chain=event.chain)
-    tell(tx, event.ts, Entry("chain.outside", title, "error", event.component or source.component, event.reason))
+    add_to_timeline(
+        tx, event.ts, Entry("chain.outside", title, "error", event.component or source.component, event.reason)
+    )
 
 
 HANDLERS: dict[type, Handler] = {ChainOutside: outside}

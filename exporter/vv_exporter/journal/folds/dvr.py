@@ -6,7 +6,7 @@ import msgspec
 
 from vv_exporter.common.times import is_later
 from vv_exporter.footage import states
-from vv_exporter.footage.ledger import milliseconds, note
+from vv_exporter.footage.ledger import add_footage, milliseconds
 from vv_exporter.journal.events import DvrAttempt, DvrEnded, DvrFrames, DvrHeldBack, DvrLogin
 from vv_exporter.journal.folds import Handler, Source
 from vv_exporter.language.sentences import sentence
@@ -16,7 +16,7 @@ from vv_exporter.state.dvr_agents import AGENTS, end_agent, miss_agents, saw_age
 from vv_exporter.state.dvrs import LINKS, Link, attempted, held_back, link, put, saw_frames
 from vv_exporter.state.runs import writer_of
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 AGENT = "agent"
 FRAMES_JOIN = 3000
@@ -50,7 +50,7 @@ def frames(tx: Transaction, event: DvrFrames, source: Source, settings: Settings
     """Frames came: so there is a stream, also if the event that said so was lost."""
     last = min(event.last, event.ts)
     saw_frames(tx, event.dvr, event.frames, last)
-    note(tx, event.dvr, "received", milliseconds(last) - 1, milliseconds(last), FRAMES_JOIN)
+    add_footage(tx, event.dvr, "received", milliseconds(last) - 1, milliseconds(last), FRAMES_JOIN)
     states.dvr_connected(tx, event.dvr, last)
     known = link(tx, event.dvr, AGENT)
     same = known is not None and known.writer == source.writer and known.connected
@@ -75,7 +75,7 @@ def login(tx: Transaction, event: DvrLogin, source: Source, settings: Settings) 
     """An operator says that the DVR takes user and password by now."""
     allow_again(tx, event.dvr)
     title = sentence("DVR {dvr}: user and password are sent again", dvr=event.dvr)
-    tell(tx, event.ts, Entry("dvr.login", title, component=event.component or source.component))
+    add_to_timeline(tx, event.ts, Entry("dvr.login", title, component=event.component or source.component))
 
 
 def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:

@@ -10,7 +10,7 @@ from vv_exporter.metrics.pipeline import EXCEPTIONS
 from vv_exporter.settings import Settings
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import MAX_DETAILS, Entry, shortened, tell
+from vv_exporter.state.timeline import MAX_DETAILS, Entry, add_to_timeline, shortened
 
 _MESSAGE = MAX_ERROR // 2  # the rest is for the end of the traceback
 
@@ -20,7 +20,7 @@ def unhandled(tx: Transaction, event: ExceptionUnhandled, source: Source, settin
     component = event.component or source.component
     tx.inc(EXCEPTIONS, (component, event.exception))
     tx.inc(EXCEPTIONS_UNHANDLED, (component, event.exception))
-    tell(tx, event.ts, _timeline_entry(event, component))
+    add_to_timeline(tx, event.ts, _timeline_entry(event, component))
     remember(
         tx,
         Failure(

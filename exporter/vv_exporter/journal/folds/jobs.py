@@ -22,7 +22,7 @@ from vv_exporter.settings import Settings
 from vv_exporter.state.failures import MAX_ERROR, Failure, remember, shorten
 from vv_exporter.state.runs import JOB_RUNS_OPEN, Run, writer_of
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import MAX_DETAILS, Entry, shortened, tell
+from vv_exporter.state.timeline import MAX_DETAILS, Entry, add_to_timeline, shortened
 
 RESULTS = ("success", "failure", "crashed")
 
@@ -71,7 +71,7 @@ def finished(tx: Transaction, event: JobFinished, source: Source, settings: Sett
                 "Job {job} failed with exit code {code} after {seconds} s",
                 job=event.job, code=event.exit_code, seconds=event.seconds,
             )  # fmt: skip
-        tell(tx, event.ts, Entry("job.failed", title, "error", component, details))
+        add_to_timeline(tx, event.ts, Entry("job.failed", title, "error", component, details))
         _remember_failure(
             tx, f"job_failure:{event.job}", component, event.ts, ": ".join(filter(None, (spoken(error), output)))
         )
@@ -82,7 +82,7 @@ def skipped(tx: Transaction, event: JobSkipped, source: Source, settings: Settin
     tx.inc(JOB_SKIPPED, (event.job,))
     component = event.component or source.component
     title = sentence("Job {job} was not begun", job=event.job)
-    tell(tx, event.ts, Entry("job.skipped", title, "warning", component, event.reason))
+    add_to_timeline(tx, event.ts, Entry("job.skipped", title, "warning", component, event.reason))
 
 
 def succeeded(tx: Transaction, job: str, time: float) -> None:
@@ -106,7 +106,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         tx.inc(JOB_RUNS, (run.name, "crashed"))
         latest(tx, JOB_LAST_COMPLETION, (run.name,), ended)
         title = sentence("Job {job} crashed", job=run.name)
-        tell(tx, ended, Entry("job.crashed", title, "error", run.component, sentence(CRASH)))
+        add_to_timeline(tx, ended, Entry("job.crashed", title, "error", run.component, sentence(CRASH)))
         _remember_failure(tx, f"job_crash:{run.name}", run.component, ended, _(CRASH))
 
 

@@ -15,9 +15,9 @@ from vv_exporter.state.dvr_agents import AGENTS
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.state.runs import OPEN_RUNS, SCRIPTS, Script, writer_of
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
-TELL_OF_THEIR_CRASH: tuple[Kind[Any], ...] = (*OPEN_RUNS, AGENTS)
+WITH_OWN_CRASH: tuple[Kind[Any], ...] = (*OPEN_RUNS, AGENTS)
 BEFORE_OTHERS = True
 """They close what the writer had open, which is asked for here."""
 
@@ -40,11 +40,11 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
     if script is None:
         return
     tx.delete(SCRIPTS, writer)
-    if any(tx.having(kind, writer_of, writer) for kind in TELL_OF_THEIR_CRASH):
+    if any(tx.having(kind, writer_of, writer) for kind in WITH_OWN_CRASH):
         return
     tx.inc(SCRIPT_CRASHES, (script.component,))
     title, who = sentence("{component} crashed", component=script.component), script.component
-    tell(
+    add_to_timeline(
         tx, last_seen, Entry("script.crashed", title, "error", who, sentence(CRASH), script.video, script.video_sha256)
     )
     remember(

@@ -11,7 +11,7 @@ from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.settings import Settings
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 
 def validated(tx: Transaction, event: SchemaValidated, source: Source, settings: Settings) -> None:
@@ -27,7 +27,7 @@ def validated(tx: Transaction, event: SchemaValidated, source: Source, settings:
     if event.excerpt:
         error = sentence("{error}; it begins: {excerpt}", error=error, excerpt=event.excerpt)
     title = sentence("JSON is not valid by the schema {schema}", schema=event.schema)
-    _tell_failure(tx, f"schema:{event.schema}", component, event, error, title, "error")
+    _record_failure(tx, f"schema:{event.schema}", component, event, error, title, "error")
 
 
 def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -> None:
@@ -48,10 +48,10 @@ def hmac(tx: Transaction, event: HmacUsed, source: Source, settings: Settings) -
         error = joined("{reason}: {why}", reason=reason, why=why)
     signing = operation == "sign"
     title = sentence("A payload could not be signed") if signing else sentence("A signature could not be verified")
-    _tell_failure(tx, f"hmac:{operation}", component, event, error, title, "critical")
+    _record_failure(tx, f"hmac:{operation}", component, event, error, title, "critical")
 
 
-def _tell_failure(
+def _record_failure(
     tx: Transaction,
     kind: str,
     component: str,
@@ -61,7 +61,7 @@ def _tell_failure(
     severity: str,
 ) -> None:
     family = "schema.invalid" if isinstance(event, SchemaValidated) else "hmac.failed"
-    tell(tx, event.ts, Entry(family, title, severity, component, error, event.video, event.video_sha256))
+    add_to_timeline(tx, event.ts, Entry(family, title, severity, component, error, event.video, event.video_sha256))
     remember(
         tx,
         Failure(

@@ -23,7 +23,7 @@ from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, s
 from vv_exporter.state.runs import STAGE_RUNS, Run, lacks_size, limited, writer_of
 from vv_exporter.state.stagelimits import RECENT_RUNS, Limit, limit_of, note_success, shortest_learned_limit
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 OUTCOMES = ("success", "failure", "crashed")
 STEPS = {"scan_video": "analysed", "summarize_scene": "summarised", "summarize": "summarised"}
@@ -55,7 +55,7 @@ def started(tx: Transaction, event: StageStarted, source: Source, settings: Sett
 
 
 def noted(tx: Transaction, event: StageNoted, source: Source, settings: Settings) -> None:
-    """More is known of a run in progress: its limit may change, and a crash can tell it."""
+    """More is known of a run in progress: its limit may change, and a crash can name it."""
     run = tx.get(STAGE_RUNS, event.run)
     if run is None:
         return
@@ -77,7 +77,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     tx.observe(STAGE_DURATION, (event.stage, outcome), max(event.seconds, 0.0))
     if run is not None and (limit := _limit_overrun(tx, run, event.seconds, settings)):
         tx.inc(STAGE_OVERRUNS, (event.stage,))
-        tell_overrun(tx, run, limit, event.ts)
+        record_overrun(tx, run, limit, event.ts)
     if outcome == "success":
         latest(tx, STAGE_LAST_SUCCESS, (event.stage,), event.ts)
         note_success(tx, event.stage, event.seconds)
@@ -92,7 +92,7 @@ def finished(tx: Transaction, event: StageFinished, source: Source, settings: Se
     sha256 = event.video_sha256 or (run.video_sha256 if run else "")
     title = sentence("Stage {stage} failed after {seconds} s", stage=event.stage, seconds=event.seconds)
     error = understood(event.error, OF_ENDS)
-    tell(tx, event.ts, Entry("stage.failed", title, "error", component, error, video, sha256))
+    add_to_timeline(tx, event.ts, Entry("stage.failed", title, "error", component, error, video, sha256))
     remember(
         tx,
         Failure(
@@ -113,7 +113,7 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         tx.observe(STAGE_DURATION, (run.name, "crashed"), admitted_seconds(last_seen - run.started))
         ended = max(last_seen, run.started)
         title = sentence("Stage {stage} crashed", stage=run.name)
-        tell(
+        add_to_timeline(
             tx,
             ended,
             Entry("stage.crashed", title, "error", run.component, sentence(CRASH), run.video, run.video_sha256),
@@ -131,10 +131,10 @@ def writer_gone(tx: Transaction, writer: str, last_seen: float) -> None:
         )
 
 
-def tell_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
+def record_overrun(tx: Transaction, run: Run, limit: Limit, time: float) -> None:
     """For the timeline and for who quotes it: the run went past its limit, as was noticed at `time`."""
     title = sentence("Stage {stage} takes longer than {limit} s", stage=run.name, limit=round(limit.seconds))
-    tell(tx, time, Entry("stage.overran", title, "warning", run.component, "", run.video, run.video_sha256))
+    add_to_timeline(tx, time, Entry("stage.overran", title, "warning", run.component, "", run.video, run.video_sha256))
     remember(
         tx,
         Failure(

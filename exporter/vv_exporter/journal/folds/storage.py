@@ -8,14 +8,14 @@ from vv_exporter.language.sentences import sentence
 from vv_exporter.probes import storagedevices
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 
 def accepted(tx: Transaction, event: StorageAccepted, source: Source, settings: Settings) -> None:
     """The next probe remembers what it finds."""
     storagedevices.accept(tx)
     title = sentence("The file system of the video storage was accepted as it is")
-    tell(tx, event.ts, Entry("storage.accepted", title, component=event.component or source.component))
+    add_to_timeline(tx, event.ts, Entry("storage.accepted", title, component=event.component or source.component))
 
 
 HANDLERS: dict[type, Handler] = {StorageAccepted: accepted}

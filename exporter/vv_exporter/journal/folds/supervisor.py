@@ -24,7 +24,7 @@ from vv_exporter.metrics.self_monitor import IN_WINDOW, LAST_CHECK, SUPERVISED_R
 from vv_exporter.settings import Settings
 from vv_exporter.state.failures import Failure, remember, shorten
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 RESULTS = ("ok", "failed")
 MAX_QUOTE = 600  # characters of the reason and the last log lines that become a label's value
@@ -66,7 +66,9 @@ def restarted(tx: Transaction, event: ContainerRestarted, source: Source, settin
     tx.inc(SUPERVISED_RESTARTS, (event.name, result))
     if result == "failed":
         title = sentence("Container {name} could not be restarted", name=event.name)
-        tell(tx, event.ts, Entry("container.restart_failed", title, "error", event.name, details=event.error))
+        add_to_timeline(
+            tx, event.ts, Entry("container.restart_failed", title, "error", event.name, details=event.error)
+        )
 
 
 def gave_up(tx: Transaction, event: ContainerGaveUp, source: Source, settings: Settings) -> None:
@@ -81,7 +83,7 @@ def gave_up(tx: Transaction, event: ContainerGaveUp, source: Source, settings: S
             name=event.name, count=event.restarts,
         )  # fmt: skip
         details = "\n".join(part for part in (event.reason, event.log_tail) if part)
-        tell(tx, event.ts, Entry("container.gave_up", title, "critical", event.name, details=details))
+        add_to_timeline(tx, event.ts, Entry("container.gave_up", title, "critical", event.name, details=details))
 
 
 def _quote_reason(event: ContainerGaveUp) -> str:
@@ -104,7 +106,7 @@ def resumed(tx: Transaction, event: ContainerResumed, source: Source, settings: 
     tx.put(SUPERVISED, event.name, replace(known, gave_up=False, in_window=0))
     if known.gave_up:
         title = sentence("The self-monitor has taken up container {name} again", name=event.name)
-        tell(tx, event.ts, Entry("container.resumed", title, "info", event.name, details=event.reason))
+        add_to_timeline(tx, event.ts, Entry("container.resumed", title, "info", event.name, details=event.reason))
 
 
 def forgotten(tx: Transaction, event: ContainerForgotten, source: Source, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED, VIDEOS_QUARANTINED
 from vv_exporter.settings import Settings
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 MAX_SEEN = 2000
 MAX_LABEL = 128
@@ -72,7 +72,7 @@ def _remember_video(
     component = event.component or source.component
     family = "video.exhausted" if isinstance(event, VideoExhausted) else "video.quarantined"
     error = understood(event.error, OF_ENDS)
-    tell(tx, event.ts, Entry(family, title, "error", component, error, event.video, event.video_sha256))
+    add_to_timeline(tx, event.ts, Entry(family, title, "error", component, error, event.video, event.video_sha256))
     remember(
         tx,
         Failure(

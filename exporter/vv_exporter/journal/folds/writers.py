@@ -8,7 +8,7 @@ from vv_exporter.language.sentences import nsentence
 from vv_exporter.metrics.exporter import EVENTS_DROPPED
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 
 def started(tx: Transaction, event: WriterStarted, source: Source, settings: Settings) -> None:
@@ -20,7 +20,7 @@ def dropped(tx: Transaction, event: Dropped, source: Source, settings: Settings)
     component = event.component or source.component
     tx.inc(EVENTS_DROPPED, (component,), max(event.count, 0))
     title = nsentence("{count} event lost", "{count} events lost", count=event.count)
-    tell(tx, event.ts, Entry("events.dropped", title, "warning", component))
+    add_to_timeline(tx, event.ts, Entry("events.dropped", title, "warning", component))
 
 
 HANDLERS: dict[type, Handler] = {WriterStarted: started, Dropped: dropped}

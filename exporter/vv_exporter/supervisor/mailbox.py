@@ -79,7 +79,7 @@ _VIEW = msgspec.json.Decoder(View)
 _REQUEST = msgspec.json.Decoder(Request)
 
 
-class Room:
+class Mailbox:
     """The folder."""
 
     def __init__(self, folder: Path) -> None:
