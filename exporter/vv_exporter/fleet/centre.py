@@ -55,13 +55,13 @@ def render(devices: Sequence[Device], settings: Settings, out: Path, store: str)
     senders = [device.name for device in devices if not device.retired]
     tokens = _make_tokens(out / "tokens", [*senders, READER])
     with speaking(settings.language):
-        told = rules(source)
+        translated = rules(source)
         templates = alertmanager.templates(source, settings) | _read_templates(source)
     configuration = base.load(source / "fleet" / "alertmanager.yml")
     routed = alertmanager.with_configured_channels(configuration, settings, out)
     shown = {Path(name).name for name in alertmanager.secret_files(configuration)}
     contents: Mapping[str, Mapping[str, str]] = {
-        "rules": {**told, "inventory.yml": base.dump(inventory_rules(devices))},
+        "rules": {**translated, "inventory.yml": base.dump(inventory_rules(devices))},
         "templates": templates,
         "secrets": channel_secrets.of_channels(settings, shown),
     }

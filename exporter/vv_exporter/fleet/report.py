@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from vv_exporter.common.clock import isoformat
 from vv_exporter.fleet.status import Sending, refused, size
+from vv_exporter.status import FleetConfig
 
 LATE_SECONDS = 180.0
 """Nothing taken for longer than this is a link that is down: beats are sent every 20 seconds."""
 
 
 class Report(NamedTuple):
-    """Lines by their names, and whether all is taken."""
+    """Lines by their names, and whether all is well."""
 
     fields: dict[str, str]
     well: bool
@@ -35,3 +36,15 @@ def report(sending: Sending, taken: float | None, everything_until: float | None
     if taken is not None:
         return Report(fields, now - taken <= LATE_SECONDS)
     return Report(fields, "2XX" in sending.answered and not sending.waiting_bytes)
+
+
+def config_report(config: FleetConfig | None) -> Report:
+    """What the exporter says of the fleet's configuration; it is well unless something was refused."""
+    if config is None:
+        return Report({"configuration": "unknown: restart the exporter, which does not pull one"}, False)
+    fields = {
+        "configuration_version": str(config.version) if config.version else "none",
+        "configuration_pulled": isoformat(config.pulled) if config.pulled else "not since the exporter's start",
+        "configuration_refused": f"{config.reason}: {config.details}" if config.reason else "no",
+    }
+    return Report(fields, not config.is_refused)

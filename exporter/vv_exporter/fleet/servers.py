@@ -22,7 +22,7 @@ RETENTION = "13"
 
 
 class Ports(NamedTuple):
-    """A port for each server, and two for what the Alertmanagers tell each other."""
+    """A port for each server, and two for what the Alertmanagers send each other."""
 
     door: int
     store: int

@@ -14,7 +14,7 @@ from vv_exporter.fleet import centre
 from vv_exporter.fleet.inventory import Device
 from vv_exporter.fleet.servers import Ports, servers
 from vv_exporter.render import base
-from vv_exporter.render.annotations import TOLD
+from vv_exporter.render.annotations import TRANSLATED_ANNOTATIONS
 from vv_exporter.render.files import FolderNotOursError
 from vv_exporter.settings import Settings, load
 
@@ -168,7 +168,7 @@ def test_rules_say_the_same_in_the_centres_language(tmp_path: Path, name: str) -
         for rule, other in zip(group["rules"], spoken["rules"], strict=True):
             notes, said = rule.pop("annotations", {}), other.pop("annotations", {})
             assert rule == other
-            assert [text for name, text in notes.items() if name in TOLD and said[name] == text] == []
+            assert [text for name, text in notes.items() if name in TRANSLATED_ANNOTATIONS and said[name] == text] == []
             assert said.get("runbook_url", "") == notes.get("runbook_url", "").replace("/docs/", "/docs/pt-BR/")
         group.pop("rules"), spoken.pop("rules")
         assert group == spoken

@@ -15,6 +15,7 @@ from vv_exporter.fleet.report import report
 from vv_exporter.fleet.status import parse, refused, size
 from vv_exporter.render import agent, render
 from vv_exporter.settings import Settings, SettingsError, load, variables
+from vv_exporter.settings.parsers import LEAST_QUEUE_BYTES
 from vv_exporter.stack.servers import agent_command
 
 TOKEN = "t0ken-" + "c0ffee" * 5
@@ -62,17 +63,22 @@ def test_the_agent_says_that_the_device_lives_and_sends_what_is_kept(tmp_path: P
 
 
 def test_the_first_way_has_no_queue_and_the_second_a_limit(tmp_path: Path) -> None:
-    asked = settings(tmp_path, **FLEET, VV_FLEET_BYTES_PER_DAY="86.4MB", VV_FLEET_QUEUE_MAX="200MB")
+    asked = settings(tmp_path, **FLEET, VV_FLEET_BYTES_PER_DAY="86.4MB", VV_FLEET_QUEUE_MAX="2GB")
     command = [str(part) for part in agent_command(Path("vmagent"), tmp_path / "out", tmp_path / "data", asked)]
 
     assert command.count("-remoteWrite.url=https://fleet.example.org/api/v1/write") == 2
     assert "-remoteWrite.disableOnDiskQueue=true,false" in command
-    assert "-remoteWrite.maxDiskUsagePerURL=0,200000000" in command
+    assert "-remoteWrite.maxDiskUsagePerURL=0,2000000000" in command
     assert "-remoteWrite.rateLimit=0,1000" in command
     relabelled = [part for part in command if "urlRelabelConfig" in part]
     assert [Path(part).name for part in relabelled] == ["beats.yml", "kept.yml"]
     assert TOKEN not in " ".join(command)
     assert all("127.0.0.1:" in part for part in command if "Listen" in part)
+
+
+def test_a_queue_below_what_vmagent_keeps_to_is_as_large_as_that(tmp_path: Path) -> None:
+    """On a device that set the default of before: it starts."""
+    assert settings(tmp_path, **FLEET, VV_FLEET_QUEUE_MAX="500MB").fleet_queue_max == LEAST_QUEUE_BYTES
 
 
 def test_no_limit_is_none(tmp_path: Path) -> None:
@@ -103,6 +109,7 @@ def test_with_two_folders_the_agent_reads_that_of_prometheus(tmp_path: Path) -> 
         ({"VV_FLEET_TOKEN": TOKEN}, "VV_FLEET_URL: is not set"),
         ({"VV_FLEET_URL": "https://fleet.example.org"}, "VV_FLEET_TOKEN: is not set"),
         (FLEET | {"VV_FLEET_BYTES_PER_DAY": "much"}, "VV_FLEET_BYTES_PER_DAY"),
+        (FLEET | {"VV_FLEET_QUEUE_MAX": "0"}, "VV_FLEET_QUEUE_MAX: '0' would be no limit"),
         (FLEET | {"VV_FLEET_URL": "https://me:hidden@fleet.example.org"}, "VV_FLEET_URL: must not hold a user"),
     ],
 )
