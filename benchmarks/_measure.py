@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+LOAD_BEFORE = os.getloadavg()[0]
+"""The machine's load before this benchmark began."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -21,6 +24,8 @@ class Row:
     p90: float
     spread: float
     """Relative range of the repetitions' medians: what of a difference may be noise."""
+    medians: tuple[float, ...]
+    """Of each repetition."""
 
 
 def measure(name: str, func: Callable[[], object], repeat: int = 1000, *, rounds: int = 5) -> Row:
@@ -53,8 +58,12 @@ def table(rows: Sequence[Row], *, title: str = "", unit: str = "µs") -> str:
 
 def machine() -> str:
     """One line about where the numbers come from."""
-    load = os.getloadavg()[0]
-    return f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, load {load:.1f}"
+    return f"{system()}, load {os.getloadavg()[0]:.1f}"
+
+
+def system() -> str:
+    """The part of it that stays."""
+    return f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
 
 
 def _timed(func: Callable[[], object], repeat: int) -> list[float]:
@@ -73,4 +82,4 @@ def _row(name: str, turns: list[list[float]]) -> Row:
     medians = [median(turn) for turn in turns]
     middle = median(flat)
     p90 = quantiles(flat, n=10)[-1] if len(flat) > 1 else middle
-    return Row(name, middle, p90, (max(medians) - min(medians)) / middle if middle else 0.0)
+    return Row(name, middle, p90, (max(medians) - min(medians)) / middle if middle else 0.0, tuple(medians))

@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks._measure import machine
+from benchmarks._results import OURS, Figure, publish
 from tests.support.device import Channels, Device, about
 from tests.support.engine import Engine, EngineUnavailableError, busybox_image, private_engine
 from tests.support.waiting import wait_until
@@ -104,6 +105,7 @@ def main() -> None:
     print(f"{'':40}  {'least':>6}  {'median':>6}  {'most':>6}")
     for name, seconds in took.items():
         print(f"{name:40}  {min(seconds):6.1f}  {median(seconds):6.1f}  {max(seconds):6.1f}")
+    publish("delivery", [Figure(name, OURS, "s", tuple(seconds)) for name, seconds in took.items()])
 
 
 def _round(bench: Bench, number: int) -> Iterator[tuple[str, Callable[[], float]]]:

@@ -28,7 +28,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
+from benchmarks._disks import own_disks, written_bytes
 from benchmarks._measure import machine
+from benchmarks._results import OURS, Figure, publish
 
 ROOT = Path(__file__).parents[1]
 PARTS = {
@@ -40,9 +42,7 @@ PARTS = {
     "all else": ".",
 }
 SETTLING_SECONDS = 45
-SECTOR_BYTES = 512
 OPTIONS = "BENCH_FLASH_MOUNT"
-IMAGE_BYTES = 512 << 20
 EVENTS = """
 import time
 from vv_core.jobs import heartbeat
@@ -74,14 +74,21 @@ def main() -> None:
     print(f"MB an hour that reach the disk, measured for {wanted.seconds:.0f} s   [{machine()}]")
     print(f"{'':28}{'1 event/s':>10}{'idle':>10}", flush=True)
     os.environ[OPTIONS] = wanted.mount
-    with _commits(wanted.before) as commits:
-        for name, root in commits.items():
+    published = []
+    with commits(wanted.before) as found:
+        for name, root in found.items():
             floor, *figures = _measured(root, wanted.seconds)
             busy, idle = figures[0] | figures[1], figures[2] | figures[3]
             print(f"{name}")
             for part in busy:
                 _print(f"  {part}", busy[part], idle[part])
             _print("  floor", floor["floor"], 0.0)
+            subject = OURS if root == ROOT else name
+            for mode, found_of in (("an event a second", busy), ("idle", idle)):
+                what = f"written to flash in an hour, on one disk, {mode}"
+                published.append(Figure(what, subject, "MB", (found_of["on one disk"] / 1e6,)))
+    if wanted.mount == "loop":
+        publish("flash", published)
 
 
 def _measured(root: Path, seconds: float) -> list[dict[str, float]]:
@@ -101,7 +108,7 @@ def _print(name: str, *figures: float) -> None:
 
 
 @contextlib.contextmanager
-def _commits(before: str | None) -> Iterator[Mapping[str, Path]]:
+def commits(before: str | None) -> Iterator[Mapping[str, Path]]:
     """Checkouts by what they are called in the table."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         commits = {"this commit": ROOT}
@@ -114,7 +121,7 @@ def _commits(before: str | None) -> Iterator[Mapping[str, Path]]:
 
 
 def _floor(seconds: float) -> dict[str, float]:
-    with _mounted({"floor": "."}) as (folder, devices):
+    with own_disks({"floor": "."}, os.environ[OPTIONS]) as (folder, devices):
         command = f"while echo {'x' * 99}; do sleep 1; done | cat > {folder}/lines"
         process = subprocess.Popen(["sh", "-c", command], start_new_session=True)
         try:
@@ -126,21 +133,26 @@ def _floor(seconds: float) -> dict[str, float]:
 
 def _stack(root: Path, events: bool, parts: Mapping[str, str], seconds: float) -> dict[str, float]:
     """What the stack writes in an hour, by part; with an event a second, or idle."""
-    with _mounted(parts) as (folder, devices), contextlib.ExitStack() as stack:
-        ports = {name: str(_free_port()) for name in ("EXPORTER", "PROMETHEUS", "ALERTMANAGER")}
-        env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("VV_")},
-            **{f"VV_{name}_PORT": port for name, port in ports.items()},
-            "VV_STATE_DIR": str(folder),
-            "VV_TOOLS_DIR": str(ROOT / ".vv"),
-            "VV_CONFIG": "",
-            "PYTHONPATH": str(root / "exporter"),
-        }
+    with own_disks(parts, os.environ[OPTIONS]) as (folder, devices), contextlib.ExitStack() as stack:
+        env = stack_environment(root, folder)
         _run(stack, [sys.executable, "-m", "vv_exporter", "up"], env, folder.with_name("up.log"))
-        _wait_for(f"http://127.0.0.1:{ports['PROMETHEUS']}/-/ready")
+        _wait_for(f"http://127.0.0.1:{env['VV_PROMETHEUS_PORT']}/-/ready")
         if events:
             _run(stack, [sys.executable, "-c", EVENTS], env, folder.with_name("events.log"))
         return _an_hour(devices, seconds)
+
+
+def stack_environment(root: Path, folder: Path) -> dict[str, str]:
+    """What `vv up` of the checkout `root` is started with, to have its state in `folder` and ports of its own."""
+    ports = {name: str(_free_port()) for name in ("EXPORTER", "PROMETHEUS", "ALERTMANAGER")}
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("VV_")},
+        **{f"VV_{name}_PORT": port for name, port in ports.items()},
+        "VV_STATE_DIR": str(folder),
+        "VV_TOOLS_DIR": str(ROOT / ".vv"),
+        "VV_CONFIG": "",
+        "PYTHONPATH": str(root / "exporter"),
+    }
 
 
 def _run(stack: contextlib.ExitStack, command: list[str], env: dict[str, str], log: Path) -> None:
@@ -166,33 +178,10 @@ def _wait_for(url: str) -> None:
 def _an_hour(devices: Mapping[str, Path], seconds: float) -> dict[str, float]:
     """Bytes written in an hour, by device, as they were written in some seconds after the start has settled."""
     time.sleep(SETTLING_SECONDS)
-    before, begun = {name: _written(stat) for name, stat in devices.items()}, time.monotonic()
+    before, begun = {name: written_bytes(stat) for name, stat in devices.items()}, time.monotonic()
     time.sleep(seconds)
     hours = (time.monotonic() - begun) / 3600
-    return {name: (_written(stat) - before[name]) / hours for name, stat in devices.items()}
-
-
-def _written(stat: Path) -> int:
-    return int(stat.read_text().split()[6]) * SECTOR_BYTES
-
-
-@contextlib.contextmanager
-def _mounted(parts: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Path]]]:
-    """A folder in which each part lies on a device of its own, and each device's `stat`."""
-    with tempfile.TemporaryDirectory() as work, contextlib.ExitStack() as stack:
-        folder, devices = Path(work, "state"), {}
-        for number, (name, below) in enumerate(sorted(parts.items(), key=lambda part: len(part[1]))):
-            image, place = Path(work, f"{number}.img"), folder / below
-            image.touch()
-            os.truncate(image, IMAGE_BYTES)
-            quick = "lazy_itable_init=0,lazy_journal_init=0"  # or the kernel goes on making it while it is measured
-            subprocess.run(["mkfs.ext4", "-q", "-F", "-E", quick, image], check=True)
-            place.mkdir(parents=True)
-            subprocess.run(["mount", "-o", f"loop,{os.environ[OPTIONS]}", image, place], check=True)
-            stack.callback(subprocess.run, ["umount", place], check=True)
-            source = subprocess.run(["findmnt", "-no", "SOURCE", place], check=True, capture_output=True, text=True)
-            devices[name] = Path("/sys/class/block", Path(source.stdout.strip()).name, "stat")
-        yield folder, devices
+    return {name: (written_bytes(stat) - before[name]) / hours for name, stat in devices.items()}
 
 
 def _free_port() -> int:

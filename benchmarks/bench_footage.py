@@ -15,7 +15,7 @@ from benchmarks._measure import compare, machine, measure, table
 
 from vv_exporter.context import Context
 from vv_exporter.footage import states
-from vv_exporter.footage.ledger import CAMERAS, DAY, DAYS, STEPS, Camera, Day, key_of, milliseconds, note
+from vv_exporter.footage.ledger import CAMERAS, DAY, DAYS, STEPS, Camera, Day, add_footage, key_of, milliseconds
 from vv_exporter.footage.report import View, account
 from vv_exporter.footage.segments import done, recorded
 from vv_exporter.settings import load
@@ -101,7 +101,7 @@ def _print_page(folder: Path) -> None:
         for camera in range(16):
             for hole in range(16 * 30):
                 at = now - 30 * DAY + hole * (DAY // 16)
-                note(tx, f"camera {camera}", "recorded", at, at + DAY // 16 - MINUTE - hole)
+                add_footage(tx, f"camera {camera}", "recorded", at, at + DAY // 16 - MINUTE - hole)
                 ended = (at + DAY // 16) / 1000
                 states.lasted(tx, f"camera {camera}", "dvr_down", ended - 50, ended - 1)
     settings = load({"VV_STATE_DIR": str(folder), "VV_CONFIG": "", "VV_ALERTMANAGER_PORT": "1"})

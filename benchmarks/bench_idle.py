@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 import requests
 from benchmarks._measure import machine
+from benchmarks._results import OURS, Figure, publish
 
 SETTLING = 15
 SECONDS = 60
@@ -49,9 +50,16 @@ def main() -> None:
             touched = _shares(subjects)
         print(f"idle for {SECONDS} s, scraped every {SCRAPE_INTERVAL} s   [{machine()}]")
         print(f"{'':24} {'RSS':>10}   {'of a core':>10}   memory kept")
+        figures = []
         for name, (process, _) in subjects.items():
             memory = psutil.Process(process.pid).memory_info().rss / 1e6
             print(f"{name:24} {memory:7.1f} MB   {as_it_is[name]:10.2%}   {touched[name]:11.2%}")
+            subject = OURS if name == "vv exporter" else name
+            figures.append(Figure("the idle exporter: RSS", subject, "MB", (memory,)))
+            figures.append(Figure("the idle exporter: share of a core", subject, "%", (100 * as_it_is[name],)))
+            kept = "the idle exporter: share of a core, memory kept"
+            figures.append(Figure(kept, subject, "%", (100 * touched[name],)))
+        publish("idle", figures)
 
 
 @contextlib.contextmanager

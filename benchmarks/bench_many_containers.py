@@ -2,8 +2,9 @@
 
 The targets: a scrape within 60 ms for 200 containers (300 ms for 1,000), also while the Engine is frozen (nothing on a
 scrape's path asks it), and 100 MB. All are asked as Prometheus 3.5 asks.
-Needs root, for a private Engine. Peers are those of `PEERS` that are on the PATH; the others are named as missing. What
-they show differs: node-exporter knows no containers, process-exporter only processes, cAdvisor no restarts.
+Needs root, for a private Engine. Peers are those of `PEERS` that can be had (`_peers.py`) or are on PATH; the others
+are named. What they show differs: node-exporter knows no containers, process-exporter only processes, cAdvisor no
+restarts.
 
     python -m benchmarks.bench_many_containers [CONTAINERS]
 """
@@ -23,6 +24,8 @@ from statistics import median, quantiles
 import psutil
 import requests
 from benchmarks._measure import machine
+from benchmarks._peers import ABSENT, have_peers, peers_folder, print_absent
+from benchmarks._results import OURS, Figure, publish
 from tests.support.engine import Engine, EngineUnavailableError, busybox_image, private_engine
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -109,11 +112,14 @@ def main(count: int = 200) -> int:
             ours = _exporter(engine, Path(folder))
             stack.callback(ours.stop)
             wait_until(lambda: ours.scrape().count("\nvv_container_cpu_seconds_total{") == count, 300, what="all")
-            subjects = [ours, *_peers(engine, stack)]
+            absent = have_peers(["node_exporter, Netdata"])
+            subjects = [ours, *_peers(engine, stack, absent)]
             _measure(subjects)
             missed = median(ours.times) > LONGEST * count or ours.memory > LARGEST
             print(f"{count} containers, {SECONDS} s, a scrape every {SCRAPE_INTERVAL:.0f} s   [{machine()}]")
             print("\n".join(subject.row() for subject in subjects))
+            publish("many_containers", [figure for subject in subjects for figure in _figures(subject, count)], absent)
+            print_absent(absent)
             frozen = _frozen(engine, ours)
             middle, worst = median(frozen) * 1e3, max(frozen) * 1e3
             print(f"{'the Engine frozen':58} scrape {middle:6.1f} ms, worst {worst:6.1f} ms")
@@ -142,11 +148,12 @@ def _exporter(engine: Engine, folder: Path) -> Subject:
     return subject
 
 
-def _peers(engine: Engine, stack: contextlib.ExitStack) -> Iterator[Subject]:
+def _peers(engine: Engine, stack: contextlib.ExitStack, absent: dict[str, str]) -> Iterator[Subject]:
+    path = os.pathsep.join((os.environ["PATH"], str(peers_folder() / "debian/usr/bin")))
     for name, arguments in PEERS.items():
-        program = shutil.which(name)
+        program = shutil.which(name, path=path)
         if program is None:
-            print(f"{name} is not on the PATH, and is left out")
+            absent[name] = ABSENT.get("cAdvisor" if name == "cadvisor" else name, "it is not on PATH")
             continue
         port = free_port()
         subject = Subject(name, [program, *arguments(port, engine.host)], port, os.environ)
@@ -163,6 +170,13 @@ def _measure(subjects: list[Subject]) -> None:
         time.sleep(SCRAPE_INTERVAL)
         for subject in subjects:
             subject.scrape()
+
+
+def _figures(subject: Subject, count: int) -> Iterator[Figure]:
+    name = OURS if subject.name == "vv exporter" else f"{subject.name} ({subject.samples:,} samples)"
+    milliseconds = tuple(seconds * 1e3 for seconds in subject.times)
+    yield Figure(f"a scrape with {count} containers", name, "ms", milliseconds)
+    yield Figure(f"RSS with {count} containers", name, "MB", (subject.memory / 1e6,))
 
 
 def _frozen(engine: Engine, subject: Subject) -> list[float]:

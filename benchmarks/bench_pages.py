@@ -18,7 +18,7 @@ from tests.support.states import device
 from vv_exporter.context import Context
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 from vv_exporter.web import Server, create_app
 
 TIMES = 30
@@ -41,7 +41,7 @@ def main() -> None:
                 entry = Entry(
                     "stage.failed", f"Stage {number} failed", "error", component, "no frames\n" * 20, f"/v/{number}"
                 )
-                tell(tx, tx.now - 8 * number, entry)
+                add_to_timeline(tx, tx.now - 8 * number, entry)
         settings = load({"VV_STATE_DIR": folder, "VV_CONFIG": "", "VV_ALERTMANAGER_PORT": "1"})
         context = Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic)
         stages = [f"stage_{number}" for number in range(10)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import requests
 from benchmarks._measure import compare, table
+from benchmarks._results import OURS, figures_of, publish
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import Metric as Family
@@ -123,6 +124,9 @@ def main() -> None:
             REPEAT,
         )
         print(table(rows, title=f"one scrape of {series} samples, {CONTAINERS} containers", unit="ms"))
+        what = f"a scrape with {CONTAINERS} containers ({series:,} samples)"
+        named = {"vv-exporter": (what, OURS), "prometheus_client": (what, "prometheus_client's server")}
+        publish("scrape", figures_of(rows, named, unit="ms"))
         print(f"threads: {threading.active_count()}")
         server.stop()
         other.shutdown()

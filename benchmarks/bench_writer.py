@@ -7,11 +7,24 @@ import json
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks._measure import compare, table
+from benchmarks._peers import have_peers, peers_folder, print_absent
+from benchmarks._results import OURS, figures_of, publish
+
+EVENT, STAGE = "one event, as the script sees it", "`with stage(…)`, two events"
+PUBLISHED = {
+    "vv_core: the writer, one stage.finished": (EVENT, OURS),
+    "prometheus_client multiprocess counter": (EVENT, "prometheus_client, multiprocess counter"),
+    "UDP to statsd, delivery unknown": (EVENT, "UDP to statsd"),
+    "OpenTelemetry counter": (EVENT, "OpenTelemetry counter"),
+    "vv_core: stage(), two events": (STAGE, OURS),
+    "OpenTelemetry span": (STAGE, "OpenTelemetry span, in a batch"),
+}
 
 
 def main() -> None:
@@ -21,8 +34,12 @@ def main() -> None:
         os.environ["VV_STATE_DIR"] = folder
         os.environ["VV_JOURNAL_MAX"] = "1TB"
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        subjects = {**sdk(), **others(Path(folder), listener.getsockname())}
-        print(table(compare(subjects, 5000, rounds=7), title="One event, as its caller sees it"))
+        absent = have_peers(["OpenTelemetry SDK"])
+        subjects = {**sdk(), **others(Path(folder), listener.getsockname()), **({} if absent else opentelemetry())}
+        rows = compare(subjects, 5000, rounds=7)
+        print(table(rows, title="One event, as its caller sees it"))
+        print_absent(absent)
+        publish("writer", figures_of(rows, PUBLISHED), absent)
 
 
 def sdk() -> dict[str, Callable[[], object]]:
@@ -67,6 +84,32 @@ def others(folder: Path, statsd: tuple[str, int]) -> dict[str, Callable[[], obje
         "prometheus_client multiprocess histogram": lambda: histogram.labels("scan_video", "success").observe(1.25),
         "UDP to statsd, delivery unknown": lambda: sender.sendto(b"stage.scan_video:1250|ms", statsd),
     }
+
+
+def opentelemetry() -> dict[str, Callable[[], object]]:
+    """Its counter and its spans, with an exporter that throws them away: what the caller pays, and no network."""
+    (packages,) = (peers_folder() / "venv/lib").glob("python*/site-packages")
+    sys.path.append(str(packages))
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class Nowhere(SpanExporter):
+        def export(self, _: object) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    tracer = provider.get_tracer("bench")
+    counter = MeterProvider([InMemoryMetricReader()]).get_meter("bench").create_counter("events")
+    labels = {"stage": "scan_video", "outcome": "success"}
+
+    def span() -> None:
+        with tracer.start_as_current_span("scan_video", attributes={"video": "/in/a.mp4"}):
+            pass
+
+    return {"OpenTelemetry counter": lambda: counter.add(1, labels), "OpenTelemetry span": span}
 
 
 if __name__ == "__main__":
