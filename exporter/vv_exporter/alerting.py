@@ -7,15 +7,15 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vv_exporter.alert_path.closing import tell_end
+from vv_exporter.alert_path.closing import announce_end
 from vv_exporter.alert_path.continuity import CHECKED_EVERY_SECONDS, Continuity
+from vv_exporter.alert_path.direct_alerts import DIRECT_ALERTS, RETRIED_EVERY_SECONDS, DirectAlerts
 from vv_exporter.alert_path.held import HeldAlerts
 from vv_exporter.alert_path.leases import CHECKED_EVERY_SECONDS as LEASES_CHECKED_EVERY_SECONDS
 from vv_exporter.alert_path.leases import SHORTEST_PAUSE_SECONDS, Leases
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.questions import Questions
 from vv_exporter.alert_path.standstill import TICK_SECONDS, Standstill
-from vv_exporter.alert_path.told import RETRIED_EVERY_SECONDS, TOLD, ToldAlerts
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, UnseenAlerts
 from vv_exporter.alertmanager.client import Alertmanager, DeliveryError
@@ -161,9 +161,9 @@ class Delivery:
             context.monotonic,
         )
         continuity = Loop("continuity", "what goes on after a restart", self._continuity.round, CHECKED_EVERY_SECONDS)
-        told_alerts = ToldAlerts(context.store, self._alertmanager, settings, context.clock, context.monotonic)
-        told = Loop("told-directly", "alerts told directly", told_alerts.round, RETRIED_EVERY_SECONDS)
-        context.store.when_changed(TOLD, told.wake)
+        direct_alerts = DirectAlerts(context.store, self._alertmanager, settings, context.clock, context.monotonic)
+        direct = Loop("told-directly", "alerts told directly", direct_alerts.round, RETRIED_EVERY_SECONDS)
+        context.store.when_changed(DIRECT_ALERTS, direct.wake)
         silences = SilenceWatch(context.store, Silences(settings.alertmanager), context.clock)
         self.senders = [DirectWorker(context.store, providers[name], context.monotonic) for name in urgent]
         looks = min(INTERVAL, settings.direct_after / 4)
@@ -183,7 +183,7 @@ class Delivery:
             unsaved_loop,
             unseen,
             continuity,
-            told,
+            direct,
             Loop("silences", "the timeline of silences", silences.check, SILENCES_ASKED),
             path,
             Loop("standstill", "whether anything ran", wake_after_standstill, TICK_SECONDS),
@@ -211,7 +211,7 @@ class Delivery:
             part.stop()
 
     def _look_at_alertmanager(self) -> None:
-        if self.watch.look(is_taking=self.relay.taking):
+        if self.watch.poll(is_accepting=self.relay.is_accepting):
             self.relay.retry()
         else:
             self.relay.wake()  # it hands over when there is an outage
@@ -219,7 +219,7 @@ class Delivery:
     def _reconcile_accounts(self) -> None:
         """End the accounts of alerts that Alertmanager no longer holds: it was restarted, or its word was lost.
 
-        It has the time until the next round to tell of those that have just ended.
+        It has the time until the next round to announce those that have just ended.
         """
         store, seen, now = self._context.store, self.watch.seen, self._context.clock()
         known = store.docs(ACCOUNTS)
@@ -239,7 +239,7 @@ class Delivery:
             for id_ in absent & before:
                 account = accounts.orphan(tx, id_)
                 if account is not None:
-                    tell_end(tx, account, self._context.settings)
+                    announce_end(tx, account, self._context.settings)
 
     def _is_path_broken(self) -> bool:
         """What Alertmanager holds is then no judgement."""
@@ -247,7 +247,7 @@ class Delivery:
         return verdict is not None and verdict.is_broken
 
 
-def channels_told_directly(settings: Settings) -> list[Provider]:
+def direct_channels(settings: Settings) -> list[Provider]:
     """The channels that what is critical is sent by directly."""
     providers = configured(settings)
     return [providers[name] for name in _urgent_channels(providers)]

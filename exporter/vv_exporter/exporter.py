@@ -19,7 +19,7 @@ from vv_exporter.alert_path.last_line import LastLine
 from vv_exporter.alert_path.unsaved import UnsavedMessages
 from vv_exporter.alert_path.unwritten import INTERVAL_SECONDS as UNWRITTEN_SECONDS
 from vv_exporter.alert_path.unwritten import UnwrittenState
-from vv_exporter.alerting import channels_told_directly
+from vv_exporter.alerting import direct_channels
 from vv_exporter.channels import deadman
 from vv_exporter.collectors import discover
 from vv_exporter.common.clock import boot_id, boottime
@@ -43,7 +43,7 @@ from vv_exporter.language import speaking_everywhere
 from vv_exporter.probes.storage import storage_states
 from vv_exporter.runtime import systemd
 from vv_exporter.runtime.loop import Loop
-from vv_exporter.runtime.program import logging_to, on_hangup, only_one, own_folder, until_signalled
+from vv_exporter.runtime.program import begin_anew, logging_to, on_hangup, only_one, own_folder, until_signalled
 from vv_exporter.services import Services, at_work, build_services
 from vv_exporter.settings import Settings, SettingsError
 from vv_exporter.state import timeline
@@ -69,25 +69,31 @@ SHRINKING_INTERVAL_SECONDS = 1.0  # seconds between steps in which the database 
 def run(settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP has the file of TLS and users read again.
 
-    Raises `SettingsError` for what the configuration gets wrong.
+    Once there is a new configuration of the fleet, all is stopped in order and begun anew with it, as the same process:
+    whatever started it sees no end. Raises `SettingsError` for what the configuration gets wrong.
     """
-    stopping, early = until_signalled(), threading.Event()
+    stopping, early, anew = until_signalled(), threading.Event(), threading.Event()
     if web_config_file is not None:
         on_hangup(early.set)
-    with running(settings, listen_address, web_config_file) as server:
+    with running(settings, listen_address, web_config_file, anew.set) as server:
         if web_config_file is not None:
             on_hangup(lambda: _secure_anew(server, web_config_file))
             if early.is_set():  # it was asked for after the file was read, and before everything was at work
                 _secure_anew(server, web_config_file)
-        systemd.wait(stopping, lambda: _web_server_answers(server))
+        systemd.wait(stopping, lambda: _web_server_answers(server), anew=anew)
         log.info("stopping")
+    if anew.is_set():
+        begin_anew(stopping)
 
 
 @contextlib.contextmanager
 def running(
-    settings: Settings, listen_address: str | None = None, web_config_file: Path | None = None
+    settings: Settings,
+    listen_address: str | None = None,
+    web_config_file: Path | None = None,
+    when_configured_anew: Callable[[], None] = lambda: None,
 ) -> Iterator[Server]:
-    """The exporter, at work. Raises `SettingsError`."""
+    """The exporter, at work; `when_configured_anew` is called when it should begin anew. Raises `SettingsError`."""
     with contextlib.ExitStack() as stack:
         with _explain_by_key("--web.config.file"):
             web_config = load_web_config(web_config_file) if web_config_file else None
@@ -102,6 +108,8 @@ def running(
             store = Store(settings.exporter_dir / "state.db", time.time, reserved_names(settings), keeper)
         stack.callback(store.close)
         services = build_services(Context(settings=settings, store=store, clock=time.time, monotonic=time.monotonic))
+        if services.fleet_config is not None:
+            services.fleet_config.when_taken(when_configured_anew)
         guarded = [Guarded(build(services)) for build in discover()]
         past, scrapes = Past(), Scrapes(store, time.time, services.reader.wait_until_caught_up)
         with _explain_by_key("VV_STATE_DIR"):
@@ -133,7 +141,7 @@ def in_order(
     What reads the answers of another comes after it. `series` gives all that `/metrics` shows.
     """
     settings, store, clock, monotonic = services.settings, services.store, services.clock, services.monotonic
-    channels = channels_told_directly(settings)
+    channels = direct_channels(settings)
     names = [channel.name for channel in channels]
     unsaved = UnsavedMessages(channels, monotonic, store)
     last_line = LastLine(store, services.beats, series, names, settings, clock, unsaved.hold)
@@ -176,6 +184,7 @@ def in_order(
         ("the files of footage", services.footage_files),
         loop("footage-states", "what keeps footage from being there", device.round, DEVICE_INTERVAL),
         ("the chains of signed lines", services.chains),
+        ("the fleet's configuration", services.fleet_config),
         # What scripts report.
         ("configured jobs and their heartbeat files", ConfiguredJobs(store, settings.jobs)),
         ("the journal's reader", services.reader),
@@ -189,10 +198,15 @@ def in_order(
             if poster.is_wanted
             else []
         ),
-        loop("samples", "samples for the digest", lambda: samples.note(store, series(), clock()), samples.INTERVAL),
+        loop(
+            "samples",
+            "samples for the digest",
+            lambda: samples.record_sample(store, series(), clock()),
+            samples.INTERVAL,
+        ),
         loop("clock", "whether the clock was set", store.follow_clock, CLOCK_INTERVAL),
         loop("scrapes", "what was shown last", scrapes.save, SAVE_INTERVAL_SECONDS),
-        loop("past", "the last hour of the status", lambda: past.note(series(), clock()), Past.INTERVAL),
+        loop("past", "the last hour of the status", lambda: past.record_sample(series(), clock()), Past.INTERVAL),
     ]
     return [(name, service) for name, service in found if service is not None]
 

@@ -69,11 +69,11 @@ def self_monitor(folder: str | Path, now: float | None = None) -> None:
     from pathlib import Path
 
     from vv_exporter.common.clock import boot_id, boottime, span
-    from vv_exporter.supervisor.room import Room
+    from vv_exporter.supervisor.mailbox import Mailbox
 
     folder = Path(folder)
     try:
-        view = Room(folder).view()
+        view = Mailbox(folder).view()
     except PermissionError as error:
         raise UnhealthyError(f"{folder / 'view.json'} cannot be read ({error.strerror})") from error
     if view is None:

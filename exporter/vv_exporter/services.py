@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from vv_exporter.context import Context, Service
 from vv_exporter.digest.sending import digest_worker
 from vv_exporter.digest.worker import DigestWorker
 from vv_exporter.drills.plan import drill_channels
+from vv_exporter.fleet.config_pull import ConfigPuller
 from vv_exporter.journal import folds
 from vv_exporter.journal.reader import Reader
 from vv_exporter.probes.chains import ChainVerifier
@@ -49,6 +51,7 @@ class Services(Context):
     ingest_pause: IngestPause | None
     videos: VideoCensus
     chains: ChainVerifier
+    fleet_config: ConfigPuller | None = None
 
 
 def build_services(context: Context) -> Services:
@@ -86,6 +89,7 @@ def build_services(context: Context) -> Services:
         ingest_pause=ingest_pause(settings, filesystems),
         videos=VideoCensus(settings.video_storage_root, store, clock, monotonic),
         chains=ChainVerifier(settings.chain_logs, settings.state_dir / "chains", store, clock, monotonic),
+        fleet_config=ConfigPuller(settings, os.environ, store, clock) if settings.fleet_config_url else None,
     )
 
 

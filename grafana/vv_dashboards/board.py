@@ -38,13 +38,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """A dashboard. `answers` says which questions; `variables` come after data source and device."""
+    """A dashboard. `answers` says which questions; `variables` come after data source and device.
+
+    One for the public asks the one data source of this uid. It has no variables, links and annotations: nothing that
+    would name a device or a camera.
+    """
 
     name: str
     title: str
     answers: str
     rows: tuple[Row, ...]
     variables: tuple[Variable, ...] = ()
+    public_source: str = ""
 
     @property
     def uid(self) -> str:
@@ -53,9 +58,10 @@ class Board:
 
     def json(self) -> str:
         """The text of its file."""
-        return json.dumps(self._builder(), cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(self._dashboard(), cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
+        return text.replace(str(variables.SOURCE.uid), self.public_source) if self.public_source else text
 
-    def _builder(self) -> object:
+    def _dashboard(self) -> object:
         builder = (
             DashboardBuilder(self.title)
             .uid(self.uid)
@@ -66,14 +72,15 @@ class Board:
             .timezone("browser")
             .readonly()
             .tooltip(DashboardCursorSync.CROSSHAIR)
-            .variables([variables.datasource(), variables.device(), *self.variables, *variables.hidden()])
-            .links([_others(), _status_page()])
         )
+        if not self.public_source:
+            chosen = [variables.datasource(), variables.device(), *self.variables, *variables.hidden()]
+            builder = builder.variables(chosen).links([_others(), _status_page()])
         dashboard = builder.build()
         for variable in dashboard.templating.list_val or ():
             variable.auto = variable.auto_min = variable.auto_count = None  # those of intervals
         dashboard.panels = list(_placed(self.rows))
-        dashboard.annotations.list_val = [_FiringAlerts()]
+        dashboard.annotations.list_val = [] if self.public_source else [_FiringAlerts()]
         return dashboard
 
 

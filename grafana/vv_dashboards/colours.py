@@ -17,9 +17,9 @@ Steps = tuple[Threshold, ...]
 """Which colour a value has, from which value on; the first begins at minus infinity."""
 
 
-def plain() -> Steps:
+def plain(colour: str = NEUTRAL) -> Steps:
     """One colour for all values."""
-    return (Threshold(value=None, color=NEUTRAL),)
+    return (Threshold(value=None, color=colour),)
 
 
 def bad_from(value: float, colour: str = BAD) -> Steps:

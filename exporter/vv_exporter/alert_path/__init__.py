@@ -6,9 +6,9 @@
    and `hops` (pure) says from the answers which hop is broken.
    Meanwhile `held` keeps what fires as it is.
 4. `message`: people are told directly, once, and once when the loop is closed again.
-5. `last_line`: meanwhile the worst is judged by `conditions` from the exporter's own series, and told in the `words` of
-   its rule; `told` keeps Alertmanager from telling it again.
-6. `unwritten`: that the exporter cannot write to its disk is told whether the path is whole or not.
+5. `last_line`: meanwhile `conditions` finds the worst in the exporter's own series; it is announced in the `words` of
+   its rule, and `direct_alerts` keeps Alertmanager from announcing it again.
+6. `unwritten`: that the exporter cannot write to its disk is announced whether the path is whole or not.
 7. `unseen`: what rules found and what had ended before it could be sent on is in the summary afterwards.
 
 `unsaved` sends what cannot be written down.

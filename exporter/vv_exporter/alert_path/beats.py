@@ -31,7 +31,7 @@ class AwakeClock:
         self._total = 0.0
 
     def tick(self) -> float:
-        """Go on, and tell the time."""
+        """Go on, and give the time."""
         self._total = self.now()
         self._before = self._monotonic()
         return self._total

@@ -1,4 +1,4 @@
-"""What Alertmanager does not tell, since it was restarted and does not know it any more, or takes it for known."""
+"""What Alertmanager does not announce, since it was restarted and does not know it any more, or takes it for known."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ log = logging.getLogger("alerts")
 NOTE = translatable("Alertmanager was restarted, and does not send this: sent directly.")
 
 
-def tell_end(tx: Transaction, account: Account, settings: Settings) -> None:
+def announce_end(tx: Transaction, account: Account, settings: Settings) -> None:
     """To the record, the timeline and the generic webhook: with the id and the start of its beginning."""
     if not account.labels:  # of a version that kept none
         return
     end = end_of(account)
     record_end(tx, end)
     if settings.webhook_url:
-        webhook.tell(tx, end, webhook.Links(settings.public_url, settings.silence_form))
+        webhook.queue_event(tx, end, webhook.Links(settings.public_url, settings.silence_form))
     line = log_line(end)
     log.log(line.level, "%s", line.text)
 
 
-def tell_beginning(
+def announce_beginning(
     tx: Transaction, alert: Mapping[str, Any], before: Account, channels: Container[str], settings: Settings
 ) -> None:
     """An alert as Alertmanager holds it: to all who were told of the one `before`, as another of the same incident."""
@@ -52,9 +52,11 @@ def tell_beginning(
     account = open_account(tx, before.fingerprint)
     if account is None:  # people need not be told of it
         return
-    told = dict.fromkeys(before.told, tx.now)
-    tx.put(ACCOUNTS, account.id, msgspec.structs.replace(account, told=told, incidents=before.incidents))
-    for channel in told:
+    delivered_by = dict.fromkeys(before.delivered_by, tx.now)
+    tx.put(
+        ACCOUNTS, account.id, msgspec.structs.replace(account, delivered_by=delivered_by, incidents=before.incidents)
+    )
+    for channel in delivered_by:
         if channel in channels:
             put(tx, _message_of_account(account, before.incidents.get(channel, ""), settings, is_over=False), [channel])
     line = log_line(begun)

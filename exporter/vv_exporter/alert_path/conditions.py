@@ -39,7 +39,7 @@ from vv_exporter.render.annotations import translated_rule
 
 HMAC_WINDOW_SECONDS = 900.0  # as the rules' record operation_component:vv_hmac_operations:new15m
 UNLIMITED_RUN_SECONDS = 3600.0  # at work, of a stage whose limit is not known, as the rule PipelineStalled has it
-SUBJECT_LABELS = ("role", "path", "name", "dvr", "component")  # that tell the subjects of one alert apart
+SUBJECT_LABELS = ("role", "path", "name", "dvr", "component")  # by which the subjects of one alert differ
 
 
 class Observed(NamedTuple):
@@ -198,7 +198,7 @@ CONDITIONS: Mapping[str, Callable[[Now], Iterator[Observed]]] = {
     "PipelineStalled": _pipeline_stalled,
     "DockerUnreachable": _docker_unreachable,
 }
-"""The last line: what is told directly while the alert path is broken, by the alert's name."""
+"""The last line: what is announced directly while the alert path is broken, by the alert's name."""
 
 
 class Fired(NamedTuple):
@@ -212,7 +212,7 @@ class Fired(NamedTuple):
 
 @cache
 def rule_of(alert: str) -> Mapping[str, Any]:
-    """The rule that tells of it, as committed."""
+    """The rule that announces it, as committed."""
     for path in sorted((base.folder() / "prometheus" / "rules").glob("*.yml")):
         for group in base.load(path)["groups"]:
             for rule in group["rules"]:
@@ -222,7 +222,7 @@ def rule_of(alert: str) -> Mapping[str, Any]:
     raise LookupError(alert)
 
 
-def judge(now: Now) -> Iterator[tuple[str, Observed]]:
+def find_conditions(now: Now) -> Iterator[tuple[str, Observed]]:
     """Everything that holds."""
     for alert, observe in CONDITIONS.items():
         yield from ((alert, observed) for observed in observe(now))

@@ -8,10 +8,10 @@ all of it. So, when a server was started after an account was opened:
 2. What is pending is held as firing. So is what Prometheus has no word of, until the path is whole and has been for a
    while: after a start the exporter's series are not there at once.
 3. What does not fire then has ended: that is sent to Alertmanager, which closes what it opened.
-4. An end that Alertmanager was told of, and has lost before every channel took it, is sent to it again. What it
-   does not tell then, since its record of notifications is lost as well (it was killed), is sent directly.
-5. That record may also be of before an end that was told. Then it takes the same alert, when it fires anew, for one
-   that people know. Where it holds such a one, and told the log of none, that is sent directly.
+4. An end that Alertmanager was sent, and has lost before every channel took it, is sent to it again. What it does not
+   announce then, since its record of notifications is lost as well (it was killed), is sent directly.
+5. That record may also be of before an end that was announced. Then it takes the same alert, when it fires anew, for
+   one that people know. Where it holds such a one, and sent the log none, that is sent directly.
 
 What Alertmanager holds while Prometheus does not get through is seen to by `held.py`. While Prometheus does not answer
 nothing is known, and nothing said.
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from vv_exporter.alert_path.beats import Beats
-from vv_exporter.alert_path.closing import close_directly, mark_closed, tell_beginning
+from vv_exporter.alert_path.closing import announce_beginning, close_directly, mark_closed
 from vv_exporter.alert_path.held import LASTS_SECONDS, Evaluations, Groups, evaluations, is_same, rules_of
 from vv_exporter.alert_path.questions import QuestionError
 from vv_exporter.alertmanager.client import DeliveryError
@@ -38,7 +38,7 @@ from vv_exporter.state.store import Store
 
 log = logging.getLogger(__name__)
 
-CHECKED_EVERY_SECONDS = 2.0  # while there are accounts: sooner than Alertmanager tells what it was sent after its start
+CHECKED_EVERY_SECONDS = 2.0  # while there are accounts: sooner than Alertmanager announces what it got after its start
 RESENT_EVERY_SECONDS = 30.0  # what is held
 LONGEST_SETTLE_SECONDS = 60.0
 """For which the path must have been whole before what does not fire has ended; a third of `VV_ALERT_PATH_AFTER`."""
@@ -46,11 +46,11 @@ BEAT_SECONDS = 75.0  # in which a beat comes, where the path is whole
 COLLECTED_SHARE = 1 / 3
 """Of `VV_DELIVERY_SETTLE`, for what is no warning and so is not collected for minutes. That long after an end an
 Alertmanager that was not restarted has told everybody, or goes on trying."""
-AGAIN_SHARE = 1 / 4  # likewise, after an end was sent to it again: it has told whom it knew to have told
+AGAIN_SHARE = 1 / 4  # likewise, after an end was sent to it again: it has told those whom it knew to have told
 
 
 UNSAVED_SECONDS = 960.0  # before Alertmanager's start: what it noted last may be lost (--data.maintenance-interval)
-UNHEARD_SECONDS = 45.0  # for which it holds an alert and tells the log nothing: it will not do so any more
+UNHEARD_SECONDS = 45.0  # for which it holds an alert and sends the log nothing: it will not do so any more
 LISTENED_EVERY_SECONDS = 10.0
 
 
@@ -196,7 +196,7 @@ class Continuity:
         return self._monotonic() - self._held.get(id_, float("-inf")) >= RESENT_EVERY_SECONDS
 
     def _mark_carried(self, accounts: Sequence[Account]) -> None:
-        """The servers of now have these, or have been told of their end."""
+        """The servers of now have these, or have been sent their end."""
         if not accounts:
             return
         with self._store.transaction() as tx:
@@ -224,11 +224,11 @@ class Continuity:
         )
 
     def _close_ended_alerts(self, owed: Sequence[Account], alertmanager: float) -> None:
-        """See to ends that Alertmanager was told of, and not every channel."""
+        """See to ends that Alertmanager was sent, and not every channel."""
         now, again = self._clock(), []
         for account in owed:
             if alertmanager <= account.ended and not account.orphaned:
-                if now - account.ended > self._told_within(account):
+                if now - account.ended > self._announced_within(account):
                     with self._store.transaction() as tx:
                         mark_closed(tx, account)
             elif account.orphaned or self._has_had_its_time(account):
@@ -241,8 +241,8 @@ class Continuity:
             self._sent_ends |= {account.id: self._monotonic() for account in again}
 
     def _find_unheard_alerts(self, ended: Sequence[Account], open_: Container[str], alertmanager: float) -> None:
-        """Tell of what fires anew and is taken for what people know."""
-        last = {one.fingerprint: one for one in sorted(ended, key=lambda one: one.ended) if one.told}
+        """Announce what fires anew and is taken for what people know."""
+        last = {one.fingerprint: one for one in sorted(ended, key=lambda one: one.ended) if one.delivered_by}
         suspects = {
             name: one
             for name, one in last.items()
@@ -259,13 +259,13 @@ class Continuity:
                 continue
             if now - self._unheard.setdefault(suspect.fingerprint, now) >= UNHEARD_SECONDS:
                 with self._store.transaction() as tx:
-                    tell_beginning(tx, alert, suspect, self._channels, self._settings)
+                    announce_beginning(tx, alert, suspect, self._channels, self._settings)
 
     def _has_had_its_time(self, account: Account) -> bool:
         sent = self._sent_ends.get(account.id)
         return sent is not None and self._monotonic() - sent >= self._settings.delivery_settle * AGAIN_SHARE
 
-    def _told_within(self, account: Account) -> float:
+    def _announced_within(self, account: Account) -> float:
         share = 1.0 if account.severity == "warning" else COLLECTED_SHARE
         return self._settings.delivery_settle * share
 

@@ -10,8 +10,8 @@ everything is down. So, for as long as the alert path is broken before Alertmana
 2. While Prometheus is blind (silent, without new samples, or just awake after nothing ran: `standstill.py`), AlertsHeld
    inhibits what it says of this device.
 3. When the path is whole again each rule says what became of its alerts: what fires is Prometheus' again, what is
-   pending is held on, what has ended is told as ended. What only lasts because it was thought to fire meanwhile
-   (`keep_firing_for`), or tells of the outage itself, is told to nobody.
+   pending is held on, what has ended is announced as ended. What only lasts because it was thought to fire meanwhile
+   (`keep_firing_for`), or is about the outage itself, is told to nobody.
 
 Nothing is written down: after a restart of the exporter Alertmanager still has it.
 """
@@ -38,7 +38,7 @@ NOT_HELD = ("Watchdog", DRILL, "VVEvent", ALERTS_HELD)
 """The first must be missed, a drill must end; the others are the exporter's own, which sends them itself."""
 TO_NOBODY = {"told": "nobody"}  # routed nowhere, and inhibits
 OF_THE_OUTAGE = "RuleEvaluationFailing"
-"""What could not be stored was no evaluation: it is the same trouble, which has been told."""
+"""What could not be stored was no evaluation: it is the same trouble, which people know of."""
 OUTAGE_SHOWS_SECONDS = 420.0  # after the path was whole: its window and `keep_firing_for`
 LASTS_SECONDS = 300.0  # for which Alertmanager holds one that is not sent again
 MISTAKEN_LASTS_SECONDS = 60.0  # likewise, what inhibits one that is mistaken
@@ -123,7 +123,7 @@ class HeldAlerts:
         active = {identity(one): one for one in self._alertmanager.alerts() if self._is_judged(one)}
         # What fires anew when Prometheus sees again is no mistake.
         doubtful = {key: one for key, one in active.items() if self._blind_since or key in self._mistaken}
-        verdict = judge(self._held, doubtful, groups, self._before)
+        verdict = reach_verdict(self._held, doubtful, groups, self._before)
         ended = [self._as_posted_alert(one, ends=0.0) for key, one in self._held.items() if key in verdict.ended]
         self._held = {
             key: one for key, one in self._held.items() if key not in verdict.ended and key not in verdict.firing
@@ -156,7 +156,7 @@ class HeldAlerts:
         """All that is held, behind what inhibits it."""
         shields = [self._as_posted_alert(self._alerts_held())] if self._blind_since else []
         shields += [
-            self._as_posted_alert(_told_to_nobody(one), MISTAKEN_LASTS_SECONDS) for one in self._mistaken.values()
+            self._as_posted_alert(_routed_to_nobody(one), MISTAKEN_LASTS_SECONDS) for one in self._mistaken.values()
         ]
         if alerts := [*shields, *map(self._as_posted_alert, self._held.values()), *ended]:
             self._alertmanager.send(alerts)
@@ -198,7 +198,7 @@ class Verdict(NamedTuple):
     certain: bool
 
 
-def judge(
+def reach_verdict(
     held: Mapping[Identity, Alert], doubtful: Mapping[Identity, Alert], groups: Groups, before: Evaluations
 ) -> Verdict:
     """`doubtful` is what may be mistaken; `before`, when each rule was evaluated when it was first asked."""
@@ -244,6 +244,6 @@ def _only_lasts(alert: Alert) -> bool:
     return alert["state"] == "firing" and not alert.get("keepFiringSince", "0001").startswith("0001")
 
 
-def _told_to_nobody(alert: Alert) -> Alert:
+def _routed_to_nobody(alert: Alert) -> Alert:
     """What inhibits it."""
     return {**alert, "labels": {**alert["labels"], **TO_NOBODY}}

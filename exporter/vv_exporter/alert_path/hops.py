@@ -2,7 +2,7 @@
 
 The beat goes exporter → Prometheus' storage → rule → Alertmanager → exporter. Each server is asked which beat it has:
 the first that has none, or only an old one, is where it stops. How old it may be follows from the intervals that the
-servers themselves tell, so that neither a slow scrape nor a server that was just started is taken for a broken one.
+servers themselves answer, so that neither a slow scrape nor a server that was just started is taken for a broken one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vv_exporter.language import translatable
 from vv_exporter.render.intervals import delivery_interval
 
 SLACK_SECONDS = 5.0  # that a hop may take beyond its interval
-LEAST_PATIENCE_SECONDS = 30.0  # for which a finding that is not certain is looked at again before it is told
+LEAST_PATIENCE_SECONDS = 30.0  # for which a finding that is not certain is looked at again before it is announced
 
 
 class Hop(enum.StrEnum):
@@ -58,7 +58,7 @@ class AlertmanagerState(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What is known when no beat comes. A server that does not answer is told by what was said instead.
+    """What is known when no beat comes. A server that does not answer is shown by what was said instead.
 
     `uptime` of the exporter. `scraped_age`: seconds since a Prometheus asked it last; None: never since its start.
     `unanswered`: seconds since Prometheus last answered a question, 0 while it does.

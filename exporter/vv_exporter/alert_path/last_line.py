@@ -1,9 +1,9 @@
-"""The last line: while the alert path is broken the worst that the exporter itself sees is told directly.
+"""The last line: while the alert path is broken the worst that the exporter itself sees is announced directly.
 
-1. While the path is broken, or was never whole, the conditions are judged each few seconds (`conditions`).
-2. One that holds for as long as its rule wants (half a minute at most) is told in the rule's own words, once, unless
-   people know of it already; message and mark are one transaction.
-3. When it has ended that is told, once, whether the path is whole again by then or not.
+1. While the path is broken, or was never whole, the conditions are evaluated each few seconds (`conditions`).
+2. One that holds for as long as its rule wants (half a minute at most) is announced in the rule's own words, once,
+   unless people know of it already; message and mark are one transaction.
+3. When it has ended that is announced, once, whether the path is whole again by then or not.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import msgspec
 from prometheus_client.core import Metric as Family
 
 from vv_exporter.alert_path.beats import Beats
-from vv_exporter.alert_path.conditions import HMAC_WINDOW_SECONDS, Fired, Now, Observed, fire, judge, rule_of
-from vv_exporter.alert_path.told import TOLD, Told, drop, make_room, put_event
+from vv_exporter.alert_path.conditions import HMAC_WINDOW_SECONDS, Fired, Now, Observed, find_conditions, fire, rule_of
+from vv_exporter.alert_path.direct_alerts import DIRECT_ALERTS, DirectAlert, drop_direct_alert, make_room, put_event
 from vv_exporter.alert_path.words import WordsError
 from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.direct import put
@@ -47,7 +47,7 @@ Key = tuple[str, str]
 class LastLine:
     """Call `round` every `INTERVAL_SECONDS`. `gather` gives the exporter's series, `channels` are told directly.
 
-    `hold` gets what cannot be written down, to be sent all the same: it is a full disk, perhaps, that is to be told.
+    `hold` gets what cannot be written down, to be sent all the same: perhaps that the disk is full.
     """
 
     def __init__(
@@ -67,25 +67,25 @@ class LastLine:
         self._settings = settings
         self._clock = clock
         self._hold = hold
-        self._unsaved: dict[str, Told] = {}
+        self._unsaved: dict[str, DirectAlert] = {}
         self._holding: dict[Key, float] = {}
         self._dropped: set[Key] = set()  # those for which there was no room, as long as they hold
         self._ending: dict[Key, float] = {}
         self._failures: deque[tuple[float, dict[tuple[str, str], float]]] = deque()
 
     def round(self) -> bool:
-        """Judge, and tell. Gives whether there is anything to see to."""
+        """Announce the conditions that hold, and those that have ended. Gives whether there are any."""
         self._save_unsaved()
-        told = {**self._store.docs(TOLD), **self._unsaved}
-        if not self._is_open() and not told:
+        known = {**self._store.docs(DIRECT_ALERTS), **self._unsaved}
+        if not self._is_open() and not known:
             self._holding.clear()
             return False
         families = list(self._gather())
         now = Now(families, self._settings.device_id, self._clock(), self._new_failures(families))
-        found = {(alert, observed.subject): (alert, observed) for alert, observed in judge(now)}
+        found = {(alert, observed.subject): (alert, observed) for alert, observed in find_conditions(now)}
         if self._is_open():
-            self._announce_conditions(found, now, told)
-        self._announce_ended(found, told, _answering_collectors(families))
+            self._announce_conditions(found, now, known)
+        self._announce_ended(found, known, _answering_collectors(families))
         return True
 
     def _is_open(self) -> bool:
@@ -95,18 +95,21 @@ class LastLine:
         return verdict.is_broken or (not verdict.closed and self._beats.now() > self._settings.alert_path_after)
 
     def _path_note(self) -> str:
-        """Why it is not Alertmanager that tells of it; nothing is broken where there never was a path."""
+        """Why it is not Alertmanager that notifies of it; nothing is broken where there never was a path."""
         verdict = self._beats.verdict
         return _(BROKEN_NOTE if verdict is not None and verdict.is_broken else UNPROVEN_NOTE)
 
-    def _announce_conditions(self, found: dict[Key, tuple[str, Observed]], now: Now, told: dict[str, Told]) -> None:
+    def _announce_conditions(
+        self, found: dict[Key, tuple[str, Observed]], now: Now, known: dict[str, DirectAlert]
+    ) -> None:
         awake = self._beats.now()
         self._holding = {key: self._holding.get(key, awake) for key in found}
         self._dropped &= found.keys()
-        known = {one.key for one in told.values() if not one.ended}
+        lasting = {one.key for one in known.values() if not one.ended}
         for key, since in self._holding.items():
             alert, observed = found[key]
-            if "\n".join(key) in known or awake - since < min(_duration_of_rule(alert, "for"), LONGEST_HOLD_SECONDS):
+            held_long_enough = awake - since >= min(_duration_of_rule(alert, "for"), LONGEST_HOLD_SECONDS)
+            if "\n".join(key) in lasting or not held_long_enough:
                 continue
             try:
                 fired = fire(alert, observed, now)
@@ -120,57 +123,59 @@ class LastLine:
         """Whether Alertmanager has told people of it before."""
         of = (fired.alert, fired.labels.get("component", ""), fired.annotations.get("summary", ""))
         return any(
-            account.told and not account.ended and (account.alertname, account.component, account.title) == of
+            account.delivered_by and not account.ended and (account.alertname, account.component, account.title) == of
             for account in self._store.docs(ACCOUNTS).values()
         )
 
     def _announce_condition(self, key: Key, fired: Fired, time: float) -> None:
-        one = Told(*key, message_of(fired, self._settings, time, self._path_note()), dict(fired.labels))
+        one = DirectAlert(*key, message_of(fired, self._settings, time, self._path_note()), dict(fired.labels))
         try:
             with self._store.transaction() as tx:
                 if make_room(tx, one):
                     self._queue_message(tx, one.message, one)
-                    tx.put(TOLD, one.key, one)
+                    tx.put(DIRECT_ALERTS, one.key, one)
                 elif key not in self._dropped:
                     self._dropped.add(key)
-                    drop(tx, one)
+                    drop_direct_alert(tx, one)
         except StoreError as error:
             log.error("%s is sent, and cannot be recorded yet: %s", one.alertname, error)
             self._unsaved[one.key] = one
             self._hold(one.message)
 
     def _save_unsaved(self) -> None:
-        """Write down what could not be when it was told."""
+        """Write down what could not be when it was announced."""
         if self._unsaved:
             with contextlib.suppress(StoreError), self._store.transaction() as tx:
                 for one in self._unsaved.values():
-                    tx.put(TOLD, one.key, one)
-            if self._unsaved.keys() <= self._store.docs(TOLD).keys():
+                    tx.put(DIRECT_ALERTS, one.key, one)
+            if self._unsaved.keys() <= self._store.docs(DIRECT_ALERTS).keys():
                 self._unsaved.clear()
 
-    def _queue_message(self, tx: Transaction, message: Message, one: Told) -> None:
+    def _queue_message(self, tx: Transaction, message: Message, one: DirectAlert) -> None:
         """Have people told, and the webhook."""
         put(tx, message, self._channels)
         put_event(tx, message, one.labels, self._settings)
 
-    def _announce_ended(self, found: dict[Key, tuple[str, Observed]], told: dict[str, Told], judged: set[str]) -> None:
-        """Tell of those that hold no more."""
+    def _announce_ended(
+        self, found: dict[Key, tuple[str, Observed]], known: dict[str, DirectAlert], answering: set[str]
+    ) -> None:
+        """Announce those that hold no more."""
         awake = self._beats.now()
-        for one in told.values():
+        for one in known.values():
             key = (one.alertname, one.subject)
             if one.ended or one.alertname not in _COLLECTORS:
-                continue  # what is no condition of the last line is ended by whoever told of it
-            if key in found or not _COLLECTORS[one.alertname] <= judged:
+                continue  # what is no condition of the last line is ended by whoever announced it
+            if key in found or not _COLLECTORS[one.alertname] <= answering:
                 self._ending.pop(key, None)  # it lasts, or nobody knows
             elif awake - self._ending.setdefault(key, awake) >= _duration_of_rule(one.alertname, "keep_firing_for"):
                 self._ending.pop(key)
                 with self._store.transaction() as tx:
-                    self._tell_end(tx, one)
+                    self._announce_end(tx, one)
 
-    def _tell_end(self, tx: Transaction, one: Told) -> None:
+    def _announce_end(self, tx: Transaction, one: DirectAlert) -> None:
         ended = msgspec.structs.replace(one.message, resolved=True, note="")
         self._queue_message(tx, ended, one)
-        tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
+        tx.put(DIRECT_ALERTS, one.key, msgspec.structs.replace(one, ended=tx.now))
 
     def _new_failures(self, families: Iterable[Family]) -> dict[tuple[str, str], float]:
         """Failed signatures of the last 15 minutes, as far as they were seen, by operation and component."""

@@ -1,6 +1,6 @@
 """What fires outlasts a time in which nothing runs (`standstill.py`).
 
-Alertmanager ends what was not sent again for four times Prometheus' resend delay. The one that wakes first tells at
+Alertmanager ends what was not sent again for four times Prometheus' resend delay. The one that wakes first says at
 once that everything has ended, before anybody can say otherwise. So:
 
 1. The exporter has Alertmanager keep what people are told of and Prometheus fires for `LEASE_SECONDS`. Of two ends in
@@ -32,7 +32,7 @@ from vv_exporter.state.store import Store
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 86_400.0
-"""A device that stands still for longer tells anew what fires."""
+"""A device that stands still for longer announces anew what fires."""
 RENEWED_BELOW_SECONDS = LEASE_SECONDS / 2
 ABANDONED_SECONDS = 300.0
 """Longer than Prometheus takes to fire again what is pending after its start, but for a long `for`."""

@@ -1,4 +1,4 @@
-"""Notices that no beat comes round, has the broken hop found, and tells: once that it broke, once that it is mended."""
+"""Notices that no beat comes round, has the broken hop found, and tells people that it broke, and that it is mended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 
 from vv_exporter.alert_path import message
 from vv_exporter.alert_path.beats import Beats
+from vv_exporter.alert_path.direct_alerts import DIRECT_ALERTS, DirectAlert, put_event
 from vv_exporter.alert_path.hops import Finding, Hop, Observation, find_broken_hop, is_blind
 from vv_exporter.alert_path.standstill import Pause, Standstill
 from vv_exporter.alert_path.state import PATH, PathState
-from vv_exporter.alert_path.told import TOLD, Told, put_event
 from vv_exporter.alert_path.unseen import GAPS, Gap
 from vv_exporter.common.clock import isoformat, span
 from vv_exporter.delivery.accounts import ACCOUNTS
@@ -24,7 +24,7 @@ from vv_exporter.messages.message import Message
 from vv_exporter.settings import Settings
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class AlertPath:
     """Call `round` every `interval` seconds. `ask` has the servers asked; `channels` are told directly.
 
     After `VV_ALERT_PATH_AFTER` without a new beat it is found which hop is broken; what is not certain is looked at
-    again for as long as the finding says, and then told all the same. The path is mended when beats that were given
-    after that have come for a while (half of that time, at most 30 s): a server that keeps exiting is told once.
+    again for as long as the finding says, and then announced all the same. The path is mended when beats given after
+    that have come for a while (half of that time, at most 30 s): a server that keeps exiting is announced once.
 
     A device on which no Prometheus was ever seen, nor is configured (`VV_PROMETHEUS_URL`), has no path that could
     break: whether alerts get out is not known there. `hold` gets what cannot be written down, to be sent all the same.
@@ -98,7 +98,7 @@ class AlertPath:
         self._carried = min(self._state.unheard, self._after / 2)
         self._saved = self._carried
         self._broken_at = beats.now()
-        self._untold_since: float | None = None
+        self._unannounced_since: float | None = None
         self._returning: float | None = None
         self._moving: tuple[str, float] | None = None
         self._returned = 0.0
@@ -143,7 +143,7 @@ class AlertPath:
             self._woke, self._known = self._beats.now(), self._open_alerts()
             log.warning("nothing ran for %s: what fires is held until Prometheus sees again", span(pause.seconds))
             with self._store.transaction() as tx:
-                tell(tx, tx.now, _stood_still(pause))
+                add_to_timeline(tx, tx.now, _stood_still(pause))
         newest = self._beats.newest
         if self._woke is not None and newest is not None and newest.given > self._woke:
             self._woke = None
@@ -177,7 +177,7 @@ class AlertPath:
                 self._declare_mended()
 
     def _look_ahead(self) -> None:
-        """Have held what would time out before the limit; that nothing is stored is told as soon as it is certain."""
+        """Have held what would time out before the limit. Announce as soon as it is certain that nothing is stored."""
         if self.unheard() < min(EARLIEST_LOOK_SECONDS, self._after / 2) and not self._store.unwritable:
             self._held.release()
             return
@@ -192,7 +192,7 @@ class AlertPath:
         if self._state.is_broken:
             if self._has_moved(finding):
                 self._save_state(self._state_with_finding(finding), _moved_entry)
-            if not self._state.announced or self._is_untold_again(finding.patience):
+            if not self._state.announced or self._is_unannounced_again(finding.patience):
                 self._announce_broken()
         elif finding.certain or self.unheard() >= self._after + finding.patience:
             self._declare_broken(finding)
@@ -246,43 +246,43 @@ class AlertPath:
     def _announce_broken(self) -> None:
         """Tell people, unless the hop's rule has told them."""
         state = self._state
-        rule = self._told_by_rule(Hop(state.hop))
+        rule = self._announced_by_rule(Hop(state.hop))
         state = msgspec.structs.replace(state, announced=True, announced_by=rule)
         if rule:
             self._save_state(state)
             return
-        told = message.broken(state, self._settings)
+        broken = message.broken(state, self._settings)
         try:
-            self._write_down(told, state)
+            self._write_down(broken, state)
         except StoreError:
             self._set_state(state)
-            self._hold(told)
+            self._hold(broken)
             raise
 
-    def _is_untold_again(self, patience: float) -> bool:
+    def _is_unannounced_again(self, patience: float) -> bool:
         """Whether the rule that has told people of it no longer says so: it is broken elsewhere now, or the alert has
         ended, as it does when Prometheus is gone as well. What comes to work again does so hop by hop: not at once."""
         now = self._beats.now()
-        if not self._state.announced_by or self._told_by_rule(Hop(self._state.hop)):
-            self._untold_since = None
+        if not self._state.announced_by or self._announced_by_rule(Hop(self._state.hop)):
+            self._unannounced_since = None
             return False
-        self._untold_since = now if self._untold_since is None else self._untold_since
-        return now - self._untold_since >= patience
+        self._unannounced_since = now if self._unannounced_since is None else self._unannounced_since
+        return now - self._unannounced_since >= patience
 
-    def _told_by_rule(self, hop: Hop) -> str:
-        """The rule that fires for this hop, if some channel took what it told; "" if none did."""
+    def _announced_by_rule(self, hop: Hop) -> str:
+        """The rule that fires for this hop, if some channel took its alert; "" if none did."""
         rule = RULES.get(hop, "")
         accounts = self._store.docs(ACCOUNTS).values() if rule else ()
-        known = any(one.alertname == rule and one.told and not one.ended for one in accounts)
+        known = any(one.alertname == rule and one.delivered_by and not one.ended for one in accounts)
         return rule if known else ""
 
-    def _write_down(self, told: Message, state: PathState) -> None:
+    def _write_down(self, broken: Message, state: PathState) -> None:
         rule = RULES.get(Hop(state.hop))
-        twin = Told(rule, "", told, _labels_of(rule, self._settings)) if rule else None
+        twin = DirectAlert(rule, "", broken, _labels_of(rule, self._settings)) if rule else None
         with self._store.transaction() as tx:
-            self._queue_message(tx, told, twin)
-            if twin is not None:  # the rule would tell of it, too
-                tx.put(TOLD, twin.key, twin)
+            self._queue_message(tx, broken, twin)
+            if twin is not None:  # the rule would announce it, too
+                tx.put(DIRECT_ALERTS, twin.key, twin)
             tx.put(PATH, "", state)
         self._set_state(state)
 
@@ -292,23 +292,23 @@ class AlertPath:
             if was.announced and not was.announced_by:
                 self._queue_message(tx, message.mended(was, self._settings, tx.now))
             title = sentence("The alert path works again")
-            tell(tx, tx.now, Entry("alert_path.mended", title, component="alert-path"))
+            add_to_timeline(tx, tx.now, Entry("alert_path.mended", title, component="alert-path"))
             if was.hop == Hop.SEND:
                 tx.put(GAPS, f"{was.since:.3f}", Gap(was.since, self._returned))
-            for one in tx.docs(TOLD).values():
+            for one in tx.docs(DIRECT_ALERTS).values():
                 if one.alertname in RULES.values() and not one.ended:
-                    tx.put(TOLD, one.key, msgspec.structs.replace(one, ended=tx.now))
+                    tx.put(DIRECT_ALERTS, one.key, msgspec.structs.replace(one, ended=tx.now))
             tx.put(PATH, "", state)
         self._set_state(state)
         self._carried, self._saved, self._returning = 0.0, 0.0, None
         log.info("the alert path works again")
 
-    def _queue_message(self, tx: Transaction, told: Message, twin: Told | None = None) -> None:
+    def _queue_message(self, tx: Transaction, sent: Message, twin: DirectAlert | None = None) -> None:
         """Have people told, and the webhook; without channels there is nobody to be told."""
-        put(tx, told, self._channels)
-        labels = {"alertname": told.alertname, "severity": told.severity, "device": told.device}
+        put(tx, sent, self._channels)
+        labels = {"alertname": sent.alertname, "severity": sent.severity, "device": sent.device}
         sent_as = twin.labels if twin else None
-        put_event(tx, told, {**labels, "component": "alert-path"}, self._settings, sent_as)
+        put_event(tx, sent, {**labels, "component": "alert-path"}, self._settings, sent_as)
 
     def _set_state(self, state: PathState) -> None:
         self._state = self._beats.verdict = state
@@ -320,7 +320,7 @@ class AlertPath:
         with self._store.transaction() as tx:
             tx.put(PATH, "", state)
             if entry is not None:
-                tell(tx, tx.now, entry(state))
+                add_to_timeline(tx, tx.now, entry(state))
 
     def _save_silence(self) -> None:
         """In health nothing is written."""

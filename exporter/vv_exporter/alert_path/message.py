@@ -1,4 +1,4 @@
-"""The words of AlertPathBroken, which no rule can tell: it is told by the direct way."""
+"""The words of AlertPathBroken, which no rule can announce: it goes by the direct way."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Questions:
         )
 
     def _stored_beat_age(self) -> tuple[float | None, str]:
-        """The age of the newest beat that is stored, and why that cannot be told."""
+        """The age of the newest beat that is stored, and why that is not known."""
         try:
             query = f'max({BEAT.name}{{device="{self._settings.device_id}"}})'
             result = self._prometheus.json("/api/v1/query", {"query": query, "timeout": "2s"})["data"]["result"]

@@ -1,6 +1,6 @@
 """Notices that nothing ran for a while: a machine that was suspended, or all of whose processes were stopped.
 
-Told by the wall clock, since Prometheus and Alertmanager judge by it: samples are too old then, and alerts that nobody
+Known by the wall clock, since Prometheus and Alertmanager judge by it: samples are too old then, and alerts that nobody
 sent again have ended. A clock that is set far ahead (a virtual machine that was paused) does the same to them.
 """
 
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from vv_exporter.alert_path.beats import LONGEST_STEP_SECONDS
 
 TICK_SECONDS = 1.0
-"""Between two ticks. Prometheus evaluates a moment after waking, and Alertmanager tells what it says within a minute:
-what fires should be held before."""
+"""Between two ticks. Prometheus evaluates a moment after waking, and Alertmanager notifies within a minute: what fires
+should be held before."""
 HARMLESS_SECONDS = 60.0
 """Prometheus looks back five minutes by default, and Alertmanager holds for three what is not sent again."""
 

@@ -1,6 +1,6 @@
 """Messages that could not be written down, as on a disk that is full: kept in memory and sent from there.
 
-Once to each channel; a restart of the exporter meanwhile may tell them again. Where more wait for a channel than are
+Once to each channel; a restart of the exporter meanwhile may send them again. Where more wait for a channel than are
 kept, the least severe gives way, and of these the newest; it is counted as soon as that can be written down.
 """
 

@@ -1,4 +1,4 @@
-"""What rules found while their alerts could not be sent, and what had ended before they could: told in the summary.
+"""What rules found while their alerts could not be sent, and what had ended before they could: for the summary.
 
 Prometheus itself remembers, in its series `ALERTS`. It is asked once the path is whole again.
 """
@@ -14,7 +14,7 @@ import msgspec
 
 from vv_exporter.alert_path.questions import QuestionError, Server
 from vv_exporter.common.times import UnixTime
-from vv_exporter.delivery.accounts import ACCOUNTS, NOT_OURS, TOLD, Account, make_room
+from vv_exporter.delivery.accounts import ACCOUNTS, NOT_OURS, NOTIFIED_SEVERITIES, Account, make_room
 from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Kind, Store, Transaction
@@ -75,7 +75,7 @@ class UnseenAlerts:
         return max(self._settings.scrape_interval, (gap.until - gap.since) / MAX_STEPS)
 
     def _query_firing_alerts(self, gap: Gap) -> Iterable[Mapping[str, Any]]:
-        selector = f'alertstate="firing",severity=~"{"|".join(TOLD)}",told=""'
+        selector = f'alertstate="firing",severity=~"{"|".join(NOTIFIED_SEVERITIES)}",told=""'
         parameters = {
             "query": f"ALERTS{{{selector}}}",
             "start": f"{gap.since:.3f}",

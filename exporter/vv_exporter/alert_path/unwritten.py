@@ -1,9 +1,9 @@
-"""The exporter cannot write what it knows: the disk of its state is full, read-only, or broken. Told directly.
+"""The exporter cannot write what it knows: the disk of its state is full, read-only, or broken.
 
-No rule could tell of it: Prometheus and Alertmanager mostly have their data on the same disk, and the exporter cannot
-write down that there is something to be told. So the message goes out of memory (`unsaved`). What is over within
-`LASTS_SECONDS` is not told, and a disk on which now and then a write succeeds is told of once; after a restart of the
-exporter meanwhile it is told again, for nothing is remembered.
+People are told directly. No rule could say so: Prometheus and Alertmanager mostly have their data on the same disk, and
+the exporter cannot write down that there is something to announce. So the message goes out of memory (`unsaved`). What
+is over within `LASTS_SECONDS` is not announced, and a disk on which now and then a write succeeds only once; after a
+restart of the exporter meanwhile it is announced again, for nothing is remembered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from vv_exporter.alert_path.told import put_event
+from vv_exporter.alert_path.direct_alerts import put_event
 from vv_exporter.common.clock import span
 from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery.direct import put
@@ -26,7 +26,7 @@ from vv_exporter.render.commands import Commands
 from vv_exporter.settings import Settings
 from vv_exporter.state.database import StoreError, has_room
 from vv_exporter.state.store import Kind, Store
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ class UnwrittenState:
         self._hold = hold
         self._since: float | None = None
         self._well_since: float | None = None
-        self._told: Message | None = None
+        self._announced: Message | None = None
 
     def round(self) -> None:
-        """Tell that nothing can be written, or can again. In health nothing is written."""
+        """Announce that nothing can be written, or can again. In health nothing is written."""
         error = self._store.unwritable
-        if error or self._told is not None:
+        if error or self._announced is not None:
             self._try_to_write()
         if self._store.unwritable:
             self._well_since = None
@@ -89,19 +89,19 @@ class UnwrittenState:
         now = self._monotonic()
         if self._since is None:
             self._since = now
-        if self._told is None and now - self._since >= LASTS_SECONDS:
-            self._told = message_of(error, self._settings, self._clock())
-            log.critical("%s: %s", self._told.title, error)
-            self._hold(self._told)
+        if self._announced is None and now - self._since >= LASTS_SECONDS:
+            self._announced = message_of(error, self._settings, self._clock())
+            log.critical("%s: %s", self._announced.title, error)
+            self._hold(self._announced)
 
     def _note_success(self) -> None:
         now = self._monotonic()
         if self._well_since is None:
             self._well_since = now
-        if self._told is None or now - self._well_since < LASTS_SECONDS:
+        if self._announced is None or now - self._well_since < LASTS_SECONDS:
             return
         over = msgspec.structs.replace(
-            self._told,
+            self._announced,
             title=_("The exporter's state can be written again"),
             details=_("What could not be written down meanwhile is counted now, or was counted as dropped."),
             suggested_actions="",
@@ -109,20 +109,20 @@ class UnwrittenState:
             resolved=True,
         )
         labels = {name: getattr(over, name) for name in ("alertname", "severity", "device", "component")}
-        lasted = span(over.time - self._told.time)
+        lasted = span(over.time - self._announced.time)
         entry = Entry(
             "state.unwritable",
             sentence("The exporter could write nothing down for {time}", time=lasted),
             "critical",
             over.component,
-            details=self._told.details,
+            details=self._announced.details,
         )
         with self._store.transaction() as tx:
             put(tx, over, self._channels)
-            for message in (self._told, over):  # the webhook has got nothing yet
+            for message in (self._announced, over):  # the webhook has got nothing yet
                 put_event(tx, message, labels, self._settings)
-            tell(tx, tx.now, entry)
-        self._told = None
+            add_to_timeline(tx, tx.now, entry)
+        self._announced = None
 
 
 def message_of(error: str, settings: Settings, time: float) -> Message:

@@ -13,7 +13,7 @@ REJECTIONS = (400, 413, 422)  # what Alertmanager, or a proxy before it, answers
 
 
 class DeliveryError(Exception):
-    """Alertmanager did not take the alerts, or did not tell of them."""
+    """Alertmanager did not take the alerts, or did not show them."""
 
 
 class RejectedError(DeliveryError):

@@ -12,7 +12,7 @@ from vv_exporter.state.openalerts import OpenAlert
 HELD = 5.0
 """Seconds for which Alertmanager holds an alert beyond its end, so that a repeat at the last moment gets there before.
 Otherwise it would take the repeat for the same alert that fires again, and tell nobody."""
-REPEATS_SHOWN = 120.0  # seconds: until Alertmanager has told it
+REPEATS_SHOWN = 120.0  # seconds: until Alertmanager has notified of it
 QUOTED = ("video", "video_id", "video_sha256")
 NAMED_APART = ("video", "video_sha256")
 
@@ -54,11 +54,11 @@ def labels_of(alert: OpenAlert, device: str) -> dict[str, str]:
 
 
 def repeats(alert: OpenAlert, device: str, runbook_url: str, generator_url: str, now: float) -> dict[str, Any]:
-    """What tells that an alert was repeated: an alert of its own for a moment, with the label `repeats`."""
-    told = payload(alert, device, runbook_url, generator_url)
-    told["labels"] |= {"repeats": str(alert.count - 1)}
-    told["annotations"] |= {"summary": f"{alert.title} ({_repeats_text(alert)})"}
-    return told | {"startsAt": isoformat(now), "endsAt": isoformat(now + REPEATS_SHOWN)}
+    """What says that an alert was repeated: an alert of its own for a moment, with the label `repeats`."""
+    repeated = payload(alert, device, runbook_url, generator_url)
+    repeated["labels"] |= {"repeats": str(alert.count - 1)}
+    repeated["annotations"] |= {"summary": f"{alert.title} ({_repeats_text(alert)})"}
+    return repeated | {"startsAt": isoformat(now), "endsAt": isoformat(now + REPEATS_SHOWN)}
 
 
 def description(alert: OpenAlert) -> str:

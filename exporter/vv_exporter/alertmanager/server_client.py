@@ -1,5 +1,5 @@
 """The client for Prometheus and Alertmanager. An answer is bounded, in bytes and in time: at the address that is
-configured anything may listen, and whoever waits here for ever tells nobody anything any more.
+configured anything may listen, and whoever waits here for ever tells people nothing any more.
 """
 
 from __future__ import annotations

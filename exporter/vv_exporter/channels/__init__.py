@@ -31,7 +31,7 @@ REACHED: Mapping[str, tuple[Kind, ...]] = {
     "error": ("chat", "webhook"),
     "warning": ("chat", "mail", "webhook"),
 }
-"""What an alert of a severity, the gravest first, is told by, as `alertmanager/alertmanager.yml` routes it."""
+"""What an alert of a severity, the gravest first, goes to, as `alertmanager/alertmanager.yml` routes it."""
 
 
 class Answer(NamedTuple):
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 class ProviderError(Exception):
     """The provider did not take it. `status` is 0 when there was no answer; the message is one line without secrets.
 
-    `refused` says that this very message is what it does not take, as far as the answer tells; `retry_after` is in
+    `refused` says that this very message is what it does not take, as far as the answer says; `retry_after` is in
     seconds; `moved_to` is where the chat is now, if the provider says that.
     """
 
@@ -103,7 +103,7 @@ class Channel:
     title: str
     """What people call it."""
     kind: Kind
-    """Which decides on the severities that it is told of."""
+    """Which decides on the severities that it gets."""
     needs: tuple[str, ...]
     """The settings that switch it on, together; none for what is always on."""
     build: Callable[[Settings], Provider] | None

@@ -1,4 +1,4 @@
-"""The webhook that gets Alertmanager's own JSON (version 4). It is tested here, and told of alerts by Alertmanager."""
+"""The webhook that gets Alertmanager's own JSON (version 4). It is tested here, and gets alerts from Alertmanager."""
 
 from __future__ import annotations
 

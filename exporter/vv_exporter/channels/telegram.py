@@ -80,7 +80,7 @@ class Telegram:
     def refusal(self) -> ProviderError | None:
         """Why the chat that is configured takes nothing, if the provider says that. People see "typing" at most.
 
-        Alertmanager does not tell it from trouble of the network: https://core.telegram.org/bots/api#sendchataction.
+        Alertmanager takes it for trouble of the network: https://core.telegram.org/bots/api#sendchataction.
         """
         try:
             document = {"chat_id": self._configured, "action": "typing"}

@@ -1,4 +1,4 @@
-"""The generic webhook. Which alerts it is told of, and when, is in `delivery/webhook.py`, which sends by this, too."""
+"""The generic webhook. Which alerts it gets, and when, is in `delivery/webhook.py`, which sends by this, too."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def _not_installed(name: str, missing: str) -> click.Command:
     return command
 
 
-def _tell_version(context: click.Context, _option: click.Parameter, value: object) -> None:
+def _print_version(context: click.Context, _option: click.Parameter, value: object) -> None:
     if value and not context.resilient_parsing:
         from vv_exporter import __version__
 
@@ -68,7 +68,7 @@ def _tell_version(context: click.Context, _option: click.Parameter, value: objec
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_tell_version,
+    callback=_print_version,
     help="Show the version and exit.",
 )
 @click.option(

@@ -110,8 +110,8 @@ def _size_of(path: Path) -> int:
 
 def _print_report(report: Report, unread: list[str]) -> None:
     for name, head in sorted(report.heads.items()):
-        told = _("{chain}: number {number}, key {key}, MAC {mac}")
-        say(told.format(chain=name, number=head.number, key=head.key_id, mac=head.mac))
+        text = _("{chain}: number {number}, key {key}, MAC {mac}")
+        say(text.format(chain=name, number=head.number, key=head.key_id, mac=head.mac))
     lines = ngettext("{count} line, {chained} in a chain", "{count} lines, {chained} in a chain", report.lines)
     say(lines.format(count=report.lines, chained=report.chained))
     notes = [finding for finding in report.findings if not finding.breaks]

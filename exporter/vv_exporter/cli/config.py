@@ -94,7 +94,7 @@ def _language_lines(settings: Settings) -> Iterator[str]:
 
 
 def _disk_limits(settings: Settings) -> Iterator[str]:
-    """Below which free space each disk of this machine is told, as far as the disk answers."""
+    """Below which free space each disk of this machine is reported, as far as the disk answers."""
     from vv_exporter.probes.filesystem import usage_within
 
     for path in filter(None, (settings.host_root, settings.video_storage_root)):

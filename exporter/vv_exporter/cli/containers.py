@@ -14,12 +14,12 @@ from vv_exporter.cli._output import say
 from vv_exporter.common.clock import boot_id, boottime, span
 from vv_exporter.language import gettext as _
 from vv_exporter.settings import Settings, load
-from vv_exporter.supervisor.room import CONTAINER_NAME, Request, Room, Seen, View
+from vv_exporter.supervisor.mailbox import CONTAINER_NAME, Mailbox, Request, Seen, View
 from vv_exporter.supervisor.run import recording
 
 COMPONENT = "vv containers"
 WAIT = 5.0  # seconds for the self-monitor to do what was asked
-STALE = 60.0  # seconds after which a view is told as old
+STALE = 60.0  # seconds after which a view is shown as old
 
 
 @click.group("containers")
@@ -33,7 +33,7 @@ def show() -> None:
 
     The exit code is 1 when there is no self-monitor, or it has not looked for a minute.
     """
-    view = Room(load().self_monitor_dir).view()
+    view = Mailbox(load().self_monitor_dir).view()
     if view is None:
         raise click.ClickException(_("no self-monitor has ever looked; is `vv self-monitor` running?"))
     rows = [(_("NAME"), _("STATE"), _("RESTARTS"), ""), *_table_rows(view)]
@@ -55,7 +55,7 @@ def show() -> None:
 def resume(name: str) -> None:
     """Take container NAME up again, with no restarts on its account."""
     settings = load()
-    view = Room(settings.self_monitor_dir).view()
+    view = Mailbox(settings.self_monitor_dir).view()
     if view is None or _checked_name(name) not in {one.name for one in view.containers}:
         why = _("the self-monitor does not manage {name}: see `vv containers list`").format(name=repr(name))
         raise click.ClickException(why)
@@ -99,7 +99,7 @@ def _checked_name(name: str) -> str:
 
 def _ask_self_monitor(settings: Settings, request: Request, done: str, later: str) -> None:
     try:
-        path = Room(settings.self_monitor_dir).ask(request)
+        path = Mailbox(settings.self_monitor_dir).ask(request)
     except OSError as error:
         folder = settings.self_monitor_dir
         why = _("{folder} cannot be written: {error}; root and the self-monitor's user may")

@@ -51,8 +51,8 @@ def command(context: click.Context, severity: str | None, channel: str | None, u
             problem = _("{channel} is not a channel that can be drilled; configured: {channels}")
         else:
             problem = _("{channel} is not a channel that can be drilled; none is configured")
-        told = problem.format(channel=repr(channel), channels=", ".join(available))
-        raise click.BadParameter(told, param_hint="--channel")
+        text = problem.format(channel=repr(channel), channels=", ".join(available))
+        raise click.BadParameter(text, param_hint="--channel")
     expected = [name for step in plan(severity or "", channel or "", available) for name in step.channels]
     if not expected:
         raise click.UsageError(_("no channel is configured that it would reach: set SLACK_WEBHOOK_URL or others"))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vv_exporter.cli._output import say
 from vv_exporter.language import gettext as _
+
+if TYPE_CHECKING:
+    from vv_exporter.settings import Settings
 
 _INVENTORY = click.option(
     "--inventory",
@@ -16,6 +20,7 @@ _INVENTORY = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Which devices there should be (docs/fleet.md).",
 )
+_EXAMPLE = "2026-12-01T06:00:00Z"
 
 
 @click.group("fleet")
@@ -73,34 +78,142 @@ def up(inventory: Path, port: int) -> None:
 def status(as_json: bool) -> None:
     """Show what this device sends to the centre: sent, waiting, lost, refused, and when it was last taken.
 
+    And which version of the fleet's configuration it has, and why a newer one was refused, where it pulls one.
+
     Exit codes: 0 it is taken, 1 it is not, or the agent does not answer, 2 no centre is configured.
     """
     import json
-    import time
 
-    from vv_exporter.fleet import agent_client, sending
-    from vv_exporter.fleet.report import report
-    from vv_exporter.render.agent import machine
     from vv_exporter.settings import load
 
-    settings, now = load(secrets=False), time.time()
-    if not settings.fleet_url:
+    settings = load(secrets=False)
+    if not settings.fleet_url and not settings.fleet_config_url:
         raise click.UsageError(_("VV_FLEET_URL is not set: this device sends to no centre"))
-    try:
-        found = agent_client.sending(settings)
-    except agent_client.AgentError as error:
-        raise click.ClickException(_("{error}. Nothing is known of what is sent").format(error=error)) from error
-    taken = agent_client.last_taken(settings)
-    shown = report(found, taken, sending.until(settings, now), now)
-    about = {"device": settings.device_id, "machine": machine(), "centre": settings.fleet_url, **shown.fields}
+    about, well = {"device": settings.device_id}, True
+    for is_used, fields in ((settings.fleet_url, _sending_fields), (settings.fleet_config_url, _config_fields)):
+        if is_used:
+            more, is_well = fields(settings)
+            about, well = {**about, **more}, well and is_well
     if as_json:
         click.echo(json.dumps(about))
     else:
         width = max(map(len, about))
         for name, value in about.items():
             say(f"{name.replace('_', ' '):<{width}}  {value}")
-    if not shown.well:
+    if not well:
         raise SystemExit(1)
+
+
+def _sending_fields(settings: Settings) -> tuple[dict[str, str], bool]:
+    import time
+
+    from vv_exporter.fleet import agent_client, sending
+    from vv_exporter.fleet.report import report
+    from vv_exporter.render.agent import machine
+
+    now = time.time()
+    try:
+        found = agent_client.sending(settings)
+    except agent_client.AgentError as error:
+        raise click.ClickException(_("{error}. Nothing is known of what is sent").format(error=error)) from error
+    taken = agent_client.last_taken(settings)
+    shown = report(found, taken, sending.until(settings, now), now)
+    return {"machine": machine(), "centre": settings.fleet_url, **shown.fields}, shown.well
+
+
+def _config_fields(settings: Settings) -> tuple[dict[str, str], bool]:
+    """As the exporter that runs has it."""
+    from vv_exporter.cli._client import AskError, ask
+    from vv_exporter.fleet.report import config_report
+    from vv_exporter.status import Status
+
+    try:
+        shown = config_report(ask(None, "/api/v1/status", {}, Status)[0].fleet)
+    except AskError as error:
+        return {"configuration": str(error)}, False
+    return {"configuration_from": settings.fleet_config_url, **shown.fields}, shown.well
+
+
+@command.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def keygen(file: Path) -> None:
+    """Make the key that signs the fleet's configuration, in FILE, and print the public one that devices get."""
+    from vv_exporter.fleet import ed25519
+
+    try:
+        ed25519.make_private_key(file)
+        say(f"VV_FLEET_CONFIG_KEY={ed25519.public_key(file)}")
+    except (OSError, ed25519.OpensslError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@command.command()
+@click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--key",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The key that `vv fleet keygen` made.",
+)
+@click.option("--version", required=True, metavar="N", type=click.IntRange(1), help="Larger than any before it.")
+@click.option(
+    "--devices",
+    multiple=True,
+    metavar="SELECTOR",
+    help="site=SITE, device=NAME or a device's name; may be repeated; default: all.",
+)
+@click.option("--from", "valid_from", metavar="TIME", help="Not before this time (RFC 3339); default: now.")
+@click.option(
+    "--above",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The signed file that is served now: devices that --devices does not select stay with what is in it.",
+)
+@click.option(
+    "--out", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The file to serve."
+)
+def sign(
+    config: Path,
+    key: Path,
+    version: int,
+    devices: tuple[str, ...],
+    valid_from: str | None,
+    above: Path | None,
+    out: Path,
+) -> None:
+    """Make the signed file that devices pull of CONFIG, a vv.yml without secrets and what is a device's own."""
+    from vv_exporter.fleet.config_document import DocumentError, Release
+    from vv_exporter.fleet.config_signing import read_config, sign_release
+    from vv_exporter.fleet.ed25519 import OpensslError
+    from vv_exporter.settings import SettingsError
+
+    try:
+        release = Release(version, read_config(config), _time_of(valid_from), devices)
+        sign_release(release, key, above, out)
+    except SettingsError as error:
+        for problem in error.problems:
+            say(f"vv: {config}: {problem}", err=True)
+        raise SystemExit(2) from error
+    except (OSError, OpensslError, DocumentError) as error:
+        raise click.ClickException(str(error)) from error
+    say(
+        _("{file}: version {version}, for {devices}").format(
+            file=out, version=version, devices=", ".join(devices) or _("all devices")
+        )
+    )
+
+
+def _time_of(text: str | None) -> float:
+    """Unix seconds; 0 where nothing is said."""
+    from vv_exporter.common.clock import moment
+
+    time = moment(text) if text else 0.0
+    if time is None:
+        raise click.BadParameter(
+            _("{text} is no time; e.g. {example}").format(text=repr(text), example=_EXAMPLE), param_hint="--from"
+        )
+    return time
 
 
 @command.command("send-all")

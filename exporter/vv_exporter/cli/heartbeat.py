@@ -1,4 +1,4 @@
-"""``vv heartbeat``: a job tells that it succeeded."""
+"""``vv heartbeat``: a job reports that it succeeded."""
 
 import click
 

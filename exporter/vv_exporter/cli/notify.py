@@ -47,8 +47,8 @@ def test(context: click.Context, channel: str | None) -> None:
             problem = _("{channel} is not a channel that is configured; configured: {channels}")
         else:
             problem = _("{channel} is not a channel that is configured; none is configured")
-        told = problem.format(channel=repr(channel), channels=", ".join(providers))
-        raise click.BadParameter(told, param_hint="--channel")
+        text = problem.format(channel=repr(channel), channels=", ".join(providers))
+        raise click.BadParameter(text, param_hint="--channel")
     if not providers:
         raise click.UsageError(_("no channel is configured: set SLACK_WEBHOOK_URL or others, see .env.example"))
     chosen = [providers[channel]] if channel is not None else list(providers.values())

@@ -20,7 +20,7 @@ def command(retire: bool) -> None:
     """
     from vv_core.common.journals import LASTING
     from vv_exporter.settings import load
-    from vv_exporter.supervisor.loop import COMPONENT
+    from vv_exporter.supervisor.publish import COMPONENT
     from vv_exporter.supervisor.run import recording, run
 
     settings = load(secrets=False)

@@ -1,4 +1,4 @@
-"""How alerts get to people: each channel, the direct way, Alertmanager as it is seen, and who was told of nothing.
+"""How alerts get to people: each channel, the direct way, Alertmanager as it is seen, and what no channel has taken.
 
 ::
 
@@ -15,7 +15,7 @@ from prometheus_client.core import Metric as Family
 
 from vv_exporter.alerting import Delivery
 from vv_exporter.collectors._store import stored
-from vv_exporter.delivery.accounts import ACCOUNTS, untold
+from vv_exporter.delivery.accounts import ACCOUNTS, undelivered
 from vv_exporter.delivery.channel_health import CHANNELS, Channel
 from vv_exporter.delivery.direct import OUTGOING
 from vv_exporter.metrics import gauges
@@ -57,7 +57,7 @@ class DeliveryCollector:
             for name in one.left:
                 queues[name] = queues.get(name, 0) + 1
         yield gauges(DIRECT_QUEUE, [((name,), count) for name, count in queues.items()])
-        yield gauges(ALERTS_UNTOLD, [((), len(untold(self._store.docs(ACCOUNTS).values())))])
+        yield gauges(ALERTS_UNTOLD, [((), len(undelivered(self._store.docs(ACCOUNTS).values())))])
         down = self._delivery.watch.seen.down
         yield gauges(ALERTMANAGER_UP, [((), 0 if down else 1)])
         yield gauges(ALERTMANAGER_DOWN_SECONDS, [((), down)])

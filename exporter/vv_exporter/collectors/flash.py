@@ -3,7 +3,7 @@
     vv_state_written_bytes_total 1.9e+09
     vv_state_disk_life_used_ratio 0.3
 
-The kernel counts sectors of 512 bytes, whatever the disk's own are (Documentation/block/stat.rst). An eMMC tells of its
+The kernel counts sectors of 512 bytes, whatever the disk's own are (Documentation/block/stat.rst). An eMMC reports its
 life in tenths, of each kind of its memory; the worst counts (JESD84-B51, DEVICE_LIFE_TIME_EST; `life_time` in sysfs,
 Documentation/driver-api/mmc/mmc-dev-attrs.rst). What is on no disk of its own (tmpfs, NFS, Btrfs, an overlay) is left
 out.
@@ -46,7 +46,7 @@ class Flash:
 
 
 def disk_of(device: int, sys: Path) -> Path | None:
-    """Where sysfs tells of the whole disk on which a file system's device (`st_dev`) lies; None for one without."""
+    """Where sysfs shows the whole disk on which a file system's device (`st_dev`) lies; None for one without."""
     place = (sys / "dev" / "block" / f"{os.major(device)}:{os.minor(device)}").resolve()
     if (place / "partition").exists():
         place = place.parent

@@ -84,7 +84,7 @@ class JobsCollector:
         yield gauges(JOB_GRACE, (((name,), job.grace) for name, job in scheduled.items()))
 
     def _run_labels(self, run: Run) -> Labels:
-        """What tells people which run it is."""
+        """What shows people which run it is."""
         return (run.name, run.component, *found_as(run.process, self._machine))
 
     def _due_time(self, name: str, job: JobSettings) -> float:

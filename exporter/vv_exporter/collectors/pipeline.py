@@ -85,7 +85,7 @@ class PipelineCollector:
         )
 
     def _run_labels(self, run: Run) -> Labels:
-        """What tells people which run it is."""
+        """What shows people which run it is."""
         limit = self._runs.limit(run)
         video, sha256 = shorten(run.video, MAX_NAME), shorten(run.video_sha256, 64)
         process = found_as(run.process, self._machine)

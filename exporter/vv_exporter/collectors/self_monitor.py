@@ -1,4 +1,4 @@
-"""The self-monitor and the containers that it watches over, as it told of them in the journal.
+"""The self-monitor and the containers that it watches over, as it reported them in the journal.
 
 ::
 

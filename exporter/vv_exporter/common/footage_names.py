@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 MAX_LENGTH = 500
-MAX_STARS = 3  # each makes a name that nearly fits take longer to be told from one that fits
+MAX_STARS = 3  # each makes a name that nearly fits take longer to be known from one that fits
 _PARTS = re.compile(r"(\{dvr\}|\{start:[^{}]*\}|\*)")
 _CODES = {
     "Y": r"[0-9]{4}",

@@ -51,7 +51,7 @@ class Matcher(NamedTuple):
         return f'{self.name}{self.operator}"{self.value.translate(_QUOTES)}"'
 
     def surely_matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether it holds for an alert, so far as that can be told here; a label that is missing is empty.
+        """Whether it holds for an alert, so far as that is known here; a label that is missing is empty.
 
         Of expressions only Alertmanager knows: they are RE2's, and Python's could take for ever (`(a+)+$`).
         """

@@ -3,7 +3,7 @@
 An account opens with Alertmanager's notification to the log, or with any other that it made. It is closed when the
 alert has ended and some channel took it. What ended while channels failed, and none took it, was *missed*.
 
-It holds the alert itself as well, as Alertmanager told of it: after a restart of everything that is what is known of it
+It holds the alert itself as well, as Alertmanager showed it: after a restart of everything that is what is known of it
 (`alert_path/continuity.py`).
 """
 
@@ -22,9 +22,9 @@ from vv_exporter.metrics.delivery import ALERTS_MISSED
 from vv_exporter.state.dropped import record_drop
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
-TOLD = ("warning", "error", "critical")
+NOTIFIED_SEVERITIES = ("warning", "error", "critical")
 """Severities that people are told of."""
 MAX_ACCOUNTS = 2000
 KEPT = 3600.0  # seconds that a closed account is shown
@@ -35,11 +35,12 @@ EVENT = "VVEvent"
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One alert, from `fired` to `ended` (Unix seconds, 0: not yet). `told` has the channels that took it, and when.
+    """One alert, from `fired` to `ended` (Unix seconds, 0: not yet). `delivered_by` has the channels that took it, and
+    when (stored as `told`).
 
     `closed` has those that took its end, and `incidents` what pagers know it by. At `carried`, or when it fired, the
     Prometheus and the Alertmanager of then had it. `orphaned`: it ended, and Alertmanager knew nothing of it any more.
-    `starts_at` is as Alertmanager wrote it first. Until `leased` Alertmanager was told to keep it.
+    `starts_at` is as Alertmanager wrote it first. Until `leased` Alertmanager was asked to keep it.
     """
 
     fingerprint: str
@@ -51,7 +52,7 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     started: UnixTime
     ended: UnixTime = 0.0
     muted: UnixTime = 0.0
-    told: dict[str, UnixTime] = msgspec.field(default_factory=dict)
+    delivered_by: dict[str, UnixTime] = msgspec.field(default_factory=dict, name="told")
     missed: bool = False
     key: str = ""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
@@ -70,14 +71,14 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_event(self) -> bool:
-        """Whether a script raised it: Prometheus knows nothing of it, and the chats do not tell its end."""
+        """Whether a script raised it: Prometheus knows nothing of it, and the chats do not get its end."""
         return self.alertname == EVENT
 
     @property
     def owed(self) -> list[str]:
         """The channels that told people of it, and not yet of its end."""
         silent = names_of("chat") if self.is_event else ()
-        return [name for name in self.told if name not in self.closed and name not in silent]
+        return [name for name in self.delivered_by if name not in self.closed and name not in silent]
 
 
 ACCOUNTS: Kind[Account] = Kind("account", Account)
@@ -97,7 +98,7 @@ class Alert(msgspec.Struct, frozen=True):
         """Whether people must be told of it by Alertmanager."""
         labels = self.labels
         return (
-            labels.get("severity") in TOLD
+            labels.get("severity") in NOTIFIED_SEVERITIES
             and labels.get("alertname") not in NOT_OURS
             and "told" not in labels
             and "repeats" not in labels
@@ -135,15 +136,15 @@ def fired(tx: Transaction, alert: Alert) -> Account | None:
 
 
 def _take_over(tx: Transaction, account: Account) -> Account:
-    """With the channels that were told of it before and not of its end: it fires again sooner than Alertmanager tells
-    that, and stands there as it was."""
+    """With the channels that took it before and not its end: it fires again sooner than Alertmanager notifies of that,
+    and stands there as it was."""
     for id_, before in tx.docs(ACCOUNTS).items():
         if before.fingerprint == account.fingerprint and before.ended and before.owed and not before.orphaned:
             standing = before.owed
-            told = {name: before.told[name] for name in standing}
-            incidents = {name: text for name, text in before.incidents.items() if name in told}
+            delivered_by = account.delivered_by | {name: before.delivered_by[name] for name in standing}
+            incidents = {name: text for name, text in before.incidents.items() if name in standing}
             account = msgspec.structs.replace(
-                account, told={**account.told, **told}, incidents={**account.incidents, **incidents}
+                account, delivered_by=delivered_by, incidents={**account.incidents, **incidents}
             )
             closed = {**before.closed, **dict.fromkeys(standing, tx.now)}
             tx.put(ACCOUNTS, id_, msgspec.structs.replace(before, closed=closed))
@@ -159,19 +160,19 @@ def make_room(tx: Transaction) -> None:
         return
     least = min(known.values(), key=lambda account: _importance_of(account, tx.now))
     tx.delete(ACCOUNTS, least.id)
-    if _needs_telling(least, tx.now):
+    if _needs_delivery(least, tx.now):
         title = sentence("Alert dropped, too many undelivered alerts are kept already: {title}", title=least.title)
         record_drop(tx, Entry("alert.dropped", title, least.severity, least.component))
 
 
 def _importance_of(account: Account, now: float) -> tuple[bool, int, bool, float]:
-    """What people know of goes first, then the lowest severity: what Alertmanager still tries to tell, the oldest."""
-    return _needs_telling(account, now), SEVERITIES.index(account.severity), bool(account.ended), account.fired
+    """What people know of goes first, then the lowest severity: what Alertmanager still tries to send, the oldest."""
+    return _needs_delivery(account, now), SEVERITIES.index(account.severity), bool(account.ended), account.fired
 
 
-def _needs_telling(account: Account, now: float) -> bool:
+def _needs_delivery(account: Account, now: float) -> bool:
     """Whether nobody was told, and nobody wanted that."""
-    return not account.told and (account.ended or now) - account.muted > MUTED_FOR
+    return not account.delivered_by and (account.ended or now) - account.muted > MUTED_FOR
 
 
 def ended(tx: Transaction, alert: Alert, when: float) -> None:
@@ -183,19 +184,21 @@ def ended(tx: Transaction, alert: Alert, when: float) -> None:
 
 def taken(tx: Transaction, alert: Alert, channel: str, when: float, incident: str = "") -> None:
     """A channel took a notification that it fires; a pager knows it as `incident`."""
-    account = _ended_untold(tx, alert) or fired(tx, alert)
+    account = _ended_undelivered(tx, alert) or fired(tx, alert)
     if account is None:
         return
     changed = account
     if channel in account.closed and not account.ended:  # it was taken for ended, and fires on
         left = {name: at for name, at in account.closed.items() if name != channel}
         changed = msgspec.structs.replace(changed, closed=left)
-    if channel not in account.told:
-        changed = msgspec.structs.replace(changed, told={**account.told, channel: admitted(when, tx.now)})
-        if not account.told:
+    if channel not in account.delivered_by:
+        changed = msgspec.structs.replace(
+            changed, delivered_by={**account.delivered_by, channel: admitted(when, tx.now)}
+        )
+        if not account.delivered_by:
             title = sentence("Delivered by {channel}: {title}", channel=channel, title=account.title)
             entry = Entry("alert.told", title, component=account.component)
-            tell(tx, when, entry)
+            add_to_timeline(tx, when, entry)
     if incident and account.incidents.get(channel) != incident:
         changed = msgspec.structs.replace(changed, incidents={**account.incidents, channel: incident})
     if changed is not account:
@@ -225,27 +228,27 @@ def open_account(tx: Transaction, fingerprint: str) -> Account | None:
     return None
 
 
-def _ended_untold(tx: Transaction, alert: Alert) -> Account | None:
+def _ended_undelivered(tx: Transaction, alert: Alert) -> Account | None:
     """The account of the alert that has ended meanwhile: Alertmanager was still trying."""
     if open_account(tx, alert.fingerprint) is not None:
         return None
     for account in tx.docs(ACCOUNTS).values():
-        if account.fingerprint == alert.fingerprint and not account.told and not account.missed:
+        if account.fingerprint == alert.fingerprint and not account.delivered_by and not account.missed:
             return account
     return None
 
 
-def judge(tx: Transaction, usual: Iterable[str], settle: float) -> None:
+def settle_accounts(tx: Transaction, usual: Iterable[str], settle: float) -> None:
     """Close what is accounted for, and find what was missed. `settle` seconds after its end all attempts are over.
 
-    `usual` channels are told of every alert: one that is untold while they work ended before its time to be told.
+    `usual` channels get every alert: one that none has taken while they work ended before it was due.
     """
     trouble = min(((tx.get(CHANNELS, name) or Channel()).tried for name in usual), default=0.0)
     for id_, account in tx.docs(ACCOUNTS).items():
         if not account.ended or account.missed:
             continue
         since = tx.now - account.ended
-        if account.told:
+        if account.delivered_by:
             if since >= (KEPT_UNCLOSED if account.owed else KEPT):
                 tx.delete(ACCOUNTS, id_)
         elif since >= settle:
@@ -253,7 +256,7 @@ def judge(tx: Transaction, usual: Iterable[str], settle: float) -> None:
                 tx.put(ACCOUNTS, id_, msgspec.structs.replace(account, missed=True))
                 tx.inc(ALERTS_MISSED, (account.severity,))
             else:
-                tx.delete(ACCOUNTS, id_)  # too short to be told, or silenced
+                tx.delete(ACCOUNTS, id_)  # too short to be delivered, or silenced
 
 
 def missed(accounts: Mapping[str, Account]) -> dict[str, Account]:
@@ -263,13 +266,13 @@ def missed(accounts: Mapping[str, Account]) -> dict[str, Account]:
 
 
 def unsettled(accounts: Iterable[Account]) -> bool:
-    """Whether there are some that ended untold and are not judged yet."""
-    return any(account.ended and not account.told and not account.missed for account in accounts)
+    """Whether there are some that ended undelivered and are not settled yet."""
+    return any(account.ended and not account.delivered_by and not account.missed for account in accounts)
 
 
-def untold(accounts: Iterable[Account]) -> list[Account]:
+def undelivered(accounts: Iterable[Account]) -> list[Account]:
     """Those that no channel has taken."""
-    return [account for account in accounts if not account.told]
+    return [account for account in accounts if not account.delivered_by]
 
 
 def absent(accounts: Mapping[str, Account], firing: Container[str], before: float) -> set[str]:
@@ -282,7 +285,7 @@ def absent(accounts: Mapping[str, Account], firing: Container[str], before: floa
 
 
 def orphan(tx: Transaction, id_: str) -> Account | None:
-    """It has ended, and Alertmanager does not tell that. Gives it, if it was open."""
+    """It has ended, and Alertmanager does not notify of that. Gives it, if it was open."""
     account = tx.get(ACCOUNTS, id_)
     if account is None or account.ended:
         return None

@@ -20,8 +20,8 @@ from vv_exporter.common.times import UnixTime
 from vv_exporter.delivery import channel_health
 from vv_exporter.state.store import Kind, Store, Transaction
 
-INTERVAL = 5.0  # seconds between looks
-LONGEST_STEP = 3 * INTERVAL  # what one look may add: more has passed only when the machine slept
+INTERVAL = 5.0  # seconds between polls
+LONGEST_STEP = 3 * INTERVAL  # what one poll may add: more has passed only when the machine slept
 TIMEOUT = (2.0, 3.0)
 SAVED = 15.0  # seconds of an outage between writes to the disk
 
@@ -50,7 +50,7 @@ class Counts(msgspec.Struct, frozen=True):
     """
 
     attempts: float = 0.0
-    in_vain: float = 0.0
+    failed_attempts: float = msgspec.field(default=0.0, name="in_vain")
     given_up: float = 0.0
     reasons: dict[str, float] = msgspec.field(default_factory=dict)
 
@@ -109,15 +109,15 @@ class Watch:
         return self._seen.down >= self._enough
 
     def until_outage(self) -> float:
-        """Seconds from now in which there will be no outage yet, whatever the next looks show; 0 in one."""
+        """Seconds from now in which there will be no outage yet, whatever the next polls show; 0 in one."""
         looked_ago = 0.0 if self._looked is None else max(self._monotonic() - self._looked, 0.0)
         unanswered = looked_ago if self._seen.down else 0.0
         return max(self._enough - self._seen.down - unanswered, 0.0)
 
-    def look(self, *, is_taking: bool) -> bool:
+    def poll(self, *, is_accepting: bool) -> bool:
         """Ask it, and keep what it said. Gives whether it answers again, and what waits is to be tried at once.
 
-        `is_taking` says whether it took the alerts that it was sent last.
+        `is_accepting` says whether it took the alerts that it was sent last.
         """
         try:
             sample = parse(self._ask())
@@ -126,7 +126,7 @@ class Watch:
             self._add_up()
             return False
         is_back, self._answered = not self._answered, True
-        if not is_taking:
+        if not is_accepting:
             if not is_back:  # else it has not been asked to take anything yet
                 self._add_up()
         elif self._seen.down:
@@ -158,7 +158,7 @@ class Watch:
         if before.started:  # what it counted before anybody looked is of another time
             # The start is reckoned by the clock, and moves when that is set; counts begin at 0 in a new process only.
             same = sample.started == before.started or _continues_counts(sample.counts, before.counts)
-            _tell_failures(tx, sample.counts, before.counts if same else {})
+            _count_failures(tx, sample.counts, before.counts if same else {})
         self._seen = msgspec.structs.replace(before, started=sample.started, counts=sample.counts)
         self._save_seen(tx)
 
@@ -170,20 +170,20 @@ def _continues_counts(counts: Mapping[str, Counts], before: Mapping[str, Counts]
     )
 
 
-def _tell_failures(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> None:
+def _count_failures(tx: Transaction, counts: Mapping[str, Counts], before: Mapping[str, Counts]) -> None:
     for channel, now in counts.items():
         then = before.get(channel, Counts())
-        in_vain, given_up = now.in_vain - then.in_vain, now.given_up - then.given_up
-        took = now.attempts - then.attempts - in_vain
-        if in_vain > 0:
+        failed_attempts, given_up = now.failed_attempts - then.failed_attempts, now.given_up - then.given_up
+        took = now.attempts - then.attempts - failed_attempts
+        if failed_attempts > 0:
             channel_health.tried(tx, channel)
         if took > 0:
             channel_health.took(tx, channel, took)
         if given_up > 0:
             grown = [why for why, count in now.reasons.items() if count > then.reasons.get(why, 0.0)]
             said = ", ".join(REASONS.get(why, "see Alertmanager's log") for why in grown)
-            note = channel_health.refused if REFUSALS.intersection(grown) else channel_health.failed
-            note(tx, channel, f"Alertmanager gave up: {said}", given_up)
+            record_failure = channel_health.refused if REFUSALS.intersection(grown) else channel_health.failed
+            record_failure(tx, channel, f"Alertmanager gave up: {said}", given_up)
 
 
 def parse(text: str) -> Sample:

@@ -8,7 +8,7 @@ from vv_exporter.common.times import UnixTime
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.delivery import NOTIFICATIONS
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, shortened, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline, shortened
 
 MAX_ERROR = 200
 
@@ -44,7 +44,7 @@ def took(tx: Transaction, channel: str, amount: float = 1.0) -> None:
     tx.put(CHANNELS, channel, msgspec.structs.replace(known, ok=tx.now, since=0.0, error="", refused=0.0, answer=""))
     if known.since:
         title = sentence("Notifications by {channel} arrive again", channel=channel)
-        tell(tx, tx.now, Entry("channel.works", title, component=channel))
+        add_to_timeline(tx, tx.now, Entry("channel.works", title, component=channel))
 
 
 def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> None:
@@ -56,7 +56,7 @@ def failed(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> No
     tx.put(CHANNELS, channel, changed)
     if not known.since:
         title = sentence("Notifications by {channel} fail", channel=channel)
-        tell(tx, tx.now, Entry("channel.fails", title, "error", channel, details=error))
+        add_to_timeline(tx, tx.now, Entry("channel.fails", title, "error", channel, details=error))
 
 
 def refused(tx: Transaction, channel: str, error: str, amount: float = 1.0) -> None:

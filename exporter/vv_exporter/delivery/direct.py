@@ -21,7 +21,7 @@ from vv_exporter.messages.message import Message, line
 from vv_exporter.state.dropped import record_drop
 from vv_exporter.state.openalerts import severity_rank
 from vv_exporter.state.store import Kind, Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -164,11 +164,11 @@ def _record_sent(tx: Transaction, ids: Iterable[str], message: Message, provider
         component=message.component,
         alert_id=message.alert_id,
     )
-    tell(tx, tx.now, entry)
+    add_to_timeline(tx, tx.now, entry)
 
 
 def together(messages: Sequence[Message]) -> Message:
-    """Many messages as one. What is resolved is told as that only when all are."""
+    """Many messages as one. What is resolved is shown as that only when all are."""
     messages = sorted(messages, key=lambda one: severity_rank(one.severity), reverse=True)
     first = messages[0]
     lines = [f"{one.since} {one.status} {line(one.component, 60)}: {line(one.title, 120)}" for one in messages[:LISTED]]
@@ -203,7 +203,7 @@ def _record_refusal(tx: Transaction, id_: str, channel: str, error: str) -> int:
             "{channel} does not take a message as it is: {title}", channel=channel, title=one.message.title
         )
         entry = Entry("direct.refused", title, "error", one.message.component, error, alert_id=one.message.alert_id)
-        tell(tx, tx.now, entry)
+        add_to_timeline(tx, tx.now, entry)
     return times
 
 

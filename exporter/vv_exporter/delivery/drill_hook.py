@@ -22,13 +22,13 @@ _event = msgspec.json.Decoder(_Event)
 
 
 def is_for_webhook(alert: NotifiedAlert) -> bool:
-    """Whether the webhook is told of an alert: of all but the drill of another channel."""
+    """Whether the webhook gets an alert: all but the drill of another channel."""
     labels = alert.labels
     return not is_drill(labels) or labels.get("channel", OUTBOX.destination) == OUTBOX.destination
 
 
 def note_parcel(tx: Transaction, parcel: Parcel, result: str) -> None:
-    """The webhook has taken an event, or refused it for good: if it told of a drill, that is the answer."""
+    """The webhook has taken an event, or refused it for good: if it was of a drill, that is the answer."""
     if tx.count(DRILLS) == 0 or parcel.headers.get("VV-Alert-Status") != "firing":
         return
     drill = tx.get(DRILLS, _event.decode(parcel.body).alert_id)

@@ -1,12 +1,12 @@
 """While Alertmanager does not answer, alerts of scripts are handed to the direct way.
 
-So are alerts that it refuses for what they say, while it answers. That it does not answer is told by the alert path
+So are alerts that it refuses for what they say, while it answers. That it does not is announced by the alert path
 (`alert_path/loop.py`), as every other reason for silence is.
 
 What is handed over goes to Alertmanager all the same when it is back, for its pages and silences, but with the label
 `told="direct"`, which is routed to the log only: nobody is told twice. The mark and the message are one transaction.
-What an Alertmanager that hangs holds of it, or reads of it when it goes on, does not tell anybody either: it has ended
-by then (`worker.py`, of leases).
+What an Alertmanager that hangs holds of it, or reads of it when it goes on, reaches nobody either: it has ended
+by then (`relay.py`, of leases).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from vv_exporter.alertmanager.payload import description, labels_of, payload
 from vv_exporter.common.clock import isoformat
 from vv_exporter.delivery import webhook
-from vv_exporter.delivery.accounts import ACCOUNTS, TOLD, open_account
+from vv_exporter.delivery.accounts import ACCOUNTS, NOTIFIED_SEVERITIES, open_account
 from vv_exporter.delivery.alertmanager_watch import Watch
 from vv_exporter.delivery.direct import put
 from vv_exporter.delivery.notificationevents import LAST
@@ -34,9 +34,9 @@ from vv_exporter.state.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-UNSURE = 60.0  # seconds before an outage in which Alertmanager may have taken an alert without telling anybody
+UNSURE = 60.0  # seconds before an outage in which Alertmanager may have taken an alert and notified nobody
 SHORTEST_HOLD_SECONDS = 10.0
-"""Of VV_DIRECT_AFTER: Alertmanager tells an alert five seconds after it took it, and must not see it end before."""
+"""Of VV_DIRECT_AFTER: Alertmanager announces an alert five seconds after it took it, and must not see it end before."""
 
 
 class HandOver:
@@ -73,8 +73,10 @@ class HandOver:
         return self._watch.until_outage()
 
     def takes(self, alert: OpenAlert) -> bool:
-        """Whether there is a channel for it, and people are told of its like."""
-        return alert.severity in TOLD and bool(self._channels(alert.severity) or self._settings.webhook_url)
+        """Whether there is a channel for it, and people are told of its severity."""
+        return alert.severity in NOTIFIED_SEVERITIES and bool(
+            self._channels(alert.severity) or self._settings.webhook_url
+        )
 
     def doubts(self, alert: OpenAlert) -> bool:
         """Whether it would take the alert over although Alertmanager took it: people may not have heard of it.
@@ -87,7 +89,7 @@ class HandOver:
         return self._reports_notifications() and bool(is_recent or self._watch.seen.down)
 
     def _reports_notifications(self) -> bool:
-        """Whether Alertmanager reports what it has told."""
+        """Whether Alertmanager reports its notifications."""
         return self._store.document(LAST, "") is not None
 
     def ended(self, tx: Transaction, alert: OpenAlert) -> None:
@@ -101,14 +103,14 @@ class HandOver:
         pagers = [name for name in self._channels("critical") if name not in self._channels("error")]
         if alert.direct and alert.severity == "critical" and pagers:
             put(tx, msgspec.structs.replace(self._direct_message(alert, ""), resolved=True), pagers)
-        if alert.direct and not alert.delivered:  # else Alertmanager tells its end
+        if alert.direct and not alert.delivered:  # else Alertmanager notifies of its end
             self._put_event(tx, self._notified_event(alert, "resolved"))
 
     def _put_event(self, tx: Transaction, event: NotifiedAlert) -> None:
         """For the generic webhook, which otherwise gets what Alertmanager notifies of, and knows it by its labels."""
         settings = self._settings
         if settings.webhook_url:
-            webhook.tell(tx, event, webhook.Links(settings.public_url, settings.silence_form))
+            webhook.queue_event(tx, event, webhook.Links(settings.public_url, settings.silence_form))
 
     def _notified_event(self, alert: OpenAlert, status: str) -> NotifiedAlert:
         """The alert as Alertmanager will notify of it."""
@@ -125,7 +127,7 @@ class HandOver:
 
     def _hand_over_alerts(self, since: float | None) -> None:
         """Hand over what Alertmanager does not take: since a time of an outage, or None when it answers."""
-        due = [alert for alert in self._store.docs(ALERTS).values() if self._is_untold(alert, since)]
+        due = [alert for alert in self._store.docs(ALERTS).values() if self._is_undelivered(alert, since)]
         if not due:
             return
         with self._store.transaction() as tx:
@@ -133,7 +135,7 @@ class HandOver:
                 current = tx.get(ALERTS, alert.key)
                 if current is None:
                     continue
-                direct = msgspec.structs.replace(current, direct=tx.now, told=current.count)
+                direct = msgspec.structs.replace(current, direct=tx.now, announced_count=current.count)
                 if current.leased:
                     direct = self._take_back(tx, direct)
                 tx.put(ALERTS, alert.key, direct)
@@ -143,7 +145,7 @@ class HandOver:
                     drop_alert(tx, direct, sentence("it cannot be written ({error})", error=type(error).__name__))
 
     def _take_back(self, tx: Transaction, alert: OpenAlert) -> OpenAlert:
-        """As if Alertmanager had never had it: there it has ended, and what it tells of that is no news."""
+        """As if Alertmanager had never had it: there it has ended, and its notification of that is no news."""
         labels = labels_of(msgspec.structs.replace(alert, direct=0.0), self._settings.device_id)
         account = open_account(tx, webhook.fingerprint(labels))
         if account is not None:
@@ -156,14 +158,14 @@ class HandOver:
         if not alert.delivered:  # else it may have had it from Alertmanager
             self._put_event(tx, event)
 
-    def _is_untold(self, alert: OpenAlert, since: float | None) -> bool:
+    def _is_undelivered(self, alert: OpenAlert, since: float | None) -> bool:
         if alert.direct or not self.takes(alert):
             return False
         if since is None:
             return bool(alert.rejected) and not alert.delivered
         if not alert.delivered:
             return True
-        # Taken shortly before the outage: told, unless it is known not to be.
+        # Taken shortly before the outage: people were told, unless it is known not to be.
         is_recent = alert.leased or alert.delivered > since - UNSURE
         return is_recent and not alert.notified and self._reports_notifications()
 

@@ -1,6 +1,6 @@
 """A message that a channel does not take as it is, in words of our own: that there is an alert, and where to read it.
 
-It tells two faults apart that providers answer alike (400): a channel that takes this one is well, and it was the text;
+It separates two faults that providers answer alike (400): a channel that takes this one is well, and it was the text;
 one that takes neither, as with a chat that was moved or a key that is not valid, takes nothing, and everything waits.
 """
 

@@ -1,4 +1,4 @@
-"""What Alertmanager's event recorder tells: which channel took which alerts, and what was silenced or inhibited.
+"""What Alertmanager's event recorder reports: which channel took which alerts, and what was silenced or inhibited.
 
 Alertmanager posts each event as a JSON object (`--enable-feature=event-recorder`, 0.33; its messages are in
 https://github.com/prometheus/alertmanager/blob/main/eventrecorder/eventrecorderpb/eventrecorder.proto). An event that
@@ -89,7 +89,7 @@ class Notification(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Muted(msgspec.Struct, frozen=True, rename="camel"):
-    """An alert that was not told on purpose."""
+    """An alert of which nobody was told on purpose."""
 
     muted_alert: Details = Details()
 

@@ -1,4 +1,4 @@
-"""What Alertmanager tells the exporter of each notification: a line in app.log, a count, an entry of history.
+"""What the exporter gets of each notification that Alertmanager sends: a line in app.log, a count, an entry of history.
 
 The format is Alertmanager's webhook, version 4
 (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config).
@@ -23,7 +23,7 @@ from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.metrics.alerts import NOTIFICATIONS_LOGGED
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, shortened, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline, shortened
 
 HISTORY = "notification"
 LEVELS = {
@@ -80,7 +80,7 @@ class LogLine(NamedTuple):
 
 
 class Notified(msgspec.Struct, frozen=True):
-    """What the timeline was last told of an alert that fires, and when (Unix seconds)."""
+    """What was last added to the timeline of an alert that fires, and when (Unix seconds)."""
 
     status: str
     starts_at: str
@@ -181,9 +181,9 @@ def log_line(alert: NotifiedAlert) -> LogLine:
 
 
 def record(tx: Transaction, notification: Notification) -> None:
-    """Count the notification's alerts, keep them as history, and tell of those that are not mere repeats.
+    """Count the notification's alerts, keep them as history, and show those that are not mere repeats.
 
-    A drill is none of the device's faults: what becomes of it is told by `drills`.
+    A drill is none of the device's faults: what becomes of it is shown by `drills`.
     """
     if notification.alerts:
         tx.put(LAST, "", LastNotification(tx.now))
@@ -197,12 +197,12 @@ def record(tx: Transaction, notification: Notification) -> None:
 
 
 def record_end(tx: Transaction, alert: NotifiedAlert) -> None:
-    """Keep an end that Alertmanager does not tell."""
+    """Keep an end that Alertmanager does not notify of."""
     _record_one(tx, "resolved", alert)
 
 
 def _record_one(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
-    _tell_timeline(tx, status, alert)
+    _record_in_timeline(tx, status, alert)
     _update_account(tx, status, alert)
     tx.append(
         HISTORY,
@@ -233,7 +233,7 @@ def _continue_account(tx: Transaction, alert: NotifiedAlert) -> NotifiedAlert:
 
 
 def end_of(account: accounts.Account) -> NotifiedAlert:
-    """The end of an alert, as Alertmanager would have told it."""
+    """The end of an alert, as Alertmanager would have notified of it."""
     return NotifiedAlert(
         status="resolved",
         labels=account.labels,
@@ -253,7 +253,7 @@ def _update_account(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
         accounts.ended(tx, shown, accounts.moment(alert.ends_at))
 
 
-def _tell_timeline(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
+def _record_in_timeline(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
     """Alertmanager repeats what still fires; the timeline has each alert's beginning and end."""
     key = alert.fingerprint or alert.labels.get("alertname", "?")
     known = tx.get(NOTIFIED, key)
@@ -278,7 +278,7 @@ def _tell_timeline(tx: Transaction, status: str, alert: NotifiedAlert) -> None:
         alert_id=alert_id(alert),
         runbook_url=notes.get("runbook_url", ""),
     )
-    tell(tx, tx.now, entry)
+    add_to_timeline(tx, tx.now, entry)
 
 
 def _remember_notified(tx: Transaction, key: str, state: Notified) -> None:
@@ -296,6 +296,6 @@ def _details_of(alert: NotifiedAlert) -> str:
 
 
 def _duration_text(alert: NotifiedAlert) -> Sentence | str:
-    """What an alert that has ended was about is told at its beginning."""
+    """What an alert that has ended was about is shown at its beginning."""
     began, ended = moment(alert.starts_at), moment(alert.ends_at)
     return sentence("It lasted {time}.", time=span(ended - began)) if began is not None and ended is not None else ""

@@ -1,7 +1,7 @@
-"""Alerts that fired and ended while no channel could be reached are told afterwards, in one summary per outage.
+"""Alerts that fired and ended while no channel could be reached are sent afterwards, in one summary per outage.
 
 The summary is tried until a channel takes it, which is how the end of the outage is noticed. With its first success, in
-one transaction, the accounts are closed and the other channels get the same text: a kill in between tells it twice to
+one transaction, the accounts are closed and the other channels get the same text: a kill in between sends it twice to
 one channel at worst, and never not at all.
 """
 
@@ -24,7 +24,7 @@ from vv_exporter.runtime.backoff import Backoff
 from vv_exporter.settings import Settings
 from vv_exporter.state.openalerts import SEVERITIES
 from vv_exporter.state.store import Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +54,12 @@ class Missed:
         self._backoffs = {provider.name: Backoff(LONGEST_PAUSE, monotonic) for provider in providers}
 
     def round(self) -> bool:
-        """Judge what has ended, and tell what was missed. Gives whether there are accounts that are open."""
+        """Settle what has ended, and send what was missed. Gives whether there are accounts that are open."""
         if self._to_note is not None:
             self._note_summary(*self._to_note)
         if self._store.docs(ACCOUNTS):
             with self._store.transaction() as tx:
-                accounts.judge(tx, self._backoffs, self._settings.delivery_settle)
+                accounts.settle_accounts(tx, self._backoffs, self._settings.delivery_settle)
         every = self._store.docs(ACCOUNTS)
         missed = accounts.missed(every)
         if not missed or (accounts.unsettled(every.values()) and not self._has_waited(missed)):
@@ -70,7 +70,7 @@ class Missed:
         return True
 
     def _has_waited(self, missed: Mapping[str, Account]) -> bool:
-        """Whether the oldest has waited long enough for those that are not judged yet."""
+        """Whether the oldest has waited long enough for those that are not settled yet."""
         return self._clock() - min(one.ended for one in missed.values()) > 3 * self._settings.delivery_settle
 
     def _send_summary(self, provider: Provider, missed: Mapping[str, Account]) -> bool:
@@ -84,7 +84,7 @@ class Missed:
             return False
         self._backoffs[provider.name].succeeded()
         log.info("told by %s: %s", provider.name, message.title)
-        # On a disk that is full it is noted later, and not told again meanwhile.
+        # On a disk that is full it is recorded later, and not sent again meanwhile.
         self._to_note = provider, message, missed
         self._note_summary(provider, message, missed)
         return True
@@ -95,7 +95,7 @@ class Missed:
             put(tx, message, [other.name for other in self._providers if other is not provider])
             _close_accounts(tx, missed, provider.name)
             title = MISSED.of(count=len(missed))
-            tell(tx, tx.now, Entry("alert.missed", title, message.severity, details=message.details))
+            add_to_timeline(tx, tx.now, Entry("alert.missed", title, message.severity, details=message.details))
         self._to_note = None
 
 
@@ -106,7 +106,7 @@ def _close_accounts(tx: Transaction, missed: Mapping[str, Account], channel: str
 
 
 def summary(missed: Sequence[Account], settings: Settings, now: float) -> Message:
-    """What is told."""
+    """The message about what was missed."""
     worst = max((one.severity for one in missed), key=SEVERITIES.index)
     listed = sorted(missed, key=lambda one: SEVERITIES.index(one.severity), reverse=True)[:LISTED]
     lines = [

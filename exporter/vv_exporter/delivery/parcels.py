@@ -26,7 +26,7 @@ OK, FAILED, REFUSED, DROPPED = RESULTS = ("ok", "failed", "refused", "dropped")
 
 
 class Parcel(Item, frozen=True):
-    """`key` tells the receiver when it has had this before. `added` is Unix seconds, `severity` that of the alert."""
+    """By `key` the receiver knows that it had this before. `added` is Unix seconds, `severity` that of the alert."""
 
     key: str
     body: str

@@ -1,4 +1,4 @@
-"""What Alertmanager notifies the exporter of, kept: the record, the accounts, and what the generic webhook is told."""
+"""What Alertmanager notifies the exporter of, kept: the record, the accounts, and what the generic webhook gets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def receive(tx: Transaction, notification: Notification, settings: Settings) -> 
     if settings.webhook_url:
         links = webhook.Links(settings.public_url, settings.silence_form)
         for alert in filter(is_for_webhook, notification.alerts):
-            if not _is_told_by_others(tx, alert):
-                webhook.tell(tx, alert, links)
+            if not _is_queued_by_others(tx, alert):
+                webhook.queue_event(tx, alert, links)
     return notification
 
 
@@ -31,10 +31,10 @@ def _without_ends_of_leases(tx: Transaction, notification: Notification) -> Noti
     return msgspec.structs.replace(notification, alerts=lasting)
 
 
-def _is_told_by_others(tx: Transaction, alert: NotifiedAlert) -> bool:
-    """Whether the webhook is told of it by whoever told people directly: so it is, but for while the disk was full.
+def _is_queued_by_others(tx: Transaction, alert: NotifiedAlert) -> bool:
+    """Whether the webhook gets it from whoever told people directly: so it is, but for while the disk was full.
 
-    The end that Alertmanager tells comes much later (`alert_path/told.py`), and once more where it was restarted.
+    The end by Alertmanager comes much later (`alert_path/direct_alerts.py`), and once more where it was restarted.
     """
     is_direct = alert.labels.get("told") == "direct" and alert.labels.get("alertname") != EVENT
     return is_direct and webhook.is_known(tx, alert)

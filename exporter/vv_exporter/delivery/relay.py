@@ -4,12 +4,12 @@ The store's documents are the outbox. An alert is sent as soon as it is there or
 `RESEND` seconds (Alertmanager keeps alerts in memory only), and it does not end before it was delivered once. One that
 Alertmanager refuses for what it says holds up no other: it is handed to the direct way, and not sent again.
 
-An Alertmanager that hangs has the requests that it does not answer, and alerts that it has told nobody of yet, since
-it waits for more of the group. It goes on with both when people may have been told directly. So:
+An Alertmanager that hangs has the requests that it does not answer, and alerts that it has not announced yet, since it
+waits for more of the group. It goes on with both when people may have been told directly. So:
 
 1. What it has not taken yet is sent on a lease, which ends before it could be handed over.
 2. The lease is renewed until people have heard of the alert, or for a minute where they hear of none; then, and at a
-   stop of the exporter, it is sent in full. Where Alertmanager does not report what it told: as soon as it took it.
+   stop of the exporter, it is sent in full. Where Alertmanager does not report notifications: as soon as it took it.
 
 Nobody is told of what had ended when Alertmanager first saw it, or first looked at its group.
 """
@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vv_exporter.alertmanager.payload import HELD, REPEATS_SHOWN
-from vv_exporter.delivery.accounts import TOLD
+from vv_exporter.delivery.accounts import NOTIFIED_SEVERITIES
 from vv_exporter.delivery.dividing import Outcome, send_divided
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.alerts import RELAY_DELIVERIES
@@ -35,18 +35,18 @@ from vv_exporter.state.database import StoreError
 from vv_exporter.state.dropped import drop_alert
 from vv_exporter.state.openalerts import ALERTS, ENDED, SEVERITIES, OpenAlert, end_alert
 from vv_exporter.state.store import Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
 RESEND = 60.0  # seconds after which an alert that still lasts is sent again
 RENEWALS = 3  # of a lease, in its time
 BACKOFF_MAX = 30.0  # seconds between tries when Alertmanager does not take alerts
-# Seconds after its first delivery in which an alert's repeats are still told with it: `group_wait` of alertmanager.yml.
+# Seconds after its first delivery in which an alert's repeats are announced with it: `group_wait` of alertmanager.yml.
 COLLECTED_SECONDS = 5.0
 COLLECTED_CRITICAL_SECONDS = 0.5
 NOTIFIED_WITHIN = 60.0  # seconds after its first delivery in which Alertmanager notifies people of an alert
-REPEATS_INTERVAL = 3600.0  # seconds between messages that tell of repeats
+REPEATS_INTERVAL = 3600.0  # seconds between messages about repeats
 DESTINATION = "alertmanager"
 OK, FAILED, REJECTED = RESULTS = ("ok", "failed", "rejected")
 
@@ -59,7 +59,7 @@ class Destination(Protocol):
         ...
 
 
-class Aside(Protocol):
+class Fallback(Protocol):
     """The other way, for while the destination does not take alerts, and for those that it refuses."""
 
     def __call__(self) -> None:
@@ -91,8 +91,8 @@ class Aside(Protocol):
 class Relay:
     """The worker. `present` turns an alert into what the destination takes; `window` is how long alerts last.
 
-    `aside` is asked before each round, in the same thread: no alert goes both ways at once. `repeats` presents an alert
-    whose count has grown since people were told of it: they are told when it ends, or has lasted for another hour.
+    `fallback` is asked before each round, in the same thread: no alert goes both ways at once. `repeats` presents an
+    alert whose count has grown since people were told of it: they hear when it ends, or has lasted for another hour.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Relay:
         window: float,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
-        aside: Aside | None = None,
+        fallback: Fallback | None = None,
         repeats: Callable[[OpenAlert, float], dict[str, Any]] | None = None,
     ) -> None:
         self._store = store
         self._repeats = repeats
-        self._aside = aside
+        self._fallback = fallback
         self._destination = destination
         self._present = present
         self._window = window
@@ -133,7 +133,7 @@ class Relay:
     def _release_leases(self) -> None:
         """What Alertmanager has lasts its time also where nobody renews it."""
         leased = [alert for alert in self._store.docs(ALERTS).values() if alert.leased]
-        if not leased or not self.taking:
+        if not leased or not self.is_accepting:
             return
         outcome = self._counted_send(leased)
         with self._store.transaction() as tx:
@@ -141,7 +141,7 @@ class Relay:
                 _change_alert(tx, leased[place], leased=False)
 
     @property
-    def taking(self) -> bool:
+    def is_accepting(self) -> bool:
         """Whether the destination took what it was sent last."""
         return not self._backoff.failures
 
@@ -157,8 +157,8 @@ class Relay:
     def round(self) -> bool:
         """Send what is due, once: what ends first, then counts of repeats, then alerts. Gives whether there are any."""
         self._wind_up()
-        if self._aside is not None:
-            self._aside()
+        if self._fallback is not None:
+            self._fallback()
         if self._backoff.ready() and self._send_ends() and self._send_repeats():
             self._send_alerts()
         return self._store.count(ALERTS) + self._store.count(ENDED) > 0
@@ -182,8 +182,8 @@ class Relay:
                     self._close_alert(tx, identity, alert)
 
     def _close_alert(self, tx: Transaction, identity: str, alert: OpenAlert) -> None:
-        if self._aside is not None:
-            self._aside.ended(tx, alert)
+        if self._fallback is not None:
+            self._fallback.ended(tx, alert)
         closed = msgspec.structs.replace(alert, closed=tx.now)
         if self._lasts_there(closed) or self._repeats_due(closed):
             tx.put(ENDED, identity, closed)
@@ -197,7 +197,7 @@ class Relay:
     def _send_ends(self) -> bool:
         """Send the end and the count of what has ended. False when they are not taken.
 
-        A count is kept until Alertmanager has had its time to tell it: where that is restarted, it is sent once more.
+        A count is kept until Alertmanager could notify of it: where that is restarted, it is sent once more.
         """
         now = self._clock()
         documents: list[Callable[[], dict[str, Any]]] = []
@@ -209,7 +209,7 @@ class Relay:
                 documents.append(partial(self._present, alert))
                 released.append(alert)
                 continue
-            if not alert.closed or self._is_being_told(alert, now):
+            if not alert.closed or self._is_being_announced(alert, now):
                 continue
             if self._is_counted(alert, now):
                 if self._monotonic() - self._counted.setdefault(alert.identity, self._monotonic()) >= REPEATS_SHOWN:
@@ -237,20 +237,25 @@ class Relay:
                     tx.put(ENDED, alert.identity, msgspec.structs.replace(alert, leased=False))
         return outcome.error is None
 
-    def _is_being_told(self, alert: OpenAlert, now: float) -> bool:
+    def _is_being_announced(self, alert: OpenAlert, now: float) -> bool:
         """Whether Alertmanager has it, and people have not heard of it yet: it must not end before."""
         return self._lasts_there(alert) and not alert.notified and now - alert.delivered < NOTIFIED_WITHIN
 
     def _is_counted(self, alert: OpenAlert, now: float) -> bool:
         """Whether Alertmanager has its last count, and was not restarted since."""
-        started = self._aside.alertmanager_started if self._aside is not None else 0.0
+        started = self._fallback.alertmanager_started if self._fallback is not None else 0.0
         return bool(alert.counted) and not alert.counted < started <= now
 
     def _repeats_due(self, alert: OpenAlert) -> bool:
         """Whether people are to hear how often it was repeated: it has ended, or goes on for long."""
-        if self._repeats is None or alert.count <= alert.told or not alert.delivered or alert.severity not in TOLD:
+        if (
+            self._repeats is None
+            or alert.count <= alert.announced_count
+            or not alert.delivered
+            or alert.severity not in NOTIFIED_SEVERITIES
+        ):
             return False
-        return bool(alert.closed) or self._clock() - (alert.told_at or alert.delivered) >= REPEATS_INTERVAL
+        return bool(alert.closed) or self._clock() - (alert.announced_at or alert.delivered) >= REPEATS_INTERVAL
 
     def _send_repeats(self) -> bool:
         """Send the counts of what goes on. False when they are not taken."""
@@ -262,7 +267,7 @@ class Relay:
         with self._store.transaction() as tx:
             _count_outcome(tx, outcome)
             for alert in due if outcome.error is None else ():
-                _change_alert(tx, alert, told=alert.count, told_at=now)
+                _change_alert(tx, alert, announced_count=alert.count, announced_at=now)
         return outcome.error is None
 
     def _send_alerts(self) -> None:
@@ -298,7 +303,7 @@ class Relay:
         """Send them; gives the places of those that were taken as they are to be, and of those that stay on a lease."""
         outcome = self._counted_send([leases[place] or alert for place, alert in enumerate(shown)])
         leased = [place for place in outcome.taken if leases[place] is not None]
-        held = {place for place in leased if self._aside is not None and self._aside.doubts(shown[place])}
+        held = {place for place in leased if self._fallback is not None and self._fallback.doubts(shown[place])}
         confirmed = [place for place in leased if place not in held]
         if not confirmed:
             return outcome, outcome.taken, held
@@ -307,7 +312,7 @@ class Relay:
         return outcome, [place for place in outcome.taken if place not in missed], held
 
     def _end_leases(self, alerts: Sequence[OpenAlert]) -> None:
-        """Before Alertmanager has them in full: whether it answers or not, it may tell of them from now on."""
+        """Before Alertmanager has them in full: whether it answers or not, it may notify of them from now on."""
         if alerts:
             with self._store.transaction() as tx:
                 for alert in alerts:
@@ -315,16 +320,16 @@ class Relay:
 
     def _renewed_in(self) -> float:
         """Seconds."""
-        return min(self._aside.lease() / RENEWALS, RESEND) if self._aside is not None else RESEND
+        return min(self._fallback.lease() / RENEWALS, RESEND) if self._fallback is not None else RESEND
 
     def _leased_alert(self, alert: OpenAlert, now: float) -> OpenAlert | None:
-        """The alert as it is sent until people have heard of it; None where nobody else would tell of it."""
-        if self._aside is None or alert.direct or not self._aside.takes(alert):
+        """The alert as it is sent until people have heard of it; None where nobody else would send it."""
+        if self._fallback is None or alert.direct or not self._fallback.takes(alert):
             return None
-        if alert.delivered and not (alert.leased and self._aside.doubts(alert)):
+        if alert.delivered and not (alert.leased and self._fallback.doubts(alert)):
             return None
         # Alertmanager refuses what ends before it begins, and keeps the later of two ends to come.
-        leased = max(now + self._aside.lease(), alert.first + 1.0) - HELD
+        leased = max(now + self._fallback.lease(), alert.first + 1.0) - HELD
         return msgspec.structs.replace(alert, ends=min(leased, alert.ends))
 
     def _counted_send(self, alerts: Sequence[OpenAlert]) -> Outcome:
@@ -352,16 +357,18 @@ class Relay:
         return outcome
 
     def _mark_rejected(self, tx: Transaction, alert: OpenAlert, why: str) -> None:
-        """It is not sent again, and told by the direct way if nobody has heard of it."""
+        """It is not sent again, but by the direct way if nobody has heard of it."""
         current = _change_alert(tx, alert, rejected=tx.now, ends=alert.ends)
         if current is None or current.reached_people:
             return
         log.error("Alertmanager refuses an alert (%s): %s, alert_id=%s", why, alert.title, alert.id)
-        if alert.severity in TOLD and (self._aside is None or not self._aside.takes(alert)):
+        if alert.severity in NOTIFIED_SEVERITIES and (self._fallback is None or not self._fallback.takes(alert)):
             drop_alert(tx, alert, sentence("Alertmanager refuses it ({why})", why=why))
         else:
             title = sentence("Alertmanager refuses an alert: {title}", title=alert.title)
-            tell(tx, tx.now, Entry("alert.rejected", title, "error", alert.component, why, alert_id=alert.id))
+            add_to_timeline(
+                tx, tx.now, Entry("alert.rejected", title, "error", alert.component, why, alert_id=alert.id)
+            )
 
 
 def waiting(alerts: Iterable[OpenAlert]) -> list[OpenAlert]:
@@ -375,9 +382,13 @@ def _mark_delivered(tx: Transaction, sent: OpenAlert, now: float, *, leased: boo
     if current is None or current.identity != sent.identity:
         return  # it gave way meanwhile, and ends there by itself
     collected = COLLECTED_CRITICAL_SECONDS if sent.severity == SEVERITIES[-1] else COLLECTED_SECONDS
-    told = sent.count if now - (sent.delivered or now) < collected else current.told
+    announced = sent.count if now - (sent.delivered or now) < collected else current.announced_count
     changed = msgspec.structs.replace(
-        current, delivered=current.delivered or now, ends=max(current.ends, sent.ends), told=told, leased=leased
+        current,
+        delivered=current.delivered or now,
+        ends=max(current.ends, sent.ends),
+        announced_count=announced,
+        leased=leased,
     )
     if changed != current:
         tx.put(ALERTS, sent.key, changed)

@@ -15,7 +15,7 @@ from vv_exporter.settings import Settings
 from vv_exporter.state.store import Kind, Store
 
 HEADERS = {"VV-Document": "statement"}
-"""By which a receiver tells it from an alert, which has VV-Alert-Status."""
+"""By which a receiver knows it from an alert, which has VV-Alert-Status."""
 REMEMBERED = 3 * DAYS_BACK
 
 

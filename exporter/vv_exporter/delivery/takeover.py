@@ -1,19 +1,19 @@
 """What a provider refuses from Alertmanager is sent by the exporter itself.
 
-Alertmanager takes an answer of 4xx for one of this message, and tries it again when its group is due again. It cannot
-tell a text that is refused from a channel that takes nothing, follows no Telegram group that has become a supergroup
+Alertmanager takes an answer of 4xx for one of this message, and tries it again when its group is due again. It takes a
+text that is refused for a channel that takes nothing, follows no Telegram group that has become a supergroup
 (https://core.telegram.org/bots/api#responseparameters), and its metrics say no more than that it was refused. So:
 
 1. A channel is *refused* when Alertmanager gave up for an answer of 4xx, until it takes a notification again. Its
-   Telegram notifier does not tell that from trouble of the network (its reason is `other`): the provider is asked.
+   Telegram notifier shows trouble of the network alike (its reason is `other`): the provider is asked.
 2. An alert that fires and that such a channel has not taken a while after it began (`DUE_SECONDS`) is sent there
    directly, whole or in short, if Alertmanager itself has it as active: neither silenced nor inhibited.
 3. Taken: it is in the account of the alert, and what has to be set right (the new id) stands beside the channel.
-   Refused: what the provider said stands there. Either way the channel goes on failing, and NotificationsFailing tells
-   it by the others, until Alertmanager gets through.
+   Refused: what the provider said stands there. Either way the channel goes on failing, and NotificationsFailing
+   reaches people by the others, until Alertmanager gets through.
 4. What was opened at a pager is closed there when the alert has ended.
 
-Alertmanager tells once more what fires when the channel takes its notifications again.
+Alertmanager notifies once more of what fires when the channel takes its notifications again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from vv_exporter.messages.message import ERROR, Message
 from vv_exporter.runtime.backoff import Backoff
 from vv_exporter.settings import Settings
 from vv_exporter.state.store import Kind, Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ TAKEN_OVER: Kind[TakenOver] = Kind("taken-over", TakenOver)
 
 @runtime_checkable
 class Asked(Protocol):
-    """A provider whose refusals Alertmanager does not tell from trouble of the network."""
+    """A provider whose refusals look to Alertmanager like trouble of the network."""
 
     def refusal(self) -> ProviderError | None:
         """Why it takes nothing, if that is what it says."""
@@ -142,7 +142,8 @@ class TakeOver:
             if account.ended or not self._has_waited(account) or account.alertname == NOT_BY_ITSELF:
                 continue
             for name in refused:
-                if name not in account.told and (account.id, name) not in self._sent and self._is_for(name, account):
+                is_sent = name in account.delivered_by or (account.id, name) in self._sent
+                if not is_sent and self._is_for(name, account):
                     yield Due(name, account)
 
     def _has_waited(self, account: Account) -> bool:
@@ -179,7 +180,8 @@ class TakeOver:
 
     def _note_taken(self, tx: Transaction, channel: str, account: Account, message: Message, answer: Answer) -> None:
         current = tx.get(ACCOUNTS, account.id) or account
-        tx.put(ACCOUNTS, account.id, msgspec.structs.replace(current, told={**current.told, channel: tx.now}))
+        delivered_by = {**current.delivered_by, channel: tx.now}
+        tx.put(ACCOUNTS, account.id, msgspec.structs.replace(current, delivered_by=delivered_by))
         channel_health.answered(
             tx, channel, answer.to_do or "the texts that Alertmanager sends are refused, others are taken"
         )
@@ -188,7 +190,7 @@ class TakeOver:
         title = sentence(
             "Sent directly by {channel}: {title}", channel=self._providers[channel].title, title=account.title
         )
-        tell(tx, tx.now, Entry("direct.sent", title, component=account.component, details=answer.to_do))
+        add_to_timeline(tx, tx.now, Entry("direct.sent", title, component=account.component, details=answer.to_do))
 
     def _close_ended(self) -> None:
         opened = self._store.docs(TAKEN_OVER)

@@ -1,7 +1,7 @@
 """The generic webhook: an alert's beginning and its end as one JSON object each, of the form in `webhook.schema.json`.
 
-docs/webhook.md has it for those who receive. What Alertmanager notifies the exporter of is what is told here, so that
-grouping, inhibition and silences hold; its repeats are not told again.
+docs/webhook.md has it for those who receive. What Alertmanager notifies the exporter of is what is posted here, so that
+grouping, inhibition and silences hold; its repeats are not posted again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from vv_exporter.state.store import Kind, Transaction
 from vv_exporter.state.timeline import shortened
 
 OUTBOX = Parcels("webhook")
-MAX_TOLD = 4000
+MAX_POSTED_ALERTS = 4000
 _OF_VIDEO = {"video_id": "id", "video_sha256": "SHA-256"}
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What was last told of an alert, and when (Unix seconds); `times` it has begun with this very `starts_at`."""
+class PostedAlert(msgspec.Struct, frozen=True):
+    """What was last posted of an alert, and when (Unix seconds); `times` it has begun with this very `starts_at`."""
 
     status: str
     starts_at: str
@@ -47,26 +47,26 @@ class Links(NamedTuple):
     silence_form: str
 
 
-TOLD: Kind[Told] = Kind("webhook_told", Told)
+POSTED_ALERTS: Kind[PostedAlert] = Kind("webhook_told", PostedAlert)
 
 
-def tell(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
+def queue_event(tx: Transaction, alert: NotifiedAlert, links: Links) -> None:
     """Put what is new of an alert into the outbox. An alert that begins anew is another event."""
     name = _alert_identity(alert)
     status = "resolved" if alert.status == "resolved" else "firing"
-    known = tx.get(TOLD, name)
+    known = tx.get(POSTED_ALERTS, name)
     if known is None or _unix_seconds(known.starts_at) != _unix_seconds(alert.starts_at):
-        told = Told(status, alert.starts_at, own_id(alert), tx.now)
+        posted = PostedAlert(status, alert.starts_at, own_id(alert), tx.now)
     elif known.status == status:
         return  # Alertmanager repeats itself
     else:
         times = known.times + (status == "firing")  # taken for resolved while nobody evaluated the rules
-        told = Told(status, alert.starts_at, known.alert_id, tx.now, times)
-    _remember_told(tx, name, told)
-    again = f"-{told.times}" if told.times > 1 else ""
-    subject = re.sub(r"[^A-Za-z0-9._:-]", "_", name if alert.fingerprint else told.alert_id)[:100]  # becomes a header
+        posted = PostedAlert(status, alert.starts_at, known.alert_id, tx.now, times)
+    _remember_posted(tx, name, posted)
+    again = f"-{posted.times}" if posted.times > 1 else ""
+    subject = re.sub(r"[^A-Za-z0-9._:-]", "_", name if alert.fingerprint else posted.alert_id)[:100]  # becomes a header
     key = f"{subject}-{_unix_seconds(alert.starts_at):.0f}-{status}{again}"
-    body = msgspec.json.encode(event(alert, told.alert_id, links)).decode()
+    body = msgspec.json.encode(event(alert, posted.alert_id, links)).decode()
     OUTBOX.put(tx, Parcel(key, body, tx.now, {"VV-Alert-Status": status}, alert.severity))
 
 
@@ -79,15 +79,15 @@ def _alert_identity(alert: NotifiedAlert) -> str:
 
 
 def also_known_as(tx: Transaction, name: str, other: str) -> None:
-    """Alertmanager tells of the alert by another fingerprint."""
-    told = tx.get(TOLD, name)
-    if told is not None:
-        _remember_told(tx, other, told)
+    """Alertmanager notifies of the alert by another fingerprint."""
+    posted = tx.get(POSTED_ALERTS, name)
+    if posted is not None:
+        _remember_posted(tx, other, posted)
 
 
 def is_known(tx: Transaction, alert: NotifiedAlert) -> bool:
-    """Whether it was told that this alert began, at this time."""
-    known = tx.get(TOLD, _alert_identity(alert))
+    """Whether it was posted that this alert began, at this time."""
+    known = tx.get(POSTED_ALERTS, _alert_identity(alert))
     return known is not None and _unix_seconds(known.starts_at) == _unix_seconds(alert.starts_at)
 
 
@@ -104,7 +104,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:
-    """The alert as it is posted. Its end is told by the title and the first line of the details."""
+    """The alert as it is posted. Its end is in the title and the first line of the details."""
     labels, notes = alert.labels, alert.annotations
     title = notes.get("summary") or labels.get("alertname", "alert")
     details = [notes.get("description", "")]
@@ -131,7 +131,7 @@ def event(alert: NotifiedAlert, alert_id: str, links: Links) -> Event:
 def own_id(alert: NotifiedAlert) -> str:
     """The same that all channels show.
 
-    The message that tells of an alert's repeats has one of its own: its end is not that of the alert.
+    The message about an alert's repeats has one of its own: its end is not that of the alert.
     """
     repeats = alert.labels.get("repeats", "")
     is_count = repeats.isascii() and repeats.isdigit() and len(repeats) < 20
@@ -157,11 +157,11 @@ class Webhook:
         self._channel.deliver(parcel.body.encode(), parcel.headers | {"Idempotency-Key": parcel.key})
 
 
-def _remember_told(tx: Transaction, name: str, told: Told) -> None:
-    if tx.get(TOLD, name) is None and tx.count(TOLD) >= MAX_TOLD:
-        known = tx.docs(TOLD)
-        tx.delete(TOLD, min(known, key=lambda one: (known[one].status == "firing", known[one].time)))
-    tx.put(TOLD, name, told)
+def _remember_posted(tx: Transaction, name: str, posted: PostedAlert) -> None:
+    if tx.get(POSTED_ALERTS, name) is None and tx.count(POSTED_ALERTS) >= MAX_POSTED_ALERTS:
+        known = tx.docs(POSTED_ALERTS)
+        tx.delete(POSTED_ALERTS, min(known, key=lambda one: (known[one].status == "firing", known[one].time)))
+    tx.put(POSTED_ALERTS, name, posted)
 
 
 def _line_of(text: str, limit: int) -> str:

@@ -122,7 +122,7 @@ def missed_jobs(found: Iterable[Episode], since: float, until: float) -> dict[st
 
 
 def _last_open(found: dict[tuple[str, str], Episode]) -> Iterator[Episode]:
-    """An alert that began anew has ended before, also if that was never told."""
+    """An alert that began anew has ended before, also if that was never recorded."""
     latest = {fingerprint: key for key in found for fingerprint in (key[0],)}
     for key, episode in found.items():
         if episode.ended or latest[key[0]] == key:
@@ -146,4 +146,4 @@ def _by_severity(found: Iterable[Episode]) -> dict[str, int]:
 
 
 def _time_of(text: str, otherwise: float) -> float:
-    return admitted(moment(text) or 0.0, otherwise)  # what is told has been
+    return admitted(moment(text) or 0.0, otherwise)  # what was notified of has been

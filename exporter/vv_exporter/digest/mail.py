@@ -52,8 +52,8 @@ def verdict(found: Digest) -> str:
         parts.append(ngettext("{count} job missed", "{count} jobs missed", missed).format(count=missed))
     given_up = sum(one.given_up for one in found.deliveries)
     if given_up:
-        told = ngettext("{count} notification given up", "{count} notifications given up", given_up)
-        parts.append(told.format(count=given_up))
+        text = ngettext("{count} notification given up", "{count} notifications given up", given_up)
+        parts.append(text.format(count=given_up))
     return ", ".join(parts) or _("all quiet")
 
 

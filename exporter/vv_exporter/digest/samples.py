@@ -46,7 +46,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state at a time (Unix seconds). What is up has 1, what is down 0; counts are since ever.
 
     `stages`, `jobs` and `sent` have their counts by name and outcome: `scan_video/failure`. What a collector in
-    `failing` would have told is not there.
+    `failing` would have shown is not there.
     """
 
     time: float = 0.0
@@ -81,7 +81,7 @@ def sample(families: Iterable[Family], now: float) -> Sample:
     )
 
 
-def note(store: Store, families: Iterable[Family], now: float) -> None:
+def record_sample(store: Store, families: Iterable[Family], now: float) -> None:
     """Keep a sample. Raises `StoreError`."""
     with store.transaction() as tx:
         tx.append(HISTORY, now, msgspec.to_builtins(sample(families, now)))

@@ -14,7 +14,7 @@ MAX_LINE = 1 << 20
 
 
 class UpstreamError(Exception):
-    """No usable answer came; `status` is what the client is told."""
+    """No usable answer came; `status` is what the client gets."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class Answer:
         self.type = response.getheader("Content-Type", "")
         version = response.getheader("Api-Version", "")
         self.api_version = version if re.fullmatch(r"[0-9.]{1,10}", version) else ""
-        """The version of the API that the Engine speaks, "" if it does not tell."""
+        """The version of the API that the Engine speaks, "" if it does not say."""
 
     def body(self) -> bytes:
         """All of it. Raises `UpstreamError` if it is too long or breaks off."""

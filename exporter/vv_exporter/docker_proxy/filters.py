@@ -115,7 +115,7 @@ def _only_entry(entry: bytes, kept: Kept) -> bytes:
 
 
 def event(line: bytes) -> bytes:
-    """A line of the event stream. None is left out: their number tells how far the Engine remembers.
+    """A line of the event stream. None is left out: their number shows how far the Engine remembers.
 
     What follows an action's colon is the command that was run in a container, or the state of its health. Of a line
     that is not understood nothing is shown but that there was one.

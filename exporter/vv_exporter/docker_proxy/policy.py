@@ -70,7 +70,7 @@ def only_filters(**allowed: str) -> Callable[[str], bool]:
     """Whether the parameter `filters` asks for nothing but these, each with values of this form.
 
     A filter answers yes or no for each container. So only those are allowed that ask for what the answer shows anyhow:
-    others would tell, guess by guess, a label, a mount, a network, or a command that was run.
+    others would reveal, guess by guess, a label, a mount, a network, or a command that was run.
     """
 
     def check(text: str) -> bool:

@@ -28,7 +28,7 @@ from vv_exporter.runtime import threads
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32
-"""Of one socket; who comes beyond them is told so."""
+"""Of one socket; who comes beyond them is refused, and why is said."""
 PATIENCE = 5.0
 """Seconds that a client has to send its request, and for each part of the answer that it takes."""
 MODE = 0o660
@@ -156,7 +156,7 @@ class Listener:
             log.info("connections to %s are served again", self.path)
 
     def _admits_peer(self, client: socket.socket) -> bool:
-        """Whether its user is served; else it is told so, without waiting for it to listen."""
+        """Whether its user is served; else it is refused, without waiting for it to listen."""
         try:
             peer = peer_of(client)
             if self.peers.admit(peer):

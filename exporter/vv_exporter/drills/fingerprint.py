@@ -1,7 +1,7 @@
 """Whether a channel still leads to where it led when it was proven, without keeping where that is.
 
 A fingerprint is a salt and, derived with it, a digest of the channel's address and credentials (PBKDF2, RFC 8018), of
-which 32 bits are kept: enough to notice a change, and far too few to tell which of many guesses was right.
+which 32 bits are kept: enough to notice a change, and far too few to know which of many guesses was right.
 """
 
 from __future__ import annotations

@@ -50,5 +50,5 @@ def plan(severity: str, channel: str, available: Iterable[str]) -> tuple[Step, .
 
 
 def _gravest_severity(channel: str) -> str:
-    """The gravest severity that a channel is told of."""
+    """The gravest severity that a channel takes."""
     return next((severity for severity in SEVERITIES if channel in names_of(*REACHED[severity])), SEVERITIES[-1])

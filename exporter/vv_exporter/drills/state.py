@@ -13,7 +13,7 @@ from vv_exporter.drills.fingerprint import fingerprint, fits
 from vv_exporter.drills.plan import Step
 from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 DRILL = "Drill"
 """The alert's name."""
@@ -24,9 +24,9 @@ MAX_DRILLS = 20
 class Drill(msgspec.Struct, frozen=True, omit_defaults=True):
     """One drill. Times are Unix seconds, 0: not yet.
 
-    `started` is when it was asked for, `counted` when the exporter read that, `reached` when Alertmanager first told
-    the exporter of it. Channels are in `accepted` with the time at which they took it, or in `failed`. `refused`
-    says why it was not begun at all.
+    `started` is when it was asked for, `counted` when the exporter read that, `reached` when the exporter first
+    heard of it from Alertmanager. Channels are in `accepted` with the time at which they took it, or in `failed`.
+    `refused` says why it was not begun at all.
     """
 
     id: str
@@ -107,14 +107,14 @@ def begin_drill(tx: Transaction, drill: Drill) -> None:
         tx.delete(DRILLS, old.id)
     if refused is not None:
         title = sentence("A drill was not begun: {reason}", reason=refused)
-        tell(tx, tx.now, Entry("drill.refused", title, component=COMPONENT))
+        add_to_timeline(tx, tx.now, Entry("drill.refused", title, component=COMPONENT))
     else:
         title = sentence("A drill began: {channels}", channels=", ".join(drill.channels))
-        tell(tx, tx.now, Entry("drill.began", title, component=COMPONENT, alert_id=drill.id))
+        add_to_timeline(tx, tx.now, Entry("drill.began", title, component=COMPONENT, alert_id=drill.id))
 
 
 def reach_alertmanager(tx: Transaction, id_: str) -> None:
-    """Alertmanager has it, and tells of it."""
+    """Alertmanager has it, and notifies of it."""
     drill = tx.get(DRILLS, id_)
     if drill is not None and not drill.reached:
         tx.put(DRILLS, id_, msgspec.structs.replace(drill, reached=tx.now))
@@ -143,7 +143,7 @@ def accept_drill(tx: Transaction, id_: str, channel: str, when: float) -> None:
         seconds = drill.seconds(channel) or 0.0
         tx.put(PROOFS, channel, msgspec.structs.replace(known, proven=when, seconds=seconds))
         title = sentence("Proven by a drill: {channel}, after {time}", channel=channel, time=span(seconds))
-        tell(tx, tx.now, Entry("drill.accepted", title, component=COMPONENT, alert_id=id_))
+        add_to_timeline(tx, tx.now, Entry("drill.accepted", title, component=COMPONENT, alert_id=id_))
     _end_if_answered(tx, drill)
 
 
@@ -161,7 +161,7 @@ def know_channels(tx: Transaction, addresses: Mapping[str, str]) -> None:
         elif not fits(proof.fingerprint, address):
             tx.put(PROOFS, name, Proof(tx.now, fingerprint=fingerprint(address), changed=tx.now))
             title = sentence("No longer proven by a drill: {channel}, since its settings were changed", channel=name)
-            tell(tx, tx.now, Entry("drill.outdated", title, component=COMPONENT))
+            add_to_timeline(tx, tx.now, Entry("drill.outdated", title, component=COMPONENT))
 
 
 def fail_drill(tx: Transaction, id_: str, channel: str, why: Failure) -> None:
@@ -172,7 +172,7 @@ def fail_drill(tx: Transaction, id_: str, channel: str, why: Failure) -> None:
     drill = msgspec.structs.replace(drill, failed={**drill.failed, channel: why})
     tx.put(DRILLS, id_, drill)
     title = sentence("A drill failed: {channel}", channel=channel)
-    tell(tx, tx.now, Entry("drill.failed", title, "warning", COMPONENT, details=why.reason, alert_id=id_))
+    add_to_timeline(tx, tx.now, Entry("drill.failed", title, "warning", COMPONENT, details=why.reason, alert_id=id_))
     _end_if_answered(tx, drill)
 
 

@@ -1,5 +1,5 @@
 """Counts what is missing, second by second once, when it is too late for it to be there; notes what is missing or not
-signed of late, which rules ask for, and tells of each hole when it is over; forgets what is too old.
+signed of late, which rules ask for, and records each hole when it is over; forgets what is too old.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vv_exporter.footage.recent import (
     unsigned,
 )
 from vv_exporter.footage.report import Account, View, account, due, longest, names
-from vv_exporter.footage.words import length, told_lines, told_part
+from vv_exporter.footage.words import describe_part, join_lines, length
 from vv_exporter.language.sentences import nsentence, sentence
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.footage import (
@@ -40,13 +40,13 @@ from vv_exporter.metrics.footage import (
 )
 from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Kind, Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 INTERVAL = 60.0
 FORGET_EVERY = 60  # rounds
 MOST_AT_ONCE = 31 * DAY
-MOST_TOLD = 10
-"""Parts of a hole of which the timeline tells one by one: the longest."""
+MOST_PARTS_SHOWN = 10
+"""Parts of a hole that the timeline shows one by one: the longest."""
 COUNTED = tuple(cause for cause in CAUSES if cause != "not_expected")
 
 
@@ -67,7 +67,7 @@ ACCOUNTED: Kind[AllAccounted] = Kind("footage_accounted", AllAccounted)
 
 
 class Limits(NamedTuple):
-    """Seconds: a hole that is longer is told when it is over; a recording is signed within the other (0: never)."""
+    """Seconds: a hole that is longer is recorded when it is over; a recording is signed within the other (0: never)."""
 
     missing: float = 60.0
     signed_within: float = 0.0
@@ -114,7 +114,7 @@ class FootageAccounts:
 
 
 def count_missing(tx: Transaction, plans: Mapping[str, FootageSettings], limits: Limits) -> dict[str, Account]:
-    """Count, for each camera, what is missing since it was counted last; tell of the holes that ended meanwhile.
+    """Count, for each camera, what is missing since it was counted last; record the holes that ended meanwhile.
 
     Gives by camera what there is of the last day, up to when it is too late.
     """
@@ -137,7 +137,7 @@ def count_missing(tx: Transaction, plans: Mapping[str, FootageSettings], limits:
         for cause, lost in _by_cause(one.missing, start, until).items():
             tx.inc(FOOTAGE_MISSING, (dvr, cause), lost / 1000)
         for hole in holes_that_ended(one.missing, start, until):
-            tell_hole(tx, dvr, hole, limits)
+            record_hole(tx, dvr, hole, limits)
         accounts[dvr] = one
     if found != known.cameras:
         tx.put(ACCOUNTED, "", AllAccounted(found))
@@ -206,18 +206,18 @@ def _show(tx: Transaction, store: Store, metric: Metric, values: Mapping[Labels,
         tx.remove(metric, labels)
 
 
-def tell_hole(tx: Transaction, dvr: str, hole: tuple[Part, ...], limits: Limits) -> None:
-    """Tell of a hole that is over: how long it was, from when to when, why."""
+def record_hole(tx: Transaction, dvr: str, hole: tuple[Part, ...], limits: Limits) -> None:
+    """Put a hole that is over on the timeline: how long it was, from when to when, why."""
     lost = total(part[:2] for part in hole) / 1000
     if lost <= limits.missing:
         return
-    shown = longest(hole, MOST_TOLD)
+    shown = longest(hole, MOST_PARTS_SHOWN)
     lines = [
-        told_part(isoformat(start / 1000), isoformat(end / 1000), (end - start) / 1000, cause, detail)
+        describe_part(isoformat(start / 1000), isoformat(end / 1000), (end - start) / 1000, cause, detail)
         for start, end, cause, detail in shown
     ]
     if len(hole) > len(shown):
         lines.append(nsentence("and {count} shorter part", "and {count} shorter parts", count=len(hole) - len(shown)))
-    details = told_lines(lines)
+    details = join_lines(lines)
     title = sentence("{length} of {dvr} are missing", length=length(lost), dvr=dvr)
-    tell(tx, hole[-1].end / 1000, Entry("footage.missing", title, "info", dvr, details))
+    add_to_timeline(tx, hole[-1].end / 1000, Entry("footage.missing", title, "info", dvr, details))

@@ -1,4 +1,4 @@
-"""Recordings that are there and cannot be played: told once of each, and kept for what is told of a day."""
+"""Recordings that are there and cannot be played: recorded once each, and kept for what is shown of a day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vv_exporter.language import translatable
 from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.state.failures import MAX_ERROR, MAX_NAME, Failure, remember, shorten
 from vv_exporter.state.store import Kind, Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 COMPONENT = "vv-exporter"
 MAX_CORRUPT = 1000
@@ -37,8 +37,8 @@ class Corrupt(msgspec.Struct, frozen=True):
 CORRUPT: Kind[Corrupt] = Kind("footage_corrupt", Corrupt, MAX_CORRUPT)
 
 
-def note(tx: Transaction, dvr: str, start: int, end: int, path: str, problem: str) -> None:
-    """A recording cannot be played; it is told once."""
+def record_corrupt_file(tx: Transaction, dvr: str, start: int, end: int, path: str, problem: str) -> None:
+    """A recording cannot be played; it is recorded once."""
     key, found = encodable(path), Corrupt(dvr, start, end, problem)
     known = tx.get(CORRUPT, key)
     if known is not None and known.problem == problem:
@@ -50,7 +50,7 @@ def note(tx: Transaction, dvr: str, start: int, end: int, path: str, problem: st
     )  # fmt: skip
     name = shorten(os.path.basename(key), MAX_NAME)  # noqa: PTH119 - may be no path of this system
     title = sentence("A recording of {dvr} cannot be played", dvr=dvr)
-    tell(tx, tx.now, Entry("footage.corrupt", title, "error", dvr, error, name))
+    add_to_timeline(tx, tx.now, Entry("footage.corrupt", title, "error", dvr, error, name))
     failure = Failure(COMPONENT, f"footage_corrupt:{dvr}", tx.now, name, error=shorten(error.spoken(), MAX_ERROR))
     remember(tx, failure)
 

@@ -1,4 +1,4 @@
-"""What is told of footage: the document that `GET /api/v1/footage` answers, and of which the page is made."""
+"""What is known of footage: the document that `GET /api/v1/footage` answers, and of which the page is made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vv_exporter.settings import FootageSettings
 from vv_exporter.state.store import Store
 
 MOST_MISSING = 500
-"""Parts that are told of a camera; where there are more, the shortest are left out."""
+"""Parts that are shown of a camera; where there are more, the shortest are left out."""
 LONGEST = 31 * DAY
 
 
@@ -33,7 +33,7 @@ class Missing(msgspec.Struct, frozen=True):
 class CameraFootage(msgspec.Struct, frozen=True):
     """Of a camera between two times. `basis` is the step without which footage is missing.
 
-    Durations are in seconds. `left_out` parts that are missing are not told singly, nor are `closed_seconds`, for which
+    Durations are in seconds. `left_out` parts that are missing are not listed, nor are `closed_seconds`, for which
     the ledger had no room. `due` is until when it is too late for what is not there (Unix seconds).
     """
 
@@ -98,7 +98,7 @@ def _camera_document(store: Store, one: Account) -> CameraFootage:
     view = View(store)
     camera = view.cameras().get(one.dvr)
     ends = {step: latest_of(view.day, camera, step) for step in (camera.latest if camera is not None else ())}
-    told = longest(one.missing, MOST_MISSING)
+    shown = longest(one.missing, MOST_MISSING)
     return CameraFootage(
         dvr=one.dvr,
         basis=one.basis,
@@ -109,8 +109,8 @@ def _camera_document(store: Store, one: Account) -> CameraFootage:
         missing_by_cause={cause: found / 1000 for cause, found in one.missing_by_cause.items()},
         closed_seconds=one.closed / 1000,
         latest={step: end / 1000 for step, end in ends.items() if end is not None},
-        missing=tuple(Missing(a / 1000, b / 1000, cause, detail) for a, b, cause, detail in told),
-        left_out=len(one.missing) - len(told),
+        missing=tuple(Missing(a / 1000, b / 1000, cause, detail) for a, b, cause, detail in shown),
+        left_out=len(one.missing) - len(shown),
     )
 
 

@@ -77,7 +77,7 @@ def key_of(dvr: str, step: str, day: int) -> str:
     return f"{day}\n{step}\n{dvr}"
 
 
-def note(tx: Transaction, dvr: str, step: str, start: int, end: int, join: int = 0) -> int:
+def add_footage(tx: Transaction, dvr: str, step: str, start: int, end: int, join: int = 0) -> int:
     """There is footage between two times. Holes of up to `join` beside it are none.
 
     Gives how many milliseconds it is that were not there before. What cannot be is counted, and changes nothing.

@@ -15,7 +15,7 @@ from vv_exporter.footage.report import View
 from vv_exporter.footage.segments import JOIN
 
 WINDOW = 3_600_000
-"""Milliseconds, up to when it is too late for footage, of which what is missing is told by `vv_footage_recent_…`."""
+"""Milliseconds, up to when it is too late for footage, of which what is missing is shown by `vv_footage_recent_…`."""
 LOOK_BACK = DAY
 """How far back a piece that reaches into the window is followed to its beginning, and unsigned recordings are
 looked for."""

@@ -1,8 +1,8 @@
 """Recordings by the names and hashes of their files: so that what a stage did with a file is known to be of a time.
 
-Events come in any order, of many writers: a stage may be told before the recording, and what is known in the end is the
+Events come in any order, of many writers: a stage may come before the recording, and what is known in the end is the
 same. A file is known by its path, or its name alone where no folder is said, or by the hash of its content: one that
-is moved by the latter, which who has both path and hash tells of it.
+is moved by the latter, which who has both path and hash reports of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from vv_exporter.footage.ledger import CAMERAS, note
+from vv_exporter.footage.ledger import CAMERAS, add_footage
 from vv_exporter.metrics.footage import FOOTAGE_SECONDS
 from vv_exporter.state.store import Kind, Transaction
 
@@ -61,7 +61,7 @@ HASHES: Kind[Hashed] = Kind("footage_hash", Hashed, MAX_NAMES, FOOTAGE_SECONDS)
 
 def recorded(tx: Transaction, dvr: str, start: int, end: int, path: str = "", sha256: str = "") -> None:
     """There is a recording of a camera between two times, in this file if one is named."""
-    grown = note(tx, dvr, "recorded", start, end, JOIN)
+    grown = add_footage(tx, dvr, "recorded", start, end, JOIN)
     camera = tx.get(CAMERAS, dvr)
     if camera is None:  # it was refused, and so was all before it
         return
@@ -106,9 +106,9 @@ def _enter_segment(tx: Transaction, segment: Segment) -> None:
     _advance_segment(tx, name, segment, [])
 
 
-def _advance_segment(tx: Transaction, name: str, segment: Segment, told: Iterable[Early]) -> None:
-    """Let steps be done with a recording that is kept, with those that were told of its path or its hash before."""
-    found = [*told, *_take_early(tx, _by_path(segment.path), segment.path, segment.sha256)]
+def _advance_segment(tx: Transaction, name: str, segment: Segment, reported: Iterable[Early]) -> None:
+    """Let steps be done with a recording that is kept, with those that were reported of its path or its hash before."""
+    found = [*reported, *_take_early(tx, _by_path(segment.path), segment.path, segment.sha256)]
     sha256 = segment.sha256 or next((one.sha256 for one in found if one.sha256), "")
     found += _take_early(tx, _by_hash(sha256), segment.path, sha256) if sha256 else []
     steps = tuple(sorted({*segment.steps, *(one.step for one in found)}))
@@ -119,7 +119,7 @@ def _advance_segment(tx: Transaction, name: str, segment: Segment, told: Iterabl
     if sha256 and tx.get(HASHES, sha256) != Hashed(name):
         tx.put(HASHES, sha256, Hashed(name))
     for step in steps:
-        note(tx, after.dvr, step, after.start, after.end, JOIN)
+        add_footage(tx, after.dvr, step, after.start, after.end, JOIN)
 
 
 def _take_early(tx: Transaction, key: str, path: str, sha256: str) -> list[Early]:

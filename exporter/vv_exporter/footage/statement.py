@@ -41,7 +41,7 @@ class CameraStatement(msgspec.Struct, frozen=True):
     """A camera on that day. `basis` is the step without which footage is missing; durations are seconds.
 
     `there_ratio` is the share of what was expected that is there, `signed_ratio` of what was recorded that is signed;
-    None where there was nothing. `final` is false while footage of the day may still come. What is not told singly is
+    None where there was nothing. `final` is false while footage of the day may still come. What is not shown singly is
     in `left_out` (a count) and `closed_seconds`.
     """
 
@@ -140,7 +140,7 @@ def statement(
 def _camera(store: Store, one: Account, until: float) -> CameraStatement:
     expected, lost = total(one.expected), total(part[:2] for part in one.missing)
     recorded, signed = one.steps.get("recorded", ()), one.steps.get("signed", ())
-    told = longest(one.missing, MOST_MISSING)
+    shown = longest(one.missing, MOST_MISSING)
     corrupt = corrupt_between(store, one.dvr, one.start, one.end)
     return CameraStatement(
         dvr=one.dvr,
@@ -152,8 +152,8 @@ def _camera(store: Store, one: Account, until: float) -> CameraStatement:
         signed_ratio=round(total(common(recorded, signed)) / total(recorded), 6) if recorded else None,
         missing_seconds=lost / 1000,
         missing_by_cause={cause: found / 1000 for cause, found in one.missing_by_cause.items()},
-        missing=tuple(Missing(a / 1000, b / 1000, cause, detail) for a, b, cause, detail in told),
-        left_out=len(one.missing) - len(told),
+        missing=tuple(Missing(a / 1000, b / 1000, cause, detail) for a, b, cause, detail in shown),
+        left_out=len(one.missing) - len(shown),
         closed_seconds=one.closed / 1000,
         corrupt=tuple(
             CorruptFile(path, found.start / 1000, found.end / 1000, found.problem)

@@ -14,7 +14,7 @@ def words(cause: str, detail: str = "") -> str:
     return _in_words(cause, detail).spoken()
 
 
-def told_part(start: str, end: str, seconds: float, cause: str, detail: str) -> Sentence:
+def describe_part(start: str, end: str, seconds: float, cause: str, detail: str) -> Sentence:
     """A part of a hole, for the timeline: from when to when, how long it was, and why."""
     return sentence(
         "{start} to {end} ({length}): {cause}",
@@ -22,7 +22,7 @@ def told_part(start: str, end: str, seconds: float, cause: str, detail: str) -> 
     )  # fmt: skip
 
 
-def told_lines(lines: Iterable[Sentence]) -> Sentence:
+def join_lines(lines: Iterable[Sentence]) -> Sentence:
     """Each in a line of its own."""
     values = {f"line{number}": line for number, line in enumerate(lines)}
     return Sentence("\n".join(f"{{{name}}}" for name in values), {**values})

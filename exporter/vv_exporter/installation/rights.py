@@ -97,6 +97,15 @@ STATE_FILES = (
         False,
     ),
     Entry(
+        "exporter/fleet-config.json",
+        "file",
+        PRIVATE_FILE,
+        EXPORTER,
+        SCRIPTS,
+        translatable("change the limits of this device"),
+        False,
+    ),
+    Entry(
         "exporter/lock", "file", PRIVATE_FILE, EXPORTER, SCRIPTS, translatable("keep the exporter from starting"), False
     ),
     Entry(

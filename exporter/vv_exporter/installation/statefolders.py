@@ -22,7 +22,7 @@ def make_shared_folders(state: Path) -> None:
     The state folder itself, which may be one that an operator named, is opened to nobody; it only becomes sticky.
     """
     shared.make_folder(str(state), rights.STATE[0].mode, mend=False)
-    with contextlib.suppress(OSError):  # not its owner: it is told below, and by `vv doctor`
+    with contextlib.suppress(OSError):  # not its owner: it is reported below, and by `vv doctor`
         found = stat.S_IMODE(state.stat().st_mode)
         if _lets_replace(found, rights.STATE[0].mode):
             state.chmod(found | stat.S_ISVTX)
@@ -73,5 +73,5 @@ def _lets_replace(found: int, wanted: int) -> bool:
 
 
 def _narrow_mode(path: Path, mode: int) -> None:
-    with contextlib.suppress(OSError):  # not its owner: `vv doctor` tells
+    with contextlib.suppress(OSError):  # not its owner: `vv doctor` reports it
         path.chmod(mode, follow_symlinks=True)

@@ -1,4 +1,4 @@
-"""What is told directly, and how it is cut and written for each kind of channel.
+"""What is sent to people directly, and how it is cut and written for each kind of channel.
 
 Texts may come from anywhere: a log, a file's name, an exception. Each one is cleaned of control characters, cut, and
 escaped for its destination, cut before escaping. The budgets are those of `alertmanager/templates/`.

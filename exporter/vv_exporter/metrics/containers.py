@@ -36,6 +36,16 @@ PODMAN = gauge(
 )
 EXPECTED = gauge("vv_container_expected", "Whether the container should be running.", "name")
 RUNNING = gauge("vv_container_running", "Whether the container runs; 0 also when it is gone.", "name")
+DOWN = gauge(
+    "vv_container_down_seconds",
+    "For how long a container that should run has not, on a device up for two minutes; none of others. `crashed`: it"
+    " ended by itself or was killed, and nothing is about to start it again.",
+    "name",
+    "essential",
+    "crashed",
+    "state",
+    "exit_code",
+)
 STATE = gauge("vv_container_state", "1 for the state that the container is in.", "name", "state")
 HEALTH = gauge("vv_container_health", "1 for the health status of a running container.", "name", "status")
 HEALTH_STREAK = gauge("vv_container_health_failing_streak", "Health checks failed in a row.", "name")

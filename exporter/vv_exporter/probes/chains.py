@@ -25,7 +25,7 @@ from vv_exporter.probes.chain_files import lines_of, log_files
 from vv_exporter.runtime.loop import NOT_WAITED_FOR, Loop
 from vv_exporter.state.failures import MAX_ERROR, Failure, remember, shorten
 from vv_exporter.state.store import Kind, Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 INTERVAL_SECONDS = 3600.0
 """From the end of a verification to the next one."""
@@ -195,7 +195,7 @@ def _file_identity(file: Path) -> tuple[int, int]:
 
 
 def _count_break(tx: Transaction, finding: Finding, chain: str, now: float) -> None:
-    """Count and tell a break, once: verified again it is the same."""
+    """Count and report a break, once: verified again it is the same."""
     place = "" if finding.number else finding.where
     key = f"{chain}\n{finding.kind}\n{finding.number}-{finding.last}\n{place}"
     text = shorten(finding.text, MAX_ERROR)
@@ -203,7 +203,7 @@ def _count_break(tx: Transaction, finding: Finding, chain: str, now: float) -> N
         tx.put(KNOWN_BREAKS, key, KnownBreak(finding.number, finding.last))
         tx.inc(CHAIN_BREAKS, (chain, finding.kind))
         title = sentence("The chain {chain} is broken: {kind}", chain=chain, kind=finding.kind)
-        tell(tx, now, Entry("chain.broken", title, "critical", COMPONENT, text))
+        add_to_timeline(tx, now, Entry("chain.broken", title, "critical", COMPONENT, text))
         remember(tx, Failure(component=COMPONENT, kind=f"chain:{chain}", time=now, error=text))
 
 

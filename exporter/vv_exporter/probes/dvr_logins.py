@@ -10,7 +10,7 @@ DVRs lock an account after some wrong passwords, five is usual, and then keep ou
 Each stream has its count, and those of one DVR that share user and password have another together: the sixteen channels
 of a recorder are one account. One channel that is refused while others are let in keeps none of them out.
 
-What is counted is known by a digest that tells nobody the password: of eight hexadecimal digits, salted, and by scrypt
+What is counted is known by a digest that shows nobody the password: of eight hexadecimal digits, salted, and by scrypt
 (RFC 7914), so that each guess takes some hundredths of a second.
 """
 

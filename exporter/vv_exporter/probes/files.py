@@ -1,4 +1,4 @@
-"""What files tell of themselves, asked in threads that may hang for ever: a call on a dead mount does not return."""
+"""What files show of themselves, asked in threads that may hang for ever: a call on a dead mount does not return."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ class Status:
     missing: str | None = None
 
 
-def judge(answer: Answer | None, since: float, now: float, allowed: float) -> Status | None:
-    """What the last answer, or none at all, is worth now; None when it is too early to tell.
+def evaluate_answer(answer: Answer | None, since: float, now: float, allowed: float) -> Status | None:
+    """What the last answer, or none at all, is worth now; None when it is too early to say.
 
     `since` is when the answer came (without one: when the first probe began), on the clock of `now`; an answer counts
     for `allowed` seconds.
@@ -77,7 +77,7 @@ def judge(answer: Answer | None, since: float, now: float, allowed: float) -> St
     return Status(answer.error is None, answer.usage, answer.duration, answer.missing)
 
 
-def look(path: Path) -> Answer:
+def read_usage(path: Path) -> Answer:
     """Ask for the usage, and write nothing: for a system disk, where a write every few seconds only wears it."""
     try:
         with _opened(path, os.O_PATH) as place:
@@ -90,15 +90,15 @@ def usage_within(path: Path, seconds: float) -> Usage | None:
     """The usage of a file system that answers within so many seconds, else None; its thread is left to a hung one."""
     answers: list[Answer] = []
     # No loop: one question, whose thread is left to a file system that hangs.
-    thread = Thread(target=lambda: answers.append(look(path)), name=f"usage-{path}", daemon=True)
+    thread = Thread(target=lambda: answers.append(read_usage(path)), name=f"usage-{path}", daemon=True)
     threads.start(thread)
     thread.join(seconds)
     return answers[0].usage if answers else None
 
 
-def look_through(mount: Path) -> Callable[[Path], Answer]:
+def read_usage_through(mount: Path) -> Callable[[Path], Answer]:
     """Ask for the usage at `mount`, where a container has the machine's path."""
-    return lambda _: look(mount)
+    return lambda _: read_usage(mount)
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def _is_never_missing(_: int | None) -> str:
     return ""
 
 
-def look_and_write(path: Path, why_missing: Callable[[int | None], str] = _is_never_missing) -> Answer:
+def read_usage_and_write(path: Path, why_missing: Callable[[int | None], str] = _is_never_missing) -> Answer:
     """Ask for the usage, then write a few bytes through to the disk, read them and delete them.
 
     Nothing is written where `why_missing`, asked of the open folder (None: there is none), says that something else
@@ -176,12 +176,12 @@ class PathProbe:
         self._loop.stop()
 
     def status(self) -> Status | None:
-        """The path as it counts now, None as long as it is too early to tell. Never blocks."""
+        """The path as it counts now, None as long as it is too early to say. Never blocks."""
         if self._last is None:
             return None
         answer, since = self._last
         allowed = self._timeout if answer is None else self._interval + self._timeout
-        return judge(answer, since, self._monotonic(), allowed)
+        return evaluate_answer(answer, since, self._monotonic(), allowed)
 
     def _probe_round(self) -> None:
         answer = self._ask_path()

@@ -18,7 +18,7 @@ from vv_core.common.texts import path as printed_path
 from vv_core.common.texts import video
 from vv_exporter.common.footage_names import FootageNames
 from vv_exporter.footage import corrupt, segments
-from vv_exporter.footage.ledger import DAYS, milliseconds, note, problem_of, spans_of
+from vv_exporter.footage.ledger import DAYS, add_footage, milliseconds, problem_of, spans_of
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.metrics.footage import FOOTAGE_OLDEST
 from vv_exporter.probes.footage_containers import container_problem
@@ -91,7 +91,7 @@ def recording_of(starts: Sequence[float], length: float, modified: float, size: 
     return Recording(milliseconds(start), milliseconds(end), path, size, modified)
 
 
-def look(root: Path, names: FootageNames, length: float, since: float) -> Look:
+def find_recordings(root: Path, names: FootageNames, length: float, since: float) -> Look:
     """The files of a camera that begin from a time on. Raises `OSError` where its folder cannot be read."""
     found: list[Recording] = []
     oldest: float | None = None
@@ -212,7 +212,7 @@ class FootageFiles:
     def _look_for_files(self, dvr: str, names: FootageNames, length: float, since: float, now: float) -> Seen | None:
         assert self._root is not None  # noqa: S101 - else there is no round
         try:
-            seen = look(self._root, names, length, since)
+            seen = find_recordings(self._root, names, length, since)
         except OSError as error:
             self._log_problem_once(dvr, f"{printed_path(self._root, 500)}/{names.folder}: {error.strerror}")
             return None
@@ -242,7 +242,7 @@ class FootageFiles:
                 found[one.path] = one.modified, problem
                 if problem:
                     with self._store.transaction() as tx:
-                        corrupt.note(tx, dvr, one.start, one.end, one.path, problem)
+                        corrupt.record_corrupt_file(tx, dvr, one.start, one.end, one.path, problem)
         self._containers[dvr] = found
         return sum(bool(problem) for _, problem in found.values())
 
@@ -257,7 +257,7 @@ class FootageFiles:
                     if _is_recent(one, now):
                         segments.recorded(tx, dvr, one.start, one.end, one.path)
                     else:  # what is done with a file is done soon
-                        note(tx, dvr, "recorded", one.start, one.end, segments.JOIN)
+                        add_footage(tx, dvr, "recorded", one.start, one.end, segments.JOIN)
 
     def _is_new(self, dvr: str, one: Recording, now: float, entered: Mapping[str, int]) -> bool:
         if problem_of(one.start, one.end, now):

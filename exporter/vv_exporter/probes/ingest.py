@@ -106,12 +106,12 @@ class IngestPause:
 
     def _write_flag(self, usage: Usage | None, missing: bool) -> None:
         resume = resume_at(usage, self._critical) if usage is not None else 0.0
-        told: dict[str, object] = {"path": str(self._root), "resume_bytes": int(resume)}
+        content: dict[str, object] = {"path": str(self._root), "resume_bytes": int(resume)}
         if missing:
-            told["missing"] = _device_of(self._root)
-        content = json.dumps(told) + "\n"
+            content["missing"] = _device_of(self._root)
+        text = json.dumps(content) + "\n"
         try:
-            files.write_new(os.fsencode(self._flag), content.encode(), replace=True, mode=_FOR_ALL)
+            files.write_new(os.fsencode(self._flag), text.encode(), replace=True, mode=_FOR_ALL)
         except OSError:  # the state folder may lie on the full disk, where an empty file has room
             os.close(shared.open_file(str(self._flag), os.O_WRONLY, _FOR_ALL))
 

@@ -29,8 +29,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 class FileSystem(msgspec.Struct, frozen=True):
     """A file system where it is mounted: `point`, its type, what it is of (`/dev/sdb1`, `server:/export`).
 
-    `device` is its `st_dev`, which tells two apart within one boot; `identity` tells them apart for good, where it is
-    known.
+    By `device`, its `st_dev`, two differ within one boot; by `identity` they differ for good, where it is known.
     """
 
     point: str
@@ -161,7 +160,7 @@ def mount_points(fstab: str) -> list[str]:
 
 
 def why_not_mounted(path: str, point: str, known: FileSystem | None, wanted: Sequence[str]) -> str:
-    """Why nothing is mounted where it should be, in words; empty when something is, or nobody can tell.
+    """Why nothing is mounted where it should be, in words; empty when something is, or nobody knows.
 
     `point` is where that is mounted which is found at the path, `known` is what was there before, `wanted` are the
     mount points of `/etc/fstab`; the path has no links.
@@ -175,7 +174,7 @@ def why_not_mounted(path: str, point: str, known: FileSystem | None, wanted: Seq
 
 
 def why_missing(path: str, found: FileSystem, known: FileSystem | None, wanted: Sequence[str]) -> str:
-    """Why what is found at a path is not what should be there, in words; empty when it is, or nobody can tell."""
+    """Why what is found at a path is not what should be there, in words; empty when it is, or nobody knows."""
     is_same = known is not None and found.identity != "" and found.identity == known.identity
     if missing := why_not_mounted(path, found.point, None if is_same else known, wanted):
         return missing

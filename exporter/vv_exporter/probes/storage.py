@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vv_core.ingest import FLAG
-from vv_exporter.probes.filesystem import PathProbe, look, look_and_write, look_through
+from vv_exporter.probes.filesystem import PathProbe, read_usage, read_usage_and_write, read_usage_through
 from vv_exporter.probes.ingest import IngestPause
 from vv_exporter.probes.storagedevices import Mounted
 from vv_exporter.settings import FreeSpace, Settings
@@ -25,12 +25,12 @@ def filesystem_probes(
 ) -> dict[str, PathProbe]:
     """The video storage is also written to, the system disk only asked; both are probed, also when they are one."""
     mount, root = settings.host_root, settings.video_storage_root
-    ask = look if mount == Path("/") else look_through(mount)
+    ask = read_usage if mount == Path("/") else read_usage_through(mount)
     probes = {SYSTEM: PathProbe(Path("/"), ask, monotonic=monotonic)}
     if root is not None:
         mounted = Mounted(store, root, boot)
         probes[VIDEO_STORAGE] = PathProbe(
-            root, lambda path: look_and_write(path, mounted.why_missing), monotonic=monotonic
+            root, lambda path: read_usage_and_write(path, mounted.why_missing), monotonic=monotonic
         )
     return probes
 

@@ -66,7 +66,7 @@ def census(root: Path) -> Census | None:
 
 
 def _file_identity(path: str, status: os.stat_result) -> str:
-    """What tells this file from another that has its name later."""
+    """What separates this file from another that has its name later."""
     return hashlib.blake2b(b"%d/" % status.st_ino + os.fsencode(path), digest_size=8).hexdigest()
 
 
@@ -167,13 +167,13 @@ class VideoCensus:
         store: Store,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
-        look: Callable[[Path], Census | None] = census,
+        take_census: Callable[[Path], Census | None] = census,
     ) -> None:
         self.waiting = Waiting(store, clock, monotonic)
         self._root = root
         self._store = store
         self._monotonic = monotonic
-        self._look = look
+        self._take_census = take_census
         self._last: tuple[Census | None, float] = (None, 0.0)
         self._problem = ""
         self._pause = INTERVAL
@@ -204,7 +204,7 @@ class VideoCensus:
         began, before = self._monotonic(), self._problem
         found = None
         try:
-            found = self._look(self._root) if self._root is not None else None
+            found = self._take_census(self._root) if self._root is not None else None
             if found is not None:
                 self.waiting.see(found.waiting)
                 if not found.complete:

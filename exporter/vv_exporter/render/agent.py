@@ -3,7 +3,7 @@
 It has two ways, to the same address. By the first it says every 20 seconds that the device lives: without a queue on
 disk, so that what is sent after an outage begins with now. By the second goes what is kept of this device, once a
 minute, from Prometheus: through a queue on disk, which outlives restarts and power cuts, in order, within a limit.
-`vv fleet send-all` has it send everything for a time, which the exporter tells when asked for targets.
+`vv fleet send-all` has it send everything for a time, which the exporter answers when asked for targets.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ KEPT = (
     '{__name__=~"vv_(exporter_build_info|alert_path_up|docker_up|ingest_paused|collector_success)"}',
     '{__name__=~"vv_(footage|chain)_.+"}',
     '{__name__=~"vv_(alarm_path_proven_timestamp_seconds|hmac_key_created_timestamp_seconds)"}',
+    '{__name__=~"vv_fleet_config_.+"}',
     '{__name__=~"vv_container_(running|restarts_total)|vv_self_monitor_gave_up"}',
     '{__name__=~"vv_dvr_(up|down_since_timestamp_seconds)"}',
     '{__name__=~"vv_filesystem_(size|free)_bytes"}',
@@ -104,7 +105,7 @@ def _federation_job(job: str, interval: str, series: tuple[str, ...], settings: 
 
 
 def machine(file: Path = Path("/etc/machine-id")) -> str:
-    """What tells this machine from others, "" where it has none: of machine-id(5), which is not to be shown, a hash."""
+    """What identifies this machine, "" where it has none: of machine-id(5), which is not to be shown, a hash."""
     try:
         text = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

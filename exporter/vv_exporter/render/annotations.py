@@ -15,7 +15,7 @@ from typing import Any
 
 from vv_exporter.language import gettext
 
-TOLD = ("summary", "description", "suggested_actions")
+TRANSLATED_ANNOTATIONS = ("summary", "description", "suggested_actions")
 """The annotations that people read. The others are names, links and what somebody else wrote."""
 LONG = 70  # characters of a template call that stays in the message
 
@@ -48,7 +48,9 @@ def translated_rule(rule: Mapping[str, Any]) -> Mapping[str, Any]:
     """A rule, likewise."""
     if "annotations" not in rule:
         return rule
-    said = {name: translated(text) if name in TOLD else text for name, text in rule["annotations"].items()}
+    said = {
+        name: translated(text) if name in TRANSLATED_ANNOTATIONS else text for name, text in rule["annotations"].items()
+    }
     return {**rule, "annotations": said}
 
 

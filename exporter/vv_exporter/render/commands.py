@@ -30,7 +30,7 @@ ENVIRONMENT_FILE = Path("/etc/vv/vv.env")
 """What systemd reads the settings of the services from."""
 RENDERED = "/etc/vv/rendered"
 """Where docs/deployment.md has the servers' configuration on a device with systemd."""
-PARTS = ("exporter", "self-monitor", "docker-proxy", "alertmanager", "prometheus")
+PARTS = ("exporter", "self-monitor", "docker-proxy", "alertmanager", "prometheus", "fleet-agent")
 
 _FENCED = re.compile(r"^([ \t]*```sh\n)(.*?)(^[ \t]*```)", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -174,6 +174,7 @@ class _Systemd(_Deployment):
         "docker-proxy": "vv-docker-proxy",
         "alertmanager": "prometheus-alertmanager",
         "prometheus": "prometheus",
+        "fleet-agent": "vv-fleet-agent",
     }
 
     def vv(self, asks_the_self_monitor: bool) -> str:  # noqa: ARG002 - root may
@@ -207,14 +208,19 @@ class _Up(_Deployment):
         "self-monitor": lambda _: "vv_exporter self-monitor",
         "alertmanager": lambda folder: f"{folder}/config/alertmanager.yml",
         "prometheus": lambda folder: f"{folder}/config/prometheus.yml",
+        "fleet-agent": lambda folder: f"{folder}/config/agent/scrape.yml",
     }
+    LOGS: ClassVar = {"fleet-agent": "agent"}
+    """Where the log has another name than the part."""
 
     def vv(self, asks_the_self_monitor: bool) -> str:  # noqa: ARG002 - one user runs all
         return f"{self._vv_program()} --env-file {shlex.quote(str(environment_file(self._stack_folder)))}"
 
     def part(self, verb: str, options: str, parts: list[str]) -> str:
         if verb == "logs":
-            logs = " ".join(f"{shlex.quote(str(self._stack_folder))}/logs/{part}.log" for part in parts)
+            logs = " ".join(
+                f"{shlex.quote(str(self._stack_folder))}/logs/{self.LOGS.get(part, part)}.log" for part in parts
+            )
             return f"tail -n {_tail_lines(options)} {logs}"
         if verb == "up":
             return f"{self.vv(asks_the_self_monitor=False)} up"
@@ -245,7 +251,7 @@ _DEPLOYMENTS: dict[str, type[_Deployment]] = {"": _Unknown, "compose": _Compose,
 
 
 def environment_file(folder: Path) -> Path:
-    """Where `vv up` writes what its programs are told, for `vv --env-file`, if `folder` is its own."""
+    """Where `vv up` writes the environment of its programs, for `vv --env-file`, if `folder` is its own."""
     return folder / "vv.env"
 
 

@@ -24,7 +24,7 @@ class FolderNotOursError(OSError):
 def claim(out: Path, folders: Iterable[str], is_ours: Callable[[Path], bool]) -> None:
     """Make the folder `out` ours: a new or empty one by a marker. Raises `FolderNotOursError`, `OSError`.
 
-    `folders` are those in it that are ours as a whole; a link would lead to somebody else's. `is_ours` tells a folder
+    `folders` are those in it that are ours as a whole; a link would lead to somebody else's. `is_ours` knows a folder
     that a version without markers has written.
     """
     for name in folders:

@@ -1,4 +1,4 @@
-"""How often Prometheus and Alertmanager tell of an alert again, so that a beat comes round in time."""
+"""How often Prometheus and Alertmanager send an alert again, so that a beat comes round in time."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from vv_exporter.render.commands import Commands
 from vv_exporter.settings import RUNBOOK_BASE_URL, Settings
 from vv_exporter.settings.exporter_access import trusting_exporter
 
+_EXPORTER_JOBS = ("vv-exporter", "vv-exporter-events")
 _RUNBOOK = re.compile(rf"{re.escape(RUNBOOK_BASE_URL)}/(\w+)\.md")
 PASSWORD, TOKEN = "remote_write_password", "remote_write_token"  # names of files
 EXPORTER_PASSWORD = "exporter_password"  # noqa: S105 - another one
@@ -30,7 +31,7 @@ def document(committed: dict[str, Any], settings: Settings, secrets: Path) -> di
     labels = committed["global"].get("external_labels", {}) | {"device": settings.device_id}
     alertmanager = urlsplit(settings.alertmanager)
     targets = {
-        "vv-exporter": urlsplit(settings.exporter_url),
+        **dict.fromkeys(_EXPORTER_JOBS, urlsplit(settings.exporter_url)),
         "prometheus": urlsplit(f"http://127.0.0.1:{settings.prometheus_port}"),
         "alertmanager": alertmanager,
     }
@@ -45,6 +46,7 @@ def document(committed: dict[str, Any], settings: Settings, secrets: Path) -> di
         "scrape_configs": [
             _scrape_job(job, targets[job["job_name"]], settings.device_id)
             | _as_user(job["job_name"], settings, secrets)
+            | _more_often(job, settings.scrape_interval)
             if job["job_name"] in targets
             else job
             for job in committed["scrape_configs"]
@@ -98,21 +100,27 @@ def here(text: str, settings: Settings) -> str:
 
 
 def _scrape_job(job: dict[str, Any], server: SplitResult, device: str) -> dict[str, Any]:
-    elsewhere = {"scheme": server.scheme, "metrics_path": f"{server.path}/metrics"}
-    default = {"scheme": "http", "metrics_path": "/metrics"}
+    default = {"scheme": "http", "metrics_path": job.get("metrics_path", "/metrics")}
+    elsewhere = {"scheme": server.scheme, "metrics_path": server.path + default["metrics_path"]}
     changed = {key: value for key, value in elsewhere.items() if value != default[key]}
     return job | changed | _static_target(server.netloc, {"device": device})
 
 
 def _as_user(job: str, settings: Settings, secrets: Path) -> dict[str, Any]:
     """How the exporter is asked, where it has users or a certificate of its own."""
-    if job != "vv-exporter":
+    if job not in _EXPORTER_JOBS:
         return {}
     asked: dict[str, Any] = dict(trusting_exporter(settings))
     if settings.exporter_username:
         password_file = str(secrets / EXPORTER_PASSWORD)
         asked["basic_auth"] = {"username": settings.exporter_username, "password_file": password_file}
     return asked
+
+
+def _more_often(job: dict[str, Any], interval: float) -> dict[str, Any]:
+    """An interval of a job's own, where that of all others is not shorter anyway. Both are in whole seconds."""
+    own = job.get("scrape_interval")
+    return {"scrape_interval": f"{min(float(own.removesuffix('s')), interval):.0f}s"} if own else {}
 
 
 def _server_place(scheme: str, path: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
-# Those that end a process by themselves or others', that nobody can catch, and what tells of one's own children, pipes,
+# Those that end a process by themselves or others', that nobody can catch, and what is of one's own children, pipes,
 # terminal or limits.
 _OWN = {
     "SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT", "SIGCHLD", "SIGPIPE",

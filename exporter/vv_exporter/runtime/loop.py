@@ -39,7 +39,7 @@ class Loop:
 
     `interval` may be asked for before each pause. `shortest` is the pause between rounds however often it is woken;
     `at_once`: the first round waits for nothing. `name` is the thread's, and the loop's in `/metrics`; `what` begins
-    the lines that tell of trouble, once for each trouble, and of its end. `stop_seconds`: how long `stop` waits for a
+    the lines about trouble, once for each trouble, and of its end. `stop_seconds`: how long `stop` waits for a
     round that may hang; its daemon thread is left to it then. An `expected` error is logged without where it arose.
     """
 

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,18 @@ def until_signalled() -> threading.Event:
         signals.on(number, stopping.set)
     on_hangup(lambda: log.info("SIGHUP: there is nothing to read again; settings are read at the start"))
     return stopping
+
+
+def begin_anew(stopping: threading.Event) -> None:
+    """Become this very command again, with the settings as they are now; returns only if `stopping` is set meanwhile.
+
+    Nothing of this process may be at work any more. Raises `OSError`.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    # A signal that came before may still be in the queue of `signals.on`; one that comes now ends the process.
+    if not stopping.wait(0.1):
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is wanted
 
 
 def own_folder(state: Path, folder: Path, mode: int = rights.PRIVATE_FOLDER) -> None:

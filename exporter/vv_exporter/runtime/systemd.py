@@ -35,17 +35,24 @@ def watchdog(environ: Mapping[str, str] = os.environ) -> float | None:
     return int(text) / 1e6 if text.isascii() and text.isdigit() and int(text) else None
 
 
-def wait(stopping: threading.Event, works: Callable[[], bool], environ: Mapping[str, str] = os.environ) -> None:
-    """Until `stopping` is set: tell that all is ready, and from time to time, as long as it `works`, that it does.
+def wait(
+    stopping: threading.Event,
+    works: Callable[[], bool],
+    environ: Mapping[str, str] = os.environ,
+    anew: threading.Event | None = None,
+) -> None:
+    """Until `stopping` is set: notify that all is ready, and from time to time, as long as it `works`, that it does.
 
+    Or until `anew` is: then this process goes on after a moment, and systemd hears of no end, which it would see to.
     It waits in the main thread, where Python acts on signals, and in steps: one that the kernel gives to another
     thread, or that comes just before the wait, does not end it.
     """
     limit = watchdog(environ)
     pause = math.inf if limit is None else limit / 3
-    with _tell_systemd(environ):
+    goes_on = anew or threading.Event()
+    with _systemd_notified(environ, goes_on):
         due = time.monotonic() + pause
-        while not stopping.wait(min(pause, SIGNALS_HEARD_WITHIN_SECONDS)):
+        while not stopping.wait(min(pause, SIGNALS_HEARD_WITHIN_SECONDS)) and not goes_on.is_set():
             if time.monotonic() < due:
                 continue
             due = time.monotonic() + pause
@@ -56,9 +63,10 @@ def wait(stopping: threading.Event, works: Callable[[], bool], environ: Mapping[
 
 
 @contextlib.contextmanager
-def _tell_systemd(environ: Mapping[str, str]) -> Iterator[None]:
+def _systemd_notified(environ: Mapping[str, str], goes_on: threading.Event) -> Iterator[None]:
     notify("READY=1", environ)
     try:
         yield
     finally:
-        notify("STOPPING=1", environ)
+        if not goes_on.is_set():
+            notify("STOPPING=1", environ)

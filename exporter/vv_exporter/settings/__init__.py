@@ -9,7 +9,7 @@ Everything is read and checked once, by `load`; each complaint names its key and
 
 from vv_exporter.settings.catalogue import RUNBOOK_BASE_URL, Settings, Variable, project_runbooks, variables
 from vv_exporter.settings.checks import back_off
-from vv_exporter.settings.loading import SettingsError, load, load_yaml, secret_files
+from vv_exporter.settings.loading import SettingsError, load, load_with_fleet_config, load_yaml, secret_files
 from vv_exporter.settings.sections import (
     ContainersSettings,
     DvrSettings,
@@ -38,6 +38,7 @@ __all__ = [
     "Variable",
     "back_off",
     "load",
+    "load_with_fleet_config",
     "load_yaml",
     "project_runbooks",
     "secret_files",

@@ -219,11 +219,30 @@ class Settings:
         "VV_FLEET_BYTES_PER_DAY", "How much it may send there in a day; 0: no limit.", parse.bytes_or_none, "200MB"
     )
     fleet_queue_max: int = _variable(
-        "VV_FLEET_QUEUE_MAX", "Disk for what could not be sent yet; above it the oldest is lost.", parse_size, "500MB"
+        "VV_FLEET_QUEUE_MAX",
+        "How much may wait on the disk to be sent, at least 537MB; above it the oldest is lost.",
+        parse.queue_size,
+        "537MB",
     )
     fleet_agent_port: int = _variable("VV_FLEET_AGENT_PORT", "Port of that agent (vmagent).", parse.port, "8429")
     fleet_agent_url: str = _variable(
         "VV_FLEET_AGENT_URL", "The agent's address, if it is not that port on 127.0.0.1.", parse.shown_url
+    )
+    fleet_config_url: str = _variable(
+        "VV_FLEET_CONFIG_URL",
+        "Where this device pulls its fleet's signed configuration, https://… (docs/fleet.md).",
+        parse.fleet_config_url,
+    )
+    fleet_config_key: str = _variable(
+        "VV_FLEET_CONFIG_KEY",
+        "The public key that it must be signed with: what `vv fleet keygen` prints, or the path of its file.",
+        parse.ed25519_public_key,
+    )
+    fleet_config_interval: float = _variable(
+        "VV_FLEET_CONFIG_INTERVAL",
+        "How often it is pulled; a tenth more or less, so that devices do not all come at once.",
+        parse.whole_seconds,
+        "10m",
     )
     runbook_base_url: str = _variable(
         "VV_RUNBOOK_BASE_URL",
@@ -474,6 +493,8 @@ class Settings:
     self_monitor: SelfMonitorSettings = _section(SelfMonitorSettings)
     dvrs: Mapping[str, Dvr] = _section(dict)
     footage: Mapping[str, FootageSettings] = _section(dict)
+    fleet_config_version: int = 0
+    """That of the fleet's configuration which is part of these settings; 0: none is."""
 
     @property
     def logs(self) -> Path:
@@ -586,7 +607,7 @@ def _reachable_address(address: str) -> str:
     return address.replace("://0.0.0.0", "://127.0.0.1", 1)
 
 
-# Read by other parts of the product; known here so that a misspelt name can be told from them.
+# Read by other parts of the product; known here so that a misspelt name stands out.
 OTHER_VARIABLES = (
     frozenset(
         {

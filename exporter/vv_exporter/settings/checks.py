@@ -112,6 +112,7 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
     problems += _window_problems(values)
     problems += _store_problems(values)
     problems += _drill_problems(values)
+    problems += _fleet_config_problems(values)
     problems += _exporter_problems(values)
     together = {
         "TELEGRAM_BOT_TOKEN": "TELEGRAM_CHAT_ID",
@@ -125,6 +126,16 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
     if values.get("smtp_smarthost") and not values.get("smtp_from"):
         problems.append("SMTP_FROM: is not set, but SMTP_SMARTHOST is; set the sender's address")
     return problems
+
+
+def _fleet_config_problems(values: Mapping[str, Any]) -> list[str]:
+    """Without a key nothing that is pulled could be believed."""
+    url, key = values.get("fleet_config_url"), values.get("fleet_config_key")
+    if url and key == "":
+        return ["VV_FLEET_CONFIG_KEY: is not set, but VV_FLEET_CONFIG_URL is; set what `vv fleet keygen` printed"]
+    if key and url == "":
+        return ["VV_FLEET_CONFIG_URL: is not set, but VV_FLEET_CONFIG_KEY is; set both or neither"]
+    return []
 
 
 def _store_problems(values: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the servers need to be told to get through to the exporter."""
+"""What the servers need to know to get through to the exporter."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ import yaml
 from vv_core.common.environment import text as text_of
 from vv_core.common.texts import label
 from vv_exporter.common.smallfiles import read_small
-from vv_exporter.settings import checks
+from vv_exporter.settings import checks, fleet_config
 from vv_exporter.settings import parsers as parse
 from vv_exporter.settings.catalogue import OTHER_VARIABLES, STAGE_LIMITS, Settings, Variable, variables
 from vv_exporter.settings.sections import (
@@ -51,10 +52,29 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> S
 
     Without `secrets`, those are left out, and the files that hold them are not touched: for a program that needs none,
     and runs as a user who may not read them.
+
+    What the centre of a fleet said last is part of it. Where that does not go together with what stands here any more,
+    it is left out: a device goes on with what it has of itself.
     """
     environ = os.environ if environ is None else environ
+    settings = _load_settings(environ, secrets, None)
+    kept = fleet_config.usable_kept(settings)
+    if kept is not None:
+        with contextlib.suppress(SettingsError):
+            return _load_settings(environ, secrets, kept)
+    return settings
+
+
+def load_with_fleet_config(environ: Mapping[str, str], kept: fleet_config.KeptConfig) -> Settings:
+    """The settings as they would be with this from the centre. Raises `SettingsError` with everything that is wrong."""
+    return _load_settings(environ, True, kept)
+
+
+def _load_settings(environ: Mapping[str, str], secrets: bool, kept: fleet_config.KeptConfig | None) -> Settings:
     problems: list[str] = []
     file = _read_file(environ, problems)
+    if kept is not None:
+        file = fleet_config.merged(file, _parse_fleet_config(kept.config, problems))
     known = variables()
     names = {variable.name for variable in known.values()} | OTHER_VARIABLES
     names |= {f"{variable.name}_FILE" for variable in known.values() if variable.secret}
@@ -75,7 +95,7 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> S
     problems += checks.contradictions({name: value for name, value in values.items() if name in read})
     if problems:
         raise SettingsError(problems)
-    return Settings(**values, **sections)
+    return Settings(**values, **sections, fleet_config_version=kept.version if kept is not None else 0)
 
 
 def secret_files(environ: Mapping[str, str] | None = None) -> dict[str, Path]:
@@ -147,6 +167,23 @@ def _read_file(environ: Mapping[str, str], problems: list[str]) -> ConfigFile:
     else:
         return _config_file(content, f"VV_CONFIG: {path}", problems)
     return ConfigFile()
+
+
+def _parse_fleet_config(text: str, problems: list[str]) -> ConfigFile:
+    where = fleet_config.WHERE
+    encoded = text.encode(errors="surrogatepass")
+    costly = fleet_config.find_costly_yaml(encoded)
+    if costly:
+        problems.append(f"{where} {costly}")
+        return ConfigFile()
+    try:
+        content = load_yaml(encoded, _Config)
+    except yaml.YAMLError as error:
+        problems.append(f"{where} is not valid YAML: {error}")
+        return ConfigFile()
+    file = _config_file(content, where, problems)
+    problems += fleet_config.forbidden_keys(file)
+    return file
 
 
 def _config_file(content: Any, where: str, problems: list[str]) -> ConfigFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,13 @@ from zoneinfo import ZoneInfo
 from vv_core.common.environment import LEAST_LOG
 from vv_core.common.units import parse_duration, parse_size
 from vv_exporter.common.schedule import comes_twice_an_hour, problem_of
+from vv_exporter.common.smallfiles import read_small
 from vv_exporter.language import parse as parse_language
 from vv_exporter.settings.values import Dvr, FreeSpace, QuietHours, Secret
+
+MAX_KEY_BYTES = 4096
+LEAST_QUEUE_BYTES = (32 * 1024 * 1024 + 8) * 16
+"""A file of vmagent's queue (`defaultChunkFileSize` in its lib/persistentqueue)."""
 
 
 def text(value: str) -> str:
@@ -102,6 +108,37 @@ def exporter_url(value: str) -> str:
     return url(value)
 
 
+def fleet_config_url(value: str) -> str:
+    """By plain HTTP anybody on the way could keep back what is new."""
+    parts = _split_url(value)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("must begin with https://; http:// is for this machine alone")
+    return open_url(value)
+
+
+_ED25519_KEY_BEGINS = bytes.fromhex("302a300506032b6570032100")
+"""How the DER of every public key of Ed25519 begins (RFC 8410, 10.1); 32 bytes follow."""
+
+
+def ed25519_public_key(value: str) -> str:
+    """The key's DER in base64, of that or of PEM, or of the file that has one of the two."""
+    if not value:
+        return ""
+    text = value
+    if text.startswith("/"):
+        text = read_small(Path(text), MAX_KEY_BYTES, follow=True).decode("ascii", errors="replace")
+    encoded = "".join(
+        word for word in text.split() if "-" not in word and word != "PUBLIC"
+    )  # of PEM's first and last line
+    try:
+        der = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        der = b""
+    if len(der) != len(_ED25519_KEY_BEGINS) + 32 or not der.startswith(_ED25519_KEY_BEGINS):
+        raise ValueError("is no public key of Ed25519; set what `vv fleet keygen` prints, or the path of its file")
+    return encoded
+
+
 def secret_url(value: str) -> Secret:
     url(value)
     return Secret(value)  # as it stands: to some servers a slash at its end makes a difference
@@ -162,6 +199,14 @@ def log_size(value: str) -> int | None:
 def bytes_or_none(value: str) -> int:
     """A size, or 0 for no limit."""
     return 0 if value.strip() == "0" else parse_size(value)
+
+
+def queue_size(value: str) -> int:
+    """Of the fleet's agent: a lower one is taken as `LEAST_QUEUE_BYTES`, as vmagent does. To vmagent 0 is no limit."""
+    size = parse_size(value)
+    if size <= 0:
+        raise ValueError(f"{value!r} would be no limit; give at least {LEAST_QUEUE_BYTES / 1e6:.0f}MB")
+    return max(size, LEAST_QUEUE_BYTES)
 
 
 def factor(value: str) -> float:

@@ -112,7 +112,7 @@ def _index_targets() -> str:
 
 
 def codename() -> str:
-    """This machine's release of Debian, "" if it does not tell."""
+    """This machine's release of Debian, "" if it does not say."""
     try:
         text = Path("/etc/os-release").read_text()
     except OSError:
@@ -215,7 +215,7 @@ def _machines_reach() -> str:
 
 
 def _percent_text(status_line: bytes) -> str:
-    """`dlstatus:1:42.3:Retrieving file` is apt's way to tell how far a download is."""
+    """`dlstatus:1:42.3:Retrieving file` is apt's way to say how far a download is."""
     fields = status_line.split(b":")
     if fields[0] != b"dlstatus" or len(fields) < 3:
         return ""

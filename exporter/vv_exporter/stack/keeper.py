@@ -139,7 +139,7 @@ def _look_at(one: Supervised, troubled: set[str]) -> None:
         say(f"{capitalized(one.child.name)} runs again.")
 
 
-def keep(plan: Mapping[str, Any]) -> None:
+def keep_plan_running(plan: Mapping[str, Any]) -> None:
     """Keep the programs of a plan running, and at the end stop them all, the last first."""
     reports, last = Reports(plan["folder"], plan["environment"]), Last(**plan["last"])
     running = [_supervised(one, reports) for one in plan["running"]]
@@ -168,6 +168,6 @@ def _child(one: Mapping[str, Any]) -> Child:
 
 
 if __name__ == "__main__":
-    with open(int(sys.argv[1]), "rb") as told:  # noqa: PTH123 - it has no path
-        handed_over = marshal.load(told)  # noqa: S302 - from this very process (`hand_over`)
-    keep(handed_over)
+    with os.fdopen(int(sys.argv[1]), "rb") as handed:
+        handed_over = marshal.load(handed)  # noqa: S302 - from this very process (`hand_over`)
+    keep_plan_running(handed_over)

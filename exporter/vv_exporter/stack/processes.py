@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, however it ends, and tell why they died.
+"""Child processes that end with their parent, however it ends, and say why they died.
 
 Paths are text here, and little is imported: this stays in memory as long as the stack runs (`keeper`).
 """

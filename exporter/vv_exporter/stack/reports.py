@@ -29,7 +29,7 @@ from vv_exporter.stack.terminal import COMPONENT, capitalized, say
 def report(end: End, log: Path, folder: Path, settings: Settings) -> None:
     """Report an end; `log` is where the program's output is, `folder` that of the stack.
 
-    What comes again and again is not told on the terminal for ever.
+    What comes again and again is not shown on the terminal for ever.
     """
     if end.name == ALERTMANAGER and telegramcrash.avert_next(settings, folder / "config", log):
         return
@@ -43,7 +43,7 @@ def report(end: End, log: Path, folder: Path, settings: Settings) -> None:
 
 
 def report_again_and_again(end: End, output: str, log: str, commands: Commands) -> None:
-    """The alert is raised at each end, so that its repeats are counted; the terminal is told once in a row."""
+    """The alert is raised at each end, so that its repeats are counted; the terminal shows it once in a row."""
     if end.lately == AGAIN_AND_AGAIN:
         say(
             f"{end.name} {end.how}, {end.lately} times within {WINDOW_SECONDS / 60:.0f} min; it is tried again every "

@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 RETENTION_TIME = "30d"
 RETENTION_SIZE = "1GB"
 ALERTMANAGER_FEATURES = ("event-recorder", "receiver-name-in-metrics")
-"""What the exporter accounts for notifications with: events tell what was taken, metrics what failed."""
+"""What the exporter accounts for notifications with: events say what was taken, metrics what failed."""
 
 
 def prometheus_command(
@@ -119,7 +119,7 @@ def agent_command(program: Path, config: Path, data: Path, settings: Settings) -
 
 
 def agent_options(settings: Settings, address: str, token: Path, config: Path) -> list[str]:
-    """What it is told of both ways: first that of the beats, then that of what is kept."""
+    """What it is given of both ways: first that of the beats, then that of what is kept."""
     return [
         f"-remoteWrite.url={address}",
         f"-remoteWrite.url={address}",

@@ -2,10 +2,10 @@
 
 Alertmanager (0.33, 0.34) reads the chat of an answer without looking whether there is one, and a proxy before Telegram
 may leave it out: https://github.com/prometheus/alertmanager/blob/main/notify/telegram/telegram.go. It ends with a panic
-after Telegram took the message, and does not know that: started again, it tells Telegram again, and ends again. The
+after Telegram took the message, and does not know that: started again, it writes to Telegram again, and ends again. The
 exporter gives it whole answers (`web/routes/telegram.py`).
 
-It is not so from the beginning, for what is wrong with the exporter itself would not be told by Telegram then.
+It is not so from the beginning, for what is wrong with the exporter itself would not be sent by Telegram then.
 """
 
 from __future__ import annotations

@@ -126,18 +126,18 @@ def _prepare_configuration(settings: Settings, folder: Path, environment: Mappin
 def _write_environment(folder: Path, environment: Mapping[str, str]) -> None:
     """Write the settings of an environment for `vv --env-file`, with a file of its own for each secret."""
     secrets = folder / "secrets"
-    told = {name: environment[name] for name in OTHER_VARIABLES if environment.get(name)}
+    shown = {name: environment[name] for name in OTHER_VARIABLES if environment.get(name)}
     hidden = {}
     for variable in variables().values():
         for name in (variable.name, f"{variable.name}_FILE"):
             if variable.secret and name == variable.name and environment.get(name):
                 hidden[name] = environment[name]
-                told[f"{name}_FILE"] = str(secrets / name)
+                shown[f"{name}_FILE"] = str(secrets / name)
             elif environment.get(name):
-                told[name] = environment[name]
+                shown[name] = environment[name]
     files.add(secrets, hidden, private=True)
     files.keep_only(secrets, hidden)
-    text = "".join(environment_line(name, value) for name, value in sorted(told.items()))
+    text = "".join(environment_line(name, value) for name, value in sorted(shown.items()))
     files.write(environment_file(folder), text, private=True)
 
 
@@ -190,7 +190,7 @@ def _stack_parts(settings: Settings, folder: Path, environment: Mapping[str, str
         resend_delay(settings.alert_path_after),
     )
     exporter = [sys.executable, "-m", "vv_exporter", "exporter"]
-    # Told, not left to its default: there is a Prometheus, and people are to be told when it never answers.
+    # Set, not left to its default: there is a Prometheus, and people are to be told when it never answers.
     environment = {**environment, "VV_PROMETHEUS_URL": settings.prometheus}
     return [
         Part(
@@ -247,7 +247,7 @@ def _start_supervised(supervised: Supervised, part: Part, stop: StopSignals, set
 
 
 def _exporter_serves(settings: Settings) -> bool:
-    """Whether it is ready; where it has TLS or users, whether it answers: it need not be told who asks."""
+    """Whether it is ready; where it has TLS or users, whether it answers: it need not know who asks."""
     if settings.web_config_file is None:
         return ready(settings.exporter_port)
     try:

@@ -1,6 +1,6 @@
 """The programs of VictoriaMetrics that a fleet runs: fetched from Debian's archive, or found on `PATH`.
 
-They are in one package, and do not tell their version as Debian builds them.
+They are in one package, and do not show their version as Debian builds them.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.host import BOOTS
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Kind, Store
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def count_boot(store: Store, boot: str) -> None:
             known = tx.get(BOOT, "")
             if known is not None and known.id != boot:
                 tx.inc(BOOTS)
-                tell(tx, tx.now, Entry("host.started", sentence("The device rebooted"), component="host"))
+                add_to_timeline(tx, tx.now, Entry("host.started", sentence("The device rebooted"), component="host"))
             if known is None or known.id != boot:
                 tx.put(BOOT, "", Boot(boot))
     except StoreError as error:

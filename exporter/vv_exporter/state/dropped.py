@@ -8,7 +8,7 @@ from vv_exporter.language.sentences import Sentence, sentence
 from vv_exporter.metrics.alerts import ALERTS_DROPPED
 from vv_exporter.state.openalerts import SEVERITIES, OpenAlert
 from vv_exporter.state.store import Transaction
-from vv_exporter.state.timeline import Entry, shortened, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline, shortened
 
 log = logging.getLogger("alerts")
 
@@ -35,7 +35,7 @@ def record_drop(tx: Transaction, entry: Entry) -> None:
     """Count what is given up by its severity, and say so."""
     severity = entry.severity if entry.severity in SEVERITIES else "error"
     tx.inc(ALERTS_DROPPED, (severity,))
-    tell(tx, tx.now, entry)
+    add_to_timeline(tx, tx.now, entry)
     said = f"{entry.title} | {entry.details} | component={entry.component} alert_id={entry.alert_id}"
     level = logging.getLevelNamesMapping()[severity.upper()]
     log.log(level, "ALERT DROPPED %s: %s", severity.upper(), " ".join(shortened(said, MAX_LINE).split()))

@@ -15,7 +15,7 @@ from vv_exporter.state.dvrs import MAX_LINKS, count_lost
 from vv_exporter.state.failures import Failure, remember
 from vv_exporter.state.runs import writer_of
 from vv_exporter.state.store import Kind, Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 KILLED = translatable(
     "its process died unexpectedly (killed, out of memory, power lost, or an exception that nothing handled)"
@@ -62,7 +62,7 @@ def miss_agents(tx: Transaction, writer: str, last_seen: float) -> None:
         tx.delete(AGENTS, key)
         count_lost(tx, agent.dvr, "agent")
         title = sentence("The agent of DVR {dvr} was killed", dvr=agent.dvr)
-        tell(tx, last_seen, Entry("dvr.agent_gone", title, "error", agent.component, sentence(KILLED)))
+        add_to_timeline(tx, last_seen, Entry("dvr.agent_gone", title, "error", agent.component, sentence(KILLED)))
         if not agent.replaced:
             tx.put(GONE_AGENTS, agent.dvr, agent)
             remember(tx, Failure(agent.component, f"dvr_agent:{agent.dvr}", last_seen, error=_(KILLED)))

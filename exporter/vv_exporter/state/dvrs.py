@@ -9,11 +9,11 @@ from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.dvr import DVR_ATTEMPTS, DVR_FRAMES, DVR_LAST_FRAME, DVR_LOST, DVR_UP
 from vv_exporter.state.failures import MAX_ERROR, Failure, remember, shorten
 from vv_exporter.state.store import Kind, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 RESULTS = ("ok", "dns", "refused", "timeout", "auth", "no_stream", "frozen", "error")
 SOURCES = ("agent", "probe")
-_TOLD = {
+_TITLES = {
     "ok": sentence("DVR {dvr} gives a stream, says the {source}"),
     "dns": sentence("DVR {dvr} has a name that is not found, says the {source}"),
     "refused": sentence("DVR {dvr} refuses connections, says the {source}"),
@@ -60,7 +60,7 @@ LINKS: Kind[Link] = Kind(
     MAX_LINKS,
     DVR_UP,
     lambda link: link.dvr,
-    lambda link: int(link.result != "ok" and not link.gone),  # one that fails is what somebody is told of
+    lambda link: int(link.result != "ok" and not link.gone),  # one that fails is what somebody wants to know of
 )
 
 
@@ -99,8 +99,8 @@ def attempted(
         return
     if result != (known.result if known is not None else "ok"):
         severity = "info" if result == "ok" else "warning"
-        title = _TOLD.get(result, _TOLD["error"]).of(dvr=dvr, source=_NAMES.get(source, source))
-        tell(tx, time, Entry(f"dvr.{result}", title, severity, component, error))
+        title = _TITLES.get(result, _TITLES["error"]).of(dvr=dvr, source=_NAMES.get(source, source))
+        add_to_timeline(tx, time, Entry(f"dvr.{result}", title, severity, component, error))
     if result == "ok":
         put(tx, Link(dvr, source, result, time, writer=writer))
     else:
@@ -118,7 +118,7 @@ def held_back(
     known = link(tx, dvr, source) or Link(dvr, source, "auth", time, 1, time)
     if not known.held_back:
         title = _HELD_BACK.of(dvr=dvr, source=_NAMES.get(source, source))
-        tell(tx, time, Entry("dvr.held_back", title, "warning", component, error))
+        add_to_timeline(tx, time, Entry("dvr.held_back", title, "warning", component, error))
     known = msgspec.structs.replace(
         known, held_back=known.held_back or time, result="auth", failures=max(known.failures, 1), gone=0.0,
         since=known.since or time, time=time, writer=writer or known.writer,

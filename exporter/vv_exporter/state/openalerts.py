@@ -24,12 +24,12 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `delivered` is when Alertmanager first took it, 0 before: an alert does not end before that, unless it is `rejected`
     for what it says. `notified` is when a channel first took it from there, `direct` when it was handed to the direct
-    way instead; `leased`: what Alertmanager has of it ends before it could be. People know of a count of `told`, since
-    `told_at`. `closed`: what was opened directly is closed, and `counted` when its last count was sent. `differing`
-    repeats had other details, context or suggested actions than the first; `on_timeline` are the latest of these, as
-    digests.
+    way instead; `leased`: what Alertmanager has of it ends before it could be. People know of `announced_count` since
+    `announced_at` (stored as `told`, `told_at`). `closed`: what was opened directly is closed, and `counted` when its
+    last count was sent. `differing` repeats had other details, context or suggested actions than the first;
+    `on_timeline` are the latest of these, as digests.
 
-    `occurrence` is what tells it from the same alert raised earlier, once that had ended: when it began, or, within the
+    By `occurrence` it differs from the same alert raised earlier, once that had ended: when it began, or, within the
     window, when the first with its component, severity and title did (Unix seconds), so that those are one incident.
     """
 
@@ -48,8 +48,8 @@ class OpenAlert(msgspec.Struct, frozen=True, omit_defaults=True):
     delivered: UnixTime = 0.0
     notified: UnixTime = 0.0
     direct: UnixTime = 0.0
-    told: int = 1
-    told_at: UnixTime = 0.0
+    announced_count: int = msgspec.field(default=1, name="told")
+    announced_at: UnixTime = msgspec.field(default=0.0, name="told_at")
     occurrence: float = 0.0
     rejected: UnixTime = 0.0
     closed: UnixTime = 0.0
@@ -83,7 +83,7 @@ ALERTS: Kind[OpenAlert] = Kind("alert", OpenAlert)
 ENDED: Kind[OpenAlert] = Kind(
     "alert_ended", OpenAlert, MAX_ENDED, RELAY_QUEUE, importance=lambda alert: int(bool(alert.direct))
 )
-"""Those of which Alertmanager or a pager is still to be told the end, or people the count, by `identity`."""
+"""Those of which Alertmanager or a pager is still to get the end, or people the count, by `identity`."""
 
 
 def severity_rank(severity: str) -> int:

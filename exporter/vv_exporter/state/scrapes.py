@@ -1,13 +1,13 @@
 """What each Prometheus has seen of the counters that alerts ask about, so that a long pause hides nothing.
 
-Rules tell by how much a counter grew in the last quarter of an hour, and look back a day for what it was before that.
+Rules ask by how much a counter grew in the last quarter of an hour, and look back a day for what it was before that.
 After a longer pause (the device was off for the weekend, Prometheus was broken) there is nothing to look back at, and
-what was counted before the first scrape would be told to nobody. So the first scrapes after such a pause show those
+what was counted before the first scrape would be seen by nobody. So the first scrapes after such a pause show those
 counters as that Prometheus saw them last, and the next ones as they are: it sees them grow.
 
 1. A scrape is recognised by the header that Prometheus and vmagent send; others who read `/metrics` see all at once.
 2. What was shown last is noted each minute, if it has changed, and written down with the next commit: power may be cut
-   at any time. What was counted in the two or three minutes before that is told again after a long pause, rather than
+   at any time. What was counted in the two or three minutes before that is shown again after a long pause, rather than
    not at all.
 3. What was shown and not committed yet (`journal.uncommitted`) is counted again after a kill: a scrape waits for that,
    or its counters would be less than before.
@@ -65,7 +65,7 @@ HELD: Mapping[Metric, Sequence[str]] = {
     STAGE_OVERRUNS: (),
     VIDEOS_EXHAUSTED: (),
 }
-"""The counters whose growth is told, and the last labels of those of their series that tell of successes only."""
+"""The counters whose growth matters, and the last labels of those of their series that count successes only."""
 
 Shown = Mapping[tuple[str, Labels], Series]
 """Series by metric and labels, as they were shown."""
@@ -166,7 +166,7 @@ class Scrapes:
 
 
 def current(store: Store) -> Shown:
-    """The counters whose growth is told, as they are now."""
+    """The counters whose growth matters, as they are now."""
     return {
         (metric.name, labels): series
         for metric, successes in HELD.items()

@@ -20,7 +20,7 @@ from vv_exporter.state.store import Kind, Transaction
 
 KEPT_RUNS = 50
 LEAST_RUNS = 5
-"""Fewer successful runs tell nothing of what is usual."""
+"""Fewer successful runs say nothing of what is usual."""
 USUAL_SHARE = 0.95
 
 GIVEN, CONFIGURED, USUAL, DEFAULT = "script", "configuration", "usual", "default"

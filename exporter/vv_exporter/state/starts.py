@@ -14,7 +14,7 @@ from vv_exporter.metrics.exporter import STARTS
 from vv_exporter.settings import SettingsError
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Kind, Store
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def counted(store: Store) -> Iterator[None]:
             title = sentence("The exporter started")
             if previous == KILLED:
                 title = sentence("The exporter started; the one before it was killed")
-            tell(tx, tx.now, Entry("exporter.started", title, component="exporter"))
+            add_to_timeline(tx, tx.now, Entry("exporter.started", title, component="exporter"))
     except StoreError as error:
         log.error("this start could not be counted: %s", error)
     try:

@@ -6,7 +6,7 @@ SQL transaction, and shows them to readers only after the commit. Readers never 
 A transaction that says so (`Transaction.may_wait`) is shown at once and written later, with the next one that does not
 or by `commit`, in one SQL transaction: what the disk has is always the state after some transaction, without those
 after it. It is for changes that are made again when they were lost (`journal.reader`), or whose last minute is not
-missed. What the timeline tells never waits.
+missed. What the timeline shows never waits.
 
 What is bounded (`Metric.limit`, `Kind.limit`) keeps what was touched last: where there is more than may be, the longest
 untouched gives way, save names of the configuration (`reserved`), and `vv_series_limited_total` counts it. The order

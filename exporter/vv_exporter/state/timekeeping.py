@@ -25,7 +25,7 @@ from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics import all_metrics
 from vv_exporter.metrics.exporter import CLOCK_STEPS
 from vv_exporter.state.store import KINDS, Kind, Series, Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 log = logging.getLogger(__name__)
 
@@ -115,4 +115,4 @@ def _report_step(tx: Transaction, step: float) -> None:
         "It showed {time}. What was kept since the start of the device follows it.", time=isoformat(tx.now - step)
     )
     severity = "warning" if abs(step) >= NOTABLE_SECONDS else "info"
-    tell(tx, tx.now, Entry("clock.set", title, severity, "clock", details))
+    add_to_timeline(tx, tx.now, Entry("clock.set", title, severity, "clock", details))

@@ -1,14 +1,14 @@
 """What happened on the device, in order: what the timeline keeps of it, and how it is found again.
 
-Whoever changes the state tells of it in the same transaction, in one line::
+Whoever changes the state adds it in the same transaction, in one line::
 
-    tell(tx, event.ts, Entry("stage.failed", sentence("Stage {stage} failed", stage=stage), "error", component, error))
+    add_to_timeline(tx, event.ts, Entry("stage.failed", title, "error", component, error))
 
 A title is the product's own sentence, or what somebody else wrote. Of a sentence the English text is kept and, beside
 it, what is needed to say it in the language of whoever reads (`said`). What an older version kept has the text alone,
 and an older version reads the text.
 
-A storm is told as far as it is of use: of each kind and component a burst (and another of what is critical), then a
+A storm is kept as far as it is of use: of each kind and component a burst (and another of what is critical), then a
 few a minute, and how many were left out. With `MAX_ROWS` and `MAX_BYTES` that bounds the disk that the timeline uses,
 whatever happens.
 """
@@ -65,7 +65,7 @@ class Entry(msgspec.Struct, frozen=True):
     runbook_url: str = ""
 
 
-class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
+class _InWords(msgspec.Struct, frozen=True, omit_defaults=True):
     """The same in words."""
 
     kind: str
@@ -79,13 +79,13 @@ class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
     runbook_url: str = ""
 
 
-class _Row(_Told, frozen=True, omit_defaults=True):
+class _Row(_InWords, frozen=True, omit_defaults=True):
     """An entry as it is kept: in English, and `said` has what title and details are in every language."""
 
     said: dict[str, Sentence] = {}
 
 
-class Moment(_Told, frozen=True, omit_defaults=True, kw_only=True):
+class Moment(_InWords, frozen=True, omit_defaults=True, kw_only=True):
     """An entry in the reader's language, with its time (Unix seconds) and its place among those of the same time."""
 
     time: float
@@ -118,7 +118,7 @@ class Filter(NamedTuple):
     video: str = ""
     alert: str = ""
 
-    def admits(self, entry: _Told) -> bool:
+    def admits(self, entry: _InWords) -> bool:
         """Whether the entry is asked for (its time is not looked at)."""
         return (
             (not self.severity or _severity_rank(entry.severity) >= _severity_rank(self.severity))
@@ -146,7 +146,7 @@ class Page(NamedTuple):
     newer: bool = False
 
 
-def tell(tx: Transaction, time: float, entry: Entry) -> None:
+def add_to_timeline(tx: Transaction, time: float, entry: Entry) -> None:
     """Keep an entry with whatever else the transaction changes; a time that cannot be true is taken for now."""
     time = admitted(time, tx.now)
     key = _rate_key(tx, entry)
@@ -287,7 +287,7 @@ def _remainder_entry(key: str, rate: Rate) -> Entry:
 
 
 def _left_out(store: Store) -> Iterator[Moment]:
-    """What was left out and not told yet."""
+    """What was left out and not counted on the timeline yet."""
     for key, rate in store.docs(RATES).items():
         if rate.skipped:
             yield _moment_of_entry(_row(_remainder_entry(key, rate)), rate.at, _LAST)

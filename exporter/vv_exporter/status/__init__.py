@@ -25,6 +25,7 @@ from vv_exporter.status import (
     delivery,
     dvrs,
     failures,
+    fleet,
     footage,
     itself,
     jobs,
@@ -39,6 +40,7 @@ from vv_exporter.status.containers import Container
 from vv_exporter.status.delivery import Delivery
 from vv_exporter.status.dvrs import Dvr
 from vv_exporter.status.failures import LastFailure
+from vv_exporter.status.fleet import FleetConfig
 from vv_exporter.status.footage import CameraInShort
 from vv_exporter.status.itself import Itself
 from vv_exporter.status.jobs import Job
@@ -48,8 +50,9 @@ from vv_exporter.status.storage import Disk, Videos
 from vv_exporter.status.table import Table, ago
 
 __all__ = [
-    "AlertPath", "CameraInShort", "Check", "Container", "Delivery", "Disk", "Dvr", "FiringAlert", "Itself", "Job",
-    "Known", "LastFailure", "Past", "Series", "Stage", "Status", "Table", "Videos", "sections", "status",
+    "AlertPath", "CameraInShort", "Check", "Container", "Delivery", "Disk", "Dvr", "FiringAlert", "FleetConfig",
+    "Itself", "Job", "Known", "LastFailure", "Past", "Series", "Stage", "Status", "Table", "Videos", "sections",
+    "status",
 ]  # fmt: skip
 
 SILENCED = translatable("silenced")
@@ -59,7 +62,7 @@ STALE = 30.0  # seconds after which what Alertmanager said last counts as old
 class Status(msgspec.Struct, frozen=True):
     """Everything. `troubles` says in words what is wrong.
 
-    `alerts` are as Alertmanager told them at `alerts_time` (Unix seconds); None when it never did.
+    `alerts` are as Alertmanager showed them at `alerts_time` (Unix seconds); None when it never did.
     """
 
     device: str
@@ -85,6 +88,7 @@ class Status(msgspec.Struct, frozen=True):
     alert_path: AlertPath | None = None
     unwritable: str = ""
     """Why the exporter can write nothing down, "" while it can."""
+    fleet: FleetConfig | None = None
 
 
 class Known(NamedTuple):
@@ -103,7 +107,7 @@ class Known(NamedTuple):
 
 
 class Past:
-    """A few numbers of the last hour, from which the status tells what is recent. Any thread may use it."""
+    """A few numbers of the last hour, from which the status knows what is recent. Any thread may use it."""
 
     INTERVAL = 60.0
     KEPT = 60
@@ -113,7 +117,7 @@ class Past:
         self._kept: deque[tuple[float, dict[str, stages.Tally], dict[str, float]]] = deque(maxlen=self.KEPT)
         self._worked: deque[tuple[float, dict[str, float]]] = deque(maxlen=3)
 
-    def note(self, families: Iterable[Family], now: float) -> None:
+    def record_sample(self, families: Iterable[Family], now: float) -> None:
         """Keep what counts now."""
         series = Series(families)
         if self._kept and self._kept[-1][0] > now:  # the clock was set back: nothing is known of the last hour
@@ -163,6 +167,7 @@ def status(families: Iterable[Family], known: Known, device: str, now: float, pa
         exporter=itself.read(series),
         alert_path=alert_path.read(series, known.alert_path, known.deadman),
         unwritable=known.unwritable,
+        fleet=fleet.read(series),
     )
     troubles = tuple(_find_troubles(found))
     return msgspec.structs.replace(found, ok=not troubles, troubles=troubles)
@@ -185,6 +190,8 @@ def sections(found: Status) -> list[Table]:
         every.append(delivery.table(found.delivery, found.time))
     if found.exporter is not None:
         every.append(itself.table(found.exporter, found.failing_collectors, found.time))
+    if found.fleet is not None:
+        every.append(fleet.table(found.fleet, found.time))
     if found.alert_path is not None:
         # First while it is not known to be whole: all the rest may be told to nobody.
         place = len(every) if found.alert_path.state == "works" else 0
@@ -231,6 +238,7 @@ def _own_troubles(found: Status) -> Iterator[str]:
     yield from footage.troubles(found.footage, found.time)
     if found.delivery is not None:
         yield from delivery.troubles(found.delivery, found.time)
+    yield from fleet.troubles(found.fleet)
     yield from itself.troubles(found.exporter, found.failing_collectors, found.time)
 
 

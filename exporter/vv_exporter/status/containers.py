@@ -32,7 +32,7 @@ from vv_exporter.status.table import Cell, Level, Table, size
 Past = Sequence[tuple[float, Mapping[str, float]]]
 """Times (Unix seconds) and the processor time that containers had used by then."""
 
-_LEAST_SPAN = 30.0  # seconds over which the use of processors is told
+_LEAST_SPAN = 30.0  # seconds over which the use of processors is shown
 
 
 class Container(msgspec.Struct, frozen=True):

@@ -25,10 +25,10 @@ from vv_exporter.status.series import Series
 from vv_exporter.status.table import Cell, Level, Table, ago, clock, when
 
 LATE = 120.0  # seconds that an alert waits for its delivery before that is a trouble
-SHOWN = 5  # alerts with who was told of them
-FAILING = 900.0  # seconds after its last failure for which a channel is told as failing
-MAX_TOLD = 50
-UNTOLD = 600.0  # seconds for which an alert that fires may be told to nobody
+SHOWN = 5  # alerts with the channels that took them
+FAILING = 900.0  # seconds after its last failure for which a channel is shown as failing
+MAX_ALERTS = 50
+UNDELIVERED_SECONDS = 600.0  # for which an alert that fires may be delivered by no channel
 
 
 class Receiver(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Channel(msgspec.Struct, frozen=True):
         return (self.last_failed or 0.0) > (self.last_ok or 0.0)
 
 
-class Told(msgspec.Struct, frozen=True):
+class AlertDelivery(msgspec.Struct, frozen=True):
     """An alert, and when which channel took it (Unix seconds). `ended` is None while it fires."""
 
     alertname: str
@@ -91,7 +91,7 @@ class Delivery(msgspec.Struct, frozen=True):
     failed: int
     receivers: tuple[Receiver, ...] = ()
     people: tuple[Channel, ...] = ()
-    told: tuple[Told, ...] = ()
+    alerts: tuple[AlertDelivery, ...] = msgspec.field(default=(), name="told")
     digest_sent: float | None = None
     digest_due: float | None = None
 
@@ -100,7 +100,7 @@ def read(
     series: Series, channels: Sequence[str], last_notification: float | None, accounts: Iterable[Account] = ()
 ) -> Delivery:
     """The state of delivery."""
-    newest = sorted(accounts, key=lambda one: (bool(one.told), -one.fired))
+    newest = sorted(accounts, key=lambda one: (bool(one.delivered_by), -one.fired))
     return Delivery(
         channels=tuple(channels),
         notified=series.sum(NOTIFICATIONS_LOGGED, status="firing"),
@@ -112,7 +112,7 @@ def read(
         failed=series.sum(RELAY_DELIVERIES, destination="alertmanager", result=FAILED),
         receivers=tuple(_receiver_of(series, name) for name in series.names("destination", OUTBOX_QUEUE)),
         people=tuple(_channel_of(series, name) for name in series.names("channel", CHANNEL_SUCCESS)),
-        told=tuple(_told_alert(account) for account in newest[:MAX_TOLD]),
+        alerts=tuple(_alert_delivery(account) for account in newest[:MAX_ALERTS]),
         digest_sent=series.one(DIGEST_LAST_SENT) or None,
         digest_due=series.one(DIGEST_NEXT_DUE),
     )
@@ -130,15 +130,15 @@ def _channel_of(series: Series, name: str) -> Channel:
     )
 
 
-def _told_alert(account: Account) -> Told:
-    return Told(
+def _alert_delivery(account: Account) -> AlertDelivery:
+    return AlertDelivery(
         alertname=account.alertname,
         title=account.title,
         severity=account.severity,
         component=account.component,
         fired=account.fired,
         ended=account.ended or None,
-        channels=account.told,
+        channels=account.delivered_by,
         muted=account.muted or None,
     )
 
@@ -175,8 +175,8 @@ def troubles(delivery: Delivery, now: float) -> Iterator[str]:
             yield _("notifications by {channel} fail: {error}").format(
                 channel=channel.name, error=channel.error or _("see app.log")
             )
-    for alert in delivery.told:
-        if _is_untold(alert, now):
+    for alert in delivery.alerts:
+        if _is_undelivered(alert, now):
             yield _("never delivered: {title}").format(title=alert.title)
 
 
@@ -211,7 +211,7 @@ def table(delivery: Delivery, now: float) -> Table:
     rows += [(Cell(_("to the {name}").format(name=one.name)), _receiver_cell(one, now)) for one in delivery.receivers]
     if delivery.digest_due is not None:
         rows.append((Cell(_("daily digest")), _digest_cell(delivery.digest_sent, delivery.digest_due, now)))
-    rows += [(Cell(one.title), _by_whom(one, now)) for one in delivery.told[:SHOWN]]
+    rows += [(Cell(one.title), _by_whom(one, now)) for one in delivery.alerts[:SHOWN]]
     return Table("delivery", _("Delivery of alerts"), (_("Delivery"), _("Now")), rows)
 
 
@@ -233,7 +233,7 @@ def _channel_cell(one: Channel, now: float) -> Cell:
     return Cell(_("taken {time}").format(time=ago(one.last_ok, now)), "warning" if one.waiting else "", counted)
 
 
-def _by_whom(one: Told, now: float) -> Cell:
+def _by_whom(one: AlertDelivery, now: float) -> Cell:
     times = ", ".join(f"{name} {clock(at, now)}" for name, at in sorted(one.channels.items(), key=lambda item: item[1]))
     fired = _("fired {time}").format(time=clock(one.fired, now))
     if one.ended:
@@ -242,12 +242,12 @@ def _by_whom(one: Told, now: float) -> Cell:
         return Cell(_("delivered by {times}").format(times=times), "", fired)
     if one.muted:
         return Cell(_("silenced or inhibited"), "muted", fired)
-    return Cell(_("not delivered yet"), "bad" if _is_untold(one, now) else "warning", fired)
+    return Cell(_("not delivered yet"), "bad" if _is_undelivered(one, now) else "warning", fired)
 
 
-def _is_untold(one: Told, now: float) -> bool:
+def _is_undelivered(one: AlertDelivery, now: float) -> bool:
     urgent = one.severity in ("error", "critical")  # warnings wait for the end of the quiet hours
-    return urgent and not one.channels and not one.muted and now - one.fired > UNTOLD
+    return urgent and not one.channels and not one.muted and now - one.fired > UNDELIVERED_SECONDS
 
 
 def _digest_cell(sent: float | None, due: float, now: float) -> Cell:

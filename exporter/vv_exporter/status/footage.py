@@ -55,7 +55,7 @@ def read(series: Series) -> Iterator[CameraInShort]:
 
 
 def troubles(cameras: Sequence[CameraInShort], now: float) -> Iterator[str]:
-    """Cameras of which footage is missing now, and has been for long enough to be told."""
+    """Cameras of which footage is missing now, and has been for long enough to be shown."""
     for one in cameras:
         if _is_missing(one):
             yield _("footage of {name} is missing for {time} ({cause}): {command}").format(

@@ -175,7 +175,7 @@ def _trend_cell(disk: Disk) -> Cell:
 
 
 def videos_table(videos: Videos | None, now: float) -> Table:
-    """For people; without rows where there is nothing to tell."""
+    """For people; without rows where there is nothing to show."""
     rows = []
     if videos is not None and videos.waiting is not None:
         since = _("oldest {time}").format(time=ago(videos.oldest, now)) if videos.oldest and videos.waiting else ""

@@ -25,7 +25,7 @@ class Cell(NamedTuple):
     """What stands in a cell. `note` is of less weight; `share` (0 to 1) is drawn as a bar, `plot` as several.
 
     `bad` is for what is wrong now, and is said among the troubles, too; `warning` for what is to be looked at.
-    `moment` (Unix seconds, component) is what the timeline tells of it.
+    `moment` (Unix seconds, component) is where the timeline shows it.
     """
 
     text: str

@@ -96,7 +96,7 @@ class App:
         try:
             found: tuple[Route, Mapping[str, Any]] = self._urls.match(request.path, request.method)
         except HTTPException:
-            self._authenticate_request(request)  # what there is and what not is told to users only
+            self._authenticate_request(request)  # what there is and what not is shown to users only
             raise
         route, values = found
         if not route.own_auth:
@@ -128,7 +128,7 @@ def create_app(
     """The exporter's application: all routes of `routes/`.
 
     `checks` are named functions that raise while the exporter cannot do its work; `/-/ready` calls them, each guarded
-    like a collector, after that of the store. `past` tells the status what is recent, `scrapes` what Prometheus saw.
+    like a collector, after that of the store. `past` shows the status what is recent, `scrapes` what Prometheus saw.
     Raises `ValueError` when two collectors have one name.
     """
     names = [one.name for one in guarded]

@@ -33,12 +33,12 @@ def credentials_of(request: Request) -> Authorization | None:
 class BasicAuth:
     """Checks requests. A hash takes bcrypt tens of milliseconds or more, by design: results are remembered.
 
-    Only one comparison runs at a time, and who comes meanwhile is told to come again: somebody who tries passwords gets
+    Only one comparison runs at a time, and who comes meanwhile must come again: somebody who tries passwords gets
     one core at most, and never a second thread of the server, which are for those whose passwords are remembered. Only
     one client from *another* address may wait, so that who tries passwords does not keep the others from their first
     comparison.
 
-    The time of an answer does not tell who is a user: a name that is none is compared with a hash of one who is, for
+    The time of an answer does not show who is a user: a name that is none is compared with a hash of one who is, for
     one name always with the same.
     """
 
@@ -69,7 +69,7 @@ class BasicAuth:
         return verdict
 
     def _remembered_verdict(self, key: bytes) -> bool | None:
-        # The keys are hashes with a key of ours: how long a look takes tells nothing about a password.
+        # The keys are hashes with a key of ours: how long a look takes shows nothing about a password.
         return next((verdict for verdict, known in self._known.items() if key in known), None)
 
     @contextlib.contextmanager

@@ -99,7 +99,7 @@ class Guarded:
             self._thread = thread
         return True
 
-    def note(self, error: CollectorError | None) -> None:
+    def record_result(self, error: CollectorError | None) -> None:
         """Keep how the last scrape went; logs when failing begins and when it ends, not in between."""
         with self._lock:
             before, self.error = self.error, None if error is None else str(error)
@@ -120,7 +120,16 @@ class Guarded:
 
 
 def gather(guarded: Sequence[Guarded], deadline: float = DEADLINE) -> list[Family]:
-    """The families of all collectors that answer within `deadline` seconds, and how each of them did.
+    """The families of all collectors that answer within `deadline` seconds, and how each of them did."""
+    families, success = collect_families(guarded, deadline)
+    durations = {one.name: one.duration for one in guarded if one.duration is not None}
+    families.append(gauges(COLLECTOR_SUCCESS, (((name,), float(good)) for name, good in success.items())))
+    families.append(gauges(COLLECTOR_DURATION, (((name,), duration) for name, duration in durations.items())))
+    return families
+
+
+def collect_families(guarded: Sequence[Guarded], deadline: float = DEADLINE) -> tuple[list[Family], dict[str, bool]]:
+    """The families of all collectors that answer within `deadline` seconds, and by name which do.
 
     A collector that hung before is not waited for again.
     """
@@ -137,12 +146,9 @@ def gather(guarded: Sequence[Guarded], deadline: float = DEADLINE) -> list[Famil
             families += run.families
         except CollectorError as raised:
             error = raised
-        one.note(error)
+        one.record_result(error)
         success[one.name] = error is None
-    durations = {one.name: one.duration for one in guarded if one.duration is not None}
-    families.append(gauges(COLLECTOR_SUCCESS, (((name,), float(good)) for name, good in success.items())))
-    families.append(gauges(COLLECTOR_DURATION, (((name,), duration) for name, duration in durations.items())))
-    return families
+    return families, success
 
 
 def checked(families: Iterable[Family]) -> tuple[list[Family], frozenset[str]]:

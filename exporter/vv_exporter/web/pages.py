@@ -141,7 +141,7 @@ def timed(time: float) -> Markup:
 
 
 def moment(time: float, component: str) -> str:
-    """The way to what the timeline tells of a time and a component; it stays the same."""
+    """The way to what the timeline shows of a time and a component; it stays the same."""
     return f"/timeline?{urlencode({'at': f'{time:.3f}'.rstrip('0').rstrip('.'), 'component': component})}#entry"
 
 

@@ -55,7 +55,7 @@ class Adapter:
 
 
 def shake_hands(sock: ssl.SSLSocket) -> None:
-    """Do the handshake. Raises `OSError` when it fails; who speaks plain HTTP is told so."""
+    """Do the handshake. Raises `OSError` when it fails; who speaks plain HTTP gets that answer."""
     try:
         sock.do_handshake()
     except ssl.SSLError as error:

@@ -40,6 +40,7 @@ def _now() -> Row:
                 """,
                 none="no Docker",
                 steps=colours.bad_from(1),
+                alerts=("ContainerDown",),
             ),
             stat(
                 "Unhealthy",
@@ -93,11 +94,10 @@ def _state() -> Row:
         (
             states(
                 "Running",
-                """Whether each container that should run does; one that is gone counts as down. DOWN for more than
-                half a minute is alerted: read its last output, and start it again.""",
+                """Whether each container that should run does; one that is gone counts as down. DOWN for ten
+                seconds is alerted, or less: read its last output, and start it again.""",
                 Query('min by (name) (vv_container_running{device="$device",name=~"$name"})', "{{name}}"),
                 words=UP_DOWN,
-                alerts=("ContainerDown",),
             ),
             states(
                 "Health",

@@ -25,7 +25,7 @@ def _now() -> Row:
                 "Parts that are down",
                 """Exporter, Prometheus, Alertmanager, as Prometheus reaches them. Without the exporter nothing of the
                 device is watched; scripts go on, and what they report is kept.""",
-                'sum(up{device="$device"} == bool 0)',
+                'sum(up{device="$device",job!="vv-exporter-events"} == bool 0)',
                 steps=colours.bad_from(1),
             ),
             stat(
@@ -81,7 +81,7 @@ def _parts() -> Row:
                 "Reached by Prometheus",
                 """Whether each part answered. The exporter DOWN: `vv exporter`, its log, its port. All down at once:
                 the gap of a machine that was off.""",
-                Query('min by (job) (up{device="$device"})', "{{job}}"),
+                Query('min by (job) (up{device="$device",job!="vv-exporter-events"})', "{{job}}"),
                 words=UP_DOWN,
                 alerts=("ExporterDown", "AlertmanagerDown"),
             ),
@@ -291,6 +291,19 @@ def _details() -> Row:
                 ),
                 sort="Version",
                 size=(12, 8),
+            ),
+            lines(
+                "The fleet's configuration",
+                """Where the device pulls one: the version in use, 0 for none, and what is refused, for which reason.
+                `vv fleet status` has it in words.""",
+                Query('max(vv_fleet_config_version{device="$device"})', "version"),
+                Query(
+                    'max by (reason) (vv_fleet_config_refused{device="$device",reason!="unreachable"}) > 0',
+                    "refused ({{reason}})",
+                ),
+                unit="short",
+                alerts=("FleetConfigRefused",),
+                size=(24, 6),
             ),
         ),
         collapsed=True,

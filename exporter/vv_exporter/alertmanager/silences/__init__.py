@@ -1,1 +1,1 @@
-"""Silences of Alertmanager: what they match, how they are made and ended, and that the timeline tells of them."""
+"""Silences of Alertmanager: what they match, how they are made and ended, and how they come onto the timeline."""

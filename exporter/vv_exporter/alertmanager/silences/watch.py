@@ -1,6 +1,6 @@
-"""Tells the timeline of silences, whoever made them: the page, `vv silence`, amtool, another Alertmanager's page.
+"""Puts silences on the timeline, whoever made them: the page, `vv silence`, amtool, another Alertmanager's page.
 
-Who silences FootageMissing, or all of a camera, announces maintenance: the ledger of footage is told of that, too.
+Who silences FootageMissing, or all of a camera, announces maintenance: the ledger of footage gets that, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vv_exporter.footage.states import DEVICE
 from vv_exporter.language.sentences import sentence
 from vv_exporter.metrics.exporter import SERIES_LIMITED
 from vv_exporter.state.store import Kind, Store, Transaction
-from vv_exporter.state.timeline import MAX_TITLE, Entry, shortened, tell
+from vv_exporter.state.timeline import MAX_TITLE, Entry, add_to_timeline, shortened
 
 INTERVAL_SECONDS = 15.0
 MAX_KNOWN = 1000
@@ -28,7 +28,7 @@ SILENCES = "silences"
 
 
 class Known(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A silence that was told of, while it holds."""
+    """A silence that stands on the timeline, while it holds."""
 
     what: str
     component: str
@@ -50,7 +50,7 @@ class SilenceWatch:
         self._left_out = 0  # silences of which the timeline has nothing, since there are so many
 
     def check(self) -> None:
-        """Compare what holds with what was told. An Alertmanager that does not answer is told of elsewhere."""
+        """Compare what holds with what was recorded. An Alertmanager that does not answer is reported elsewhere."""
         try:
             found = self._silences.list()
         except SilenceError:
@@ -66,47 +66,49 @@ class SilenceWatch:
 
 
 def differs(known: Mapping[str, Known], found: Sequence[Silence]) -> bool:
-    """Whether there is something to tell."""
+    """Whether there is something to record."""
     holding = {one.id for one in found if one.holds}
     return bool(known.keys() - holding) or (len(known) < MAX_KNOWN and bool(holding - known.keys()))
 
 
 def record(tx: Transaction, found: Sequence[Silence], now: float) -> None:
-    """Tell of silences that are new, and of those that no longer hold; `found` is all that Alertmanager has."""
+    """Record silences that are new, and those that no longer hold; `found` is all that Alertmanager has."""
     known, by_id = tx.docs(KNOWN), {one.id: one for one in found}
     over = [id_ for id_ in known if id_ not in by_id or not by_id[id_].holds]
     for id_ in over:
         tx.delete(KNOWN, id_)
         ended, time = by_id.get(id_), _end_of(known[id_], by_id.get(id_), now)
-        _tell_end(tx, known[id_], ended, time, now)
+        _record_end(tx, known[id_], ended, time, now)
         _end_maintenance(tx, known[id_].camera, time)
     new = [one for one in found if one.holds and one.id not in known]
     for one in new[: max(0, MAX_KNOWN - len(known) + len(over))]:
         tx.put(
             KNOWN, one.id, Known(shortened(one.what, MAX_TITLE), one.matcher("component"), one.ends, _camera_of(one))
         )
-        _tell_begin(tx, one)
+        _record_begin(tx, one)
         _begin_maintenance(tx, one)
 
 
-def _tell_begin(tx: Transaction, one: Silence) -> None:
+def _record_begin(tx: Transaction, one: Silence) -> None:
     details = sentence(
         "{reason}\nBy {author}, until {end}. Silence {id}",
         reason=one.reason, author=one.author or sentence("nobody who gave a name"), end=isoformat(one.ends), id=one.id,
     )  # fmt: skip
     # Alertmanager has it begin when it takes it, a moment later than was asked for.
     title = sentence("Silenced for {time}: {what}", time=span(round(one.ends - one.starts, -1)), what=one.what)
-    tell(tx, one.updated or one.starts, Entry("silence.added", title, "warning", one.matcher("component"), details))
+    add_to_timeline(
+        tx, one.updated or one.starts, Entry("silence.added", title, "warning", one.matcher("component"), details)
+    )
 
 
 def _end_of(known: Known, ended: Silence | None, now: float) -> float:
     return min(ended.ends if ended else known.ends, now)
 
 
-def _tell_end(tx: Transaction, known: Known, ended: Silence | None, time: float, now: float) -> None:
+def _record_end(tx: Transaction, known: Known, ended: Silence | None, time: float, now: float) -> None:
     why = "" if ended or known.ends <= now else sentence("Alertmanager no longer holds it.")
     title = sentence("No longer silenced: {what}", what=known.what)
-    tell(tx, time, Entry("silence.ended", title, "info", known.component, why))
+    add_to_timeline(tx, time, Entry("silence.ended", title, "info", known.component, why))
 
 
 def _camera_of(one: Silence) -> str | None:

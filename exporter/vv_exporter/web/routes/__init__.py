@@ -18,7 +18,7 @@ from vv_exporter.web.guard import Guarded
 @dataclass(frozen=True, slots=True)
 class Site:
     """What pages are made from. `checks` are guarded parts of which each must answer for the exporter to be ready;
-    `past` tells what is recent, `scrapes` what Prometheus has seen."""
+    `past` knows what is recent, `scrapes` what Prometheus has seen."""
 
     context: Context
     guarded: Sequence[Guarded]

@@ -1,6 +1,6 @@
 """`POST /api/v1/alertmanager`: Alertmanager's webhook, with a bearer token (RFC 6750).
 
-Below it, `/events` takes what its event recorder tells.
+Below it, `/events` takes what its event recorder reports.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def build(site: Site) -> Iterable[Route]:
     """The route."""
     context = site.context
 
-    def tell(request: Request) -> Response:
+    def answer_digest(request: Request) -> Response:
         now = context.clock()
         try:
             since = min(moment_of(request.args.get("since", DEFAULT), now), now)
@@ -33,4 +33,4 @@ def build(site: Site) -> Iterable[Route]:
         found = digest(past, settings.device_id, since, now, chains, footage)
         return Response(msgspec.json.encode(found), content_type="application/json")
 
-    yield Route("/api/v1/digest", tell, at_once=1)
+    yield Route("/api/v1/digest", answer_digest, at_once=1)

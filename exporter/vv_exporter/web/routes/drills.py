@@ -16,10 +16,10 @@ def build(site: Site) -> Iterable[Route]:
     """The route."""
     store = site.context.store
 
-    def tell(request: Request) -> Response:
+    def answer_drills(request: Request) -> Response:
         wanted = request.args.get("id", "")
         known = sorted(store.docs(DRILLS).values(), key=lambda drill: drill.counted, reverse=True)
         found = Drills(tuple(report(drill) for drill in known if wanted in ("", drill.id)))
         return Response(msgspec.json.encode(found), content_type="application/json")
 
-    yield Route("/api/v1/drills", tell, at_once=2)
+    yield Route("/api/v1/drills", answer_drills, at_once=2)

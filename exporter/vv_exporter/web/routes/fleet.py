@@ -20,9 +20,9 @@ def build(site: Site) -> Iterable[Route]:
     """The route."""
     settings, clock = site.context.settings, site.context.clock
 
-    def tell(_: Request) -> Response:
+    def answer_targets(_: Request) -> Response:
         target = {"targets": [urlsplit(settings.prometheus).netloc], "labels": {"device": settings.device_id}}
         found = [target] if sending.until(settings, clock()) else []
         return Response(json.dumps(found), content_type="application/json")
 
-    yield Route(TARGETS_PATH, tell, at_once=2)
+    yield Route(TARGETS_PATH, answer_targets, at_once=2)

@@ -64,7 +64,7 @@ def build(site: Site) -> Iterable[Route]:
         answer.status_code = 400 if problem else 200
         return answer
 
-    def tell(request: Request) -> Response:
+    def answer_footage(request: Request) -> Response:
         now = clock()
         try:
             start, end = between(str(request.args.get("day", "")).strip()[:50], now)
@@ -74,12 +74,12 @@ def build(site: Site) -> Iterable[Route]:
         return Response(msgspec.json.encode(document), content_type="application/json")
 
     yield Route("/footage", show, at_once=2)
-    yield Route("/api/v1/footage", tell, at_once=2)
+    yield Route("/api/v1/footage", answer_footage, at_once=2)
 
 
 def _camera_values(one: Account, month: Lost, most: int) -> dict[str, Any]:
     start, end = one.start, max(one.end, one.start + 1)
-    told = longest(one.missing, most)
+    shown = longest(one.missing, most)
     there = one.steps.get(one.basis, ())
     days = _days_of_month(month)
     length_of = {step: length(total(spans) / 1000) for step, spans in one.steps.items()}
@@ -91,9 +91,9 @@ def _camera_values(one: Account, month: Lost, most: int) -> dict[str, Any]:
         "expected": length(total(one.expected) / 1000),
         "steps": length_of,
         "there": _strip_path(there, start, end),
-        "gone": _strip_path(tuple(part[:2] for part in one.missing if part not in told), start, end),
-        "holes": [_hole_values(part, start, end) for part in told],
-        "left_out": len(one.missing) - len(told),
+        "gone": _strip_path(tuple(part[:2] for part in one.missing if part not in shown), start, end),
+        "holes": [_hole_values(part, start, end) for part in shown],
+        "left_out": len(one.missing) - len(shown),
         "days": [one for one in days if one["gone"]],
         "month": _bar_paths(days),
         "closed": length(one.closed / 1000) if one.closed else "",

@@ -16,7 +16,7 @@ def build(site: Site) -> Iterable[Route]:
     """The one page."""
     store, clock, settings = site.context.store, site.context.clock, site.context.settings
 
-    def tell(request: Request) -> Response:
+    def answer_statement(request: Request) -> Response:
         day = str(request.args.get("day", "")).strip()[:50]
         try:
             _, document = statement_of(store, settings, day, clock())
@@ -24,4 +24,4 @@ def build(site: Site) -> Iterable[Route]:
             return Response(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
         return Response(msgspec.json.encode(document), content_type="application/json")
 
-    yield Route("/api/v1/footage/statement", tell, at_once=1)
+    yield Route("/api/v1/footage/statement", answer_statement, at_once=1)

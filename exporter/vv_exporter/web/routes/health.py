@@ -1,6 +1,6 @@
 """`GET /-/healthy`: the process lives. `GET /-/ready`: it can do its work; if not, 503 and a line that says why.
 
-An alert path that is not known to work is told first, and is no fault of the process: a restart would not mend it.
+An alert path that is not known to work is reported first, and is no fault of the process: a restart would not mend it.
 """
 
 from __future__ import annotations

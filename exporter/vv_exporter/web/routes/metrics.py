@@ -1,4 +1,8 @@
-"""`GET /metrics`: all series, in the text format 0.0.4 or in OpenMetrics 1.0, whichever the client prefers."""
+"""`GET /metrics`: all series, in the text format 0.0.4 or in OpenMetrics 1.0, whichever the client prefers.
+
+`GET /metrics/events`: of these only what people must know within seconds, and what in health is nothing. Prometheus
+asks for it every two seconds; it says nothing of the alert path, which the other one proves.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,13 @@ from werkzeug import Request, Response
 
 from vv_exporter.common.families import ShapedFamily
 from vv_exporter.state.scrapes import with_held
-from vv_exporter.web.guard import DEADLINE, gather
+from vv_exporter.web.guard import DEADLINE, collect_families, gather
 from vv_exporter.web.routes import Route, Site
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 """How long Prometheus waits for the answer; it sends this with every scrape, and nobody else does."""
+EVENT_COLLECTORS = frozenset({"containers_down"})
+"""Those that are cheap, and show what must be known at once."""
 _MARGIN = 0.5
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _OPEN_METRICS = "application/openmetrics-text"
@@ -64,7 +70,7 @@ def _open_metrics(family: Family, encoder: Callable[[Collector], bytes]) -> str:
 
 
 def build(site: Site) -> Iterable[Route]:
-    """The scrape."""
+    """The scrapes."""
 
     def metrics(request: Request) -> Response:
         timeout = request.headers.get(TIMEOUT_HEADER)
@@ -77,13 +83,23 @@ def build(site: Site) -> Iterable[Route]:
         families = gather(site.guarded, deadline(timeout))
         if before is not None:
             families = with_held(families, site.context.store, before)
-        body, content_type = encode(families, request.headers.get("Accept", ""))
-        response = Response(body, content_type=content_type)
-        response.vary.add("Accept")
-        response.vary.add("Accept-Encoding")
-        if gzip_accepted(request.headers.get("Accept-Encoding", "")):
-            response.set_data(gzip.compress(body, compresslevel=3))
-            response.content_encoding = "gzip"
-        return response
+        return _exposition(request, families)
+
+    cheap = [one for one in site.guarded if one.name in EVENT_COLLECTORS]
+
+    def events(request: Request) -> Response:
+        return _exposition(request, collect_families(cheap, deadline(request.headers.get(TIMEOUT_HEADER)))[0])
 
     yield Route("/metrics", metrics)
+    yield Route("/metrics/events", events)
+
+
+def _exposition(request: Request, families: Sequence[Family]) -> Response:
+    body, content_type = encode(families, request.headers.get("Accept", ""))
+    response = Response(body, content_type=content_type)
+    response.vary.add("Accept")
+    response.vary.add("Accept-Encoding")
+    if gzip_accepted(request.headers.get("Accept-Encoding", "")):
+        response.set_data(gzip.compress(body, compresslevel=3))
+        response.content_encoding = "gzip"
+    return response

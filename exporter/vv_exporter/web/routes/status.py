@@ -34,11 +34,11 @@ def build(site: Site) -> Iterable[Route]:
     def show(request: Request) -> Response:
         return page(request, "status.html", here="status", refresh=REFRESH, **_page_values(report.status(PATIENCE)))
 
-    def tell(_: Request) -> Response:
+    def answer_status(_: Request) -> Response:
         return Response(msgspec.json.encode(report.status(API_PATIENCE)), content_type="application/json")
 
     yield Route("/", show, at_once=2)
-    yield Route("/api/v1/status", tell, at_once=2)
+    yield Route("/api/v1/status", answer_status, at_once=2)
 
 
 def _page_values(found: Status) -> dict[str, Any]:

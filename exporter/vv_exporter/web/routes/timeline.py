@@ -82,7 +82,7 @@ def build(site: Site) -> Iterable[Route]:
         answer.status_code = 400 if problem else 200
         return answer
 
-    def tell(request: Request) -> Response:
+    def answer_timeline(request: Request) -> Response:
         now = clock()
         try:
             asked = parse(request.args, now)
@@ -93,7 +93,7 @@ def build(site: Site) -> Iterable[Route]:
         return Response(msgspec.json.encode(_Document(now, found.moments, older)), content_type="application/json")
 
     yield Route("/timeline", show, at_once=2)
-    yield Route("/api/v1/timeline", tell, at_once=2)
+    yield Route("/api/v1/timeline", answer_timeline, at_once=2)
 
 
 def parse(arguments: Any, now: float) -> Asked:

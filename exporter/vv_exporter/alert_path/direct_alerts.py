@@ -30,8 +30,8 @@ RETRIED_EVERY_SECONDS = 0.25  # while it does not
 LASTS_SECONDS = 300.0  # for which it holds one that is not sent again
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An alert that was told, as the message of it, its labels, and when it ended (Unix seconds; 0: it lasts)."""
+class DirectAlert(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What people were told directly: the message, the alert's labels, its end (Unix seconds; 0: it lasts)."""
 
     alertname: str
     subject: str
@@ -45,29 +45,29 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.alertname}\n{self.subject}"
 
 
-TOLD: Kind[Told] = Kind("told_directly", Told)
+DIRECT_ALERTS: Kind[DirectAlert] = Kind("told_directly", DirectAlert)
 
 
-MAX_TOLD = 200
+MAX_DIRECT_ALERTS = 200
 
 
-def make_room(tx: Transaction, new: Told) -> bool:
+def make_room(tx: Transaction, new: DirectAlert) -> bool:
     """Whether there is room for one more.
 
     An alert that has ended gives way first, for people were told so. Of those that last the newest does: of the others
     people know, and what they know of must not seem to be over.
     """
-    known = tx.docs(TOLD)
-    if len(known) < MAX_TOLD or new.key in known:
+    known = tx.docs(DIRECT_ALERTS)
+    if len(known) < MAX_DIRECT_ALERTS or new.key in known:
         return True
     ended = [one for one in known.values() if one.ended]
     if ended:
-        tx.delete(TOLD, min(ended, key=lambda one: one.ended).key)
+        tx.delete(DIRECT_ALERTS, min(ended, key=lambda one: one.ended).key)
         return True
     return False
 
 
-def drop(tx: Transaction, new: Told) -> None:
+def drop_direct_alert(tx: Transaction, new: DirectAlert) -> None:
     """Count an alert for which there is no room; when there is, and it lasts, people are told of it all the same."""
     message = new.message
     title = sentence("Alert dropped, more fire than are sent without Alertmanager: {title}", title=message.title)
@@ -83,7 +83,7 @@ class Destination(Protocol):
         ...
 
 
-class ToldAlerts:
+class DirectAlerts:
     """Call `round` every `RETRIED_EVERY_SECONDS`."""
 
     def __init__(
@@ -100,32 +100,32 @@ class ToldAlerts:
         self._clock = clock
         self._monotonic = monotonic
         self._sent = float("-inf")
-        self._known: dict[str, Told] = {}
+        self._known: dict[str, DirectAlert] = {}
 
     def round(self) -> bool:
         """Send what there is. Gives whether there is any."""
-        told = self._store.docs(TOLD)
-        if told and (told != self._known or self._monotonic() - self._sent >= SENT_EVERY_SECONDS):
+        known = self._store.docs(DIRECT_ALERTS)
+        if known and (known != self._known or self._monotonic() - self._sent >= SENT_EVERY_SECONDS):
             try:
-                self._destination.send([self._as_posted_alert(one) for one in told.values()])
+                self._destination.send([self._as_posted_alert(one) for one in known.values()])
             except DeliveryError:
                 return True
-            self._sent, self._known = self._monotonic(), told
-        self._forget_old_alerts(told)
-        return bool(told)
+            self._sent, self._known = self._monotonic(), known
+        self._forget_old_alerts(known)
+        return bool(known)
 
-    def _forget_old_alerts(self, told: dict[str, Told]) -> None:
-        gone = [one.key for one in told.values() if one.ended and self._is_over(one)]
-        if gone:
+    def _forget_old_alerts(self, known: dict[str, DirectAlert]) -> None:
+        over = [one.key for one in known.values() if one.ended and self._is_over(one)]
+        if over:
             with self._store.transaction() as tx:
-                for key in gone:
-                    tx.delete(TOLD, key)
+                for key in over:
+                    tx.delete(DIRECT_ALERTS, key)
 
-    def _is_over(self, one: Told) -> bool:
+    def _is_over(self, one: DirectAlert) -> bool:
         """Whether nothing of it can come any more; a clock that was set back ends it, too."""
         return not 0 <= self._clock() - one.ended < KEPT_SECONDS
 
-    def _as_posted_alert(self, one: Told) -> dict[str, Any]:
+    def _as_posted_alert(self, one: DirectAlert) -> dict[str, Any]:
         now, message = self._clock(), one.message
         return {
             "labels": {**one.labels, "told": "direct"},
@@ -152,7 +152,7 @@ def put_event(
         return
     labels = {**labels, "told": "direct"}
     fingerprint = webhook.fingerprint(labels)
-    known = tx.get(webhook.TOLD, fingerprint) if message.resolved else None
+    known = tx.get(webhook.POSTED_ALERTS, fingerprint) if message.resolved else None
     event = NotifiedAlert(
         status="resolved" if message.resolved else "firing",
         labels=labels,
@@ -161,7 +161,7 @@ def put_event(
         ends_at=isoformat(tx.now),
         fingerprint=fingerprint,
     )
-    webhook.tell(tx, event, webhook.Links(settings.public_url, settings.silence_form))
+    webhook.queue_event(tx, event, webhook.Links(settings.public_url, settings.silence_form))
     if sent_as is not None:
         webhook.also_known_as(tx, fingerprint, webhook.fingerprint({**sent_as, "told": "direct"}))
 
