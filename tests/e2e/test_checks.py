@@ -27,7 +27,7 @@ def channels() -> Iterator[Channels]:
 def device(tmp_path_factory: pytest.TempPathFactory, channels: Channels, programs: Programs) -> Iterator[Device]:
     environ = {**channels.environ(), "DOCKER_HOST": ""}
     with Device(tmp_path_factory.mktemp("device"), environ) as device:
-        wait_until(lambda: len(device.query("up == 1")) == 3, 60, what="three targets that are up")
+        wait_until(lambda: len(device.query("up == 1")) == 4, 60, what="four targets that are up")
         yield device
         shown = [device.output(), device.app_log()]
     assert channels.violations() == []

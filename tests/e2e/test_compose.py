@@ -223,7 +223,7 @@ def test_every_health_check_passes(deployment: Deployment) -> None:
 
 
 def test_prometheus_scrapes_everything(deployment: Deployment) -> None:
-    wanted = {"alertmanager", "prometheus", "vv-exporter"}
+    wanted = {"alertmanager", "prometheus", "vv-exporter", "vv-exporter-events"}
 
     def up() -> dict[str, str]:
         return {item["metric"]["job"]: item["value"][1] for item in deployment.query("up")}

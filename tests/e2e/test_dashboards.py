@@ -43,6 +43,8 @@ MAY_BE_EMPTY = {
     ("vv-pipeline", "Broken chains", "A"): "logs are verified at the start, when there are none, and an hour later",
     ("vv-pipeline", "Since a line was signed outside of its chain", "A"): "no line was",
     ("vv-pipeline", "Since the last complete verification of chains", "A"): "the same as of broken chains",
+    ("vv-monitoring", "The fleet's configuration", "A"): "none is pulled",
+    ("vv-monitoring", "The fleet's configuration", "B"): "the same",
     ("vv-footage", "Will reach back", "A"): "there are no files of footage",
     ("vv-footage", "Each camera", "C"): "nobody records",
     ("vv-footage", "Each camera", "D"): "there are no files of footage",

@@ -25,7 +25,7 @@ from tests.support.receivers import Mail, Recorder, Request
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from tests.support.world import CHANNELS, TEXTS, Alert, World, open_world, seen
-from vv_exporter.render.annotations import TOLD as TRANSLATED
+from vv_exporter.render.annotations import TRANSLATED_ANNOTATIONS as TRANSLATED
 from vv_exporter.render.annotations import messages
 from vv_exporter.render.prometheus import here
 

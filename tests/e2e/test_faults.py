@@ -61,7 +61,7 @@ def device(
 
 
 def test_healthy_all_targets_are_up_and_the_dead_mans_switch_is_fed(device: Device, channels: Channels) -> None:
-    wait_until(lambda: len(device.query("up == 1")) == 3, 30, what="three targets that are up")
+    wait_until(lambda: len(device.query("up == 1")) == 4, 30, what="four targets that are up")
     channels.deadman.wait_for(timeout=60)
 
     # `job` and `device` are what the exporter and the configuration say.

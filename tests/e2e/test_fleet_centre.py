@@ -23,6 +23,16 @@ OTHERS = ["faro-1", "faro-2", "braga-1", "ahead-1"]
 MAY_BE_EMPTY = {"Devices", "Versions", "annotation Alerts"}
 """What these simulated devices do not send."""
 MANY = [f"many-{number:03}" for number in range(200)]
+FOOTAGE = [
+    'latest_timestamp_seconds{{{},step="recorded"}}',
+    "oldest_timestamp_seconds{{{}}}",
+    "day_ratio{{{}}}",
+    "unsigned_seconds{{{}}}",
+    "corrupt_files{{{}}}",
+    'missing_seconds_total{{{},cause="dvr_down"}}',
+    'open_hole_timestamp_seconds{{{},cause="dvr_down"}}',
+]
+"""What a device sends of each camera."""
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +97,8 @@ def test_what_no_device_can_know_is_told_once(centre: Centre, channels: Channels
         beats.lines |= {"faro-1": [f"{beat('faro-1', 'Faro')} 1"], "faro-2": [f"{beat('faro-2', 'Faro')} 1"]}
         beats.lines["braga-1"] = [f"{beat('braga-1', 'Braga')} 1", f"{beat('braga-1', 'Lagos', 'bb')} 1"]
         fault = 'ALERTS{{alertname="DvrUnreachable",alertstate="firing",severity="error",device="{}"}} 1'
+        cameras = [f'device="faro-1",dvr="{camera}"' for camera in ("gate", "yard")]
+        beats.lines["footage"] = [f"vv_footage_{series.format(one)} 0.5" for series in FOOTAGE for one in cameras]
         beats.lines["many"] = [fault.format(name) for name in MANY]
         centre.past(beat("ahead-1", "Braga"), 1, age=-120, until=-1800)
         wait_until(lambda: len(centre.query("device:vv_fleet_seen:timestamp_seconds")) >= 43, 120, what="all devices")
@@ -115,9 +127,9 @@ def test_what_no_device_can_know_is_told_once(centre: Centre, channels: Channels
     assert channels.violations() == []
 
 
-def test_the_board_asks_for_what_the_store_has_the_worst_first(centre: Centre) -> None:
+def test_the_boards_ask_for_what_the_store_has_the_worst_first(centre: Centre) -> None:
     board = grafana.load(fleet.FILE)
-    for query in grafana.queries(board):
+    for query in [query for file in fleet.targets() for query in grafana.queries(grafana.load(file))]:
         assert centre.query(grafana.fill_in(query, {"device": "faro-1"}, 900)[0]) or query.of in MAY_BE_EMPTY, query.of
     (cells,) = [query for query in grafana.queries(board) if query.of == "Each device"]
     values = [float(cell["value"][1]) for cell in centre.query(cells.expr)]
@@ -126,6 +138,18 @@ def test_the_board_asks_for_what_the_store_has_the_worst_first(centre: Centre) -
     assert len(values) >= 43 + len(MANY)
     assert values[0] == 4
     assert 2 in values
+
+
+def test_on_the_wall_no_answer_has_a_name(centre: Centre) -> None:
+    wall = grafana.load(fleet.FOLDER / "fleet-wall.json")
+    answers = {query.of: centre.query(query.expr) for query in grafana.queries(wall)}
+
+    labels = {name for answer in answers.values() for one in answer for name in one["metric"]}
+    assert labels <= {"__name__"}
+    assert answers["Cameras without footage now"][0]["value"][1] == "2"
+    assert answers["Cameras that are recorded"][0]["value"][1] == "0"
+    devices = sum(int(answers[name][0]["value"][1]) for name in answers if name.startswith("Devices: "))
+    assert devices >= 43 + len(MANY)
 
 
 def test_a_device_writes_in_its_own_name_alone_and_reads_nothing(centre: Centre) -> None:

@@ -11,16 +11,13 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
 
-from tests.support.fleet import Centre
+from tests.support.fleet import Agent, Centre
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from vv_exporter.fleet import inventory
-from vv_exporter.fleet.agent import prepare
-from vv_exporter.settings import Settings, load
 from vv_exporter.stack import victoria
 from vv_exporter.stack.processes import Child
 from vv_exporter.stack.programs import ALERTMANAGER, find
@@ -71,57 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-class Agent:
-    """A device's agent, on the folder of its queue."""
-
-    def __init__(self, name: str, folder: Path, door: str, token: Path, prometheus: str) -> None:
-        self.settings: Settings = load(
-            {
-                "VV_CONFIG": "",
-                "VV_STATE_DIR": str(folder),
-                "VV_DEVICE_ID": name,
-                "VV_SITE": "Porto",
-                "VV_FLEET_URL": door,
-                "VV_FLEET_TOKEN_FILE": str(token),
-                "VV_FLEET_AGENT_PORT": str(free_port()),
-                "VV_FLEET_INTERVAL": f"{INTERVAL}s",
-                "VV_FLEET_BYTES_PER_DAY": "0",
-                "VV_PROMETHEUS_URL": f"{prometheus}/{name}",
-                "VV_EXPORTER_URL": "http://127.0.0.1:9",
-            }
-        )
-        self.child = Child(name, prepare(self.settings, folder), folder / "log")
-
-    def start(self) -> None:
-        self.child.start()
-        wait_until(lambda: ready(self.settings.fleet_agent_port, "/health"), 120, what=self.child.name)
-
-    def cut_power(self) -> None:
-        """Kill it, and start it again on what it left."""
-        (process,) = [
-            one
-            for one in psutil.Process().children(recursive=True)
-            if f"{LOOPBACK}:{self.settings.fleet_agent_port}" in " ".join(one.cmdline())
-        ]
-        process.kill()
-        process.wait(30)
-        self.child.stop()
-        self.start()
-
-    def figure(self, *parts: str) -> float:
-        """The sum of the lines of its metrics that have all these parts."""
-        text = requests.get(f"{self.settings.fleet_agent}/metrics", timeout=20).text
-        found = [line for line in text.splitlines() if all(part in line for part in parts)]
-        assert found, parts
-        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
-
-    def waiting(self) -> float:
-        """Bytes of what is kept that it could not send yet."""
-        return self.figure("vmagent_remotewrite_pending_data_bytes{", 'url="2:')
-
-    def given_up(self) -> float:
-        """Answers that were too late for it, as on a machine that is busy."""
-        return self.figure("vm_promscrape_scrapes_timed_out_total") + self.figure("vm_promscrape_scrapes_failed_total")
+def agent_of(name: str, folder: Path, door: str, token: Path, prometheus: str) -> Agent:
+    """A device's agent, which sends as often as a test can wait for."""
+    often = {"VV_FLEET_INTERVAL": f"{INTERVAL}s", "VV_FLEET_BYTES_PER_DAY": "0"}
+    return Agent(name, folder, door, token, {**often, "VV_PROMETHEUS_URL": f"{prometheus}/{name}"})
 
 
 @pytest.fixture
@@ -160,7 +110,7 @@ def agents(centre: Centre, link: Child, prometheuses: Prometheuses, tmp_path: Pa
         (tmp_path / name).mkdir()
         door = f"http://{LOOPBACK}:{port}" if name in CUT else centre.door
         token = centre.configuration / "tokens" / name
-        agents[name] = Agent(name, tmp_path / name, door, token, address)
+        agents[name] = agent_of(name, tmp_path / name, door, token, address)
     try:
         for agent in agents.values():
             agent.start()
@@ -189,6 +139,7 @@ def test_three_of_ten_are_cut_off_and_lose_nothing(
     given = prometheuses.given[POWER_CUT]
     wait_until(lambda: sum(stamp > cut_at * 1000 for stamp in given.copy()) >= WAITING, 300, what="a queue")
     agents[POWER_CUT].cut_power()
+    agents[POWER_CUT].start()
     for name in CUT:
         wait_until(lambda name=name: agents[name].waiting() > 0, 120, what=f"what waits at {name} then")
     assert all(agents[name].waiting() == 0 for name in NAMES if name not in CUT)

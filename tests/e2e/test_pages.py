@@ -27,7 +27,7 @@ from vv_exporter.context import Context
 from vv_exporter.language import languages, title_of
 from vv_exporter.settings import load
 from vv_exporter.state.store import Store
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 from vv_exporter.status import Past
 from vv_exporter.web import Server, create_app
 from vv_exporter.web.guard import Guarded
@@ -79,7 +79,7 @@ class Site:
         context = Context(settings=settings, store=self.store, clock=time.time, monotonic=time.monotonic)
         past = Past()
         for minute in range(20):
-            past.note([], time.time() - 60 * (20 - minute))
+            past.record_sample([], time.time() - 60 * (20 - minute))
         self._server = Server("127.0.0.1:0", create_app(context, collectors, past=past))
         self._server.start()
         self.url = self._server.url
@@ -91,7 +91,7 @@ class Site:
     def happened(self, *entries: Entry) -> None:
         with self.store.transaction() as tx:
             for number, entry in enumerate(entries):
-                tell(tx, tx.now - 70 * number, entry)
+                add_to_timeline(tx, tx.now - 70 * number, entry)
 
 
 STATES = ("healthy", "alerts", "without Docker", "nothing configured", "Alertmanager absent")

@@ -23,7 +23,7 @@ from tests.support.exporter import Exporter
 from tests.support.servers import Programs
 from tests.support.waiting import wait_until
 from vv_exporter.stack.processes import Child
-from vv_exporter.supervisor.room import Seen, View
+from vv_exporter.supervisor.mailbox import Seen, View
 
 pytestmark = pytest.mark.docker
 

@@ -169,7 +169,7 @@ def test_what_containers_use_is_read_from_cgroup_v2(device: Machine) -> None:
 
 
 @pytest.mark.usefixtures("_image")
-def test_an_oom_kill_is_told_of_a_child_and_of_a_main_process(device: Machine) -> None:
+def test_an_oom_kill_of_a_main_process_is_counted_and_of_a_child_is_no_end(device: Machine) -> None:
     eat, limit = "busybox tail /dev/zero", "--memory 32m --memory-swap 32m"
     device.check(f"docker run -d --name child {limit} box:1 sh -c '{eat}; busybox sleep 100000'", timeout=WAIT)
     device.check(f"docker run -d --name main {limit} box:1 {eat}", timeout=WAIT)
@@ -178,8 +178,11 @@ def test_an_oom_kill_is_told_of_a_child_and_of_a_main_process(device: Machine) -
     device.wait_for('vv_container_running{name="main"}', 0.0)
     device.wait_for('vv_container_last_exit_code{name="main"}', 137.0)
     device.wait_for('vv_container_exits_total{name="main",reason="oom"}', 1.0)
-    device.wait_for('vv_container_oom_kills_total{name="child"}', 1.0)
+    # The container goes on, and is not counted; that something in it was killed is the kernel's word, and the event's.
+    told = "docker events --since 1h --until 0s --filter event=oom --filter container=child --format '{{.Action}}'"
+    wait_until(lambda: "oom" in device.check(told), WAIT, what="the event of the child")
     device.wait_for('vv_container_running{name="child"}', 1.0)
+    assert device.metrics()['vv_container_oom_kills_total{name="child"}'] == 0
     device.check("docker rm -f child main")
 
 

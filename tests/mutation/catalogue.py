@@ -3,7 +3,11 @@
 UNIT = "tests/unit"
 FOLDS = (f"{UNIT}/journal/test_folds_exactly.py", f"{UNIT}/journal/test_dvr.py")
 DRILLS = (f"{UNIT}/drills/test_drill_edges.py", f"{UNIT}/drills/test_drills.py")
-SETTINGS = (f"{UNIT}/settings/test_parsers.py", f"{UNIT}/settings/test_checks.py")
+SETTINGS = (
+    f"{UNIT}/settings/test_parsers.py",
+    f"{UNIT}/settings/test_checks.py",
+    f"{UNIT}/settings/test_fleet_config_access.py",
+)
 SAID = (f"{UNIT}/delivery/test_said.py",)
 
 MODULES: dict[str, tuple[str, ...]] = {
@@ -24,6 +28,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "vv_exporter/alert_path/message.py": (*SAID, f"{UNIT}/alert_path/test_message.py"),
     "vv_exporter/alert_path/words.py": (f"{UNIT}/alert_path/test_words_grammar.py",),
     "vv_exporter/collectors/thresholds.py": (f"{UNIT}/collectors/test_stage_limits.py",),
+    "vv_exporter/fleet/config_document.py": (f"{UNIT}/fleet/test_config_document.py",),
+    "vv_exporter/settings/fleet_config.py": (f"{UNIT}/settings/test_fleet_config.py",),
     "vv_exporter/containers/cgroups.py": (
         f"{UNIT}/containers/test_cgroup_files.py",
         f"{UNIT}/containers/test_cgroups.py",
@@ -37,7 +43,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         f"{UNIT}/containers/test_cgroup_files.py",
         f"{UNIT}/containers/test_resources.py",
     ),
-    "vv_exporter/containers/told.py": (f"{UNIT}/containers/test_told_exactly.py",),
+    "vv_exporter/containers/timeline_entries.py": (f"{UNIT}/containers/test_timeline_entries_exactly.py",),
     "vv_exporter/delivery/in_short.py": SAID,
     "vv_exporter/messages/message.py": SAID,
     "vv_exporter/delivery/drill_hook.py": DRILLS,

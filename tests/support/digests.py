@@ -9,7 +9,7 @@ from vv_exporter.delivery.notifications import HISTORY as NOTIFICATIONS
 from vv_exporter.digest.samples import HISTORY as SAMPLES
 from vv_exporter.digest.samples import Sample, Space
 from vv_exporter.state.store import Store, Transaction
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -53,7 +53,7 @@ def _append(tx: Transaction, time: float, **state: Any) -> None:
 def failed(store: Store, time: float, video: str, error: str) -> None:
     """A run of a stage that failed on a video."""
     with store.transaction() as tx:
-        tell(tx, time, Entry("stage.failed", "Stage scan_video failed", "error", "scan_video", error, video))
+        add_to_timeline(tx, time, Entry("stage.failed", "Stage scan_video failed", "error", "scan_video", error, video))
 
 
 def day(store: Store, until: float) -> None:

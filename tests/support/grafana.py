@@ -67,7 +67,7 @@ def queries(dashboard: Json) -> Iterator[Query]:
         for target in panel["targets"]:
             legend = target.get("legendFormat", "")
             yield Query(uid, panel["title"], target["refId"], target["expr"], target["instant"], least, legend)
-    for annotation in dashboard["annotations"]["list"]:
+    for annotation in dashboard["annotations"].get("list", []):
         yield Query(uid, f"annotation {annotation['name']}", "", annotation["expr"])
 
 

@@ -1,8 +1,10 @@
 """Writing a journal as docs/journal.md says, without the SDK: what another language would do."""
 
+import contextlib
 import fcntl
 import json
 import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,7 @@ class RawWriter:
 
     def __init__(self, directory: Path, writer: str, seq: int = 0, *, lock: bool = True, **header: Any) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.path = directory / f"{writer}.{seq}.jsonl"
-        self._descriptor = _opened(self.path, lock)
+        self.path, self._descriptor = _open_new(directory, writer, seq, lock)
         self.event("writer", **{"component": "test.py", "lock": lock, "boot": "b", **header})
 
     def event(self, type_: str, *, ts: float = 1_700_000_000.0, **fields: Any) -> None:
@@ -27,13 +28,16 @@ class RawWriter:
         os.close(self._descriptor)
 
 
-def _opened(path: Path, lock: bool) -> int:
-    """A new file's descriptor. A reader that works meanwhile may have its lock for a moment, and delete it."""
-    while True:
+def _open_new(directory: Path, writer: str, seq: int, lock: bool) -> tuple[Path, int]:
+    """A new file. A reader that works meanwhile may have its lock first: then it gets another name."""
+    for number in count(seq, 1000):
+        path = directory / f"{writer}.{number}.jsonl"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         if not lock:
-            return descriptor
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
+            break
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_nlink:
+                break
         os.close(descriptor)
+    return path, descriptor

@@ -79,6 +79,13 @@ EVERY = [
             "systemctl kill --signal HUP prometheus",
             "pkill -HUP -f /srv/state/stack/config/prometheus.yml",
         ),
+        (
+            "docker compose logs --tail 50 fleet-agent; docker compose restart fleet-agent",
+            "docker compose --project-name edge logs --tail 50 fleet-agent; "
+            "docker compose --project-name edge restart fleet-agent",
+            "journalctl --unit vv-fleet-agent --lines 50 --no-pager; systemctl restart vv-fleet-agent",
+            "tail -n 50 /srv/state/stack/logs/agent.log; pkill -f /srv/state/stack/config/agent/scrape.yml",
+        ),
         ("docker compose up -d --force-recreate NAME", *["docker compose up -d --force-recreate NAME"] * 3),
         ("docker logs --tail 50 agent_dvr", *["docker logs --tail 50 agent_dvr"] * 3),
         (

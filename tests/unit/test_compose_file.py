@@ -81,6 +81,7 @@ def test_the_agent_of_a_fleet_is_run_as_on_a_developers_machine() -> None:
         f for f in there if not any(e in f for e in elsewhere)
     ]
     (limit,) = [flag for flag in here if "rateLimit" in flag]
+    assert f"VV_FLEET_QUEUE_MAX:-{settings.fleet_queue_max // 1_000_000}MB" in TEXT
     assert f"VV_FLEET_BYTES_PER_SECOND:-{limit.partition(',')[2]}" in TEXT
 
 

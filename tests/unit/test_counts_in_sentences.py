@@ -124,6 +124,7 @@ NEVER_ONE = {
     "end.lately": "AGAIN_AND_AGAIN or more",
     "len(content)": "what is written as a probe",
     "len(line)": "more than a line may have",
+    "len(signed)": "more than devices take",
     "announced": "of a release",
     "limit": "a constant of the caller; processors are counted in parts",
 }

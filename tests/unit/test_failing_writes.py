@@ -83,7 +83,7 @@ def add_one(store: Store | None) -> int:
     try:
         with store.transaction() as tx:
             tx.inc(JOB_RUNS, LABELS)
-            timeline.tell(tx, tx.now, timeline.Entry("a", "b"))
+            timeline.add_to_timeline(tx, tx.now, timeline.Entry("a", "b"))
     except StoreError:
         assert store.unwritable
         return 0

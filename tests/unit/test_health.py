@@ -163,6 +163,18 @@ def test_systemd_hears_nothing_of_a_part_that_does_not_work(heard: tuple[Systemd
     assert listener.told == ["READY=1", "STOPPING=1"]
 
 
+def test_systemd_hears_of_no_end_where_the_process_goes_on(heard: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = heard
+    anew = threading.Event()
+    anew.set()
+
+    systemd.wait(threading.Event(), lambda: True, environ, anew)
+    systemd.notify("READY=1", environ)
+    wait_until(lambda: len(listener.told) == 2)
+
+    assert listener.told == ["READY=1", "READY=1"]
+
+
 def test_without_systemd_nothing_happens() -> None:
     stopping = threading.Event()
     stopping.set()

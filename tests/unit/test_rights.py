@@ -31,7 +31,7 @@ from vv_exporter.reporting.cron import turn
 from vv_exporter.runtime.program import only_one, own_folder
 from vv_exporter.settings import Settings, load
 from vv_exporter.state.store import Store
-from vv_exporter.supervisor.room import Request, Room, View
+from vv_exporter.supervisor.mailbox import Mailbox, Request, View
 
 IDS = {"root": 0} | {
     name: 23_820 + number
@@ -146,7 +146,7 @@ def run_self_monitor_once(settings: Settings) -> None:
     own_folder(settings.state_dir, settings.self_monitor_dir, rights.VISIBLE_FOLDER)
     with only_one(settings.self_monitor_dir, "self-monitor"):
         Store(settings.self_monitor_dir / "state.db", lambda: 1.0).close()
-        Room(settings.self_monitor_dir).show(View(1.0, ()))
+        Mailbox(settings.self_monitor_dir).show(View(1.0, ()))
 
 
 def run_script_once(settings: Settings) -> None:
@@ -221,8 +221,8 @@ def actions_on_state(settings: Settings) -> dict[str, Callable[[], bool]]:
         "delete state.db": lambda: deletable(own / "state.db"),
         "list exporter/": lambda: may(lambda: list(own.iterdir())),
         "read the self-monitor's state.db": lambda: may((other / "state.db").read_bytes),
-        "read what the self-monitor sees": lambda: may(lambda: Room(other).view()),
-        "ask the self-monitor": lambda: may(lambda: Room(other).ask(Request("resume", "a"))),
+        "read what the self-monitor sees": lambda: may(lambda: Mailbox(other).view()),
+        "ask the self-monitor": lambda: may(lambda: Mailbox(other).ask(Request("resume", "a"))),
         "delete another's report": lambda: deletable(report),
         "replace journal/": lambda: replaceable(state / "journal"),
         "replace exporter/": lambda: replaceable(own),

@@ -148,6 +148,8 @@ def everything(tmp_path: Path) -> Iterator[Services]:
         "SMTP_SMARTHOST": "127.0.0.1:1",
         "SMTP_FROM": "vv@example.test",
         "ALERT_EMAIL_TO": "ops@example.test",
+        "VV_FLEET_CONFIG_URL": "https://127.0.0.1:1/vv.signed",
+        "VV_FLEET_CONFIG_KEY": "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
     }
     store = Store(tmp_path / "state.db", time.time)
     yield build_services(Context(load(environment), store, time.time, time.monotonic))

@@ -66,6 +66,19 @@ systemd.wait(stopping, lambda: True, {})
 print("ended")
 """
 
+BEGINS_ANEW = """
+import os, signal, sys, threading
+from vv_exporter.runtime.program import begin_anew, until_signalled
+stopping = until_signalled()
+if "again" in os.environ:
+    print("again, as", os.getpid() == int(os.environ["again"]))
+    sys.exit()
+os.environ["again"] = str(os.getpid())
+{before}
+begin_anew(stopping)
+print("ended")
+"""
+
 
 def said(code: str) -> str:
     """What the program prints; a program that waits for itself is ended by the timeout."""
@@ -89,3 +102,11 @@ def test_an_act_that_fails_costs_itself_only() -> None:
 
 def test_a_program_ends_whichever_thread_the_kernel_gives_the_signal_to() -> None:
     assert said(ANOTHER_THREAD_GETS_IT) == "ended\n"
+
+
+def test_a_program_begins_anew_as_the_same_process() -> None:
+    assert said(BEGINS_ANEW.format(before="")) == "again, as True\n"
+
+
+def test_a_program_that_is_to_end_does_not_begin_anew() -> None:
+    assert said(BEGINS_ANEW.format(before="signal.raise_signal(signal.SIGTERM)")) == "ended\n"

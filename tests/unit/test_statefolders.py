@@ -18,7 +18,7 @@ from vv_exporter.installation import rights, statefolders
 from vv_exporter.runtime.program import only_one, own_folder
 from vv_exporter.settings import Settings, SettingsError, load
 from vv_exporter.state.store import Store
-from vv_exporter.supervisor.room import Request, Room
+from vv_exporter.supervisor.mailbox import Mailbox, Request
 
 OWNER, OTHER, GROUP = 23_811, 23_812, 23_810
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
@@ -62,7 +62,7 @@ def begin(settings: Settings) -> None:
 def test_everything_is_made_as_the_table_says(settings: Settings) -> None:
     begin(settings)
     own_folder(settings.state_dir, settings.self_monitor_dir, rights.VISIBLE_FOLDER)
-    Room(settings.self_monitor_dir).ask(Request("resume", "a"))
+    Mailbox(settings.self_monitor_dir).ask(Request("resume", "a"))
 
     assert {entry.path: mode(settings.state_dir / entry.path) for entry in rights.STATE} == {
         entry.path: entry.mode for entry in rights.STATE
@@ -155,10 +155,10 @@ class TestOtherUsers:
     def test_a_request_of_root_can_be_read_and_deleted_by_the_self_monitor(self, settings: Settings) -> None:
         folder = settings.self_monitor_dir
         assert in_child(lambda: own_folder(settings.state_dir, folder, rights.VISIBLE_FOLDER), OTHER, GROUP)
-        Room(folder).ask(Request("resume", "a"))
+        Mailbox(folder).ask(Request("resume", "a"))
 
         def take() -> None:
-            ((path, request),) = Room(folder).requests()
+            ((path, request),) = Mailbox(folder).requests()
             assert request.name == "a"
             path.unlink()
 

@@ -91,9 +91,9 @@ def test_what_containers_work_is_told_of_the_last_minute() -> None:
         return counters(containers.CPU_SECONDS, [(("agent",), agent, None), (("restarted",), restarted, None)])
 
     past = Past()
-    past.note([total(10, 10)], NOW - 80)
-    past.note([total(40, 40)], NOW - 40)
-    past.note([total(60, 60)], NOW - 10)
+    past.record_sample([total(10, 10)], NOW - 80)
+    past.record_sample([total(40, 40)], NOW - 40)
+    past.record_sample([total(60, 60)], NOW - 10)
     families = replaced(
         gauges(containers.RUNNING, [((name,), 1) for name in ("agent", "restarted", "new")]),
         gauges(containers.CPU_LIMIT, [(("agent",), 2.5)]),
@@ -234,7 +234,7 @@ def stage_runs(succeeded: int, failed: int, seconds: float = 1.5) -> Family:
 def test_what_is_recent_is_what_came_in_the_last_hour() -> None:
     past = Past()
     for minute in range(90):
-        past.note([stage_runs(100 + minute, 2)], NOW - 60 * (90 - minute))
+        past.record_sample([stage_runs(100 + minute, 2)], NOW - 60 * (90 - minute))
     found = status(replaced(stage_runs(190, 5)), Known([], NOW), "edge-1", NOW, past)
 
     (stage,) = found.stages
@@ -248,7 +248,7 @@ def test_what_is_recent_is_what_came_in_the_last_hour() -> None:
 
 def test_counters_that_began_anew_do_not_count_backwards() -> None:
     past = Past()
-    past.note([stage_runs(100, 50)], NOW - 600)
+    past.record_sample([stage_runs(100, 50)], NOW - 600)
     (stage,) = status(replaced(stage_runs(1, 0)), Known([], NOW), "edge-1", NOW, past).stages
 
     assert (stage.recent, stage.recent_failed, stage.p50) == (0, 0, None)
@@ -264,7 +264,7 @@ def test_counters_that_began_anew_do_not_count_backwards() -> None:
 )
 def test_the_trend_of_a_disk(before: float, words: str) -> None:
     past = Past()
-    past.note([gauges(storage.FREE, [(("system", "/"), before)])], NOW - 3600)
+    past.record_sample([gauges(storage.FREE, [(("system", "/"), before)])], NOW - 3600)
 
     assert words in printed(status(healthy(), Known([], NOW), "edge-1", NOW, past))
 

@@ -15,7 +15,7 @@ from vv_exporter.state.horizon import Horizon
 from vv_exporter.state.openalerts import ALERTS, OpenAlert
 from vv_exporter.state.store import Store
 from vv_exporter.state.timekeeping import Timekeeper
-from vv_exporter.state.timeline import RATES, Entry, Filter, Rate, read, tell
+from vv_exporter.state.timeline import RATES, Entry, Filter, Rate, add_to_timeline, read
 from vv_exporter.supervisor.state import SUPERVISED, Attempt, Supervised
 
 DAY = 86400.0
@@ -151,7 +151,7 @@ def test_all_documents_follow(device: Device) -> None:
 
 def test_the_timeline_follows_and_says_so(device: Device) -> None:
     with device.store.transaction() as tx:
-        tell(tx, tx.now, Entry("job.failed", "Job failed"))
+        add_to_timeline(tx, tx.now, Entry("job.failed", "Job failed"))
     device.advance(60)
     device.set_clock(-DAY)
     device.store.follow_clock()

@@ -24,9 +24,9 @@ from vv_exporter.state.timeline import (
     Entry,
     Filter,
     Moment,
+    add_to_timeline,
     moment_of,
     read,
-    tell,
 )
 
 
@@ -45,7 +45,7 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
 def happened(store: Store, *entries: Entry, time: float | None = None) -> None:
     with store.transaction() as tx:
         for entry in entries:
-            tell(tx, tx.now if time is None else time, entry)
+            add_to_timeline(tx, tx.now if time is None else time, entry)
 
 
 def failure(component: str = "scan_video.py", **fields: str) -> Entry:
@@ -66,7 +66,7 @@ def test_what_happened_last_comes_first(store: Store, clock: Clock) -> None:
 
 def test_it_tells_nothing_of_what_was_not_committed(store: Store) -> None:
     with pytest.raises(RuntimeError), store.transaction() as tx:
-        tell(tx, tx.now, failure())
+        add_to_timeline(tx, tx.now, failure())
         raise RuntimeError("the transaction fails")
 
     assert titles(store) == []
@@ -123,8 +123,8 @@ def test_pages_have_every_moment_once_also_those_of_one_instant(store: Store, cl
 def test_a_filter_finds_what_is_rare_among_thousands(store: Store) -> None:
     with store.transaction() as tx:
         for number in range(3000):
-            tell(tx, tx.now - number, Entry("note", str(number), component=str(number % 20)))
-        tell(tx, tx.now - 2999.5, Entry("rare", "needle", component="haystack"))
+            add_to_timeline(tx, tx.now - number, Entry("note", str(number), component=str(number % 20)))
+        add_to_timeline(tx, tx.now - 2999.5, Entry("rare", "needle", component="haystack"))
 
     assert titles(store, component="haystack") == ["needle"]
 

@@ -14,7 +14,17 @@ from tests.support.pseudo import forgotten, speaking_pseudo
 from vv_exporter.language import current, speaking, speaking_everywhere
 from vv_exporter.language.sentences import Sentence, nsentence, sentence
 from vv_exporter.state.store import Store
-from vv_exporter.state.timeline import BURST, HISTORY, MAX_DETAILS, MAX_TITLE, Entry, Filter, Moment, read, tell
+from vv_exporter.state.timeline import (
+    BURST,
+    HISTORY,
+    MAX_DETAILS,
+    MAX_TITLE,
+    Entry,
+    Filter,
+    Moment,
+    add_to_timeline,
+    read,
+)
 
 SOURCES = Path(__file__).parents[2] / "exporter" / "vv_exporter"
 SILENCED = "{reason}\nBy {author}, until {end}. Silence {id}"
@@ -30,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def happened(store: Store, title: Sentence | str, details: Sentence | str = "") -> None:
     with store.transaction() as tx:
-        tell(tx, tx.now, Entry("kind", title, component="c", details=details))
+        add_to_timeline(tx, tx.now, Entry("kind", title, component="c", details=details))
 
 
 def last(store: Store, language: str) -> Moment:

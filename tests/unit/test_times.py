@@ -122,7 +122,7 @@ class TestMove:
 
 NO_TIMES = {
     "Alive.up",  # seconds since the device's start
-    "ContainerRecord.started", "Rate.left", "Seen.down", "Seen.started", "Counts.attempts", "Counts.in_vain",
+    "ContainerRecord.started", "Rate.left", "Seen.down", "Seen.started", "Counts.attempts", "Counts.failed_attempts",
     "Counts.given_up", "Counts.reasons",
     "Run.mono", "Run.video_seconds", "Run.given", "Run.limit", "Held.until", "Proof.seconds", "RecentRuns.seconds",
     "ClockOffset.started",

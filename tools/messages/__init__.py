@@ -19,7 +19,7 @@ from babel.messages.pofile import read_po, write_po
 from vv_exporter.cli import vv
 from vv_exporter.cli._language import messages as messages_of_commands
 from vv_exporter.language import FOLDER
-from vv_exporter.render.annotations import TOLD
+from vv_exporter.render.annotations import TRANSLATED_ANNOTATIONS
 from vv_exporter.render.annotations import messages as messages_of
 from vv_exporter.render.templates import FLEET_WORDS, WORDS
 from vv_exporter.render.templates import messages as messages_of_templates
@@ -56,7 +56,7 @@ def _alerts(checkout: Path) -> Catalog:
 def _said_by_rules(file: Path) -> Iterator[tuple[str, str]]:
     for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
         for rule in group["rules"]:
-            for name in TOLD:
+            for name in TRANSLATED_ANNOTATIONS:
                 for message in messages_of(rule.get("annotations", {}).get(name, "")):
                     yield rule["alert"], message
 

@@ -105,16 +105,16 @@ _COLLECTED = {"warning": "; collected for 30 seconds first"}
 
 
 def _routes() -> str:
-    """A table: which channels an alert of a severity is told by."""
+    """A table: which channels an alert of a severity goes to."""
     rows = [
-        f"| {severity} | {_told_by(kinds)}{_COLLECTED.get(severity, '')} | {_AGAIN[severity]} |"
+        f"| {severity} | {_channels_of(kinds)}{_COLLECTED.get(severity, '')} | {_AGAIN[severity]} |"
         for severity, kinds in REACHED.items()
     ]
     return "\n".join(["| severity | goes to | again |", "|---|---|---|", *rows, "| info | `app.log` | |", ""])
 
 
-def _told_by(kinds: Iterable[Kind]) -> str:
-    """The channels of these kinds; webhooks get everything, and are told of below the table."""
+def _channels_of(kinds: Iterable[Kind]) -> str:
+    """The channels of these kinds; webhooks get everything, and stand below the table."""
     titles = ([one.title for one in all_channels() if one.kind == kind] for kind in kinds if kind != "webhook")
     return ", ".join(" and ".join(names) for names in titles)
 

@@ -47,7 +47,7 @@ def series(rule: Rule, rules: Iterable[Rule]) -> set[str]:
 
 
 def silenced(source: Path, names: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """By alert that silences others: those others, of `names`. One that was told in another way silences itself."""
+    """By alert that silences others: those others, of `names`. One announced in another way silences itself."""
     known = sorted(names)
     found: dict[str, list[str]] = {}
     for inhibition in base.load(source / "alertmanager" / "alertmanager.yml")["inhibit_rules"]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client.core import GaugeMetricFamily
 
-from vv_exporter.alert_path.conditions import CONDITIONS, Now, Observed, fire, judge, rule_of
+from vv_exporter.alert_path.conditions import CONDITIONS, Now, Observed, find_conditions, fire, rule_of
 from vv_exporter.metrics import Metric
 from vv_exporter.metrics.containers import DOCKER_UP
 from vv_exporter.metrics.dvr import DVR_CONSECUTIVE_FAILURES, DVR_DOWN_SINCE, DVR_LAST_FRAME, DVR_UP
@@ -236,7 +236,7 @@ def test_series_are_found_by_name_and_have_the_device() -> None:
 
 def test_what_holds_is_fired_with_the_words_of_its_rule() -> None:
     one = now((GAVE_UP, {"name": "web"}, 1.0), (DOCKER_UP, {}, 0.0))
-    found = [(alert, what.subject) for alert, what in judge(one)]
+    found = [(alert, what.subject) for alert, what in find_conditions(one)]
 
     assert found == [("ContainerFailedPersistently", "web"), ("DockerUnreachable", "")]
     fired = fire("ContainerFailedPersistently", Observed({**AT, "name": "web"}, 1.0), one)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vv_exporter.alert_path import held as module
-from vv_exporter.alert_path.held import HeldAlerts, Verdict, evaluations, identity, judge
+from vv_exporter.alert_path.held import HeldAlerts, Verdict, evaluations, identity, reach_verdict
 from vv_exporter.alert_path.questions import QuestionError
 from vv_exporter.common.clock import isoformat
 from vv_exporter.settings import load
@@ -37,7 +37,7 @@ def verdict(
     before: dict[tuple[str, str, int], str] | None = None,
 ) -> Verdict:
     groups = [{"file": "f", "name": "g", "rules": list(rules)}]
-    return judge(
+    return reach_verdict(
         {identity(one): one for one in held},
         {identity(one): one for one in doubtful or ()},
         groups,

@@ -10,11 +10,11 @@ import pytest
 from prometheus_client.core import Metric as Family
 
 from tests.support.clock import Clock
-from vv_exporter.alert_path import told
+from vv_exporter.alert_path import direct_alerts
 from vv_exporter.alert_path.beats import Beats
+from vv_exporter.alert_path.direct_alerts import KEPT_SECONDS, SENT_EVERY_SECONDS, DirectAlerts
 from vv_exporter.alert_path.last_line import INTERVAL_SECONDS, LastLine
 from vv_exporter.alert_path.state import PathState
-from vv_exporter.alert_path.told import KEPT_SECONDS, SENT_EVERY_SECONDS, ToldAlerts
 from vv_exporter.alert_path.unsaved import MAX_HELD, UnsavedMessages
 from vv_exporter.alert_path.unseen import GAPS, GIVE_UP_SECONDS, Gap, Unseen, UnseenAlerts, find_unseen
 from vv_exporter.alertmanager.client import DeliveryError
@@ -66,7 +66,7 @@ class Bench:
         self.line = LastLine(
             self.store, self.beats, self.gather, ["slack"], self.settings, self.clock, self.held.append
         )
-        self.told = ToldAlerts(self.store, self, self.settings, self.clock, self.clock)
+        self.told = DirectAlerts(self.store, self, self.settings, self.clock, self.clock)
         self.verdict(BROKEN)
 
     def verdict(self, state: PathState) -> None:
@@ -194,7 +194,7 @@ def given_up(*names: str) -> list[Family]:
 def test_what_there_is_no_room_for_is_counted_once_and_hides_nothing_that_people_know_of(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(told, "MAX_TOLD", 2)
+    monkeypatch.setattr(direct_alerts, "MAX_DIRECT_ALERTS", 2)
     bench.changes = given_up("a", "b")
     bench.work(60)
     bench.changes = given_up("a", "b", "c")
@@ -326,7 +326,7 @@ def test_what_is_held_in_memory_is_sent_once_to_each_channel(bench: Bench) -> No
 def test_what_people_know_of_already_is_not_told_again(bench: Bench) -> None:
     account = Account(
         fingerprint="ab", alertname="StorageUnavailable", severity="critical", component="storage",
-        title="Storage /srv/video cannot be used", fired=1.0, started=1.0, told={"slack": 2.0},
+        title="Storage /srv/video cannot be used", fired=1.0, started=1.0, delivered_by={"slack": 2.0},
     )  # fmt: skip
     with bench.store.transaction() as tx:
         tx.put(ACCOUNTS, account.id, account)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.clock import Clock
 from vv_exporter.alert_path.beats import LONGEST_STEP_SECONDS, Beats
+from vv_exporter.alert_path.direct_alerts import DIRECT_ALERTS, DirectAlerts
 from vv_exporter.alert_path.hops import (
     AlertmanagerState,
     Observation,
@@ -20,7 +21,6 @@ from vv_exporter.alert_path.hops import (
 )
 from vv_exporter.alert_path.loop import AlertPath
 from vv_exporter.alert_path.state import PATH
-from vv_exporter.alert_path.told import TOLD, ToldAlerts
 from vv_exporter.alert_path.unseen import GAPS
 from vv_exporter.delivery import webhook
 from vv_exporter.delivery.accounts import Alert, fired, taken
@@ -322,12 +322,12 @@ def test_what_people_were_told_first_keeps_the_rule_from_telling_it_again(make: 
     path.run(60)
 
     assert path.titles() == ["The alert path is broken: not scraped"]
-    (one,) = path.store.docs(TOLD).values()
+    (one,) = path.store.docs(DIRECT_ALERTS).values()
     assert one.labels.items() >= EXPORTER_DOWN.items()
     assert not one.ended
     path.scrapes = True
     path.run(300)
-    (one,) = path.store.docs(TOLD).values()
+    (one,) = path.store.docs(DIRECT_ALERTS).values()
     assert one.ended
 
 
@@ -572,12 +572,12 @@ def test_that_alertmanager_was_away_is_for_the_record_when_it_is_back(make: Make
     began = path.wall.now
     path.alertmanager_up = False
     path.run(300)
-    (one,) = path.store.docs(TOLD).values()
+    (one,) = path.store.docs(DIRECT_ALERTS).values()
     assert (one.alertname, one.subject, one.ended) == ("AlertmanagerDown", "", 0.0)
 
     path.alertmanager_up = True
     path.run(300)
-    (one,) = path.store.docs(TOLD).values()
+    (one,) = path.store.docs(DIRECT_ALERTS).values()
     assert one.ended > 0
     (gap,) = path.store.docs(GAPS).values()
     assert began - 100 < gap.since <= began + 30
@@ -617,7 +617,7 @@ def test_the_webhook_does_not_hear_of_it_again_from_alertmanager(make: Make, bre
     path.settings = dataclasses.replace(path.settings, webhook_url=Secret("http://127.0.0.1:9/hook"))
     path.restart_exporter()
     sent: list[dict[str, Any]] = []
-    told = ToldAlerts(path.store, SimpleNamespace(send=sent.extend), path.settings, path.wall, path.monotonic)
+    told = DirectAlerts(path.store, SimpleNamespace(send=sent.extend), path.settings, path.wall, path.monotonic)
 
     def notify(status: str) -> None:
         told.round()

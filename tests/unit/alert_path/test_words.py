@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 
 from tests.support.proofs import Proof, proofs
-from vv_exporter.alert_path.conditions import CONDITIONS, HMAC_WINDOW_SECONDS, Fired, Now, fire, judge
+from vv_exporter.alert_path.conditions import CONDITIONS, HMAC_WINDOW_SECONDS, Fired, Now, find_conditions, fire
 from vv_exporter.alert_path.last_line import message_of
 from vv_exporter.alert_path.words import Sample, Words, WordsError, humanize, humanize_duration
 from vv_exporter.settings import load
@@ -36,7 +36,7 @@ def now_of(proof: Proof) -> Now:
 
 def fired_by(proof: Proof) -> Iterator[Fired]:
     now = now_of(proof)
-    yield from (fire(alert, observed, now) for alert, observed in judge(now) if alert == proof.alert)
+    yield from (fire(alert, observed, now) for alert, observed in find_conditions(now) if alert == proof.alert)
 
 
 def test_each_condition_has_a_proof() -> None:

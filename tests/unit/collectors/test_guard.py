@@ -86,8 +86,9 @@ def test_one_that_hangs_costs_its_own_series_and_the_deadline_once(hanging: Hang
     assert "hanging_value" not in names(families)
 
     began = time.monotonic()
-    gather(guarded, 60.0)
-    assert time.monotonic() - began < 30
+    for _ in range(20):
+        gather(guarded, 1.0)
+    assert time.monotonic() - began < 10  # waiting for it each time would take twenty
 
 
 def test_one_that_hangs_keeps_its_only_thread_and_comes_back_when_it_returns(hanging: Hanging) -> None:

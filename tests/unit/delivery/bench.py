@@ -114,7 +114,7 @@ class Bench:
     def work(self, seconds: float) -> None:
         """Let everything do its work for so long, in steps."""
         for _ in range(int(seconds / INTERVAL)):
-            if self.watch.look(is_taking=self.relay.taking):
+            if self.watch.poll(is_accepting=self.relay.is_accepting):
                 self.relay.retry()
             self.relay.round()
             for sender in self.senders:

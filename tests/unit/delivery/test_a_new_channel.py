@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from tools.reference import configuration_page
 from vv_exporter import channels
-from vv_exporter.alerting import channels_told_directly
+from vv_exporter.alerting import direct_channels
 from vv_exporter.cli import vv
 from vv_exporter.delivery.alertmanager_watch import channel_of
 from vv_exporter.drills.plan import drill_channels, plan
@@ -134,7 +134,7 @@ def test_what_it_takes_is_accounted_for_and_drilled_and_it_is_told_directly(tmp_
     settings = settings_with(tmp_path)
 
     assert channel_of("siren", "chat") == channel_of("webhook", "siren") == "siren"
-    assert [channel.name for channel in channels_told_directly(settings)] == ["siren"]
+    assert [channel.name for channel in direct_channels(settings)] == ["siren"]
     assert drill_channels(settings) == ["siren"]
     assert [step.channels for step in plan("", "", drill_channels(settings))] == [("siren",)]
     assert channels.addresses(settings)["siren"] == f"deadman_url={URL}"
@@ -145,4 +145,4 @@ def test_where_it_is_not_configured_nobody_knows_of_it(tmp_path: Path) -> None:
 
     assert "siren" not in channels.configured(settings)
     assert drill_channels(settings) == []
-    assert channels_told_directly(settings) == []
+    assert direct_channels(settings) == []

@@ -149,7 +149,7 @@ def test_the_first_channel_that_takes_it_is_on_the_timeline_and_each_is_noted_on
         with books.tx() as tx:
             accounts.taken(tx, alert(), channel, books.start + when)
 
-    assert books.only().told == {"slack": books.start - 9, "telegram": books.start}
+    assert books.only().delivered_by == {"slack": books.start - 9, "telegram": books.start}
     assert [(e.kind, e.title, e.component) for _, e in entries(books.store)] == [
         ("alert.told", "Delivered by slack: T", "scan")
     ]
@@ -158,20 +158,20 @@ def test_the_first_channel_that_takes_it_is_on_the_timeline_and_each_is_noted_on
 def test_what_a_channel_takes_opens_an_account_or_belongs_to_the_one_that_has_ended_untold(books: Books) -> None:
     with books.tx() as tx:
         accounts.taken(tx, alert(), "slack", books.start)
-    assert books.only().told == {"slack": books.start}
+    assert books.only().delivered_by == {"slack": books.start}
 
     with books.tx() as tx:
         tx.delete(ACCOUNTS, books.only().id)
     books.put(ended=books.start)
     with books.tx() as tx:
         accounts.taken(tx, alert(), "slack", books.start)
-    assert books.only().told == {"slack": books.start}
+    assert books.only().delivered_by == {"slack": books.start}
     assert books.only().ended == books.start
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"told": {"slack": 1.7e9}, "closed": {"slack": 1.7e9}}, {"missed": True}, {"fingerprint": "other"}],
+    [{"delivered_by": {"slack": 1.7e9}, "closed": {"slack": 1.7e9}}, {"missed": True}, {"fingerprint": "other"}],
 )
 def test_an_account_that_is_closed_or_anothers_takes_nothing_more(books: Books, changes: dict[str, Any]) -> None:
     before = books.put(ended=books.start, **changes)
@@ -180,7 +180,7 @@ def test_an_account_that_is_closed_or_anothers_takes_nothing_more(books: Books, 
         accounts.taken(tx, alert(), "telegram", books.clock())
 
     assert before in books.all()
-    assert [list(one.told) for one in books.all() if one != before] == [["telegram"]]
+    assert [list(one.delivered_by) for one in books.all() if one != before] == [["telegram"]]
 
 
 def test_while_one_is_open_the_ended_one_takes_nothing(books: Books) -> None:
@@ -190,7 +190,7 @@ def test_while_one_is_open_the_ended_one_takes_nothing(books: Books) -> None:
     with books.tx() as tx:
         accounts.taken(tx, alert(), "slack", books.clock())
 
-    assert [bool(one.told) for one in sorted(books.all(), key=lambda one: one.fired)] == [False, True]
+    assert [bool(one.delivered_by) for one in sorted(books.all(), key=lambda one: one.fired)] == [False, True]
 
 
 @pytest.mark.parametrize(("age", "written"), [(15.0, False), (15.1, True)])
@@ -217,12 +217,12 @@ class TestJudged:
         with books.tx() as tx:
             if tried is not None:
                 tx.put(CHANNELS, "slack", Channel(tried=tried))
-            accounts.judge(tx, usual or ["slack"], settle)
+            accounts.settle_accounts(tx, usual or ["slack"], settle)
 
     @pytest.mark.parametrize(("after", "kept"), [(KEPT - 0.1, True), (KEPT, False)])
     def test_what_was_told_is_kept_for_an_hour(self, books: Books, after: float, kept: bool) -> None:
         assert KEPT == 3600
-        books.put(ended=books.start, told={"slack": books.start}, closed={"slack": books.start})
+        books.put(ended=books.start, delivered_by={"slack": books.start}, closed={"slack": books.start})
         books.clock.advance(after)
         self.judge(books)
 
@@ -233,7 +233,7 @@ class TestJudged:
         self, books: Books, after: float, kept: bool
     ) -> None:
         assert KEPT_UNCLOSED == 7 * 86_400
-        books.put(ended=books.start, told={"slack": 1.7e9, "pagerduty": 1.7e9}, closed={"slack": books.start})
+        books.put(ended=books.start, delivered_by={"slack": 1.7e9, "pagerduty": 1.7e9}, closed={"slack": books.start})
         books.clock.advance(after)
         self.judge(books)
 
@@ -267,7 +267,7 @@ class TestJudged:
         books.put(ended=books.start)
         books.clock.advance(60)
         with books.tx() as tx:
-            accounts.judge(tx, [], 60.0)
+            accounts.settle_accounts(tx, [], 60.0)
 
         assert books.all() == []
 
@@ -311,7 +311,7 @@ class TestTooMany:
     @pytest.mark.parametrize(
         ("a", "b"),
         [
-            ({"told": {"slack": 1.7e9}, "severity": "critical"}, {"severity": "warning"}),
+            ({"delivered_by": {"slack": 1.7e9}, "severity": "critical"}, {"severity": "warning"}),
             ({"severity": "warning"}, {"severity": "error"}),
             ({"fired": 1.7e9 - 9}, {"fired": 1.7e9 - 8}),
             ({"fired": 1.7e9 - 8}, {"fired": 1.7e9 - 9, "ended": 1.7e9}),
@@ -389,15 +389,18 @@ class TestIncidents:
         assert books.only().incidents == {"pagerduty": "i1"}
         self.take(books, "pagerduty", "i2")
 
-        assert (books.only().incidents, sorted(books.only().told)) == ({"pagerduty": "i2"}, ["pagerduty", "slack"])
+        assert (books.only().incidents, sorted(books.only().delivered_by)) == (
+            {"pagerduty": "i2"},
+            ["pagerduty", "slack"],
+        )
 
     def test_one_that_fires_on_was_not_closed(self, books: Books) -> None:
-        books.put(told={"slack": 1.7e9, "pagerduty": 1.7e9}, closed={"slack": 1.7e9, "pagerduty": 1.7e9})
+        books.put(delivered_by={"slack": 1.7e9, "pagerduty": 1.7e9}, closed={"slack": 1.7e9, "pagerduty": 1.7e9})
         self.take(books, "slack")
         assert books.only().closed == {"pagerduty": 1.7e9}
 
     def test_the_end_is_heard_once_by_those_who_heard_of_it(self, books: Books) -> None:
-        books.put(told={"slack": 1.7e9, "pagerduty": 1.7e9}, ended=books.start)
+        books.put(delivered_by={"slack": 1.7e9, "pagerduty": 1.7e9}, ended=books.start)
         for channel, when in (("slack", -5.0), ("slack", -3.0), ("telegram", -5.0)):
             with books.tx() as tx:
                 accounts.closed(tx, "f", channel, books.start + when)
@@ -411,7 +414,7 @@ class TestIncidents:
     def test_chats_do_not_tell_the_end_of_a_scripts_alert(self, books: Books) -> None:
         told = {"slack": 1.7e9, "telegram": 1.7e9, "pagerduty": 1.7e9}
 
-        assert books.put(alertname="VVEvent", told=told).owed == ["pagerduty"]
+        assert books.put(alertname="VVEvent", delivered_by=told).owed == ["pagerduty"]
         assert books.put(alertname="VVEvent").is_event
         assert not books.put().is_event
 
@@ -419,14 +422,14 @@ class TestIncidents:
 def test_what_is_asked_of_many(books: Books) -> None:
     one, told, missed = (
         books.put(key="a", ended=3.0),
-        books.put(key="b", ended=3.0, told={"slack": 2.0}),
+        books.put(key="b", ended=3.0, delivered_by={"slack": 2.0}),
         books.put(key="c", ended=3.0, missed=True, started=5.0),
     )
     earlier, still = books.put(key="d", missed=True, started=4.0, ended=9.0), books.put(key="e")
     every = {account.key: account for account in (one, told, missed, earlier, still)}
 
     assert list(accounts.missed(every)) == ["d", "c"]
-    assert accounts.untold(every.values()) == [one, missed, earlier, still]
+    assert accounts.undelivered(every.values()) == [one, missed, earlier, still]
     assert accounts.unsettled([one])
     assert not accounts.unsettled([told, missed, earlier, still])
 

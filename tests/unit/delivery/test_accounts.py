@@ -21,7 +21,7 @@ def test_an_account_opens_with_the_log_and_closes_when_a_channel_took_it(bench: 
     bench.event(notification=notified("slack"))
     bench.event(notification=notified("telegram"))
     (account,) = bench.accounts()
-    assert sorted(account.told) == ["slack", "telegram"]
+    assert sorted(account.delivered_by) == ["slack", "telegram"]
     assert account.title == "StageFailing it is"
 
     bench.notification("resolved")
@@ -45,13 +45,13 @@ def test_one_that_fires_again_before_its_end_was_told_stands_where_it_was_told(b
     bench.notification()
 
     (again,) = (account for account in bench.accounts() if not account.ended)
-    assert sorted(again.told) == ["slack"]  # to Telegram it is sent anew
+    assert sorted(again.delivered_by) == ["slack"]  # to Telegram it is sent anew
     assert [account.owed for account in bench.accounts() if account.ended] == [[]]
     bench.notification("resolved")
     bench.event(notification=notified("slack", over=True))
     bench.clock.advance(30)
     bench.notification()
-    assert [account.told for account in bench.accounts() if not account.ended] == [{}]
+    assert [account.delivered_by for account in bench.accounts() if not account.ended] == [{}]
 
 
 def test_the_log_and_the_dead_mans_switch_are_nobody(bench: Bench) -> None:
@@ -59,7 +59,7 @@ def test_the_log_and_the_dead_mans_switch_are_nobody(bench: Bench) -> None:
     bench.event(notification=notified("webhook", "log"))
     bench.event(notification=notified("webhook", "deadman"))
 
-    assert bench.accounts()[0].told == {}
+    assert bench.accounts()[0].delivered_by == {}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_odd_alert_in_an_event_costs_itself_only(bench: Bench, odd: Any) -> N
     event["firingAlerts"] = [odd, *event["firingAlerts"]]
     bench.event(notification=event)
 
-    assert list(bench.accounts()[-1].told) == ["slack"]
+    assert list(bench.accounts()[-1].delivered_by) == ["slack"]
 
 
 def test_of_too_many_accounts_those_that_people_were_told_of_and_the_least_severe_go_first(

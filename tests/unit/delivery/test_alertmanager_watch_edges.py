@@ -41,7 +41,7 @@ class Desk:
     def look(self, after: float = 5.0) -> float:
         self.wall.advance(after)
         self.monotonic.advance(after)
-        self.watch.look(is_taking=self.taking)
+        self.watch.poll(is_accepting=self.taking)
         return self.watch.seen.down
 
     @property
@@ -114,12 +114,12 @@ def test_an_answer_ends_it_if_alerts_are_taken(desk: Desk) -> None:
 
 
 def test_that_it_answers_again_is_said_once(desk: Desk) -> None:
-    assert desk.watch.look(is_taking=True) is False
+    assert desk.watch.poll(is_accepting=True) is False
     desk.answer = DeliveryError("away")
-    assert desk.watch.look(is_taking=True) is False
+    assert desk.watch.poll(is_accepting=True) is False
     desk.answer = STARTED
 
-    assert [desk.watch.look(is_taking=True), desk.watch.look(is_taking=True)] == [True, False]
+    assert [desk.watch.poll(is_accepting=True), desk.watch.poll(is_accepting=True)] == [True, False]
 
 
 def test_how_long_there_is_no_outage_yet(desk: Desk) -> None:

@@ -619,7 +619,7 @@ def test_what_the_webhook_had_directly_it_does_not_get_again_from_alertmanager_b
             webhook.fingerprint(sent["labels"]),
         )  # fmt: skip
         with bench.store.transaction() as tx:
-            webhook.tell(tx, alert, links)
+            webhook.queue_event(tx, alert, links)
 
     assert [event[0] for event in events(bench) if event[2] == "id-a"] == ["firing", "resolved"]
 

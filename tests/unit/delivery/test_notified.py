@@ -269,7 +269,7 @@ class TestEvents:
 
         (account,) = books.store.docs(ACCOUNTS).values()
         assert (account.fingerprint, account.title, account.started) == ("00000000000000ff", "S", 1_699_999_800.0)
-        assert account.told == {"slack": NOW - 10}
+        assert account.delivered_by == {"slack": NOW - 10}
         assert books.store.document(notificationevents.LAST, "") == notificationevents.LastEvent(NOW)
 
     @pytest.mark.parametrize("body", [b"x", b"[]", b"5", b'{"data": 5}'])

@@ -201,7 +201,7 @@ def test_an_alert_that_is_refused_for_what_it_says_holds_up_no_other(bench: Benc
     assert {alert["key"] for alert in bench.destination.taken} == {f"k{n}" for n in range(100)} - {"k3", "k77"}
     assert {key for key, alert in bench.open().items() if alert.rejected} == {"k3", "k77"}
     assert waiting(bench.open().values()) == []
-    assert bench.relay.taking
+    assert bench.relay.is_accepting
     assert bench.store.value(RELAY_DELIVERIES, ("alertmanager", "rejected")) == 2
     assert bench.store.value(RELAY_DELIVERIES, ("alertmanager", "failed")) is None
     assert bench.destination.tries < 40

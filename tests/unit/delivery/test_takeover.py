@@ -106,7 +106,7 @@ def test_what_is_refused_from_alertmanager_is_sent_directly_once(bench: Bench) -
     assert message.details == "Twice.\nError: no frames"
     assert "refuses what Alertmanager sends: sent directly" in message.note
     assert message.runbook_url == "https://r/x"
-    assert "telegram" in bench.account("StageFailing").told
+    assert "telegram" in bench.account("StageFailing").delivered_by
     assert [bench.providers[name].took for name in ("slack", "pagerduty", "email")] == [[], [], []]
 
 
@@ -136,7 +136,7 @@ def test_what_the_provider_says_stands_beside_a_channel_that_takes_nothing_and_t
     bench.refuse()
 
     assert bench.channel().error == "answered 400: Bad Request: chat not found"
-    assert bench.account("StageFailing").told == {}
+    assert bench.account("StageFailing").delivered_by == {}
 
     bench.providers["telegram"].error = None
     bench.later(120)
@@ -302,10 +302,10 @@ def test_an_incident_at_a_pager_is_closed_when_the_alert_has_ended_also_after_a_
 def test_a_provider_that_says_no_is_told_from_one_that_has_trouble(bench: Bench, reason: str, refused: bool) -> None:
     says = METRICS.format(attempts=1, failed=0, reason=reason)
     watch = Watch(bench.store, lambda: says, 120.0, bench.clock)
-    watch.look(is_taking=True)
+    watch.poll(is_accepting=True)
     assert watch.seen.counts["telegram"] == Counts(1.0, 0.0, 0.0, {reason: 0.0})
     says = METRICS.format(attempts=2, failed=1, reason=reason)
-    watch.look(is_taking=True)
+    watch.poll(is_accepting=True)
 
     assert bool(bench.channel().refused) == refused
     assert bench.channel().since

@@ -20,7 +20,7 @@ from vv_exporter.channels import webhook as channel
 from vv_exporter.delivery import webhook
 from vv_exporter.delivery.notifications import NotifiedAlert
 from vv_exporter.delivery.parcels import Parcel
-from vv_exporter.delivery.webhook import OUTBOX, Event, Links, tell
+from vv_exporter.delivery.webhook import OUTBOX, Event, Links, queue_event
 from vv_exporter.messages import webhook_event
 from vv_exporter.messages.message import Message
 from vv_exporter.settings import Secret
@@ -73,7 +73,7 @@ def tell_all(store: Store, *alerts: NotifiedAlert) -> list[tuple[str, dict[str, 
     """Tell these one by one; gives all that waits: status, object."""
     for one in alerts:
         with store.transaction() as tx:
-            tell(tx, one, LINKS)
+            queue_event(tx, one, LINKS)
     parcels = OUTBOX.waiting(store).values()
     return [(parcel.headers["VV-Alert-Status"], json.loads(parcel.body)) for parcel in parcels]
 
@@ -210,12 +210,12 @@ def test_two_alerts_with_one_alert_id_have_two_keys(store: Store) -> None:
 def test_what_is_remembered_is_bounded_and_what_fires_is_kept_longest(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "MAX_TOLD", 3)
+    monkeypatch.setattr(webhook, "MAX_POSTED_ALERTS", 3)
     many = [alert("resolved", fingerprint=f"{number:016x}") for number in range(10)]
     tell_all(store, alert(), *many)
 
-    assert len(store.docs(webhook.TOLD)) == 3
-    assert "d8fc9ef944f09651" in store.docs(webhook.TOLD)
+    assert len(store.docs(webhook.POSTED_ALERTS)) == 3
+    assert "d8fc9ef944f09651" in store.docs(webhook.POSTED_ALERTS)
 
 
 def parcel() -> Parcel:

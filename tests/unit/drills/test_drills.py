@@ -26,7 +26,7 @@ from vv_exporter.delivery.accounts import ACCOUNTS
 from vv_exporter.delivery.channel_health import CHANNELS, Channel
 from vv_exporter.delivery.drill_hook import is_for_webhook, note_parcel
 from vv_exporter.delivery.parcels import OK, REFUSED
-from vv_exporter.delivery.webhook import OUTBOX, Links, tell
+from vv_exporter.delivery.webhook import OUTBOX, Links, queue_event
 from vv_exporter.digest import digest, history
 from vv_exporter.drills.failure import WEBHOOK_REFUSED, Failure, given_up
 from vv_exporter.drills.plan import SEVERITIES, Step, drill_channels, patience, plan
@@ -486,7 +486,7 @@ class Hook:
             "firing", labels_of(drill), {"summary": "Drill", "alert_id": drill.id}, "2026-11-27T07:00:00Z"
         )
         with store.transaction() as tx:
-            tell(tx, alert, Links("http://a", "http://b"))
+            queue_event(tx, alert, Links("http://a", "http://b"))
         ((_, self.parcel),) = OUTBOX.waiting(store).items()
 
     def ends(self, result: str) -> None:

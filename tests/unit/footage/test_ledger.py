@@ -18,11 +18,11 @@ from vv_exporter.footage.ledger import (
     DAYS,
     KEEP_DAYS,
     MAX_SPANS,
+    add_footage,
     closed_of,
     forget_old,
     key_of,
     latest_of,
-    note,
     spans_of,
 )
 from vv_exporter.metrics.exporter import SERIES_LIMITED
@@ -36,7 +36,7 @@ MIDNIGHT = NOW // DAY * DAY
 def noted(store: Store, *spans: Span, join: int = 0, step: str = "recorded") -> None:
     with store.transaction() as tx:
         for start, end in spans:
-            note(tx, "gate", step, start, end, join)
+            add_footage(tx, "gate", step, start, end, join)
 
 
 def found(store: Store, start: int, end: int, step: str = "recorded") -> tuple[Span, ...]:
@@ -110,9 +110,9 @@ def test_a_day_of_too_many_holes_closes_the_shortest_and_says_so(store: Store) -
     with store.transaction() as tx:
         tx.now = (MIDNIGHT + 2 * DAY) / 1000
         for start, end in [long, *pieces]:
-            note(tx, "gate", "recorded", start, end)
+            add_footage(tx, "gate", "recorded", start, end)
         extra = MIDNIGHT + 100_000 * MAX_SPANS
-        note(tx, "gate", "recorded", extra, extra + 5)
+        add_footage(tx, "gate", "recorded", extra, extra + 5)
 
     kept = found(store, MIDNIGHT, MIDNIGHT + DAY)
     shortest = 50_000 - (MAX_SPANS - 1)
@@ -188,7 +188,7 @@ def test_a_year_of_ten_cameras_is_small(store: Store, clock: Clock) -> None:
     with store.transaction() as tx:
         for n in range(31):
             at = MIDNIGHT - DAY + n * DAY // 31
-            note(tx, "a camera of some name", "summarised", at, at + DAY // 40)
+            add_footage(tx, "a camera of some name", "summarised", at, at + DAY // 40)
     (key, day), *_ = store.docs(DAYS).items()
 
     assert len(day.spans) == 62

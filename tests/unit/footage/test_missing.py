@@ -16,7 +16,7 @@ from vv_exporter.footage.calendar import expected
 from vv_exporter.footage.causes import CAUSES
 from vv_exporter.footage.device import ALIVE_SECONDS, DeviceStates, note_start
 from vv_exporter.footage.intervals import total, union
-from vv_exporter.footage.ledger import DAY, milliseconds, note
+from vv_exporter.footage.ledger import DAY, add_footage, milliseconds
 from vv_exporter.footage.report import DUE_AFTER, FORGOTTEN_AFTER, Account, View, account, lost
 from vv_exporter.footage.segments import recorded
 from vv_exporter.metrics.footage import FOOTAGE_MISSING
@@ -62,7 +62,7 @@ class Device:
             if with_frames:
                 now = milliseconds(self.clock())
                 with self.store.transaction() as tx:
-                    note(tx, "gate", "received", now - milliseconds(step), now)
+                    add_footage(tx, "gate", "received", now - milliseconds(step), now)
             self.accounts.round()
 
     def record(self, seconds: float) -> None:

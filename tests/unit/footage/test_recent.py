@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.clock import Clock
 from tests.unit.footage.test_missing import FAULTS, Device
-from vv_exporter.footage.accounts import FootageAccounts, Limits, tell_hole
+from vv_exporter.footage.accounts import FootageAccounts, Limits, record_hole
 from vv_exporter.footage.causes import Part
-from vv_exporter.footage.ledger import milliseconds, note
+from vv_exporter.footage.ledger import add_footage, milliseconds
 from vv_exporter.footage.report import DUE_AFTER
 from vv_exporter.footage.segments import done, recorded
 from vv_exporter.footage.words import length as length_in_words
@@ -165,7 +165,7 @@ def test_a_hole_is_told_in_the_readers_language(store: Store, clock: Clock) -> N
 def test_of_a_hole_of_many_parts_the_longest_are_told(store: Store, clock: Clock) -> None:
     parts = tuple(Part(60_000 * n, 60_000 * n + 50_000 + n, "dvr_down", f"no {n}") for n in range(30))
     with store.transaction() as tx:
-        tell_hole(tx, "gate", parts, Limits())
+        record_hole(tx, "gate", parts, Limits())
     (moment,) = read(store, Filter()).moments
 
     lines = moment.details.splitlines()
@@ -242,7 +242,7 @@ class TestSigning:
     def test_frames_that_are_not_recorded_need_not_be_signed(self, store: Store, clock: Clock) -> None:
         device = self.device(store, clock, None, 600.0)
         with store.transaction() as tx:
-            note(tx, "gate", "received", milliseconds(clock()) - 1000, milliseconds(clock()))
+            add_footage(tx, "gate", "received", milliseconds(clock()) - 1000, milliseconds(clock()))
         device.wait(3600, with_frames=True)
 
         assert self.shown(store) == [{}, {}, {}]

@@ -36,7 +36,7 @@ def day(store: Store, clock: Clock) -> Store:
             recorded(tx, "gate", start, start + 60_000, f"/v/{minute}.mp4")
             if minute >= 30:
                 done(tx, "signed", f"/v/{minute}.mp4", "")
-        corrupt.note(tx, "gate", milliseconds(NOON), milliseconds(NOON + 60), "/v/0.mp4", "no_index")
+        corrupt.record_corrupt_file(tx, "gate", milliseconds(NOON), milliseconds(NOON + 60), "/v/0.mp4", "no_index")
     return store
 
 

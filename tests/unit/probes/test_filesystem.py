@@ -19,10 +19,10 @@ from vv_exporter.probes.filesystem import (
     PathProbe,
     Status,
     Usage,
-    judge,
-    look,
-    look_and_write,
-    look_through,
+    evaluate_answer,
+    read_usage,
+    read_usage_and_write,
+    read_usage_through,
 )
 
 USAGE = Usage(size=100, free=50, inodes=10, inodes_free=9, readonly=False)
@@ -42,7 +42,7 @@ USAGE = Usage(size=100, free=50, inodes=10, inodes_free=9, readonly=False)
     ],
 )
 def test_an_answer_counts_until_it_is_overdue(answer: Answer | None, age: float, expected: Status | None) -> None:
-    assert expected == judge(answer, 1000, 1000 + age, 10)
+    assert expected == evaluate_answer(answer, 1000, 1000 + age, 10)
 
 
 class Probing:
@@ -150,7 +150,7 @@ def test_stop_returns_at_once_and_ends_the_thread_that_does_not_hang(start: Call
 
 
 def test_a_folder_is_written_to_and_left_clean(tmp_path: Path) -> None:
-    answer = look_and_write(tmp_path)
+    answer = read_usage_and_write(tmp_path)
 
     assert answer.error is None
     assert answer.usage is not None
@@ -160,11 +160,11 @@ def test_a_folder_is_written_to_and_left_clean(tmp_path: Path) -> None:
 
 
 def test_looking_writes_nothing(tmp_path: Path) -> None:
-    assert look(tmp_path).error is None
+    assert read_usage(tmp_path).error is None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("probe", [look, look_and_write])
+@pytest.mark.parametrize("probe", [read_usage, read_usage_and_write])
 def test_a_path_that_does_not_exist_has_failed(probe: Callable[[Path], Answer], tmp_path: Path) -> None:
     answer = probe(tmp_path / "none")
 
@@ -175,7 +175,7 @@ def test_a_path_that_does_not_exist_has_failed(probe: Callable[[Path], Answer], 
 def test_what_cannot_be_written_has_failed_and_still_shows_its_space(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("in the way")
 
-    answer = look_and_write(tmp_path)
+    answer = read_usage_and_write(tmp_path)
 
     assert answer.usage is not None
     assert "Not a directory" in str(answer.error)
@@ -188,18 +188,18 @@ def test_a_link_does_not_lead_the_probe_elsewhere(tmp_path: Path) -> None:
     root.mkdir()
     (root / FOLDER).symlink_to(elsewhere)
 
-    assert look_and_write(root).error is not None
+    assert read_usage_and_write(root).error is not None
 
 
 def test_what_a_killed_probe_left_behind_does_not_disturb(tmp_path: Path) -> None:
-    look_and_write(tmp_path)
+    read_usage_and_write(tmp_path)
     (tmp_path / FOLDER / f"probe-{os.uname().nodename}").write_text("left behind, and longer than a probe")
 
-    assert look_and_write(tmp_path).error is None
+    assert read_usage_and_write(tmp_path).error is None
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-@pytest.mark.parametrize("ask", [look, lambda path: look_through(path)(Path("/")), look_and_write])
+@pytest.mark.parametrize("ask", [read_usage, lambda path: read_usage_through(path)(Path("/")), read_usage_and_write])
 @pytest.mark.parametrize("inside", ["", "a folder"])
 def test_a_mount_that_is_read_only_here_is_no_file_system_that_is(
     tmp_path: Path, ask: Callable[[Path], Answer], inside: str
@@ -223,14 +223,14 @@ def test_where_nobody_says_more_the_mount_has_to_do(tmp_path: Path, monkeypatch:
     with small_disk(tmp_path / "disk") as disk:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(disk.folder)], check=True)
         monkeypatch.setattr(Path, "read_text", Mock(side_effect=PermissionError))
-        answer = look(disk.folder)
+        answer = read_usage(disk.folder)
 
     assert answer.usage is not None
     assert answer.usage.readonly
 
 
 def test_a_machine_path_that_is_not_mounted_is_a_failure(tmp_path: Path) -> None:
-    answer = look_through(tmp_path / "absent")(Path("/"))
+    answer = read_usage_through(tmp_path / "absent")(Path("/"))
 
     assert answer.usage is None
     assert "absent" in (answer.error or "")

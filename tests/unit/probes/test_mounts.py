@@ -12,7 +12,7 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.disks import small_disk
 from vv_exporter.probes import storagedevices
-from vv_exporter.probes.filesystem import Answer, look_and_write
+from vv_exporter.probes.filesystem import Answer, read_usage_and_write
 from vv_exporter.probes.mounts import (
     FileSystem,
     file_system_of,
@@ -237,7 +237,7 @@ class Bench:
         self.mounted = Mounted(self.store, self.root, boot, self.fstab)
 
     def probe(self) -> Answer:
-        return look_and_write(self.root, self.mounted.why_missing)
+        return read_usage_and_write(self.root, self.mounted.why_missing)
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_a_disk_that_goes_away_between_two_steps_of_a_probe_is_not_written_past(
 
     with small_disk(bench.root):
         subprocess.run(["mount", "-t", "tmpfs", "vv-second", str(bench.root)], check=True)
-        look_and_write(bench.root, unmounted)
+        read_usage_and_write(bench.root, unmounted)
 
         assert list(bench.root.iterdir()) == []
 

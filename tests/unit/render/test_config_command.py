@@ -64,7 +64,7 @@ def test_check_says_below_which_free_space_each_disk_is_told(
 
 def test_a_disk_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     hung = threading.Event()
-    monkeypatch.setattr(filesystem, "look", lambda path: hung.wait(60) and filesystem.Answer(None, "late"))
+    monkeypatch.setattr(filesystem, "read_usage", lambda path: hung.wait(60) and filesystem.Answer(None, "late"))
     try:
         assert filesystem.usage_within(Path("/hung"), 0.05) is None
     finally:

@@ -34,12 +34,13 @@ def test_the_servers_know_its_user_and_its_authority(settings_of: Load, authorit
     render(settings, one, other)
 
     prometheus = yaml.safe_load((other / "prometheus.yml").read_text())
-    (scrape,) = [job for job in prometheus["scrape_configs"] if job["job_name"] == "vv-exporter"]
+    scrape, events = (job for job in prometheus["scrape_configs"] if job["job_name"].startswith("vv-exporter"))
     password = other / "secrets" / "exporter_password"
     tls = {"ca": authority.read_text()}
     assert (scrape["scheme"], scrape["tls_config"]) == ("https", tls)
     assert scrape["basic_auth"] == {"username": "prometheus", "password_file": str(password)}
     assert (password.read_text(), stat.S_IMODE(password.stat().st_mode)) == (PASSWORD, 0o600)
+    assert all(events[key] == scrape[key] for key in ("scheme", "tls_config", "basic_auth"))
     alertmanager = yaml.safe_load((one / "alertmanager.yml").read_text())
     (recorder,) = alertmanager["event_recorder"]["webhook_outputs"]
     ours = [
@@ -92,7 +93,7 @@ def test_other_servers_are_asked_as_before(settings_of: Load, authority: Path, t
     render(settings_of(VV_EXPORTER_URL="https://e", VV_EXPORTER_CA_FILE=str(authority)), tmp_path)
 
     jobs = yaml.safe_load((tmp_path / "prometheus.yml").read_text())["scrape_configs"]
-    assert [job["job_name"] for job in jobs if "tls_config" in job] == ["vv-exporter"]
+    assert [job["job_name"] for job in jobs if "tls_config" in job] == ["vv-exporter", "vv-exporter-events"]
 
 
 def test_an_authority_that_cannot_be_read_is_named(settings_of: Load, tmp_path: Path) -> None:

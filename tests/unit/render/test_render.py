@@ -101,12 +101,26 @@ def test_device_ports_and_interval_are_set(settings_of: Load, tmp_path: Path) ->
     }
     assert {job["job_name"]: job["static_configs"] for job in prometheus["scrape_configs"]} == {
         "vv-exporter": [{"targets": ["127.0.0.1:1001"], "labels": {"device": "edge-7"}}],
+        "vv-exporter-events": [{"targets": ["127.0.0.1:1001"], "labels": {"device": "edge-7"}}],
         "prometheus": [{"targets": ["127.0.0.1:1002"], "labels": {"device": "edge-7"}}],
         "alertmanager": [{"targets": ["127.0.0.1:1003"], "labels": {"device": "edge-7"}}],
     }
     assert prometheus["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:1003"]}]}]}
     assert "http://127.0.0.1:1001/api/v1/alertmanager" in (tmp_path / "alertmanager.yml").read_text()
     assert "http://127.0.0.1:1001/" in (tmp_path / "templates" / "links.tmpl").read_text()
+
+
+@pytest.mark.parametrize(("interval", "events"), [("10s", "2s"), ("2s", "2s"), ("1s", "1s")])
+def test_events_are_asked_for_more_often_than_the_rest(
+    settings_of: Load, tmp_path: Path, interval: str, events: str
+) -> None:
+    render(settings_of(VV_SCRAPE_INTERVAL=interval, VV_EXPORTER_URL="http://exporter:19461/vv"), tmp_path)
+    jobs = {job["job_name"]: job for job in read(tmp_path / "prometheus.yml")["scrape_configs"]}
+
+    assert jobs["vv-exporter-events"]["scrape_interval"] == events
+    assert jobs["vv-exporter-events"]["metrics_path"] == "/vv/metrics/events"
+    assert jobs["vv-exporter"]["metrics_path"] == "/vv/metrics"
+    assert "scrape_interval" not in jobs["vv-exporter"]
 
 
 def test_an_alertmanager_elsewhere_is_reached_there(settings_of: Load, tmp_path: Path) -> None:
@@ -129,6 +143,7 @@ def test_servers_in_containers_find_each_other_by_name(settings_of: Load, tmp_pa
     targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]}
     assert targets == {
         "vv-exporter": ["exporter:19461"],
+        "vv-exporter-events": ["exporter:19461"],
         "prometheus": ["127.0.0.1:9090"],
         "alertmanager": ["alertmanager:9093"],
     }

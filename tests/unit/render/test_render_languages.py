@@ -18,7 +18,7 @@ from tests.support.servers import Programs, check
 from tests.unit.render.conftest import EVERY_CHANNEL
 from vv_exporter.language import gettext, languages, speaking
 from vv_exporter.render import base, render
-from vv_exporter.render.annotations import ACTION, TOLD
+from vv_exporter.render.annotations import ACTION, TRANSLATED_ANNOTATIONS
 from vv_exporter.render.prometheus import here
 from vv_exporter.settings import Settings, load
 
@@ -52,7 +52,7 @@ def rules(folder: Path) -> list[dict[str, Any]]:
 
 
 def without_words(rule: dict[str, Any]) -> dict[str, Any]:
-    of_the_language = {*TOLD, "runbook_url"}
+    of_the_language = {*TRANSLATED_ANNOTATIONS, "runbook_url"}
     kept = {name: text for name, text in rule.get("annotations", {}).items() if name not in of_the_language}
     return rule | {"annotations": kept}
 
@@ -86,7 +86,7 @@ def test_only_words_differ(rendered: Callable[[str], Path], name: str) -> None:
         if "alert" in rule:
             assert rule["annotations"]["runbook_url"] == settings_in(name).runbook(rule["alert"])
     for one, same in zip(other, english, strict=True):
-        for key in TOLD:
+        for key in TRANSLATED_ANNOTATIONS:
             text, source = (rule.get("annotations", {}).get(key, "") for rule in (one, same))
             assert (calls(text), commands(text)) == (calls(source), commands(source)), same["alert"]
             assert text.count("\n") == source.count("\n"), same["alert"]
@@ -99,7 +99,7 @@ def test_every_alert_says_in_portuguese_what_it_says(rendered: Callable[[str], P
     same = [
         (one["alert"], key)
         for one, other in zip(english, portuguese, strict=True)
-        for key in TOLD
+        for key in TRANSLATED_ANNOTATIONS
         if "annotations" in one and one["annotations"].get(key, "") == other["annotations"].get(key)
     ]
     assert same == []

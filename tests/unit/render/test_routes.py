@@ -153,7 +153,7 @@ def test_paths_are_absolute(settings_of: Load) -> None:
 
 def test_urgent_alerts_are_at_the_receiver_quickly() -> None:
     # 10 s to the scrape, 10 s to the evaluation: half of both in the median, and group_wait come before the receiver.
-    quick = ("0s", "500ms", "1s", "5s")
+    quick = ("0s", "500ms", "1s", "2500ms", "5s")
     slow = [
         route
         for route in routes(COMMITTED["route"])
@@ -263,6 +263,16 @@ def test_all_of_a_burst_are_one_message_in_chats_and_mails(name: str, severity: 
     for route in found:
         if route["receiver"] in ("chat", "mail", "webhook"):
             assert route["group_by"] == ["alertname", "device", "severity"], route["receiver"]
+
+
+@pytest.mark.parametrize("severity", ["critical", "error"])
+def test_a_container_that_dies_waits_for_what_the_next_look_finds_and_no_longer(severity: str) -> None:
+    document = base.load(base.folder() / "prometheus" / "prometheus.yml")
+    (look,) = [job["scrape_interval"] for job in document["scrape_configs"] if job["job_name"] == "vv-exporter-events"]
+    found = taken(COMMITTED["route"], {"alertname": "ContainerDown", "severity": severity})
+
+    (wait,) = {route["group_wait"] for route in found if route["receiver"] in ("chat", "webhook")}
+    assert seconds(look) < seconds(wait) < seconds(look) + 1
 
 
 @pytest.mark.parametrize("name", ["ContainerDown", "ContainerFailedPersistently", "DvrUnreachableProlonged", "Drill"])

@@ -50,6 +50,8 @@ ENTRIES = st.builds(
 )
 FILTERS = st.builds(
     Filter,
+    since=st.just(0.0),
+    until=st.just(0.0),
     component=SOME_TEXT,
     severity=st.sampled_from(["", "info", "warning", "error", "critical"]),
     video=SOME_TEXT,

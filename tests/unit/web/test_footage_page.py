@@ -15,7 +15,7 @@ from vv_exporter.cli import vv
 from vv_exporter.common.clock import isoformat
 from vv_exporter.context import Context
 from vv_exporter.footage import states
-from vv_exporter.footage.ledger import DAY, milliseconds, note
+from vv_exporter.footage.ledger import DAY, add_footage, milliseconds
 from vv_exporter.footage.words import length
 from vv_exporter.web import create_app
 
@@ -25,7 +25,7 @@ HOUR = 3_600_000
 def entered(context: Context, dvr: str, *spans: tuple[int, int], step: str = "recorded") -> None:
     with context.store.transaction() as tx:
         for start, end in spans:
-            note(tx, dvr, step, start, end)
+            add_footage(tx, dvr, step, start, end)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_sixteen_cameras_and_thirty_days_are_a_small_page(context: Context, url:
         for camera in range(16):
             for hole in range(16 * 30):
                 at = now - 30 * DAY + hole * (DAY // 16)
-                note(tx, f"camera {camera}", "recorded", at, at + DAY // 16 - 60_000 - hole)
+                add_footage(tx, f"camera {camera}", "recorded", at, at + DAY // 16 - 60_000 - hole)
                 states.lasted(
                     tx, f"camera {camera}", "dvr_down", (at + DAY // 16) / 1000 - 50, (at + DAY // 16) / 1000 - 1
                 )

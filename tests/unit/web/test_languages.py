@@ -14,7 +14,7 @@ from tests.support.pseudo import PSEUDO, forgotten, speaking_pseudo
 from tests.support.states import HOSTILE, device, empty
 from tests.unit.web.conftest import Serve
 from vv_exporter.context import Context
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 from vv_exporter.web import create_app
 
 PAGES = (
@@ -117,7 +117,7 @@ def test_who_asks_for_none_gets_the_one_that_people_are_told_in(context: Context
 def test_every_sentence_of_a_page_is_in_the_catalogue(context: Context, serve: Serve, path: str, state: str) -> None:
     told = Entry("K7", "T7", "error", "c", "D7", video="/v7.mp4", alert_id="A7", runbook_url="https://example.org/r")
     with context.store.transaction() as tx:
-        tell(tx, tx.now, told)
+        add_to_timeline(tx, tx.now, told)
     parts = empty(context.clock()) if state == "empty" else device(context.clock(), broken=state == "broken")
     spoken = replace(context, settings=replace(context.settings, language=PSEUDO))
     url = serve(create_app(spoken, parts)).url

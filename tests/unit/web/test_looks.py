@@ -19,7 +19,7 @@ from tests.unit.web.conftest import Serve
 from vv_exporter.alertmanager.client import DeliveryError
 from vv_exporter.context import Context
 from vv_exporter.language import languages
-from vv_exporter.state.timeline import Entry, tell
+from vv_exporter.state.timeline import Entry, add_to_timeline
 from vv_exporter.web import create_app
 from vv_exporter.web.firing import Answer, Firing
 from vv_exporter.web.pages import link, steps
@@ -81,7 +81,7 @@ def url(request: pytest.FixtureRequest, context: Context, serve: Serve, says: Sa
         says.alerts = None
     with context.store.transaction() as tx:
         for _ in range(3):
-            tell(
+            add_to_timeline(
                 tx, tx.now, Entry("stage.failed", HOSTILE, "error", HOSTILE, f"{HOSTILE}\n" * 30, f"/v/{HOSTILE}", "ab")
             )
     return serve(create_app(context, states[request.param]())).url
@@ -164,7 +164,7 @@ def test_it_stays_small_whatever_the_device_has(context: Context, serve: Serve, 
     with context.store.transaction() as tx:
         for number in range(10_000):
             component = f"scan-{number % 50}"
-            tell(
+            add_to_timeline(
                 tx,
                 tx.now - number,
                 Entry("stage.failed", f"Stage {number} failed", "error", component, "no frames\n" * 50),
@@ -190,7 +190,7 @@ def test_pages_are_compressed_for_who_accepts_it(url: str) -> None:
 def test_the_timeline_can_be_followed_back_to_its_beginning(context: Context, serve: Serve) -> None:
     with context.store.transaction() as tx:
         for number in range(120):
-            tell(tx, tx.now - number, Entry("note", f"moment-{number}-", component=f"c{number % 7}"))
+            add_to_timeline(tx, tx.now - number, Entry("note", f"moment-{number}-", component=f"c{number % 7}"))
     url = serve(create_app(context, empty(context.clock()))).url
     seen: list[str] = []
     path = "/timeline"
@@ -206,7 +206,7 @@ def test_the_timeline_can_be_asked_for_a_moment(context: Context, serve: Serve) 
     with context.store.transaction() as tx:
         now = tx.now
         for number in range(10):
-            tell(tx, now - 600 * number, Entry("note", f"moment-{number}-"))
+            add_to_timeline(tx, now - 600 * number, Entry("note", f"moment-{number}-"))
     url = serve(create_app(context, empty(now))).url
     text = page(url, f"/timeline?around={now - 3000:.0f}")
 
@@ -230,11 +230,11 @@ def test_a_link_leads_to_the_moment_of_a_component_with_all_that_happened_around
 ) -> None:
     with context.store.transaction() as tx:
         now = tx.now
-        tell(tx, now - 4000, Entry("note", "long before"))
-        tell(tx, now - 2120, Entry("stage.failed", "scan failed", "error", "scan & video"))
-        tell(tx, now - 2020, Entry("disk.full", "disk filled", "error", "system"))
-        tell(tx, now - 1900, Entry("stage.failed", "scan failed later", "error", "scan & video"))
-        tell(tx, now - 10, Entry("note", "long after"))
+        add_to_timeline(tx, now - 4000, Entry("note", "long before"))
+        add_to_timeline(tx, now - 2120, Entry("stage.failed", "scan failed", "error", "scan & video"))
+        add_to_timeline(tx, now - 2020, Entry("disk.full", "disk filled", "error", "system"))
+        add_to_timeline(tx, now - 1900, Entry("stage.failed", "scan failed later", "error", "scan & video"))
+        add_to_timeline(tx, now - 10, Entry("note", "long after"))
     url = serve(create_app(context, empty(now))).url
     found = entries(page(url, f"/timeline?at={now - 2030:.0f}&component={component}"))
 
@@ -246,8 +246,10 @@ def test_a_link_leads_to_its_moment_through_a_storm(context: Context, serve: Ser
     with context.store.transaction() as tx:
         now = tx.now
         for number in range(2000):
-            tell(tx, now - number / 10, Entry("note", "storm", "info", f"c{number % 50}", details="x" * 1400))
-        tell(tx, now - 100, Entry("stage.failed", "meant", "error", "scan_video"))
+            add_to_timeline(
+                tx, now - number / 10, Entry("note", "storm", "info", f"c{number % 50}", details="x" * 1400)
+            )
+        add_to_timeline(tx, now - 100, Entry("stage.failed", "meant", "error", "scan_video"))
     url = serve(create_app(context, empty(now))).url
     text = page(url, f"/timeline?at={now - 95:.0f}&component=scan_video")
     found = entries(text)
@@ -263,7 +265,7 @@ def test_a_link_leads_to_its_moment_through_a_storm(context: Context, serve: Ser
 def test_each_entry_links_to_itself(context: Context, serve: Serve) -> None:
     with context.store.transaction() as tx:
         for number in range(20):
-            tell(tx, tx.now - number * 0.01, Entry("note", f"moment {number}", component=HOSTILE))
+            add_to_timeline(tx, tx.now - number * 0.01, Entry("note", f"moment {number}", component=HOSTILE))
     url = serve(create_app(context, empty(context.clock()))).url
     document = html5lib.parse(page(url, "/timeline"), namespaceHTMLElements=False)
     links = [str(one.get("href")) for one in document.iter("a") if str(one.get("href")).endswith("#entry")]
@@ -275,8 +277,8 @@ def test_each_entry_links_to_itself(context: Context, serve: Serve) -> None:
 
 def test_the_timeline_as_json(context: Context, serve: Serve) -> None:
     with context.store.transaction() as tx:
-        tell(tx, tx.now, Entry("stage.failed", "Stage failed", "error", "scan.py", video="/v/a.mp4"))
-        tell(tx, tx.now - 5, Entry("note", "Began"))
+        add_to_timeline(tx, tx.now, Entry("stage.failed", "Stage failed", "error", "scan.py", video="/v/a.mp4"))
+        add_to_timeline(tx, tx.now - 5, Entry("note", "Began"))
     url = serve(create_app(context, empty(context.clock()))).url
     found = requests.get(f"{url}/api/v1/timeline", params={"limit": "1"}, timeout=10).json()
     rest = requests.get(f"{url}/api/v1/timeline", params={"before": found["older"]}, timeout=10).json()
