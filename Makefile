@@ -11,7 +11,7 @@ SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 PYTEST = $(VENV)/bin/python -m pytest $(SIDE_BY_SIDE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo fleet test test-devices test-rules test-units quick mutants mutants-rules field field-arm64 lint dashboards messages bench bench-fleet screenshots lock pin install tools setup clean
+.PHONY: help run demo fleet test test-devices test-rules test-units quick mutants mutants-rules field field-arm64 lint dashboards messages bench bench-fleet bench-fleet-outage screenshots lock pin install tools setup clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ bench: setup ## Measure, and print tables (ARGS= names some: ARGS="writer reader
 bench-fleet: setup ## The same of a fleet's centre with 1,000 simulated devices (ARGS="--devices 5000 --minutes 10")
 	@$(SETUP) --tools --store
 	@$(VENV)/bin/python -m benchmarks.fleet $(ARGS)
+
+bench-fleet-outage: setup ## The link of 50 devices is cut for three days: fails when a kept sample is lost (ARGS="--devices 5")
+	@$(SETUP) --tools --store
+	@$(VENV)/bin/python -m benchmarks.fleet_outage $(ARGS)
 
 screenshots: ## Take the pictures of docs/images anew, from a demo that runs
 	@$(SETUP) --tools --browser
