@@ -204,7 +204,7 @@ def break_and_mend(site: Site, fault: Fault) -> None:
     site.slack.clear()
     began = time.monotonic()
     fault.inflict(site)
-    broken = site.slack.wait_for(about("The alert path is broken: "), TOLD_WITHIN_SECONDS)
+    broken = site.slack.wait_for(about(f"CRITICAL: {BROKEN}: "), TOLD_WITHIN_SECONDS)
     assert broken.time - began < TOLD_WITHIN_SECONDS
     assert f"The alert path is broken: {fault.hop}" in broken.body.decode(), (fault.name, titles(site))
     assert "AlertPathBroken" in broken.body.decode()
@@ -260,7 +260,7 @@ def tell_the_last_line(folder: Path, programs: Programs) -> None:
     videos.mkdir(parents=True)
     with running_site(folder, programs, VIDEO_STORAGE_ROOT=str(videos)) as site:
         site.prometheus.freeze()
-        site.slack.wait_for(about("The alert path is broken: "), TOLD_WITHIN_SECONDS)
+        site.slack.wait_for(about(f"CRITICAL: {BROKEN}: "), TOLD_WITHIN_SECONDS)
         began = time.monotonic()
         videos.rename(folder / "gone")
         site.script(VERIFY)
@@ -298,7 +298,7 @@ def tell_what_was_missed(folder: Path, programs: Programs) -> None:
         (site.folder / "config" / "rules" / "fleeting.yml").write_text(rules)
         site.prometheus.reload()
         site.alertmanager.kill()
-        site.slack.wait_for(about("The alert path is broken: not sent on"), TOLD_WITHIN_SECONDS)
+        site.slack.wait_for(about(f"CRITICAL: {BROKEN}: not sent on"), TOLD_WITHIN_SECONDS)
         wait_until(lambda: time.time() > now + 40, 60, what="the end of it")
         site.alertmanager.start()
         site.slack.wait_for(about("The alert path works again"), MENDED_WITHIN_SECONDS)
@@ -349,7 +349,7 @@ def fill_the_disk(folder: Path, programs: Programs) -> None:
             wait_until(lambda name=name: is_leased(site, name), 60, what=f"the lease of {name}")
 
         disk.fill()
-        site.slack.wait_for(about("The alert path is broken: not stored"), TOLD_WITHIN_SECONDS)
+        site.slack.wait_for(about(f"CRITICAL: {BROKEN}: not stored"), TOLD_WITHIN_SECONDS)
         wait_until(lambda: site.prometheus.alerts("Down", "firing"), 90, what="what is wrong without samples")
         assert site.prometheus.alerts("Lasting") == []
         # Prometheus says at each resend that it has ended, until it is sent again.
@@ -362,7 +362,7 @@ def fill_the_disk(folder: Path, programs: Programs) -> None:
 
         # One that times out when Prometheus is gone.
         site.prometheus.kill()
-        site.slack.wait_for(about("The alert path is broken: not scraped"), TOLD_WITHIN_SECONDS)
+        site.slack.wait_for(about(f"CRITICAL: {BROKEN}: not scraped"), TOLD_WITHIN_SECONDS)
         assert is_leased(site, "Lasting")
         site.prometheus.start()
         wait_until(lambda: len(site.slack.matching(about("The alert path works again"))) == 2, MENDED_WITHIN_SECONDS)
@@ -428,7 +428,7 @@ def tell_once(folder: Path, programs: Programs) -> None:
     """The exporter is not reached, which the path and the rule ExporterDown both notice."""
     with running_site(folder, programs) as site:
         site.scrapes.cut()
-        site.slack.wait_for(about("The alert path is broken: not scraped"), TOLD_WITHIN_SECONDS)
+        site.slack.wait_for(about(f"CRITICAL: {BROKEN}: not scraped"), TOLD_WITHIN_SECONDS)
         ruled = wait_until(lambda: site.of_the_rule("ExporterDown"), 240, what="ExporterDown by its rule")
         assert ruled["status"]["inhibitedBy"], ruled
         # One on the same routes that comes after it.

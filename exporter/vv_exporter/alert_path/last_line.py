@@ -1,6 +1,7 @@
 """The last line: while the alert path is broken the worst that the exporter itself sees is announced directly.
 
-1. While the path is broken, or was never whole, the conditions are evaluated each few seconds (`conditions`).
+1. While the path is broken, and that is announced, or was never whole, the conditions are evaluated each few seconds
+   (`conditions`).
 2. One that holds for as long as its rule wants (half a minute at most) is announced in the rule's own words, once,
    unless people know of it already; message and mark are one transaction.
 3. When it has ended that is announced, once, whether the path is whole again by then or not.
@@ -77,13 +78,15 @@ class LastLine:
         """Announce the conditions that hold, and those that have ended. Gives whether there are any."""
         self._save_unsaved()
         known = {**self._store.docs(DIRECT_ALERTS), **self._unsaved}
-        if not self._is_open() and not known:
-            self._holding.clear()
-            return False
+        is_open = self._is_open()
+        if not is_open:
+            self._holding.clear()  # what nobody looks at may come and go
+            if not known:
+                return False
         families = list(self._gather())
         now = Now(families, self._settings.device_id, self._clock(), self._new_failures(families))
         found = {(alert, observed.subject): (alert, observed) for alert, observed in find_conditions(now)}
-        if self._is_open():
+        if is_open:
             self._announce_conditions(found, now, known)
         self._announce_ended(found, known, _answering_collectors(families))
         return True
@@ -92,7 +95,9 @@ class LastLine:
         verdict = self._beats.verdict
         if verdict is None or not (self._channels or self._settings.webhook_url):
             return False
-        return verdict.is_broken or (not verdict.closed and self._beats.now() > self._settings.alert_path_after)
+        if verdict.is_broken:
+            return verdict.announced  # first that the path is broken, then what it does not bring
+        return not verdict.closed and self._beats.now() > self._settings.alert_path_after
 
     def _path_note(self) -> str:
         """Why it is not Alertmanager that notifies of it; nothing is broken where there never was a path."""

@@ -41,7 +41,8 @@ from vv_exporter.settings import load
 from vv_exporter.state.database import StoreError
 from vv_exporter.state.store import Store, Transaction
 
-BROKEN = PathState(closed=True, since=1_700_000_000.0, hop="not scraped")
+UNANNOUNCED = PathState(closed=True, since=1_700_000_000.0, hop="not scraped")
+BROKEN = PathState(closed=True, since=1_700_000_000.0, hop="not scraped", announced=True)
 WORKS = PathState(closed=True)
 DISK = ("video_storage", "/srv/video")
 
@@ -232,6 +233,32 @@ def test_a_moment_is_no_word(bench: Bench) -> None:
         bench.work(20)
 
     assert bench.titles() == []
+
+
+def test_that_the_path_is_broken_is_announced_first(bench: Bench) -> None:
+    bench.verdict(UNANNOUNCED)
+    bench.changes = [gauges(storage.READONLY, [(DISK, 1)])]
+    bench.work(60)
+    assert bench.titles() == []
+    bench.verdict(BROKEN)
+    bench.work(60)
+    assert bench.titles() == ["File system of /srv/video is read-only"]
+
+
+def test_what_held_while_an_earlier_path_was_broken_is_no_word_in_a_later_one(bench: Bench) -> None:
+    """What is still open of the earlier one must not have the line take what it did not look at for lasting."""
+    bench.changes = [gauges(storage.READONLY, [(DISK, 1)])]
+    bench.work(60)
+    moment = [gauges(containers.DOCKER_UP, [((), 0)])]
+    bench.changes = [*bench.changes, *moment]
+    bench.work(10)
+    bench.verdict(WORKS)
+    bench.work(600)
+    bench.verdict(BROKEN)
+    bench.work(10)
+    assert bench.titles() == ["File system of /srv/video is read-only"]
+    bench.work(60)
+    assert bench.titles() == ["File system of /srv/video is read-only", "The Docker Engine does not answer"]
 
 
 def test_alertmanager_has_it_from_the_exporter_until_the_rules_alert_has_ended_too(bench: Bench) -> None:
