@@ -13,6 +13,12 @@ JOB_RUNS = counter("vv_job_runs_total", "Ended runs by result: success, failure,
 JOB_SKIPPED = counter(
     "vv_job_runs_skipped_total", "Runs that were not begun because another one was in progress.", "job"
 )
+JOB_RUNS_RECENT = gauge(
+    "vv_job_runs_recent",
+    "Runs that ended within the last minute, by result: failure, crashed; no series where there was none.",
+    "name",  # two jobs of Prometheus ask for it, and `job` is theirs
+    "result",
+)
 JOB_RUNNING = gauge("vv_job_running", "Runs in progress.", "job")
 JOB_OVERDUE_START = gauge(
     "vv_job_overdue_start_timestamp_seconds",

@@ -9,6 +9,12 @@ STAGE_DURATION = histogram(
     "outcome",
     buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200),
 )
+STAGE_RUNS_RECENT = gauge(
+    "vv_stage_runs_recent",
+    "Runs that ended within the last minute, by outcome: failure, crashed; no series where there was none.",
+    "stage",
+    "outcome",
+)
 STAGE_RUNNING = gauge("vv_stage_running", "Runs in progress.", "stage")
 STAGE_OLDEST_START = gauge(
     "vv_stage_oldest_start_timestamp_seconds", "When the oldest run in progress started.", "stage"
@@ -46,6 +52,16 @@ LAST_FAILURE = gauge(
 LAST_FAILURE_INFO = gauge(
     "vv_last_failure_info",
     "The latest failure of a component and kind; always 1.",
+    "component",
+    "kind",
+    "video",
+    "video_sha256",
+    "error",
+    "alert_id",
+)
+LAST_FAILURE_RECENT = gauge(
+    "vv_last_failure_recent_timestamp_seconds",
+    "When a component last failed in this way, and with what, if that became known within the last minute.",
     "component",
     "kind",
     "video",

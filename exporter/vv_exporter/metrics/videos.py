@@ -6,6 +6,11 @@ VIDEOS_EXHAUSTED = counter("vv_videos_exhausted_total", "Videos that a stage gav
 VIDEOS_QUARANTINED = counter(
     "vv_videos_quarantined_total", "Files moved to corrupted/, by reason.", "component", "reason"
 )
+VIDEOS_EXHAUSTED_RECENT = gauge(
+    "vv_videos_exhausted_recent",
+    "Videos that a stage gave up within the last minute; no series where there was none.",
+    "stage",
+)
 QUARANTINE_FILES = gauge("vv_quarantine_files", "Files in corrupted/, without their side-cars.")
 QUARANTINE_BYTES = gauge("vv_quarantine_bytes", "Size of the files in corrupted/.")
 BACKLOG_VIDEOS = gauge("vv_backlog_videos", "Files in input/ that wait; without hidden, unfinished and JSON files.")

@@ -169,10 +169,15 @@ def current(store: Store) -> Shown:
     """The counters whose growth matters, as they are now."""
     return {
         (metric.name, labels): series
-        for metric, successes in HELD.items()
+        for metric in HELD
         for labels, series in store.series(metric)
-        if not labels or labels[-1] not in successes
+        if not is_success(metric, labels)
     }
+
+
+def is_success(metric: Metric, labels: Labels) -> bool:
+    """Whether a series of a counter in `HELD` counts successes only."""
+    return bool(labels) and labels[-1] in HELD[metric]
 
 
 def with_held(families: Sequence[Family], store: Store, shown: Shown) -> list[Family]:
@@ -189,7 +194,7 @@ def _family_before(metric: Metric, store: Store, shown: Shown) -> Family:
 
 
 def _before(metric: Metric, labels: Labels, now: Series, shown: Shown) -> Series:
-    if labels and labels[-1] in HELD[metric]:
+    if is_success(metric, labels):
         return now
     before = shown.get((metric.name, labels))
     if before is None or before.value > now.value or len(before.counts) != len(now.counts):

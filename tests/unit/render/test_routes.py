@@ -153,7 +153,7 @@ def test_paths_are_absolute(settings_of: Load) -> None:
 
 def test_urgent_alerts_are_at_the_receiver_quickly() -> None:
     # 10 s to the scrape, 10 s to the evaluation: half of both in the median, and group_wait come before the receiver.
-    quick = ("0s", "500ms", "1s", "2500ms", "5s")
+    quick = ("0s", "500ms", "1s", "2500ms", "3s", "5s")
     slow = [
         route
         for route in routes(COMMITTED["route"])
@@ -273,6 +273,23 @@ def test_a_container_that_dies_waits_for_what_the_next_look_finds_and_no_longer(
 
     (wait,) = {route["group_wait"] for route in found if route["receiver"] in ("chat", "webhook")}
     assert seconds(look) < seconds(wait) < seconds(look) + 1
+
+
+def test_what_has_just_failed_waits_for_what_the_next_look_finds_and_no_longer() -> None:
+    """The rules that look at what is shown every two seconds are those that the routes are quick for."""
+    looks = [
+        rule["labels"] | {"alertname": rule["alert"]}
+        for path in sorted((base.folder() / "prometheus" / "rules").glob("*.yml"))
+        for group in base.load(path)["groups"]
+        for rule in group["rules"]
+        if "_recent" in rule["expr"] and "alert" in rule
+    ]
+    assert len(looks) == 10
+    for labels in looks:
+        found = taken(COMMITTED["route"], labels)
+        waits = {route["receiver"]: seconds(route["group_wait"]) for route in found if route["receiver"] != "log"}
+        expected = {"chat": 3.0, "webhook": 3.0} | ({"pager": 0.5} if labels["severity"] == "critical" else {})
+        assert waits == expected, labels["alertname"]
 
 
 @pytest.mark.parametrize("name", ["ContainerDown", "ContainerFailedPersistently", "DvrUnreachableProlonged", "Drill"])

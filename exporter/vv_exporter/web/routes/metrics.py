@@ -22,7 +22,7 @@ from vv_exporter.web.routes import Route, Site
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 """How long Prometheus waits for the answer; it sends this with every scrape, and nobody else does."""
-EVENT_COLLECTORS = frozenset({"containers_down"})
+EVENT_COLLECTORS = frozenset({"containers_down", "recent_failures"})
 """Those that are cheap, and show what must be known at once."""
 _MARGIN = 0.5
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
