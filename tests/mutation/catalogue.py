@@ -27,6 +27,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "vv_exporter/alert_path/hops.py": (f"{UNIT}/alert_path/test_hop_edges.py", f"{UNIT}/alert_path/test_hops.py"),
     "vv_exporter/alert_path/message.py": (*SAID, f"{UNIT}/alert_path/test_message.py"),
     "vv_exporter/alert_path/words.py": (f"{UNIT}/alert_path/test_words_grammar.py",),
+    "vv_exporter/collectors/_growth.py": (f"{UNIT}/collectors/test_recent_failures.py",),
     "vv_exporter/collectors/thresholds.py": (f"{UNIT}/collectors/test_stage_limits.py",),
     "vv_exporter/fleet/config_document.py": (f"{UNIT}/fleet/test_config_document.py",),
     "vv_exporter/settings/fleet_config.py": (f"{UNIT}/settings/test_fleet_config.py",),

@@ -10,7 +10,7 @@ A rule that has nothing of the counters yet takes this, which is the same: what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from prometheus_client.core import Metric as Family
 
@@ -23,7 +23,7 @@ from vv_exporter.metrics.exceptions import (
     SCRIPT_CRASHES,
     SCRIPT_CRASHES_RECENT,
 )
-from vv_exporter.metrics.jobs import JOB_RUNS, JOB_RUNS_RECENT
+from vv_exporter.metrics.jobs import JOB_EXIT_CODE_RECENT, JOB_LAST_EXIT_CODE, JOB_RUNS, JOB_RUNS_RECENT
 from vv_exporter.metrics.pipeline import LAST_FAILURE_RECENT, STAGE_DURATION, STAGE_RUNS_RECENT
 from vv_exporter.metrics.security import (
     HMAC_OPERATIONS,
@@ -68,6 +68,9 @@ class RecentFailuresCollector:
         grown = self._counters.update(dict(self._failure_counts()), now)
         for counter, recent in RECENT.items():
             yield gauges(recent, ((labels, count) for (metric, labels), count in grown.items() if metric is counter))
+        yield gauges(
+            JOB_EXIT_CODE_RECENT, self._exit_codes({labels[0] for metric, labels in grown if metric is JOB_RUNS})
+        )
         failures = self._failures.update(dict.fromkeys(self._context.store.docs(FAILURES).values(), 1.0), now)
         yield gauges(
             LAST_FAILURE_RECENT,
@@ -76,6 +79,11 @@ class RecentFailuresCollector:
                 for one in failures
             ),
         )
+
+    def _exit_codes(self, jobs: Set[str]) -> Iterator[tuple[Labels, float]]:
+        for labels, series in self._context.store.series(JOB_LAST_EXIT_CODE):
+            if labels[0] in jobs and series.value != 0:
+                yield labels, series.value
 
     def _failure_counts(self) -> Iterator[tuple[tuple[Metric, Labels], float]]:
         for metric in RECENT:

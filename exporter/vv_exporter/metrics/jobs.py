@@ -10,6 +10,9 @@ JOB_LAST_COMPLETION = gauge(
 JOB_LAST_DURATION = gauge("vv_job_last_duration_seconds", "How long the job's last run took.", "job")
 JOB_LAST_EXIT_CODE = gauge("vv_job_last_exit_code", "Exit code of the job's last run.", "job")
 JOB_RUNS = counter("vv_job_runs_total", "Ended runs by result: success, failure, crashed.", "job", "result")
+JOB_EXIT_CODE_RECENT = gauge(
+    "vv_job_exit_code_recent", "Exit code of the job's last run, of those that failed within the last minute.", "name"
+)
 JOB_SKIPPED = counter(
     "vv_job_runs_skipped_total", "Runs that were not begun because another one was in progress.", "job"
 )

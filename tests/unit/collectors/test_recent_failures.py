@@ -13,7 +13,7 @@ from vv_exporter.collectors.recent_failures import RECENT, RecentFailuresCollect
 from vv_exporter.context import Context
 from vv_exporter.metrics import Labels, Metric
 from vv_exporter.metrics.exceptions import EXCEPTIONS_UNHANDLED, SCRIPT_CRASHES
-from vv_exporter.metrics.jobs import JOB_RUNS
+from vv_exporter.metrics.jobs import JOB_LAST_EXIT_CODE, JOB_RUNS
 from vv_exporter.metrics.pipeline import STAGE_DURATION
 from vv_exporter.metrics.security import HMAC_OPERATIONS, SCHEMA_VALIDATIONS
 from vv_exporter.metrics.videos import VIDEOS_EXHAUSTED
@@ -114,6 +114,23 @@ def test_what_grew_is_shown_at_the_next_look_for_a_minute(device: Device) -> Non
     device.now += 59.9
     assert len(device.shown()) == len(FAILED)
     device.now += 0.1
+    assert device.shown() == []
+
+
+def test_the_exit_code_of_a_job_that_failed_is_shown_with_it(device: Device) -> None:
+    def ended(job: str, result: str, code: float) -> None:
+        with device.store.transaction() as tx:
+            tx.inc(JOB_RUNS, (job, result))
+            tx.set(JOB_LAST_EXIT_CODE, (job,), code)
+
+    ended("long-ago", "failure", 4)
+    device.shown()
+    for job, result, code in (("cleanup", "failure", 3), ("upload", "success", 0), ("mended", "failure", 1)):
+        ended(job, result, code)
+    ended("mended", "success", 0)
+    codes = [(labels, code) for name, labels, code in device.shown() if name == "vv_job_exit_code_recent"]
+    assert codes == [({"name": "cleanup"}, 3.0)]
+    device.now += 60
     assert device.shown() == []
 
 
