@@ -34,6 +34,7 @@ WORDS = {
     "a container dies after another": "um contêiner morre depois de outro",
     "a container dies": "um contêiner morre",
     "a stage fails": "uma etapa falha",
+    "an ERROR of send_alert": "um ERROR de send_alert",
     "a CRITICAL of send_alert": "um CRITICAL de send_alert",
     "a script is killed in a stage": "um kill do script em uma etapa",
     "a document is refused": "um documento é recusado",

@@ -30,9 +30,10 @@ ROUNDS = int(os.environ.get("VV_BENCH_ROUNDS", "7"))
 PAUSE = 7.0  # seconds between two rounds: no divisor of the intervals
 PATIENCE = 180.0
 
+AN_ERROR = "an ERROR of send_alert"
 # What a script imports, and what it does once it has told the time. WHO is a component that nothing else has.
 FAULTS = {
-    "send_alert": ("from vv_core.alerter import send_alert", "send_alert('ERROR', WHO, 'A test', WHO)"),
+    AN_ERROR: ("from vv_core.alerter import send_alert", "send_alert('ERROR', WHO, 'A test', WHO)"),
     "a CRITICAL of send_alert": (
         "from vv_core.alerter import send_alert",
         "send_alert('CRITICAL', WHO, 'A test', WHO)",
@@ -52,7 +53,7 @@ FAULTS = {
     ),
     "an exception": ("from vv_core.guard import guard", "with guard(WHO): raise LookupError('gone')"),
 }
-TO_ALERTMANAGER = "send_alert, at Alertmanager"
+TO_ALERTMANAGER = f"{AN_ERROR}, at Alertmanager"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def main() -> None:
         ThreadPoolExecutor(ROUNDS * (len(FAULTS) + 2)) as pool,
     ):
         environ = channels.environ() | {"VV_SCRAPE_INTERVAL": "10s", "DOCKER_HOST": engine.host if engine else ""}
-        names = [f"container-{number}" for number in range(ROUNDS)] if engine else []
+        names = [f"container-{number:02}" for number in range(ROUNDS)] if engine else []
         if engine:
             _start(engine, names)
         with Device(Path(folder), environ) as device:
@@ -112,15 +113,15 @@ def _round(bench: Bench, number: int) -> Iterator[tuple[str, Callable[[], float]
     """What is measured, and how."""
     for fault in FAULTS:
         yield f"{fault}, at Slack", lambda fault=fault: _between(bench, fault, number, bench.told)  # type: ignore[misc]
-    yield TO_ALERTMANAGER, lambda: _between(bench, "send_alert", number + ROUNDS, bench.at_alertmanager)
+    yield TO_ALERTMANAGER, lambda: _between(bench, AN_ERROR, number + ROUNDS, bench.at_alertmanager)
     if bench.engine:
         # Containers are told together: one that dies after another joins its message.
         name = "a container dies" if number == 0 else "a container dies after another"
-        yield f"{name}, at Slack", lambda: _death(bench, f"container-{number}")
+        yield f"{name}, at Slack", lambda: _death(bench, f"container-{number:02}")
 
 
 def _between(bench: Bench, fault: str, number: int, seen: Callable[[str], float]) -> float:
-    who = f"{fault.replace(' ', '-')}-{number}"
+    who = f"{fault.replace(' ', '-')}-{number:02}"  # no name is part of another
     return -bench.script(fault, who) + seen(who)
 
 

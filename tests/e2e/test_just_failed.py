@@ -48,7 +48,7 @@ def test_failures_are_told_with_all_that_is_known_before_their_counters_are_scra
                 device.script(script).wait(60)
             expected = [
                 (
-                    "Stage scan_video failed",
+                    "Stage scan_video is failing",
                     "failed in the last 15 minutes: 1",
                     "gate-0031.mp4",
                     "no key frame in 31 s",
