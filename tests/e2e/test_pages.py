@@ -276,9 +276,10 @@ def vv(device: Device, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_page_terminal_and_metrics_agree(real: Device, chromium: Browser) -> None:
+    query = 'vv_stage_duration_seconds_count{stage="scan_video",outcome="crashed"} > 0'
+    crashed = wait_until(lambda: real.query(query), what="the scrape of what people were told of before it")
     document = json.loads(vv(real, "status", "--json").stdout)
     printed = vv(real, "status")
-    crashed = real.query('vv_stage_duration_seconds_count{stage="scan_video",outcome="crashed"}')
 
     assert printed.returncode == 1
     assert [stage["crashed"] for stage in document["stages"]] == [int(crashed[0]["value"][1])] == [1]
