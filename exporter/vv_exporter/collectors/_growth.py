@@ -12,22 +12,21 @@ Key = TypeVar("Key", bound=Hashable)
 class Growth(Generic[Key]):
     """Call `update` at each look. Growth is shown for `seconds` after the look that saw it.
 
-    What was there at the first look has not grown. A count that is less than before was reset, and has not either; one
-    that is new has grown from 0.
+    `counts` are those before the first look. A count that is less than before was reset, and has not grown; one that is
+    new has grown from 0.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, counts: Mapping[Key, float]) -> None:
         self._seconds = seconds
-        self._before: Mapping[Key, float] | None = None
+        self._before = counts
         self._steps: deque[tuple[float, Key, float]] = deque()
 
     def update(self, counts: Mapping[Key, float], monotonic: float) -> dict[Key, float]:
         """Those that have grown, and by how much."""
         before, self._before = self._before, counts
-        if before is not None:
-            for key, count in counts.items():
-                if (step := count - before.get(key, 0.0)) > 0:
-                    self._steps.append((monotonic, key, step))
+        for key, count in counts.items():
+            if (step := count - before.get(key, 0.0)) > 0:
+                self._steps.append((monotonic, key, step))
         while self._steps and monotonic - self._steps[0][0] >= self._seconds:
             self._steps.popleft()
         grown: dict[Key, float] = defaultdict(float)

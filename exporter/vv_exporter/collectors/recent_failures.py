@@ -52,26 +52,26 @@ SCRAPES = 3
 
 
 class RecentFailuresCollector:
-    """Shows what is new since the looks before; what was counted when it first looks is not."""
+    """Shows what is new since the looks before; what was counted when it was made is not."""
 
     name = "recent_failures"
 
     def __init__(self, context: Context) -> None:
         self._context = context
         seconds = max(SHORTEST_SECONDS, SCRAPES * context.settings.scrape_interval)
-        self._counters: Growth[tuple[Metric, Labels]] = Growth(seconds)
-        self._failures: Growth[Failure] = Growth(seconds)
+        self._counters = Growth(seconds, self._counts())
+        self._failures = Growth(seconds, self._latest())
 
     def collect(self) -> Iterable[Family]:
         """The families."""
         now = self._context.monotonic()
-        grown = self._counters.update(dict(self._failure_counts()), now)
+        grown = self._counters.update(self._counts(), now)
         for counter, recent in RECENT.items():
             yield gauges(recent, ((labels, count) for (metric, labels), count in grown.items() if metric is counter))
         yield gauges(
             JOB_EXIT_CODE_RECENT, self._exit_codes({labels[0] for metric, labels in grown if metric is JOB_RUNS})
         )
-        failures = self._failures.update(dict.fromkeys(self._context.store.docs(FAILURES).values(), 1.0), now)
+        failures = self._failures.update(self._latest(), now)
         yield gauges(
             LAST_FAILURE_RECENT,
             (
@@ -85,11 +85,16 @@ class RecentFailuresCollector:
             if labels[0] in jobs and series.value != 0:
                 yield labels, series.value
 
-    def _failure_counts(self) -> Iterator[tuple[tuple[Metric, Labels], float]]:
-        for metric in RECENT:
-            for labels, series in self._context.store.series(metric):
-                if not is_success(metric, labels):
-                    yield (metric, labels), _count(metric, series)
+    def _counts(self) -> dict[tuple[Metric, Labels], float]:
+        return {
+            (metric, labels): _count(metric, series)
+            for metric in RECENT
+            for labels, series in self._context.store.series(metric)
+            if not is_success(metric, labels)
+        }
+
+    def _latest(self) -> dict[Failure, float]:
+        return dict.fromkeys(self._context.store.docs(FAILURES).values(), 1.0)
 
 
 def _count(metric: Metric, series: Series) -> float:

@@ -58,13 +58,17 @@ SUCCEEDED: list[tuple[Metric, Labels]] = [
 
 
 class Device:
-    """A context whose time stands in it, and the collector, which has looked once."""
+    """A context whose time stands in it, and the collector."""
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.now = 1000.0
         settings = load({"VV_STATE_DIR": str(folder), **environ})
         self.store = Store(folder / "state.db", lambda: self.now)
         self.context = Context(settings, self.store, lambda: self.now, lambda: self.now, lambda: 9000.0)
+        self.start()
+
+    def start(self) -> None:
+        """As the exporter does, with what was counted before."""
         self.collector = RecentFailuresCollector(self.context)
 
     def shown(self) -> list[tuple[str, dict[str, str], float]]:
@@ -100,6 +104,7 @@ def device(tmp_path: Path) -> Iterable[Device]:
 def test_what_grew_is_shown_at_the_next_look_for_a_minute(device: Device) -> None:
     for metric, labels, *_ in FAILED:
         device.counted(metric, labels, 7)
+    device.start()
     assert device.shown() == []
     device.now += 2
     assert device.shown() == []
@@ -124,7 +129,7 @@ def test_the_exit_code_of_a_job_that_failed_is_shown_with_it(device: Device) -> 
             tx.set(JOB_LAST_EXIT_CODE, (job,), code)
 
     ended("long-ago", "failure", 4)
-    device.shown()
+    device.start()
     for job, result, code in (("cleanup", "failure", 3), ("upload", "success", 0), ("mended", "failure", 1)):
         ended(job, result, code)
     ended("mended", "success", 0)
@@ -132,6 +137,16 @@ def test_the_exit_code_of_a_job_that_failed_is_shown_with_it(device: Device) -> 
     assert codes == [({"name": "cleanup"}, 3.0)]
     device.now += 60
     assert device.shown() == []
+
+
+def test_what_is_counted_before_the_first_look_is_new_as_well(device: Device) -> None:
+    """What waited in the journal when the exporter started."""
+    device.counted(SCRIPT_CRASHES, ("cut.py",))
+    device.failed(time=990.0)
+    assert [name for name, _, _ in device.shown()] == [
+        "vv_script_crashes_recent",
+        "vv_last_failure_recent_timestamp_seconds",
+    ]
 
 
 def test_runs_of_stages_are_counted_whatever_they_took(device: Device) -> None:
@@ -145,6 +160,7 @@ def test_runs_of_stages_are_counted_whatever_they_took(device: Device) -> None:
 
 def test_a_failure_is_quoted_once_it_is_new_and_only_the_latest(device: Device) -> None:
     device.failed(time=900.0, error="long ago")
+    device.start()
     assert device.shown() == []
     said = {"video": "cam1.mp4", "video_sha256": "abc1", "error": "empty", "alert_id": "0197-1"}
     device.failed(time=990.0, **said)
@@ -185,7 +201,7 @@ def test_the_page_of_events_shows_it(device: Device, serve: Serve) -> None:
 
 
 def test_growth_is_what_was_added_between_looks() -> None:
-    growth: Growth[str] = Growth(10.0)
+    growth = Growth(10.0, {"a": 5.0})
     assert growth.update({"a": 5.0}, 0.0) == {}
     assert growth.update({"a": 6.0, "new": 2.0}, 1.0) == {"a": 1.0, "new": 2.0}
     assert growth.update({"a": 6.0, "new": 3.0}, 10.9) == {"a": 1.0, "new": 3.0}
@@ -194,8 +210,7 @@ def test_growth_is_what_was_added_between_looks() -> None:
 
 
 def test_a_count_that_was_reset_has_not_grown_and_one_that_is_gone_is_not_shown() -> None:
-    growth: Growth[str] = Growth(10.0)
-    growth.update({"a": 5.0, "b": 5.0}, 0.0)
+    growth = Growth(10.0, {"a": 5.0, "b": 5.0})
     assert growth.update({"a": 7.0, "b": 6.0}, 1.0) == {"a": 2.0, "b": 1.0}
     assert growth.update({"a": 3.0}, 2.0) == {"a": 2.0}
     assert growth.update({"a": 4.0}, 3.0) == {"a": 3.0}
@@ -203,6 +218,5 @@ def test_a_count_that_was_reset_has_not_grown_and_one_that_is_gone_is_not_shown(
 
 
 def test_growth_of_a_huge_count_is_a_number() -> None:
-    growth: Growth[str] = Growth(10.0)
-    growth.update({"a": 0.0}, 0.0)
+    growth = Growth(10.0, {"a": 0.0})
     assert growth.update({"a": 2.0**70}, 1.0) == {"a": 2.0**70}
